@@ -1,0 +1,48 @@
+// Builds the Worker: build/index.js and build/index_bg.wasm, which src/entry.js imports.
+//
+// With --test-hooks the same goes to build/test-hooks, entry included, with the cargo feature of that name: a second
+// folder, so that a test build can never be what is deployed.
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { copyFile, mkdir, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { ROOT, TOOLS, run, runAsProgram } from "./programs.mjs";
+import { setUp } from "./setup.mjs";
+
+const VARIANTS = {
+  release: { folder: "build", cargo: [] },
+  "test-hooks": { folder: "build/test-hooks/build", cargo: ["--features", "test-hooks"] },
+};
+const CARGO_OUTPUT = path.join(
+  process.env.CARGO_TARGET_DIR ?? path.join(ROOT, "target"),
+  "wasm32-unknown-unknown/release/webhook_relay.wasm",
+);
+
+/** Builds one variant, `release` or `test-hooks`. */
+export async function build(variant) {
+  await setUp();
+  const { folder, cargo } = VARIANTS[variant];
+  const output = path.join(ROOT, folder);
+  if (variant === "test-hooks") {
+    await mkdir(path.join(output, "../src"), { recursive: true });
+    await copyFile(path.join(ROOT, "src/entry.js"), path.join(output, "../src/entry.js"));
+  }
+  // What worker-build runs first. Run on its own, cargo says whether anything changed; the rest takes seconds.
+  await run("cargo", ["build", "--lib", "--release", "--target", "wasm32-unknown-unknown", ...cargo]);
+  const stamp = path.join(output, "built-from");
+  const wanted = hashFiles([CARGO_OUTPUT, path.join(TOOLS, "tools.stamp"), path.join(TOOLS, "packages.stamp")]);
+  const files = ["index.js", "index_bg.wasm"].map((name) => path.join(output, name));
+  if (files.every((file) => existsSync(file)) && existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
+  await rm(stamp, { force: true });
+  const extra = cargo.length > 0 ? [".", ...cargo] : [];
+  await run(path.join(TOOLS, "bin/worker-build"), ["--release", "--out-dir", folder, ...extra]);
+  await writeFile(stamp, wanted);
+}
+
+function hashFiles(files) {
+  const hash = createHash("sha256");
+  for (const file of files) hash.update(readFileSync(file));
+  return hash.digest("hex");
+}
+
+await runAsProgram(import.meta.url, () => build(process.argv.includes("--test-hooks") ? "test-hooks" : "release"));

@@ -1,0 +1,38 @@
+// Everything that must hold before a change is merged, in order, up to the first failure. `npm test` runs this.
+import { nodeProgram, run, runAsProgram } from "./programs.mjs";
+import { setUp } from "./setup.mjs";
+import { build } from "./build.mjs";
+import { preparePython } from "../tests/support/python.js";
+
+const WASM_LIBRARY = ["--target", "wasm32-unknown-unknown", "--lib"];
+const DENY_WARNINGS = ["--", "-D", "warnings"];
+const TEST_TIMEOUT_MS = 180_000;
+
+const STEPS = [
+  ["set-up", setUp],
+  ["Python for the customers' code", preparePython],
+  ["format", () => run("cargo", ["fmt", "--check"])],
+  ["lint", () => run("cargo", ["clippy", "--all-targets", ...DENY_WARNINGS])],
+  ["lint wasm32", () => run("cargo", ["clippy", ...WASM_LIBRARY, ...DENY_WARNINGS])],
+  ["lint wasm32, test hooks", () => run("cargo", ["clippy", ...WASM_LIBRARY, "--features", "test-hooks", ...DENY_WARNINGS])],
+  ["cargo test", () => run("cargo", ["test"])],
+  ["build", () => build("release")],
+  ["build, test hooks", () => build("test-hooks")],
+  ["end to end", runEndToEnd],
+];
+
+// One file after the other: several measure time, and two relays at once would share the machine. Forced to exit:
+// a relay that a failed test left running must not keep its file waiting, which no time-out covers.
+function runEndToEnd() {
+  const runner = ["--test", "--test-concurrency=1", "--test-force-exit", `--test-timeout=${TEST_TIMEOUT_MS}`, "--test-reporter=spec"];
+  return run(nodeProgram(), [...runner, "tests/e2e/*.test.js"]);
+}
+
+await runAsProgram(import.meta.url, async () => {
+  for (const [name, step] of STEPS) {
+    const began = Date.now();
+    console.log(`\n[test] ${name} ...`);
+    await step();
+    console.log(`[test] ${name}: ${((Date.now() - began) / 1000).toFixed(1)} s`);
+  }
+});

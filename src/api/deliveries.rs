@@ -1,0 +1,295 @@
+//! Deliveries: listing and showing them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{
+    error::ApiError,
+    webhooks::{as_object, show_headers},
+};
+use crate::domain::{
+    attempt::Attempt,
+    delivery::{FailedReason, Kind, State, Status},
+    ids::{DeliveryId, EventId, WebhookId},
+    outcome::Outcome,
+    record::{DeliveryFilter, DeliveryRecord, SentRequest},
+    secret::SealedError,
+    timestamp::{Timestamp, as_iso, as_iso_option},
+};
+
+/// Deliveries of one page.
+const PAGE_LIMIT: usize = 100;
+
+/// Deliveries of a page where no limit is given.
+const PAGE_DEFAULT: usize = 50;
+
+/// Reads the query of a list.
+///
+/// # Errors
+/// `UnknownField` for a parameter that is not known, `RepeatedField`, `InvalidParameter`.
+pub fn parse_filter<'a>(
+    query: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<DeliveryFilter, ApiError> {
+    let mut filter = DeliveryFilter {
+        limit: PAGE_DEFAULT,
+        ..DeliveryFilter::default()
+    };
+    let mut seen: Vec<&str> = Vec::new();
+    for (name, value) in query {
+        let invalid = |allowed| ApiError::InvalidParameter {
+            field: name.to_string(),
+            allowed,
+        };
+        let time = || Timestamp::parse_rfc3339(value).map_err(|_| invalid("an RFC 3339 time"));
+        if seen.contains(&name) {
+            return Err(ApiError::RepeatedField {
+                field: name.to_string(),
+            });
+        }
+        seen.push(name);
+        match name {
+            "status" => {
+                filter.status =
+                    Some(word(value).ok_or_else(|| invalid("pending, delivered, failed or held"))?);
+            }
+            "type" => filter.event_type = Some(value.to_string()),
+            "kind" => {
+                filter.kind = Some(word(value).ok_or_else(|| invalid("event, ping or test"))?);
+            }
+            "since" => filter.since = Some(time()?),
+            "until" => filter.until = Some(time()?),
+            "limit" => {
+                let limit = value
+                    .parse()
+                    .ok()
+                    .filter(|limit| (1..=PAGE_LIMIT).contains(limit));
+                filter.limit = limit.ok_or_else(|| invalid("a number from 1 to 100"))?;
+            }
+            "cursor" => {
+                let cursor = DeliveryId::parse(value);
+                filter.before =
+                    Some(cursor.map_err(|_| invalid("the next_cursor of the page before"))?);
+            }
+            _ => {
+                let allowed = "status, type, kind, since, until, limit, cursor".into();
+                return Err(ApiError::UnknownField {
+                    field: name.chars().take(100).collect(),
+                    allowed,
+                });
+            }
+        }
+    }
+    Ok(filter)
+}
+
+fn word<T: serde::de::DeserializeOwned>(value: &str) -> Option<T> {
+    serde_json::from_value(serde_json::Value::String(value.to_string())).ok()
+}
+
+/// A delivery as it is shown.
+#[derive(Debug, Serialize)]
+pub struct DeliveryView {
+    id: DeliveryId,
+    event_id: EventId,
+    webhook_id: WebhookId,
+    #[serde(rename = "type")]
+    event_type: String,
+    status: Status,
+    kind: Kind,
+    reason: Option<FailedReason>,
+    #[serde(serialize_with = "as_iso")]
+    created_at: Timestamp,
+    #[serde(serialize_with = "as_iso_option")]
+    next_attempt_at: Option<Timestamp>,
+    attempt_count: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<Box<RawValue>>,
+    attempts: Vec<AttemptView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<RequestView>,
+}
+
+#[derive(Debug, Serialize)]
+struct AttemptView {
+    attempt: u32,
+    #[serde(serialize_with = "as_iso")]
+    started_at: Timestamp,
+    duration_ms: u64,
+    outcome: Outcome,
+    response_status: Option<u16>,
+    #[serde(flatten)]
+    response: Option<ResponseView>,
+    error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the contract")]
+struct ResponseView {
+    response_headers: BTreeMap<String, String>,
+    response_body: Option<String>,
+    response_truncated: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct RequestView {
+    url: String,
+    #[serde(serialize_with = "as_object")]
+    headers: Vec<(String, String)>,
+    body: Option<String>,
+}
+
+impl DeliveryView {
+    /// Shows a delivery whole; the values of custom headers only to who may change them.
+    ///
+    /// # Errors
+    /// Where a stored value cannot be read.
+    pub fn whole(
+        record: DeliveryRecord,
+        webhook_id: WebhookId,
+        may_write: bool,
+    ) -> Result<Self, SealedError> {
+        let payload = record.payload.clone();
+        let request = record
+            .request
+            .clone()
+            .map(|request| show_request(request, payload, may_write))
+            .transpose()?;
+        Ok(Self {
+            request,
+            ..Self::new(record, webhook_id, true)
+        })
+    }
+
+    /// Shows a delivery without its payload, headers and bodies, for lists.
+    #[must_use]
+    pub fn summary(record: DeliveryRecord, webhook_id: WebhookId) -> Self {
+        Self {
+            payload: None,
+            ..Self::new(record, webhook_id, false)
+        }
+    }
+
+    /// The id, which is the cursor of the page that follows it.
+    #[must_use]
+    pub const fn id(&self) -> &DeliveryId {
+        &self.id
+    }
+
+    fn new(record: DeliveryRecord, webhook_id: WebhookId, whole: bool) -> Self {
+        Self {
+            webhook_id,
+            status: record.delivery.status(),
+            kind: record.delivery.kind(),
+            reason: match record.delivery.state() {
+                State::Failed { reason, .. } => Some(reason),
+                State::Scheduled { .. }
+                | State::Leased { .. }
+                | State::Held
+                | State::Delivered { .. } => None,
+            },
+            created_at: record.id.minted_at(),
+            next_attempt_at: record.next_attempt_at(),
+            attempt_count: record.delivery.attempts(),
+            attempts: record
+                .attempts
+                .into_iter()
+                .map(|attempt| AttemptView::new(attempt, whole))
+                .collect(),
+            id: record.id,
+            event_id: record.event_id,
+            event_type: record.event_type,
+            payload: record.payload,
+            request: None,
+        }
+    }
+}
+
+impl AttemptView {
+    fn new(attempt: Attempt, whole: bool) -> Self {
+        let response = ResponseView {
+            response_headers: attempt.response_headers,
+            response_body: attempt.response_body,
+            response_truncated: attempt.response_truncated,
+        };
+        Self {
+            attempt: attempt.attempt,
+            started_at: attempt.started_at,
+            duration_ms: attempt.duration_ms,
+            outcome: attempt.outcome,
+            response_status: attempt.response_status,
+            response: whole.then_some(response),
+            error: attempt.error,
+        }
+    }
+}
+
+fn show_request(
+    request: SentRequest,
+    body: Option<Box<RawValue>>,
+    may_write: bool,
+) -> Result<RequestView, SealedError> {
+    let mut headers: Vec<_> = request.headers.into_iter().collect();
+    headers.extend(show_headers(&request.custom_headers, may_write)?);
+    Ok(RequestView {
+        url: request.url,
+        headers,
+        body: body.map(|body| body.get().to_string()),
+    })
+}
+
+/// A page of a list.
+#[derive(Debug, Serialize)]
+pub struct Page<T> {
+    /// The things.
+    pub data: Vec<T>,
+    /// Where the next page begins; none on the last.
+    pub next_cursor: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_read_from_the_query() {
+        let query = [
+            ("status", "held"),
+            ("type", "a.b"),
+            ("kind", "test"),
+            ("limit", "7"),
+        ];
+        let filter = parse_filter(query.into_iter()).unwrap();
+        assert_eq!(
+            (filter.status, filter.kind, filter.limit),
+            (Some(Status::Held), Some(Kind::Test), 7)
+        );
+        assert_eq!(parse_filter([].into_iter()).unwrap().limit, PAGE_DEFAULT);
+    }
+
+    #[test]
+    fn what_a_filter_does_not_know_is_refused() {
+        for (name, value, code) in [
+            ("status", "open", "invalid_parameter"),
+            ("limit", "0", "invalid_parameter"),
+            ("limit", "101", "invalid_parameter"),
+            ("since", "yesterday", "invalid_parameter"),
+            ("cursor", "evt_1", "invalid_parameter"),
+            ("offset", "1", "unknown_field"),
+        ] {
+            let error = parse_filter([(name, value)].into_iter()).unwrap_err();
+            assert_eq!(
+                (error.code(), error.field()),
+                (code, Some(name)),
+                "{name}={value}"
+            );
+        }
+        assert_eq!(
+            parse_filter([("limit", "1"), ("limit", "2")].into_iter())
+                .unwrap_err()
+                .code(),
+            "repeated_field"
+        );
+    }
+}

@@ -1,0 +1,374 @@
+//! Every refusal of the API: its status, its stable code, and a message that says what is allowed.
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::domain::{
+    custom_headers::HeaderError, delivery::Refusal, endpoint_url::EndpointUrlError,
+    event_type::EventTypeError, ids::EventId, policy::PolicyError, secret::SecretError,
+    token::Scope, webhook::WEBHOOKS_LIMIT,
+};
+
+/// A refusal, as the caller is told.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ApiError {
+    /// The body is no JSON.
+    #[error("the body is not valid JSON: {reason}")]
+    InvalidJson {
+        /// What the parser says, with line and column.
+        reason: String,
+    },
+    /// A member has another JSON type than it must have.
+    #[error("{} must be {expected}", .field.as_deref().unwrap_or("the body"))]
+    InvalidType {
+        /// The member; none for the body itself.
+        field: Option<String>,
+        /// The type, with its article.
+        expected: &'static str,
+    },
+    /// A member that the contract does not know.
+    #[error("{field} is not known here; allowed: {allowed}")]
+    UnknownField {
+        /// The member.
+        field: String,
+        /// The known ones.
+        allowed: String,
+    },
+    /// A member is given twice.
+    #[error("{field} is given more than once")]
+    RepeatedField {
+        /// The member.
+        field: String,
+    },
+    /// A member that must be there is not.
+    #[error("{field} is missing")]
+    MissingField {
+        /// The member.
+        field: String,
+    },
+    /// A query parameter or a member of the path does not parse.
+    #[error("{field} must be {allowed}")]
+    InvalidParameter {
+        /// The parameter.
+        field: String,
+        /// What it must be.
+        allowed: &'static str,
+    },
+    /// No valid token.
+    #[error("a valid token is needed: Authorization: Bearer <operator token or API key>")]
+    Unauthorized,
+    /// The token does not allow the call.
+    #[error("this token does not have the scope {}", .0.as_str())]
+    MissingScope(Scope),
+    /// Only the operator may make the call.
+    #[error("only the operator token may do this")]
+    OperatorOnly,
+    /// The thing does not exist, or belongs to another workspace.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// The path exists, the method does not.
+    #[error("this path allows {allow} only")]
+    MethodNotAllowed {
+        /// The methods, separated by `, `.
+        allow: &'static str,
+    },
+    /// The body is not declared as JSON.
+    #[error("the body must be JSON, with Content-Type: application/json")]
+    UnsupportedMediaType,
+    /// The body, or one event of it, is too large.
+    #[error("{what} may have at most {limit} bytes")]
+    PayloadTooLarge {
+        /// The member; none for the body itself.
+        field: Option<String>,
+        /// What is too large.
+        what: &'static str,
+        /// Bytes.
+        limit: usize,
+    },
+    /// A value of the right type is refused.
+    #[error("{field} must be {allowed}")]
+    InvalidValue {
+        /// The stable code.
+        code: &'static str,
+        /// The member.
+        field: String,
+        /// What it must be.
+        allowed: String,
+    },
+    /// The type is not in the catalogue.
+    #[error("{error}")]
+    UnknownEventType {
+        /// The member.
+        field: String,
+        /// Names the known ones.
+        error: EventTypeError,
+    },
+    /// The endpoint URL is refused.
+    #[error(transparent)]
+    InvalidUrl(#[from] EndpointUrlError),
+    /// The secret is refused.
+    #[error(transparent)]
+    InvalidSecret(#[from] SecretError),
+    /// A custom header is refused.
+    #[error(transparent)]
+    InvalidHeader(#[from] HeaderError),
+    /// The workspace exists under another name.
+    #[error("this workspace exists with another name; change it with PATCH")]
+    WorkspaceExists,
+    /// The workspace's id was deleted.
+    #[error("this workspace was deleted; a deleted id is not given again")]
+    WorkspaceDeleted,
+    /// The workspace has all the webhooks that it may.
+    #[error("a workspace has at most {WEBHOOKS_LIMIT} webhooks; delete one first")]
+    TooManyWebhooks,
+    /// The delivery's state does not allow what was asked.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The webhook is disabled.
+    #[error("the webhook is disabled; enable it first")]
+    WebhookDisabled,
+    /// Not every matching webhook could store its delivery.
+    #[error("the event was not stored; post it again with the same event_id")]
+    NotStored {
+        /// The ids to post it again with.
+        event_ids: Vec<EventId>,
+        /// Whether an array was posted.
+        array: bool,
+    },
+    /// The webhook's object could not be told of a change.
+    #[error("the change is saved but not yet in force; it goes on being applied")]
+    NotApplied,
+    /// An object did not answer.
+    #[error("the relay could not read its storage just now; try again")]
+    Unavailable,
+    /// A setting of the deployment does not parse.
+    #[error(transparent)]
+    Misconfigured(#[from] PolicyError),
+    /// A secret of the deployment is missing or too weak; its value is never shown.
+    #[error("the secret {variable} must be {allowed}")]
+    MisconfiguredSecret {
+        /// The variable.
+        variable: &'static str,
+        /// What it must be.
+        allowed: &'static str,
+    },
+    /// Anything else; the cause is in the log, under the request id.
+    #[error(
+        "something went wrong in the relay; the log has the cause under this answer's X-Request-Id"
+    )]
+    Internal,
+}
+
+/// Seconds after which a refused call may be tried again.
+const RETRY_AFTER_SECONDS: u32 = 1;
+
+impl ApiError {
+    /// The HTTP status.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        match self {
+            Self::InvalidJson { .. }
+            | Self::InvalidType { .. }
+            | Self::UnknownField { .. }
+            | Self::RepeatedField { .. }
+            | Self::MissingField { .. }
+            | Self::InvalidParameter { .. } => 400,
+            Self::Unauthorized => 401,
+            Self::MissingScope(_) | Self::OperatorOnly => 403,
+            Self::NotFound(_) => 404,
+            Self::MethodNotAllowed { .. } => 405,
+            Self::WorkspaceExists
+            | Self::WorkspaceDeleted
+            | Self::TooManyWebhooks
+            | Self::Refused(_)
+            | Self::WebhookDisabled => 409,
+            Self::PayloadTooLarge { .. } => 413,
+            Self::UnsupportedMediaType => 415,
+            Self::InvalidValue { .. }
+            | Self::UnknownEventType { .. }
+            | Self::InvalidUrl(_)
+            | Self::InvalidSecret(_)
+            | Self::InvalidHeader(_) => 422,
+            Self::Misconfigured(_) | Self::MisconfiguredSecret { .. } | Self::Internal => 500,
+            Self::NotStored { .. } | Self::NotApplied | Self::Unavailable => 503,
+        }
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidJson { .. } => "invalid_json",
+            Self::InvalidType { .. } => "invalid_type",
+            Self::UnknownField { .. } => "unknown_field",
+            Self::RepeatedField { .. } => "repeated_field",
+            Self::MissingField { .. } => "missing_field",
+            Self::InvalidParameter { .. } => "invalid_parameter",
+            Self::Unauthorized => "unauthorized",
+            Self::MissingScope(_) | Self::OperatorOnly => "forbidden",
+            Self::NotFound(_) => "not_found",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::PayloadTooLarge { .. } => "payload_too_large",
+            Self::InvalidValue { code, .. } => code,
+            Self::UnknownEventType { .. } => "unknown_event_type",
+            Self::InvalidUrl(_) => "invalid_url",
+            Self::InvalidSecret(_) => "invalid_secret",
+            Self::InvalidHeader(_) => "invalid_header",
+            Self::WorkspaceExists => "workspace_exists",
+            Self::WorkspaceDeleted => "workspace_deleted",
+            Self::TooManyWebhooks => "too_many_webhooks",
+            Self::Refused(Refusal::AlreadyPending) => "already_pending",
+            Self::Refused(Refusal::NotResendable) => "not_resendable",
+            Self::Refused(Refusal::AlreadySettled) => "already_settled",
+            Self::WebhookDisabled => "webhook_disabled",
+            Self::NotStored { .. } => "not_stored",
+            Self::NotApplied => "not_applied",
+            Self::Unavailable => "unavailable",
+            Self::Misconfigured(_) | Self::MisconfiguredSecret { .. } => "misconfigured",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The member that is to blame.
+    #[must_use]
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Self::InvalidType { field, .. } | Self::PayloadTooLarge { field, .. } => {
+                field.as_deref()
+            }
+            Self::UnknownField { field, .. }
+            | Self::RepeatedField { field }
+            | Self::MissingField { field }
+            | Self::InvalidParameter { field, .. }
+            | Self::InvalidValue { field, .. }
+            | Self::UnknownEventType { field, .. } => Some(field),
+            Self::InvalidUrl(_) => Some("url"),
+            Self::InvalidSecret(_) => Some("secret"),
+            Self::InvalidHeader(_) => Some("headers"),
+            Self::InvalidJson { .. }
+            | Self::Unauthorized
+            | Self::MissingScope(_)
+            | Self::OperatorOnly
+            | Self::NotFound(_)
+            | Self::MethodNotAllowed { .. }
+            | Self::UnsupportedMediaType
+            | Self::WorkspaceExists
+            | Self::WorkspaceDeleted
+            | Self::TooManyWebhooks
+            | Self::Refused(_)
+            | Self::WebhookDisabled
+            | Self::NotStored { .. }
+            | Self::NotApplied
+            | Self::Unavailable
+            | Self::Misconfigured(_)
+            | Self::MisconfiguredSecret { .. }
+            | Self::Internal => None,
+        }
+    }
+
+    /// The headers that the answer carries beside its body: `Allow` for 405, `Retry-After` for 503.
+    #[must_use]
+    pub fn headers(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::MethodNotAllowed { allow } => vec![("Allow", (*allow).to_string())],
+            Self::Unauthorized => vec![("WWW-Authenticate", "Bearer".to_string())],
+            error if error.status() == 503 => {
+                vec![("Retry-After", RETRY_AFTER_SECONDS.to_string())]
+            }
+            _ => vec![],
+        }
+    }
+
+    /// The answer's body: `{"error": {"code", "message", "field"?}}`.
+    #[must_use]
+    pub fn body(&self) -> ErrorBody<'_> {
+        let (event_id, event_ids) = match self {
+            Self::NotStored {
+                event_ids,
+                array: true,
+            } => (None, Some(event_ids.as_slice())),
+            Self::NotStored {
+                event_ids,
+                array: false,
+            } => (event_ids.first(), None),
+            _ => (None, None),
+        };
+        let detail = ErrorDetail {
+            code: self.code(),
+            message: self.to_string(),
+            field: self.field(),
+        };
+        ErrorBody {
+            error: detail,
+            event_id,
+            event_ids,
+        }
+    }
+}
+
+/// The one shape of all errors.
+#[derive(Debug, Serialize)]
+pub struct ErrorBody<'a> {
+    error: ErrorDetail<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_id: Option<&'a EventId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_ids: Option<&'a [EventId]>,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorDetail<'a> {
+    code: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_its_field_where_one_is_to_blame() {
+        let error = ApiError::MissingField {
+            field: "url".into(),
+        };
+        assert_eq!(
+            serde_json::to_string(&error.body()).unwrap(),
+            r#"{"error":{"code":"missing_field","message":"url is missing","field":"url"}}"#
+        );
+        let error = ApiError::NotFound("workspace");
+        assert_eq!(
+            serde_json::to_string(&error.body()).unwrap(),
+            r#"{"error":{"code":"not_found","message":"there is no such workspace"}}"#
+        );
+    }
+
+    #[test]
+    fn what_was_not_stored_can_be_posted_again_with_its_ids() {
+        let ids = vec![EventId::parse("a").unwrap(), EventId::parse("b").unwrap()];
+        let many = ApiError::NotStored {
+            event_ids: ids.clone(),
+            array: true,
+        };
+        assert!(
+            serde_json::to_string(&many.body())
+                .unwrap()
+                .ends_with(r#""event_ids":["a","b"]}"#)
+        );
+        let one = ApiError::NotStored {
+            event_ids: ids,
+            array: false,
+        };
+        assert!(
+            serde_json::to_string(&one.body())
+                .unwrap()
+                .ends_with(r#""event_id":"a"}"#)
+        );
+        assert_eq!(
+            (one.status(), one.headers()),
+            (503, vec![("Retry-After", "1".to_string())])
+        );
+    }
+}

@@ -1,0 +1,212 @@
+//! Reads a request's JSON member by member, so that a refusal can name the member that is to blame.
+//!
+//! serde's derived errors name a line and a column; a caller is helped by `[3].type` and by what is allowed there.
+
+use std::{borrow::Cow, fmt};
+
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::error::ApiError;
+
+/// The members of one JSON object.
+#[derive(Debug)]
+pub struct Members<'a> {
+    path: String,
+    entries: Vec<(Cow<'a, str>, &'a RawValue)>,
+}
+
+/// Reads a body as one JSON value.
+///
+/// # Errors
+/// `InvalidJson` with the place.
+pub fn parse_json(body: &[u8]) -> Result<&RawValue, ApiError> {
+    serde_json::from_slice(body).map_err(|error| ApiError::InvalidJson {
+        reason: error.to_string(),
+    })
+}
+
+impl<'a> Members<'a> {
+    /// Reads an object; `path` stands before its members' names in errors (`[3].`).
+    ///
+    /// # Errors
+    /// `InvalidType` for another JSON type, `UnknownField` for a member outside `known`, `RepeatedField` for a second
+    /// one of a name.
+    pub fn parse(value: &'a RawValue, path: &str, known: &[&str]) -> Result<Self, ApiError> {
+        let not_an_object = || ApiError::InvalidType {
+            field: field_of(path),
+            expected: "a JSON object",
+        };
+        let entries = entries(value).ok_or_else(not_an_object)?;
+        let mut seen: Vec<&str> = Vec::new();
+        for (name, _) in &entries {
+            let field = || format!("{path}{}", shorten(name));
+            if !known.contains(&name.as_ref()) {
+                return Err(ApiError::UnknownField {
+                    field: field(),
+                    allowed: known.join(", "),
+                });
+            }
+            if seen.contains(&name.as_ref()) {
+                return Err(ApiError::RepeatedField { field: field() });
+            }
+            seen.push(name);
+        }
+        Ok(Self {
+            path: path.to_string(),
+            entries,
+        })
+    }
+
+    /// The full name of a member, as errors show it.
+    #[must_use]
+    pub fn field(&self, name: &str) -> String {
+        format!("{}{name}", self.path)
+    }
+
+    /// A member's value as posted.
+    #[must_use]
+    pub fn raw(&self, name: &str) -> Option<&'a RawValue> {
+        self.entries
+            .iter()
+            .find(|(entry, _)| entry == name)
+            .map(|(_, value)| *value)
+    }
+
+    /// A member of a type; `expected` names that type.
+    ///
+    /// # Errors
+    /// `InvalidType`.
+    pub fn optional<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        expected: &'static str,
+    ) -> Result<Option<T>, ApiError> {
+        let wrong = |_| ApiError::InvalidType {
+            field: Some(self.field(name)),
+            expected,
+        };
+        self.raw(name)
+            .map(|value| serde_json::from_str(value.get()).map_err(wrong))
+            .transpose()
+    }
+
+    /// A member that must be there.
+    ///
+    /// # Errors
+    /// `MissingField`, `InvalidType`.
+    pub fn required<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        expected: &'static str,
+    ) -> Result<T, ApiError> {
+        self.optional(name, expected)?
+            .ok_or_else(|| ApiError::MissingField {
+                field: self.field(name),
+            })
+    }
+}
+
+/// The members of an object as they stand, repeated ones included; none for another JSON type.
+#[must_use]
+pub fn entries(value: &RawValue) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
+    serde_json::Deserializer::from_str(value.get())
+        .deserialize_map(EntriesVisitor)
+        .ok()
+}
+
+fn field_of(path: &str) -> Option<String> {
+    let field = path.trim_end_matches('.');
+    (!field.is_empty()).then(|| field.to_string())
+}
+
+fn shorten(name: &str) -> String {
+    name.chars().take(100).collect()
+}
+
+struct EntriesVisitor;
+
+impl<'de> Visitor<'de> for EntriesVisitor {
+    type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+        let mut entries = Vec::new();
+        while let Some(name) = map.next_key::<Name<'de>>()? {
+            entries.push((name.0, map.next_value()?));
+        }
+        Ok(entries)
+    }
+}
+
+/// A member's name, borrowed where it has no escape.
+#[derive(serde::Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_read_by_name() {
+        let value = parse_json(br#" {"a": 1, "\u0062": "x"} "#).unwrap();
+        let members = Members::parse(value, "", &["a", "b", "c"]).unwrap();
+        assert_eq!(members.required::<u8>("a", "a number"), Ok(1));
+        assert_eq!(members.required::<String>("b", "a string"), Ok("x".into()));
+        assert_eq!(members.optional::<String>("c", "a string"), Ok(None));
+        let missing = Err(ApiError::MissingField { field: "c".into() });
+        assert_eq!(members.required::<String>("c", "a string"), missing);
+        let wrong = ApiError::InvalidType {
+            field: Some("a".into()),
+            expected: "a string",
+        };
+        assert_eq!(members.optional::<String>("a", "a string"), Err(wrong));
+    }
+
+    #[test]
+    fn a_typo_a_repetition_and_another_type_are_refused_by_name() {
+        let refusal = |json: &str| {
+            Members::parse(parse_json(json.as_bytes()).unwrap(), "[3].", &["a"]).unwrap_err()
+        };
+        let unknown = ApiError::UnknownField {
+            field: "[3].b".into(),
+            allowed: "a".into(),
+        };
+        assert_eq!(refusal(r#"{"b":1}"#), unknown);
+        assert_eq!(
+            refusal(r#"{"a":1,"a":2}"#),
+            ApiError::RepeatedField {
+                field: "[3].a".into()
+            }
+        );
+        let expected = "a JSON object";
+        assert_eq!(
+            refusal("[]"),
+            ApiError::InvalidType {
+                field: Some("[3]".into()),
+                expected
+            }
+        );
+        assert_eq!(
+            refusal("null"),
+            ApiError::InvalidType {
+                field: Some("[3]".into()),
+                expected
+            }
+        );
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused_with_its_place() {
+        for body in ["", "{", "{} {}", "{\"a\":}", "{'a':1}"] {
+            let Err(ApiError::InvalidJson { reason }) = parse_json(body.as_bytes()) else {
+                panic!("{body}")
+            };
+            assert!(reason.contains("line 1 column"), "{reason}");
+        }
+        assert!(parse_json(b"\xff").is_err());
+    }
+}

@@ -1,0 +1,13 @@
+//! The HTTP contract: what requests may say, what answers look like, and every refusal; pure.
+
+pub mod error;
+
+pub mod members;
+
+pub mod events;
+
+pub mod workspaces;
+
+pub mod webhooks;
+
+pub mod deliveries;

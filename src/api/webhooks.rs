@@ -1,0 +1,363 @@
+//! Webhooks: creating, changing and showing them.
+
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::{
+    deliveries::DeliveryView,
+    error::ApiError,
+    members::{Members, parse_json},
+};
+use crate::domain::{
+    custom_headers::check_headers,
+    endpoint_url::{EndpointUrl, UrlRules},
+    event_type::EventType,
+    ids::WebhookId,
+    secret::{SealedError, Secret},
+    timestamp::{Timestamp, as_iso, as_iso_option},
+    webhook::{DisabledReason, StoredHeader, Webhook},
+};
+
+/// Characters of a description.
+const DESCRIPTION_LIMIT: usize = 1000;
+
+/// What stands in place of a header's value that a token may not see.
+const HIDDEN: &str = "…";
+
+/// A webhook to create.
+#[derive(Debug)]
+pub struct NewWebhook {
+    /// The endpoint URL, checked.
+    pub url: EndpointUrl,
+    /// At least one type.
+    pub events: Vec<EventType>,
+    /// The customer's own secret, if one was given.
+    pub secret: Option<Secret>,
+    /// A note for people.
+    pub description: String,
+    /// Custom headers, names and values.
+    pub headers: Vec<(String, String)>,
+}
+
+/// What to change of a webhook.
+#[derive(Debug, Default)]
+pub struct WebhookChange {
+    /// A new endpoint URL, checked.
+    pub url: Option<EndpointUrl>,
+    /// Other types.
+    pub events: Option<Vec<EventType>>,
+    /// Another note.
+    pub description: Option<String>,
+    /// Other custom headers; all of them.
+    pub headers: Option<Vec<(String, String)>>,
+    /// Enable or disable.
+    pub enabled: Option<bool>,
+}
+
+/// Reads `{"url", "events", "secret"?, "description"?, "headers"?}`.
+///
+/// # Errors
+/// The first refusal.
+pub fn parse_new_webhook(body: &[u8], rules: &UrlRules) -> Result<NewWebhook, ApiError> {
+    let known = ["url", "events", "secret", "description", "headers"];
+    let members = Members::parse(parse_json(body)?, "", &known)?;
+    let missing = |field: &str| ApiError::MissingField {
+        field: field.into(),
+    };
+    Ok(NewWebhook {
+        url: parse_url(&members, rules)?.ok_or_else(|| missing("url"))?,
+        events: parse_event_types(&members)?.ok_or_else(|| missing("events"))?,
+        secret: parse_secret(&members)?,
+        description: parse_description(&members)?.unwrap_or_default(),
+        headers: parse_headers(&members)?.unwrap_or_default(),
+    })
+}
+
+/// Reads any of `{"url", "events", "description", "headers", "status"}`.
+///
+/// # Errors
+/// The first refusal.
+pub fn parse_webhook_change(body: &[u8], rules: &UrlRules) -> Result<WebhookChange, ApiError> {
+    let members = Members::parse(
+        parse_json(body)?,
+        "",
+        &["url", "events", "description", "headers", "status"],
+    )?;
+    let enabled = match members.optional::<String>("status", "a string")?.as_deref() {
+        None => None,
+        Some("enabled") => Some(true),
+        Some("disabled") => Some(false),
+        Some(_) => {
+            let allowed = "enabled or disabled".into();
+            return Err(ApiError::InvalidValue {
+                code: "invalid_status",
+                field: "status".into(),
+                allowed,
+            });
+        }
+    };
+    Ok(WebhookChange {
+        url: parse_url(&members, rules)?,
+        events: parse_event_types(&members)?,
+        description: parse_description(&members)?,
+        headers: parse_headers(&members)?,
+        enabled,
+    })
+}
+
+fn parse_url(members: &Members, rules: &UrlRules) -> Result<Option<EndpointUrl>, ApiError> {
+    let Some(url) = members.optional::<String>("url", "a string")? else {
+        return Ok(None);
+    };
+    Ok(Some(EndpointUrl::parse(&url, rules)?))
+}
+
+fn parse_event_types(members: &Members) -> Result<Option<Vec<EventType>>, ApiError> {
+    let Some(names) = members.optional::<Vec<String>>("events", "an array of strings")? else {
+        return Ok(None);
+    };
+    let mut types: Vec<EventType> = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        let unknown = |error| ApiError::UnknownEventType {
+            field: format!("events[{index}]"),
+            error,
+        };
+        let event_type = EventType::parse(name).map_err(unknown)?;
+        if !types.contains(&event_type) {
+            types.push(event_type);
+        }
+    }
+    if types.is_empty() {
+        let allowed = "an array of at least one event type".into();
+        return Err(ApiError::InvalidValue {
+            code: "invalid_events",
+            field: "events".into(),
+            allowed,
+        });
+    }
+    Ok(Some(types))
+}
+
+/// Reads the member `secret`.
+///
+/// # Errors
+/// Where it is no string or no allowed secret.
+pub fn parse_secret(members: &Members) -> Result<Option<Secret>, ApiError> {
+    let Some(secret) = members.optional::<String>("secret", "a string")? else {
+        return Ok(None);
+    };
+    Ok(Some(Secret::parse(&secret)?))
+}
+
+fn parse_description(members: &Members) -> Result<Option<String>, ApiError> {
+    let description = members.optional::<String>("description", "a string")?;
+    if description
+        .as_ref()
+        .is_some_and(|text| text.chars().count() > DESCRIPTION_LIMIT)
+    {
+        let allowed = format!("at most {DESCRIPTION_LIMIT} characters");
+        return Err(ApiError::InvalidValue {
+            code: "invalid_description",
+            field: "description".into(),
+            allowed,
+        });
+    }
+    Ok(description)
+}
+
+fn parse_headers(members: &Members) -> Result<Option<Vec<(String, String)>>, ApiError> {
+    const EXPECTED: &str = "an object of header names and string values";
+    let wrong = || ApiError::InvalidType {
+        field: Some(members.field("headers")),
+        expected: EXPECTED,
+    };
+    let Some(value) = members.raw("headers") else {
+        return Ok(None);
+    };
+    let entries = super::members::entries(value).ok_or_else(wrong)?;
+    let text = |value: &RawValue| serde_json::from_str::<String>(value.get()).map_err(|_| wrong());
+    let headers = entries
+        .into_iter()
+        .map(|(name, value)| Ok((name.into_owned(), text(value)?)));
+    let headers = headers.collect::<Result<Vec<_>, ApiError>>()?;
+    check_headers(&headers)?;
+    Ok(Some(headers))
+}
+
+/// A webhook as it is shown.
+#[derive(Debug, Serialize)]
+pub struct WebhookView {
+    id: WebhookId,
+    url: String,
+    events: Vec<String>,
+    description: String,
+    #[serde(serialize_with = "as_object")]
+    headers: Vec<(String, String)>,
+    status: &'static str,
+    disabled_reason: Option<DisabledReason>,
+    #[serde(serialize_with = "as_iso_option")]
+    disabled_at: Option<Timestamp>,
+    #[serde(serialize_with = "as_iso_option")]
+    failing_since: Option<Timestamp>,
+    #[serde(serialize_with = "as_iso")]
+    created_at: Timestamp,
+    #[serde(serialize_with = "as_iso")]
+    updated_at: Timestamp,
+}
+
+impl WebhookView {
+    /// Shows a webhook; the values of its custom headers only to who may change them.
+    ///
+    /// # Errors
+    /// Where a stored value cannot be read.
+    pub fn new(webhook: Webhook, may_write: bool) -> Result<Self, SealedError> {
+        let disabled = webhook.disabled();
+        Ok(Self {
+            id: webhook.id,
+            url: webhook.settings.url,
+            events: webhook.settings.events,
+            description: webhook.description,
+            headers: show_headers(&webhook.settings.headers, may_write)?,
+            status: if disabled.is_some() {
+                "disabled"
+            } else {
+                "enabled"
+            },
+            disabled_reason: disabled.map(|(reason, _)| reason),
+            disabled_at: disabled.map(|(_, at)| at),
+            failing_since: webhook.standing.failing_since,
+            created_at: webhook.created_at,
+            updated_at: webhook.updated_at,
+        })
+    }
+}
+
+/// Shows custom headers; their values only to who may change them.
+///
+/// # Errors
+/// Where a stored value cannot be read.
+pub fn show_headers(
+    headers: &[StoredHeader],
+    may_write: bool,
+) -> Result<Vec<(String, String)>, SealedError> {
+    let show = |header: &StoredHeader| {
+        let value = if may_write {
+            header.value.open()?
+        } else {
+            HIDDEN.to_string()
+        };
+        Ok((header.name.clone(), value))
+    };
+    headers.iter().map(show).collect()
+}
+
+/// Writes pairs as a JSON object, in their order.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn as_object<S: Serializer>(
+    pairs: &[(String, String)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
+}
+
+/// The answer to the creation of a webhook.
+#[derive(Debug, Serialize)]
+pub struct CreatedWebhook {
+    /// The webhook.
+    #[serde(flatten)]
+    pub webhook: WebhookView,
+    /// Its secret; shown here and where its owner asks for it.
+    pub secret: String,
+    /// The attempt made at once; none where the object did not answer for it.
+    pub ping: Option<DeliveryView>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_webhook_is_read_with_all_its_members() {
+        let body = r#"{"url":"https://hooks.example.com/a","events":["agent.error","agent.error"],
+            "secret":"12345678","description":"d","headers":{"X-Team":"a"}}"#;
+        let webhook = parse(body).unwrap();
+        assert_eq!(webhook.url.as_str(), "https://hooks.example.com/a");
+        assert_eq!(
+            (webhook.events.len(), webhook.description.as_str()),
+            (1, "d")
+        );
+        assert_eq!(webhook.headers, [("X-Team".to_string(), "a".to_string())]);
+        assert_eq!(webhook.secret.unwrap().expose(), "12345678");
+    }
+
+    #[test]
+    fn a_refusal_names_the_member() {
+        let good = [
+            ("url", r#""https://a.example.com""#),
+            ("events", r#"["agent.error"]"#),
+        ];
+        for (name, value, code, field) in [
+            ("url", r#""http://a.example.com""#, "invalid_url", "url"),
+            ("url", "1", "invalid_type", "url"),
+            ("events", "[]", "invalid_events", "events"),
+            ("events", r#"["x"]"#, "unknown_event_type", "events[0]"),
+            ("events", r#""agent.error""#, "invalid_type", "events"),
+            ("secret", r#""short""#, "invalid_secret", "secret"),
+            ("secret", r#""whsec_!!""#, "invalid_secret", "secret"),
+            ("headers", r#"{"Host":"a"}"#, "invalid_header", "headers"),
+            ("headers", r#"{"a":1}"#, "invalid_type", "headers"),
+            (
+                "headers",
+                r#"{"a":"1","A":"2"}"#,
+                "invalid_header",
+                "headers",
+            ),
+            ("headers", "[]", "invalid_type", "headers"),
+            ("description", "1", "invalid_type", "description"),
+            ("enabled", "true", "unknown_field", "enabled"),
+        ] {
+            let members = good
+                .iter()
+                .filter(|(known, _)| *known != name)
+                .copied()
+                .chain([(name, value)]);
+            let members: Vec<_> = members
+                .map(|(name, value)| format!(r#""{name}":{value}"#))
+                .collect();
+            let error = parse(&format!("{{{}}}", members.join(","))).unwrap_err();
+            assert_eq!(
+                (error.code(), error.field()),
+                (code, Some(field)),
+                "{name}: {value}"
+            );
+        }
+        assert_eq!(
+            parse("{}").unwrap_err(),
+            ApiError::MissingField {
+                field: "url".into()
+            }
+        );
+    }
+
+    #[test]
+    fn a_change_may_name_any_member() {
+        let change =
+            parse_webhook_change(br#"{"status":"disabled"}"#, &UrlRules::default()).unwrap();
+        assert_eq!(
+            (
+                change.enabled,
+                change.url.is_some(),
+                change.events.is_some()
+            ),
+            (Some(false), false, false)
+        );
+        let error = parse_webhook_change(br#"{"status":"off"}"#, &UrlRules::default()).unwrap_err();
+        assert_eq!(error.code(), "invalid_status");
+    }
+
+    fn parse(body: &str) -> Result<NewWebhook, ApiError> {
+        parse_new_webhook(body.as_bytes(), &UrlRules::default())
+    }
+}

@@ -1,0 +1,199 @@
+//! Which headers a customer may add to each request.
+
+use thiserror::Error;
+
+/// Headers of one webhook.
+pub const HEADERS_LIMIT: usize = 10;
+
+/// Characters of one header's value.
+pub const VALUE_LIMIT: usize = 1024;
+
+/// Characters of one header's name.
+const NAME_LIMIT: usize = 128;
+
+/// Headers that the relay or the transport sets.
+const REFUSED: [&str; 9] = [
+    "host",
+    "connection",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+    "accept-encoding",
+    "user-agent",
+];
+
+/// Beginnings of header names that the relay or the transport sets.
+const REFUSED_PREFIXES: [&str; 5] = [
+    "x-forwarded-",
+    "content-",
+    "cf-",
+    "webhook-",
+    "x-secureagentics-",
+];
+
+/// A custom header is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum HeaderError {
+    /// Too many of them.
+    #[error("at most {HEADERS_LIMIT} headers are allowed")]
+    TooMany,
+    /// The name is no token (RFC 9110, 5.6.2).
+    #[error("a header name is 1 to {NAME_LIMIT} of letters, digits and !#$%&'*+-.^_`|~")]
+    Name,
+    /// The name differs from another one at most in case.
+    #[error("the header {name} is given more than once")]
+    Repeated {
+        /// The name.
+        name: String,
+    },
+    /// The relay or the transport sets it.
+    #[error("the header {name} cannot be set; choose a name of your own, such as x-team")]
+    Refused {
+        /// The name.
+        name: String,
+    },
+    /// The value is empty, too long, or has other characters.
+    #[error(
+        "the value of {name} must be 1 to {VALUE_LIMIT} visible ASCII characters or inner spaces"
+    )]
+    Value {
+        /// The name.
+        name: String,
+    },
+}
+
+/// Checks custom headers.
+///
+/// # Errors
+/// The first rule that one of them breaks; no error repeats a value.
+pub fn check_headers(headers: &[(String, String)]) -> Result<(), HeaderError> {
+    if headers.len() > HEADERS_LIMIT {
+        return Err(HeaderError::TooMany);
+    }
+    let mut seen = Vec::new();
+    for (name, value) in headers {
+        let lower = name.to_ascii_lowercase();
+        if !(1..=NAME_LIMIT).contains(&name.len()) || !name.bytes().all(is_token_byte) {
+            return Err(HeaderError::Name);
+        }
+        let name = || name.clone();
+        if REFUSED.contains(&lower.as_str())
+            || REFUSED_PREFIXES
+                .iter()
+                .any(|prefix| lower.starts_with(prefix))
+        {
+            return Err(HeaderError::Refused { name: name() });
+        }
+        let visible = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        let inner_spaces = value.trim_matches(' ').len() == value.len();
+        if !(1..=VALUE_LIMIT).contains(&value.len()) || !visible || !inner_spaces {
+            return Err(HeaderError::Value { name: name() });
+        }
+        if seen.contains(&lower) {
+            return Err(HeaderError::Repeated { name: name() });
+        }
+        seen.push(lower);
+    }
+    Ok(())
+}
+
+const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ordinary_headers_are_allowed() {
+        check(&[
+            ("X-Team", "a"),
+            ("Authorization", "Basic dXNlcg=="),
+            ("x-note", "two words"),
+        ])
+        .unwrap();
+    }
+
+    #[test]
+    fn headers_of_the_relay_and_of_the_transport_are_refused_in_any_case() {
+        for name in [
+            "Host",
+            "TE",
+            "X-Forwarded-For",
+            "content-type",
+            "CF-Ray",
+            "Webhook-Id",
+            "x-secureagentics-event",
+        ] {
+            assert_eq!(
+                check(&[(name, "a")]),
+                Err(HeaderError::Refused { name: name.into() })
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_can_be_injected_by_a_name_or_a_value() {
+        for name in ["", "a b", "a:b", "a\r\nb", "é", "a\0"] {
+            assert_eq!(check(&[(name, "a")]), Err(HeaderError::Name), "{name:?}");
+        }
+        let long = "a".repeat(VALUE_LIMIT + 1);
+        for value in [
+            "",
+            " a",
+            "a ",
+            "a\r\nX-Evil: 1",
+            "a\tb",
+            "é",
+            "a\0",
+            "\u{7f}",
+            long.as_str(),
+        ] {
+            assert_eq!(
+                check(&[("a", value)]),
+                Err(HeaderError::Value { name: "a".into() }),
+                "{value:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_header_is_given_once_and_ten_at_most() {
+        assert_eq!(
+            check(&[("a", "1"), ("A", "2")]),
+            Err(HeaderError::Repeated { name: "A".into() })
+        );
+        let names: Vec<String> = (0..11).map(|number| format!("x-{number}")).collect();
+        let headers: Vec<_> = names.iter().map(|name| (name.as_str(), "a")).collect();
+        assert_eq!(check(&headers), Err(HeaderError::TooMany));
+        check(&headers[..10]).unwrap();
+    }
+
+    fn check(headers: &[(&str, &str)]) -> Result<(), HeaderError> {
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect();
+        check_headers(&headers)
+    }
+}

@@ -1,0 +1,191 @@
+//! One webhook's desk: whether a delivery is taken in, leased, held or refused, and what an attempt's end changes.
+//!
+//! It ties the three parts that a WebhookObject keeps (settings, standing, queue) to the state machine of a delivery.
+//! The object loads a row, calls one method, and stores the row and, where it changed, the standing.
+
+use std::time::Duration;
+
+use super::{
+    attempt::{self, Attempt},
+    delivery::{Change, Delivery, FailedReason, Kind, Lease, Report},
+    policy::{BACKLOG_BYTES_LIMIT, Policy},
+    queue::Queue,
+    record::DeliveryRecord,
+    timestamp::Timestamp,
+    webhook::{AutoDisableReason, Settings, Standing},
+};
+
+/// Leases that one Worker holds at a time over all webhooks: as many connections as may wait for an answer.
+pub const WORKER_LEASES: usize = 6;
+
+/// Sends that an alarm has under way at a time; the same limit holds for an object.
+pub const ALARM_SENDS: usize = 6;
+
+/// A webhook's settings, standing and pending deliveries.
+#[derive(Debug)]
+pub struct Dispatch {
+    /// What its owner set.
+    pub settings: Settings,
+    /// How it stands with its endpoint.
+    pub standing: Standing,
+    /// What is pending.
+    pub queue: Queue,
+}
+
+/// A webhook already holds all that it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BacklogFull;
+
+impl Dispatch {
+    /// Whether deliveries are attempted.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.standing.is_enabled(&self.settings)
+    }
+
+    /// Takes a new delivery in: due at once, or held while the webhook is disabled. `bytes` is its payload's length.
+    ///
+    /// # Errors
+    /// `BacklogFull`; pings and tests are always taken.
+    pub fn admit(
+        &self,
+        kind: Kind,
+        bytes: u64,
+        now: Timestamp,
+        policy: &Policy,
+    ) -> Result<Delivery, BacklogFull> {
+        if kind != Kind::Event {
+            return Ok(Delivery::due(kind, now));
+        }
+        let full = self.queue.len() >= policy.max_backlog
+            || self.queue.bytes().saturating_add(bytes) > BACKLOG_BYTES_LIMIT;
+        match (full, self.is_enabled()) {
+            (true, _) => Err(BacklogFull),
+            (false, true) => Ok(Delivery::due(kind, now)),
+            (false, false) => Ok(Delivery::held()),
+        }
+    }
+
+    /// Grants a lease of a delivery, while the webhook is enabled and fewer than `MAX_LEASES` are out; pings and tests
+    /// are made in any case.
+    pub fn lease(&self, delivery: &mut Delivery, now: Timestamp, policy: &Policy) -> Option<Lease> {
+        let free = self.queue.leases() < policy.max_leases && self.is_enabled();
+        (free || delivery.kind() != Kind::Event)
+            .then(|| delivery.lease(now, policy))
+            .flatten()
+    }
+
+    /// Takes the report of an attempt that was made under a revision of the settings, and records the attempt.
+    pub fn take_report(
+        &mut self,
+        record: &mut DeliveryRecord,
+        report: &Report,
+        attempt: Attempt,
+        revision: u64,
+        now: Timestamp,
+        policy: &Policy,
+    ) -> Change {
+        let change = record.delivery.report(now, policy, report);
+        if change != Change::None {
+            attempt::record(&mut record.attempts, attempt);
+            self.judge(
+                record.delivery.kind(),
+                change,
+                revision,
+                now,
+                policy.disable_after,
+            );
+        }
+        change
+    }
+
+    /// Takes a lease back that ended without a report; the last one in a row is recorded as a lost attempt.
+    pub fn take_back_lease(
+        &mut self,
+        record: &mut DeliveryRecord,
+        now: Timestamp,
+        policy: &Policy,
+    ) -> Change {
+        let until = record.delivery.next_wake().unwrap_or(now);
+        let number = record.delivery.attempts().saturating_add(1);
+        let change = record.delivery.lease_ended(now, policy);
+        if matches!(change, Change::Rescheduled | Change::Failed(_)) {
+            let started_at = until.saturating_sub(policy.lease_length());
+            attempt::record(
+                &mut record.attempts,
+                Attempt::lost(number, started_at, until),
+            );
+            self.judge(
+                record.delivery.kind(),
+                change,
+                self.settings.revision,
+                now,
+                policy.disable_after,
+            );
+        }
+        change
+    }
+
+    /// What an attempt's end says of the endpoint. Pings and tests say nothing, and neither does an attempt that was
+    /// made under older settings: its URL may be another one.
+    fn judge(
+        &mut self,
+        kind: Kind,
+        change: Change,
+        revision: u64,
+        now: Timestamp,
+        disable_after: Duration,
+    ) {
+        if kind != Kind::Event || revision < self.settings.revision {
+            return;
+        }
+        match change {
+            Change::Delivered => self.standing.attempt_succeeded(),
+            Change::Rescheduled => self.standing.attempt_failed(now),
+            Change::Failed(FailedReason::Gone) => {
+                self.standing.attempt_failed(now);
+                self.standing
+                    .disable(AutoDisableReason::Gone, now, revision);
+            }
+            Change::Failed(_) => {
+                self.standing.attempt_failed(now);
+                self.standing.delivery_failed(now, disable_after, revision);
+            }
+            Change::None | Change::DueAgain => {}
+        }
+    }
+}
+
+/// Shares the leases that a Worker may hold among webhooks, of which each has so many new deliveries: one each in
+/// turn, until none is left.
+#[must_use]
+pub fn share_leases(deliveries: &[usize]) -> Vec<usize> {
+    let mut shares = vec![0_usize; deliveries.len()];
+    let mut left = WORKER_LEASES;
+    loop {
+        let before = left;
+        for (share, wanted) in shares.iter_mut().zip(deliveries) {
+            if left > 0 && *share < *wanted {
+                *share = share.saturating_add(1);
+                left = left.saturating_sub(1);
+            }
+        }
+        if left == before || left == 0 {
+            return shares;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workers_leases_are_shared_one_each_in_turn() {
+        assert_eq!(share_leases(&[1]), [1]);
+        assert_eq!(share_leases(&[100]), [6]);
+        assert_eq!(share_leases(&[1; 8]), [1, 1, 1, 1, 1, 1, 0, 0]);
+        assert_eq!(share_leases(&[100, 1, 100]), [3, 1, 2]);
+        assert!(share_leases(&[]).is_empty());
+    }
+}

@@ -1,0 +1,259 @@
+//! Where a webhook is sent: the rule that keeps endpoint URLs on the public internet.
+//!
+//! The rule judges the name, not the address behind it: a Worker cannot see the address that a fetch connects to, and
+//! Cloudflare's network does not reach private ones. So no IP literal is needed, and names that stand for a machine or
+//! a local network (RFC 6761, 6762, 7686, 8375, 9476) are refused. The `url` crate strips tabs and newlines, drops an
+//! empty user info and turns backslashes around without a word; what it would hide is looked for in the text as given.
+//!
+//! Any port from 1 to 65535 is allowed: receivers do listen on 8443 and the like, and the name is what is judged.
+//! Port 0 is refused, since nothing can listen there.
+
+use std::fmt;
+
+use url::{Host, ParseError, Url};
+
+/// Characters of a URL at most, as given and as normalized.
+const LONGEST_URL: usize = 2_048;
+/// RFC 1035, 2.3.4.
+const LONGEST_LABEL: usize = 63;
+/// RFC 1035, 2.3.4, without the length octets.
+const LONGEST_NAME: usize = 253;
+
+/// Names that are no public host, nor is anything below them.
+const SPECIAL_NAMES: [&str; 11] = [
+    "localhost",
+    "local",
+    "internal",
+    "home.arpa",
+    "test",
+    "invalid",
+    "onion",
+    "alt",
+    "example",
+    "in-addr.arpa",
+    "ip6.arpa",
+];
+
+/// What a URL is checked against.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UrlRules {
+    /// For development: also admit http, and loopback hosts (localhost names, 127.0.0.0/8, `::1`).
+    pub allow_private: bool,
+    /// The host that the relay itself answers under, without a port, where it is known. A loopback host that
+    /// `allow_private` admits is not held against it: in development both ends are `localhost`.
+    pub own_host: Option<String>,
+}
+
+/// A URL that may be posted to, in the normal form of the `url` crate, without the trailing dot of the host.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EndpointUrl(Url);
+
+impl EndpointUrl {
+    /// Checks a URL as a customer wrote it.
+    ///
+    /// # Errors
+    ///
+    /// [`EndpointUrlError`], the first reason found.
+    pub fn parse(text: &str, rules: &UrlRules) -> Result<Self, EndpointUrlError> {
+        check_text(text)?;
+        let mut url = Url::parse(text).map_err(explain)?;
+        match url.scheme() {
+            "https" => {}
+            "http" if rules.allow_private => {}
+            _ if rules.allow_private => return Err(EndpointUrlError::NotHttpOrHttps),
+            _ => return Err(EndpointUrlError::NotHttps),
+        }
+        check_authority(text, url.scheme())?;
+        if url.fragment().is_some() {
+            return Err(EndpointUrlError::Fragment);
+        }
+        if url.port() == Some(0) {
+            return Err(EndpointUrlError::Port);
+        }
+        let name = match url.host() {
+            Some(Host::Domain(name)) => name.strip_suffix('.').unwrap_or(name).to_owned(),
+            Some(Host::Ipv4(address)) if rules.allow_private && address.is_loopback() => {
+                return fit(url);
+            }
+            Some(Host::Ipv6(address)) if rules.allow_private && address.is_loopback() => {
+                return fit(url);
+            }
+            Some(Host::Ipv4(_) | Host::Ipv6(_)) => return Err(EndpointUrlError::IpAddress),
+            None => return Err(EndpointUrlError::HostName),
+        };
+        check_name(&name, rules)?;
+        url.set_host(Some(&name)).map_err(explain)?;
+        fit(url)
+    }
+
+    /// The URL as it is fetched.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Its host: lower case, IDN as punycode, without port and trailing dot.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for EndpointUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// Why a URL is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointUrlError {
+    /// More than 2,048 characters, as given or as normalized.
+    #[error("url must have at most 2048 characters, counted after percent-encoding")]
+    TooLong,
+    /// A space, tab, newline or control character.
+    #[error("url must not contain spaces, tabs, newlines or control characters")]
+    Whitespace,
+    /// A backslash.
+    #[error("url must not contain a backslash; '/' separates its parts")]
+    Backslash,
+    /// No scheme and host, or not separated by `://`.
+    #[error("url must be complete, such as https://hooks.example.com/path")]
+    Incomplete,
+    /// Another scheme than https.
+    #[error("url must use https")]
+    NotHttps,
+    /// The same where http is admitted too.
+    #[error("url must use https or http")]
+    NotHttpOrHttps,
+    /// User name or password, even an empty one.
+    #[error("url must not contain a user name or password ('@' before the path)")]
+    UserInfo,
+    /// A fragment, even an empty one.
+    #[error("url must not contain a fragment ('#')")]
+    Fragment,
+    /// Port 0, above 65535, or no number.
+    #[error("url must have a port of 1 to 65535, or none")]
+    Port,
+    /// An IP address in whatever notation.
+    #[error("url must name its host; an IP address in any notation is not allowed")]
+    IpAddress,
+    /// Not a host name, before or after IDN processing.
+    #[error("url must have a valid host name")]
+    HostName,
+    /// Two dots in a row, or one at the beginning.
+    #[error("url must have a host name without empty labels; labels are separated by single dots")]
+    EmptyLabel,
+    /// A label of more than 63 characters.
+    #[error(
+        "url must have a host name whose labels have at most 63 characters each, IDN as punycode"
+    )]
+    LabelTooLong,
+    /// A name of more than 253 characters.
+    #[error("url must have a host name of at most 253 characters, IDN as punycode")]
+    NameTooLong,
+    /// A name without a dot.
+    #[error("url must have a public host name of at least two labels, such as hooks.example.com")]
+    SingleLabel,
+    /// A name that stands for no public host.
+    #[error("url must have a public host name; '{name}' and names below it are not")]
+    SpecialName {
+        /// The name of the list.
+        name: &'static str,
+    },
+    /// The relay's own host.
+    #[error("url must name another host than the one that sends the webhooks")]
+    OwnHost,
+}
+
+/// What has to be looked for before parsing hides it.
+fn check_text(text: &str) -> Result<(), EndpointUrlError> {
+    if text.chars().count() > LONGEST_URL {
+        Err(EndpointUrlError::TooLong)
+    } else if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        Err(EndpointUrlError::Whitespace)
+    } else if text.contains('\\') {
+        Err(EndpointUrlError::Backslash)
+    } else {
+        Ok(())
+    }
+}
+
+/// The user info as given (an empty one is dropped by parsing), and the slashes (any number of them would be taken).
+fn check_authority(text: &str, scheme: &str) -> Result<(), EndpointUrlError> {
+    let rest = text
+        .get(scheme.len()..)
+        .and_then(|rest| rest.strip_prefix("://"))
+        .ok_or(EndpointUrlError::Incomplete)?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.is_empty() {
+        Err(EndpointUrlError::Incomplete)
+    } else if authority.contains('@') {
+        Err(EndpointUrlError::UserInfo)
+    } else {
+        Ok(())
+    }
+}
+
+fn check_name(name: &str, rules: &UrlRules) -> Result<(), EndpointUrlError> {
+    if name.split('.').any(str::is_empty) {
+        return Err(EndpointUrlError::EmptyLabel);
+    }
+    if name.split('.').any(|label| label.len() > LONGEST_LABEL) {
+        return Err(EndpointUrlError::LabelTooLong);
+    }
+    if name.len() > LONGEST_NAME {
+        return Err(EndpointUrlError::NameTooLong);
+    }
+    if rules.allow_private && is_at_or_below(name, "localhost") {
+        return Ok(());
+    }
+    if let Some(name) = SPECIAL_NAMES
+        .into_iter()
+        .find(|special| is_at_or_below(name, special))
+    {
+        return Err(EndpointUrlError::SpecialName { name });
+    }
+    if !name.contains('.') {
+        return Err(EndpointUrlError::SingleLabel);
+    }
+    let own_host = rules
+        .own_host
+        .as_deref()
+        .map(|own| own.strip_suffix('.').unwrap_or(own));
+    if own_host.is_some_and(|own| own.eq_ignore_ascii_case(name)) {
+        return Err(EndpointUrlError::OwnHost);
+    }
+    Ok(())
+}
+
+fn is_at_or_below(name: &str, special: &str) -> bool {
+    name.strip_suffix(special)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+/// Parsing percent-encodes, which can triple the length.
+fn fit(url: Url) -> Result<EndpointUrl, EndpointUrlError> {
+    if url.as_str().len() > LONGEST_URL {
+        Err(EndpointUrlError::TooLong)
+    } else {
+        Ok(EndpointUrl(url))
+    }
+}
+
+fn explain(error: ParseError) -> EndpointUrlError {
+    match error {
+        ParseError::InvalidPort => EndpointUrlError::Port,
+        ParseError::InvalidIpv4Address | ParseError::InvalidIpv6Address => {
+            EndpointUrlError::IpAddress
+        }
+        ParseError::RelativeUrlWithoutBase
+        | ParseError::RelativeUrlWithCannotBeABaseBase
+        | ParseError::EmptyHost => EndpointUrlError::Incomplete,
+        ParseError::Overflow => EndpointUrlError::TooLong,
+        ParseError::IdnaError
+        | ParseError::InvalidDomainCharacter
+        | ParseError::SetHostOnCannotBeABaseUrl
+        | _ => EndpointUrlError::HostName,
+    }
+}

@@ -1,0 +1,67 @@
+//! An event as it was posted, and the payload that an endpoint receives for it.
+
+use serde_json::value::RawValue;
+
+use super::{
+    event_type::EventType,
+    ids::{DeliveryId, EventId},
+};
+
+/// Bytes of one event's JSON text as posted.
+pub const EVENT_LIMIT: usize = 256 * 1024;
+
+/// Bytes of one request's body.
+pub const REQUEST_LIMIT: usize = 4 * 1024 * 1024;
+
+/// Events of one request.
+pub const EVENTS_LIMIT: usize = 100;
+
+/// An accepted event.
+#[derive(Debug)]
+pub struct Event {
+    /// The producer's key, or a generated one.
+    pub id: EventId,
+    /// Whether the producer gave the id; only then is it kept to find duplicates.
+    pub id_given: bool,
+    /// What happened.
+    pub event_type: EventType,
+    /// When it occurred, as posted.
+    pub timestamp: String,
+    /// The event's own data, as posted.
+    pub data: Box<RawValue>,
+}
+
+/// Builds the bytes that are signed, stored and sent for a delivery.
+///
+/// `timestamp` is a checked RFC 3339 time and an event type's name has no character that JSON escapes; `data` is copied
+/// as it was posted, so that numbers, escapes and the order of members reach the endpoint untouched.
+#[must_use]
+pub fn build_payload(
+    id: &DeliveryId,
+    event_type: &str,
+    timestamp: &str,
+    data: &RawValue,
+) -> String {
+    let data = data.get();
+    format!(r#"{{"id":"{id}","type":"{event_type}","timestamp":"{timestamp}","data":{data}}}"#)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::timestamp::Timestamp;
+
+    #[test]
+    fn data_is_copied_as_it_was_posted() {
+        let posted = "{ \"z\": 9007199254740993, \"a\":1.0,\"a\":1e400,\n\"s\":\"\\u00e9\\/\" }";
+        let data: Box<RawValue> = serde_json::from_str(posted).unwrap();
+        let id = DeliveryId::mint(Timestamp::from_millis(0), [0; 10]);
+        let payload = build_payload(&id, "alert.triggered", "2024-01-15T10:30:00Z", &data);
+        assert_eq!(
+            payload,
+            format!(
+                r#"{{"id":"{id}","type":"alert.triggered","timestamp":"2024-01-15T10:30:00Z","data":{posted}}}"#
+            )
+        );
+    }
+}

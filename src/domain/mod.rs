@@ -1,0 +1,47 @@
+//! The rules of the relay, pure: no clock, no randomness, no I/O; time and random bytes come in as arguments.
+//!
+//! The words, in the order in which they meet:
+//! - a **workspace** is a tenant; it has **webhooks**, each a customer's registration: endpoint URL, types, secret;
+//! - an **event** is a thing that happened, accepted once; a **delivery** is one event to one webhook;
+//! - an **attempt** is one POST of a delivery, with an **outcome**; a **lease** is the right to make it until a time;
+//! - a delivery is **held** while its webhook is disabled, and **resent** when a person asks for it again.
+
+pub mod timestamp;
+
+pub mod ids;
+
+pub mod event_type;
+
+pub mod event;
+
+pub mod endpoint_url;
+
+pub mod secret;
+
+pub mod signature;
+
+pub mod workspace;
+
+pub mod custom_headers;
+
+pub mod webhook;
+
+pub mod subscriptions;
+
+pub mod retry;
+
+pub mod policy;
+
+pub mod outcome;
+
+pub mod attempt;
+
+pub mod delivery;
+
+pub mod record;
+
+pub mod queue;
+
+pub mod dispatch;
+
+pub mod token;

@@ -1,0 +1,99 @@
+//! What came of an attempt, in the six words of the API.
+
+use serde::{Deserialize, Serialize};
+
+/// The outcome of one attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// A status of 200 to 299 arrived in time.
+    Succeeded,
+    /// Another status arrived in time; redirects too, which are not followed.
+    HttpError,
+    /// No status arrived within the attempt timeout.
+    Timeout,
+    /// No connection, or one that broke before a status arrived.
+    Unreachable,
+    /// The endpoint-URL rule refused the address; nothing was sent.
+    Blocked,
+    /// Three leases in a row ended without a report; whether anything was sent is not known.
+    Lost,
+}
+
+impl Outcome {
+    /// Judges an HTTP status: 2xx alone is a success (Standard Webhooks, "Responding to webhooks").
+    #[must_use]
+    pub const fn of_status(status: u16) -> Self {
+        match status {
+            200..=299 => Self::Succeeded,
+            520..=527 | 530 => Self::Unreachable,
+            _ => Self::HttpError,
+        }
+    }
+
+    /// Whether the endpoint took the delivery.
+    #[must_use]
+    pub const fn is_success(self) -> bool {
+        matches!(self, Self::Succeeded)
+    }
+}
+
+/// Says what a status of 520 to 527 or 530 stands for: Cloudflare answers it in place of an origin it cannot reach.
+#[must_use]
+pub const fn explain_status(status: u16) -> Option<&'static str> {
+    Some(match status {
+        520 => "the endpoint closed the connection or answered something that is not HTTP",
+        521 => "the endpoint refused the connection",
+        522 => "no connection to the endpoint could be made in time",
+        523 => "no route to the endpoint was found",
+        524 => "the endpoint took the connection but did not answer in time",
+        525 => "the TLS handshake with the endpoint failed",
+        526 => "the endpoint's TLS certificate is not valid",
+        527 => "the connection to the endpoint was interrupted",
+        530 => "the endpoint's host name could not be resolved",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_2xx_is_a_success() {
+        for status in 200..300 {
+            assert_eq!(Outcome::of_status(status), Outcome::Succeeded);
+        }
+        for status in [
+            100, 199, 300, 301, 304, 308, 400, 404, 410, 429, 500, 503, 519, 528, 599,
+        ] {
+            assert_eq!(Outcome::of_status(status), Outcome::HttpError, "{status}");
+        }
+    }
+
+    #[test]
+    fn what_cloudflare_answers_for_an_unreachable_origin_is_unreachable_and_explained() {
+        for status in (520..=527).chain([530]) {
+            assert_eq!(Outcome::of_status(status), Outcome::Unreachable);
+            assert!(explain_status(status).is_some());
+        }
+        assert_eq!(explain_status(500), None);
+    }
+
+    #[test]
+    fn the_words_are_those_of_the_api() {
+        let words = serde_json::to_string(&[
+            Outcome::Succeeded,
+            Outcome::HttpError,
+            Outcome::Timeout,
+            Outcome::Unreachable,
+            Outcome::Blocked,
+            Outcome::Lost,
+        ])
+        .unwrap();
+        assert_eq!(
+            words,
+            r#"["succeeded","http_error","timeout","unreachable","blocked","lost"]"#
+        );
+    }
+}

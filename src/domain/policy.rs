@@ -1,0 +1,175 @@
+//! The settings of a deployment: each variable, its form and its default.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+use thiserror::Error;
+
+use super::retry::{RetrySchedule, parse_duration};
+
+/// What a lease allows beyond the attempt timeout, for the report to arrive.
+const LEASE_MARGIN: Duration = Duration::from_secs(5);
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Bytes of payload that a webhook's unsettled deliveries may take together.
+pub const BACKLOG_BYTES_LIMIT: u64 = 1024 * 1024 * 1024;
+
+/// The settings of a deployment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// `RETRY_SCHEDULE`: the delays between attempts.
+    pub schedule: RetrySchedule,
+    /// `ATTEMPT_TIMEOUT`: how long an endpoint has to answer.
+    pub attempt_timeout: Duration,
+    /// `RETENTION_DAYS`: how long a delivery is kept.
+    pub retention: Duration,
+    /// `DISABLE_AFTER`: how long a webhook may fail before it is disabled.
+    pub disable_after: Duration,
+    /// `ALLOW_PRIVATE_ENDPOINTS`: admits http and loopback; for development.
+    pub allow_private_endpoints: bool,
+    /// `MAX_LEASES`: leases of one webhook that may be out at once.
+    pub max_leases: usize,
+    /// `MAX_BACKLOG`: unsettled deliveries that one webhook may hold.
+    pub max_backlog: usize,
+}
+
+/// A variable does not parse.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("the setting {variable} is \"{value}\"; it must be {allowed}")]
+pub struct PolicyError {
+    variable: &'static str,
+    value: String,
+    allowed: &'static str,
+}
+
+impl Policy {
+    /// Reads the settings; an absent variable has its default.
+    ///
+    /// # Errors
+    /// The first variable whose value does not parse.
+    pub fn parse(variable: impl Fn(&str) -> Option<String>) -> Result<Self, PolicyError> {
+        let text = |name: &'static str, default: &str| Setting {
+            variable: name,
+            value: variable(name).unwrap_or_else(|| default.to_string()),
+        };
+        Ok(Self {
+            schedule: text("RETRY_SCHEDULE", "1m,5m,30m,2h,8h").parse(
+                "1 to 20 delays such as 1m,5m,30m,2h,8h, in the units ms, s, m, h and d",
+                |text| RetrySchedule::parse(text).ok(),
+            )?,
+            attempt_timeout: text("ATTEMPT_TIMEOUT", "10s").parse(
+                "a time from 100ms to 12s",
+                |text| {
+                    parse_duration(text)
+                        .ok()
+                        .filter(|timeout| (100..=12_000).contains(&timeout.as_millis()))
+                },
+            )?,
+            retention: text("RETENTION_DAYS", "30")
+                .parse("a whole number of days, 1 to 365", |text| {
+                    whole_number(text, 1..=365).map(|days| DAY.saturating_mul(days))
+                })?,
+            disable_after: text("DISABLE_AFTER", "5d").parse(
+                "a time such as 5d, in one of the units ms, s, m, h and d",
+                |text| parse_duration(text).ok(),
+            )?,
+            allow_private_endpoints: text("ALLOW_PRIVATE_ENDPOINTS", "false")
+                .parse("true or false", |text| text.parse().ok())?,
+            max_leases: text("MAX_LEASES", "50").parse("a whole number, 1 to 1000", |text| {
+                whole_number(text, 1..=1000)?.try_into().ok()
+            })?,
+            max_backlog: text("MAX_BACKLOG", "100000")
+                .parse("a whole number, 1 to 1000000", |text| {
+                    whole_number(text, 1..=1_000_000)?.try_into().ok()
+                })?,
+        })
+    }
+
+    /// How long the report of an attempt is awaited.
+    #[must_use]
+    pub const fn lease_length(&self) -> Duration {
+        self.attempt_timeout.saturating_add(LEASE_MARGIN)
+    }
+}
+
+struct Setting {
+    variable: &'static str,
+    value: String,
+}
+
+impl Setting {
+    fn parse<T>(
+        self,
+        allowed: &'static str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<T, PolicyError> {
+        read(&self.value).ok_or(PolicyError {
+            variable: self.variable,
+            value: self.value,
+            allowed,
+        })
+    }
+}
+
+fn whole_number(text: &str, range: RangeInclusive<u32>) -> Option<u32> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|number| digits && range.contains(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_the_contract() {
+        let policy = Policy::parse(|_| None).unwrap();
+        let delays: Vec<u64> = (1..6)
+            .map(|n| policy.schedule.delay_after(n).unwrap().as_secs())
+            .collect();
+        assert_eq!(delays, [60, 300, 1_800, 7_200, 28_800]);
+        assert_eq!(policy.schedule.delay_after(6), None);
+        assert_eq!(
+            (policy.attempt_timeout, policy.lease_length()),
+            (Duration::from_secs(10), Duration::from_secs(15))
+        );
+        assert_eq!(
+            (policy.retention, policy.disable_after),
+            (DAY * 30, DAY * 5)
+        );
+        assert_eq!(
+            (
+                policy.allow_private_endpoints,
+                policy.max_leases,
+                policy.max_backlog
+            ),
+            (false, 50, 100_000)
+        );
+    }
+
+    #[test]
+    fn a_value_that_does_not_parse_is_an_error_that_names_it() {
+        for (variable, value) in [
+            ("RETRY_SCHEDULE", "1m,5x"),
+            ("RETRY_SCHEDULE", ""),
+            ("ATTEMPT_TIMEOUT", "13s"),
+            ("ATTEMPT_TIMEOUT", "99ms"),
+            ("ATTEMPT_TIMEOUT", "10"),
+            ("RETENTION_DAYS", "0"),
+            ("RETENTION_DAYS", "+3"),
+            ("DISABLE_AFTER", "soon"),
+            ("ALLOW_PRIVATE_ENDPOINTS", "TRUE"),
+            ("MAX_LEASES", "0"),
+            ("MAX_BACKLOG", "1e5"),
+        ] {
+            let error =
+                Policy::parse(|name| (name == variable).then(|| value.to_string())).unwrap_err();
+            let message = error.to_string();
+            assert!(
+                message.contains(variable) && message.contains(&format!("\"{value}\"")),
+                "{message}"
+            );
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! A delivery with all that is kept of it: what is delivered, its progress, its attempts.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{
+    attempt::Attempt,
+    delivery::{Delivery, Kind, State, Status},
+    ids::{DeliveryId, EventId},
+    timestamp::Timestamp,
+    webhook::StoredHeader,
+};
+
+/// A stored delivery.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeliveryRecord {
+    /// Its id, which is the `id` in the payload.
+    pub id: DeliveryId,
+    /// The event's id.
+    pub event_id: EventId,
+    /// The event's type.
+    pub event_type: String,
+    /// Where it stands.
+    pub delivery: Delivery,
+    /// Its attempts, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// The bytes that are signed and sent; none in lists.
+    pub payload: Option<Box<RawValue>>,
+    /// The request as it was sent; kept for pings and tests alone.
+    pub request: Option<SentRequest>,
+}
+
+/// A request as it was sent; its body is the payload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentRequest {
+    /// The endpoint URL at that time.
+    pub url: String,
+    /// The headers that the relay set.
+    pub headers: BTreeMap<String, String>,
+    /// The headers that the owner added, stored as secrets are.
+    pub custom_headers: Vec<StoredHeader>,
+}
+
+/// Which deliveries of a webhook to list, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryFilter {
+    /// Of one status.
+    pub status: Option<Status>,
+    /// Of one event type.
+    pub event_type: Option<String>,
+    /// Of one kind.
+    pub kind: Option<Kind>,
+    /// Made at this time or later.
+    pub since: Option<Timestamp>,
+    /// Made before this time.
+    pub until: Option<Timestamp>,
+    /// Older than this one, where a page before ended.
+    pub before: Option<DeliveryId>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+impl DeliveryRecord {
+    /// When the next attempt is due, where one is scheduled.
+    #[must_use]
+    pub const fn next_attempt_at(&self) -> Option<Timestamp> {
+        match self.delivery.state() {
+            State::Scheduled { due } => Some(due),
+            State::Leased { .. } | State::Held | State::Delivered { .. } | State::Failed { .. } => {
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! Signing secrets: what a customer may give, what is generated, and how both are stored.
+//!
+//! A [`Secret`] is kept exactly as the customer sees it, because the documented verification code uses its text as the
+//! key. It has no `Display` and no `Serialize`: a page or an answer has to call [`Secret::expose`] by name.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+/// What a secret of the Standard Webhooks form begins with.
+const STANDARD_PREFIX: &str = "whsec_";
+
+/// A signing secret, the whole text as the customer sees it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Checks a secret that a customer gives, and keeps it exactly.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretError`] where it is not 8 to 256 ASCII characters of 0x21 to 0x7E, or begins with `whsec_` and does not
+    /// go on with standard base64 (padded, canonical) of 16 to 64 bytes.
+    pub fn parse(text: &str) -> Result<Self, SecretError> {
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(SecretError::Characters);
+        }
+        if !(8..=256).contains(&text.len()) {
+            return Err(SecretError::Length);
+        }
+        // A text that only looks like a Standard Webhooks secret would verify with no library.
+        if text.starts_with(STANDARD_PREFIX)
+            && !decode_standard(text).is_some_and(|key| (16..=64).contains(&key.len()))
+        {
+            return Err(SecretError::Standard);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// Makes a secret: `whsec_` and the base64 of 32 random bytes.
+    #[must_use]
+    pub fn generate(random: [u8; 32]) -> Self {
+        Self(format!("{STANDARD_PREFIX}{}", STANDARD.encode(random)))
+    }
+
+    /// The text, for its owner who asked to see it and for storing.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The key of the hex signature: the bytes of the whole text.
+    #[must_use]
+    pub fn hex_key(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// The key of the Standard Webhooks signature: the decoded part after `whsec_`, or else the bytes of the text.
+    #[must_use]
+    pub fn standard_key(&self) -> Cow<'_, [u8]> {
+        decode_standard(&self.0).map_or(Cow::Borrowed(self.0.as_bytes()), Cow::Owned)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[redacted]")
+    }
+}
+
+/// Why a text is not taken as a secret. The text itself is never part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// Too short or too long.
+    #[error("secret must have 8 to 256 characters")]
+    Length,
+    /// A space, a control character or a character beyond ASCII.
+    #[error("secret must be of visible ASCII characters without spaces")]
+    Characters,
+    /// `whsec_` and something that is not the base64 of a key.
+    #[error("secret that begins with whsec_ must go on with standard base64 of 16 to 64 bytes")]
+    Standard,
+}
+
+/// The secrets that sign at one time: two during a rotation's overlap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SigningSecrets {
+    /// The one that the customer sees; it makes the hex signature.
+    pub current: Secret,
+    /// The one before it, which receivers may still hold.
+    pub previous: Option<Secret>,
+}
+
+/// The stored form of a secret and of a custom header's value: the id of the key that encrypts it, and the bytes.
+///
+/// Every stored value has had both members from the first release on, so that encryption changes no format.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// Which of the operator's keys encrypts it; none where it is stored plain.
+    pub key_id: Option<String>,
+    /// Standard base64.
+    bytes: String,
+}
+
+impl Sealed {
+    /// Stores a text as it is.
+    #[must_use]
+    pub fn plain(text: &str) -> Self {
+        Self {
+            key_id: None,
+            bytes: STANDARD.encode(text),
+        }
+    }
+
+    /// The text that was stored.
+    ///
+    /// # Errors
+    ///
+    /// [`SealedError`] where it is encrypted under a key that is not known, or is damaged.
+    pub fn open(&self) -> Result<String, SealedError> {
+        if let Some(key_id) = &self.key_id {
+            return Err(SealedError::UnknownKey {
+                key_id: key_id.clone(),
+            });
+        }
+        let bytes = STANDARD
+            .decode(&self.bytes)
+            .map_err(|_| SealedError::Damaged)?;
+        String::from_utf8(bytes).map_err(|_| SealedError::Damaged)
+    }
+}
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Sealed")
+            .field("key_id", &self.key_id)
+            .field("bytes", &format_args!("[redacted]"))
+            .finish()
+    }
+}
+
+/// Why a stored value cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SealedError {
+    /// Encrypted under a key that the relay does not have.
+    #[error(
+        "a stored value is encrypted with the key '{key_id}', which ENCRYPTION_KEYS does not name"
+    )]
+    UnknownKey {
+        /// The id of the key.
+        key_id: String,
+    },
+    /// Not the base64 of a text.
+    #[error("a stored value is damaged: it must be the base64 of UTF-8 text")]
+    Damaged,
+}
+
+fn decode_standard(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text.strip_prefix(STANDARD_PREFIX)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn standard(bytes: usize) -> String {
+        format!("whsec_{}", STANDARD.encode(vec![7; bytes]))
+    }
+
+    #[test]
+    fn a_secret_of_8_to_256_visible_characters_is_kept_exactly() {
+        let longest = "~".repeat(256);
+        for text in [
+            "12345678",
+            "your-signing-secret",
+            "!\"#$%&'()*+,-./",
+            "WHSEC_nothing",
+            "whsec-nothing",
+            longest.as_str(),
+        ] {
+            assert_eq!(Secret::parse(text).unwrap().expose(), text);
+        }
+    }
+
+    #[test]
+    fn a_secret_too_short_or_too_long_is_refused() {
+        for text in ["", "1234567", &"x".repeat(257)] {
+            assert_eq!(
+                Secret::parse(text),
+                Err(SecretError::Length),
+                "{}",
+                text.len()
+            );
+        }
+    }
+
+    #[test]
+    fn a_secret_with_a_space_or_a_character_beyond_ascii_is_refused() {
+        for text in [
+            "has a space",
+            "12345678 ",
+            "1234567\t8",
+            "1234567\n",
+            "1234567\u{7f}",
+            "1234567\0",
+            "geheimnüß",
+            "１２３４５６７８",
+        ] {
+            assert_eq!(
+                Secret::parse(text),
+                Err(SecretError::Characters),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn whsec_goes_on_with_the_base64_of_16_to_64_bytes() {
+        for bytes in [16, 17, 18, 24, 32, 64] {
+            assert!(Secret::parse(&standard(bytes)).is_ok(), "{bytes}");
+        }
+        for text in [
+            "whsec_".to_owned() + "xx",
+            standard(15),
+            standard(65),
+            // No padding, padding too much, trailing bits, the alphabet of URLs, a stray character.
+            standard(16).trim_end_matches('=').to_owned(),
+            standard(18) + "====",
+            "whsec_AAAAAAAAAAAAAAAAAAAAAB==".to_owned(),
+            "whsec_--__--__--__--__--__--__--__--__".to_owned(),
+            "whsec_this-is-my-own-secret".to_owned(),
+        ] {
+            assert_eq!(Secret::parse(&text), Err(SecretError::Standard), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_two_signatures_use_different_keys_for_a_standard_secret() {
+        let secret = Secret::parse(&standard(24)).unwrap();
+        assert_eq!(secret.hex_key(), standard(24).as_bytes());
+        assert_eq!(secret.standard_key().as_ref(), [7; 24]);
+        let own = Secret::parse("your-signing-secret").unwrap();
+        assert_eq!(own.hex_key(), b"your-signing-secret");
+        assert_eq!(own.standard_key().as_ref(), b"your-signing-secret");
+    }
+
+    #[test]
+    fn no_debug_output_shows_a_secret() {
+        let secret = Secret::parse("your-signing-secret").unwrap();
+        let secrets = SigningSecrets {
+            current: secret.clone(),
+            previous: Some(secret),
+        };
+        assert_eq!(
+            format!("{secrets:?}"),
+            "SigningSecrets { current: [redacted], previous: Some([redacted]) }"
+        );
+        assert_eq!(
+            format!("{:?}", Sealed::plain("your-signing-secret")),
+            "Sealed { key_id: None, bytes: [redacted] }"
+        );
+    }
+
+    #[test]
+    fn the_stored_form_is_pinned() {
+        let plain = r#"{"key_id":null,"bytes":"eW91ci1zaWduaW5nLXNlY3JldA=="}"#;
+        assert_eq!(
+            serde_json::to_string(&Sealed::plain("your-signing-secret")).unwrap(),
+            plain
+        );
+        assert_eq!(
+            serde_json::from_str::<Sealed>(plain)
+                .unwrap()
+                .open()
+                .unwrap(),
+            "your-signing-secret"
+        );
+
+        let encrypted = r#"{"key_id":"k1","bytes":"AAEC"}"#;
+        let sealed: Sealed = serde_json::from_str(encrypted).unwrap();
+        assert_eq!(serde_json::to_string(&sealed).unwrap(), encrypted);
+        assert_eq!(
+            sealed.open(),
+            Err(SealedError::UnknownKey {
+                key_id: "k1".to_owned()
+            })
+        );
+    }
+
+    #[test]
+    fn a_damaged_value_is_an_error() {
+        for stored in [
+            r#"{"key_id":null,"bytes":"%%"}"#,
+            r#"{"key_id":null,"bytes":"/w=="}"#,
+        ] {
+            let sealed: Sealed = serde_json::from_str(stored).unwrap();
+            assert_eq!(sealed.open(), Err(SealedError::Damaged), "{stored}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_generated_secret_is_one_that_a_customer_could_give(random: [u8; 32]) {
+            let secret = Secret::generate(random);
+            prop_assert_eq!(Secret::parse(secret.expose()), Ok(secret.clone()));
+            prop_assert_eq!(secret.standard_key().into_owned(), random);
+        }
+
+        #[test]
+        fn what_is_sealed_is_read_back(text in "\\PC*") {
+            prop_assert_eq!(Sealed::plain(&text).open(), Ok(text));
+        }
+
+        #[test]
+        fn an_accepted_secret_can_be_a_header_value(text in "\\PC{0,300}|[!-~]{0,300}|whsec_[A-Za-z0-9+/=]{0,100}") {
+            if let Ok(secret) = Secret::parse(&text) {
+                prop_assert!(secret.expose().bytes().all(|byte| (0x21..=0x7E).contains(&byte)));
+                prop_assert_eq!(secret.expose(), text);
+                prop_assert!(secret.standard_key().len() >= 8);
+            }
+        }
+    }
+}

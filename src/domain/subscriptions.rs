@@ -1,0 +1,163 @@
+//! The copy of a workspace's webhooks and keys that lies in KV: what ingest needs to find the matching webhooks.
+//!
+//! It holds no URL, no header and no secret, and it may be a minute old: it decides whom to ask, never what is sent.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ids::WebhookId,
+    token::{Scope, TokenHash},
+};
+
+/// The present form of the snapshot.
+const VERSION: u32 = 1;
+
+/// A workspace's webhooks and keys at one revision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    version: u32,
+    /// Grows by one with each change in the workspace.
+    pub revision: u64,
+    /// Its webhooks, disabled ones included: they hold what arrives.
+    pub webhooks: Vec<Subscription>,
+    /// Its API keys.
+    pub keys: Vec<KeyGrant>,
+}
+
+/// A webhook and the types that it selected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscription {
+    /// The webhook.
+    pub id: WebhookId,
+    /// The selected types.
+    pub events: Vec<String>,
+}
+
+/// An API key and what it may do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyGrant {
+    /// The key's hash.
+    pub hash: TokenHash,
+    /// Its scopes.
+    pub scopes: Vec<Scope>,
+}
+
+impl Subscription {
+    /// Whether the webhook selected a type.
+    #[must_use]
+    pub fn selects(&self, event_type: &str) -> bool {
+        self.events.iter().any(|selected| selected == event_type)
+    }
+}
+
+impl Snapshot {
+    /// A snapshot of a revision.
+    #[must_use]
+    pub const fn new(revision: u64, webhooks: Vec<Subscription>, keys: Vec<KeyGrant>) -> Self {
+        Self {
+            version: VERSION,
+            revision,
+            webhooks,
+            keys,
+        }
+    }
+
+    /// Reads a stored snapshot; one that does not parse counts as missing.
+    #[must_use]
+    pub fn parse(stored: &str) -> Option<Self> {
+        serde_json::from_str(stored)
+            .ok()
+            .filter(|snapshot: &Self| snapshot.version == VERSION)
+    }
+
+    /// The webhooks that selected a type.
+    pub fn matching<'a>(&'a self, event_type: &'a str) -> impl Iterator<Item = &'a WebhookId> {
+        self.webhooks
+            .iter()
+            .filter(move |webhook| webhook.selects(event_type))
+            .map(|webhook| &webhook.id)
+    }
+
+    /// Whether its webhooks differ in the types that they selected.
+    #[must_use]
+    pub fn selections_differ(&self) -> bool {
+        let lacks_one_of = |webhook: &Subscription, types: &[String]| {
+            types.iter().any(|name| !webhook.selects(name))
+        };
+        self.webhooks.iter().any(|one| {
+            self.webhooks
+                .iter()
+                .any(|other| lacks_one_of(other, &one.events))
+        })
+    }
+
+    /// What a key may do, if it is a key of the workspace.
+    #[must_use]
+    pub fn scopes_of(&self, key: &TokenHash) -> Option<&[Scope]> {
+        self.keys
+            .iter()
+            .find(|grant| grant.hash.matches(key))
+            .map(|grant| grant.scopes.as_slice())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::timestamp::Timestamp;
+
+    #[test]
+    fn the_stored_form_is_pinned() {
+        let key = KeyGrant {
+            hash: TokenHash::of("k"),
+            scopes: vec![Scope::EventsWrite, Scope::WebhooksRead],
+        };
+        let snapshot = Snapshot::new(4, vec![subscription(0, &["agent.error"])], vec![key]);
+        let stored = concat!(
+            r#"{"version":1,"revision":4,"#,
+            r#""webhooks":[{"id":"wh_00000000000070008000000000000000","events":["agent.error"]}],"#,
+            r#""keys":[{"hash":"8254c329a92850f6d539dd376f4816ee2764517da5e0235514af433164480d7a","#,
+            r#""scopes":["events:write","webhooks:read"]}]}"#,
+        );
+        assert_eq!(serde_json::to_string(&snapshot).unwrap(), stored);
+        assert_eq!(Snapshot::parse(stored), Some(snapshot));
+    }
+
+    #[test]
+    fn what_does_not_parse_counts_as_missing() {
+        for stored in [
+            "",
+            "null",
+            "{}",
+            r#"{"version":2,"revision":1,"webhooks":[],"keys":[]}"#,
+        ] {
+            assert_eq!(Snapshot::parse(stored), None);
+        }
+    }
+
+    #[test]
+    fn webhooks_are_found_by_their_selected_types() {
+        let snapshot = Snapshot::new(
+            1,
+            vec![subscription(0, &["a", "b"]), subscription(1, &["b"])],
+            vec![],
+        );
+        let matching = |event_type| snapshot.matching(event_type).count();
+        assert_eq!((matching("a"), matching("b"), matching("c")), (1, 2, 0));
+        assert!(snapshot.selections_differ());
+        let alike = Snapshot::new(
+            1,
+            vec![subscription(0, &["a", "b"]), subscription(1, &["b", "a"])],
+            vec![],
+        );
+        assert!(!alike.selections_differ());
+    }
+
+    fn subscription(number: u8, events: &[&str]) -> Subscription {
+        let id = WebhookId::mint(Timestamp::from_millis(0), [number; 10]);
+        Subscription {
+            id,
+            events: events.iter().map(ToString::to_string).collect(),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Bearer tokens and what they allow: kept as hashes, compared in constant time.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::ids::WorkspaceId;
+
+/// The least length of the operator's token, in characters.
+pub const OPERATOR_TOKEN_LENGTH: usize = 32;
+
+/// What an API key may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Scope {
+    /// Post events.
+    #[serde(rename = "events:write")]
+    EventsWrite,
+    /// Read webhooks and deliveries.
+    #[serde(rename = "webhooks:read")]
+    WebhooksRead,
+    /// Change webhooks, see and rotate their secrets, test and resend.
+    #[serde(rename = "webhooks:write")]
+    WebhooksWrite,
+}
+
+impl Scope {
+    /// The word of the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EventsWrite => "events:write",
+            Self::WebhooksRead => "webhooks:read",
+            Self::WebhooksWrite => "webhooks:write",
+        }
+    }
+}
+
+/// The SHA-256 of a token, in hex: the form in which it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TokenHash(String);
+
+impl TokenHash {
+    /// Hashes a token.
+    #[must_use]
+    pub fn of(token: &str) -> Self {
+        Self(hex::encode(Sha256::digest(token.as_bytes())))
+    }
+
+    /// Compares in constant time.
+    #[must_use]
+    pub fn matches(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+    }
+}
+
+/// The token in an `Authorization: Bearer` header (RFC 6750, 2.1); the scheme's case does not count.
+#[must_use]
+pub fn bearer_token(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// Makes an API key of a workspace: `sk_<workspace id without its prefix>_<random>`.
+#[must_use]
+pub fn mint_api_key(workspace: &WorkspaceId, random: [u8; 32]) -> String {
+    let mut key = String::from("sk_");
+    key.push_str(workspace.as_ref().trim_start_matches("ws_"));
+    key.push('_');
+    for byte in random {
+        let _ = write!(key, "{byte:02x}");
+    }
+    key
+}
+
+/// Whether a token has the form of an API key of this workspace.
+#[must_use]
+pub fn is_key_of(token: &str, workspace: &WorkspaceId) -> bool {
+    let Some((owner, random)) = token
+        .strip_prefix("sk_")
+        .and_then(|rest| rest.split_once('_'))
+    else {
+        return false;
+    };
+    workspace.as_ref().strip_prefix("ws_") == Some(owner)
+        && random.len() == 64
+        && random
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_belongs_to_its_workspace_alone() {
+        let (own, other) = (
+            WorkspaceId::parse("ws_a").unwrap(),
+            WorkspaceId::parse("ws_ab").unwrap(),
+        );
+        let key = mint_api_key(&own, [7; 32]);
+        assert_eq!(key, format!("sk_a_{}", "07".repeat(32)));
+        assert!(is_key_of(&key, &own));
+        assert!(!is_key_of(&key, &other));
+        assert!(!is_key_of(&key.to_uppercase(), &own));
+        assert!(!is_key_of("sk_a_", &own));
+    }
+
+    #[test]
+    fn a_hash_matches_its_own_token_alone() {
+        let hash = TokenHash::of("token");
+        assert!(hash.matches(&TokenHash::of("token")));
+        assert!(!hash.matches(&TokenHash::of("Token")));
+        assert_eq!(
+            serde_json::to_string(&TokenHash::of("")).unwrap(),
+            "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\""
+        );
+    }
+
+    #[test]
+    fn a_bearer_token_is_read_whatever_the_case_of_its_scheme() {
+        assert_eq!(bearer_token("Bearer abc"), Some("abc"));
+        assert_eq!(bearer_token("bearer  abc "), Some("abc"));
+        for other in ["", "Bearer", "Bearer ", "Basic abc", "abc"] {
+            assert_eq!(bearer_token(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! A workspace and its API keys.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ids::{KeyId, WorkspaceId},
+    timestamp::Timestamp,
+    token::{Scope, TokenHash},
+};
+
+/// A tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workspace {
+    /// Its id, never given again.
+    pub id: WorkspaceId,
+    /// A name for people.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<Timestamp>,
+    /// Grows by one with each change of it, its webhooks and its keys.
+    pub revision: u64,
+}
+
+/// A stored API key; the key itself is not kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiKey {
+    /// Its id.
+    pub id: KeyId,
+    /// A name for people.
+    pub name: String,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The key's SHA-256.
+    pub hash: TokenHash,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stored_forms_are_pinned() {
+        let workspace = Workspace {
+            id: WorkspaceId::parse("ws_a").unwrap(),
+            name: "Acme".into(),
+            created_at: Timestamp::from_millis(5),
+            deleted_at: None,
+            revision: 2,
+        };
+        let stored = r#"{"id":"ws_a","name":"Acme","created_at":5,"revision":2}"#;
+        assert_eq!(serde_json::to_string(&workspace).unwrap(), stored);
+        assert_eq!(
+            serde_json::from_str::<Workspace>(stored).unwrap(),
+            workspace
+        );
+
+        let key = ApiKey {
+            id: KeyId::mint(Timestamp::from_millis(0), [0; 10]),
+            name: "ci".into(),
+            scopes: vec![Scope::EventsWrite],
+            created_at: Timestamp::from_millis(5),
+            hash: TokenHash::of(""),
+        };
+        let stored = concat!(
+            r#"{"id":"key_00000000000070008000000000000000","name":"ci","scopes":["events:write"],"created_at":5,"#,
+            r#""hash":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}"#,
+        );
+        assert_eq!(serde_json::to_string(&key).unwrap(), stored);
+        assert_eq!(serde_json::from_str::<ApiKey>(stored).unwrap(), key);
+    }
+}

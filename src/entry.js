@@ -1,0 +1,69 @@
+// The classes that wrangler sees, and the panic guard.
+//
+// A panic aborts the whole Wasm instance, and a Rust promise that was pending in it never settles: without the guard
+// an object's caller waits for ever and an alarm sleeps for 15 minutes. Each call is raced against the abort, which
+// worker-build's shim announces by setting `criticalError`; it makes a new instance at the next call.
+import { DurableObject } from "cloudflare:workers";
+import RustWorker, { WebhookObject as RustWebhookObject, WorkspaceObject as RustWorkspaceObject } from "../build/index.js";
+
+const ALARM_AFTER_ABORT_MS = 5_000;
+const pending = new Set();
+const state = globalThis.__worker_init_state;
+let critical = state.criticalError;
+Object.defineProperty(state, "criticalError", {
+  get: () => critical,
+  set(value) {
+    critical = value;
+    if (value) rejectPending([...pending]);
+  },
+});
+
+// What has been answered already is on its way through a few promises; it gets through first.
+async function rejectPending(rejects) {
+  for (let turn = 0; turn < 50; turn++) await null;
+  for (const reject of rejects) reject(new Error("the instance was aborted by a panic"));
+}
+
+function guard(promise) {
+  let reject;
+  const aborted = new Promise((_, rejectAborted) => (reject = rejectAborted));
+  pending.add(reject);
+  return Promise.race([promise, aborted]).finally(() => pending.delete(reject));
+}
+
+const guarded = (RustObject) =>
+  class extends DurableObject {
+    constructor(context, env) {
+      super(context, env);
+      this.rust = new RustObject(context, env);
+    }
+
+    fetch(request) {
+      return guard(this.rust.fetch(request));
+    }
+
+    // Always returns normally: the runtime gives an alarm up after six errors.
+    async alarm() {
+      try {
+        await guard(this.rust.alarm());
+      } catch (error) {
+        console.error("alarm aborted:", error.message);
+        await this.ctx.storage.setAlarm(Date.now() + ALARM_AFTER_ABORT_MS);
+      }
+    }
+  };
+
+export class WorkspaceObject extends guarded(RustWorkspaceObject) {}
+export class WebhookObject extends guarded(RustWebhookObject) {}
+export default {
+  async fetch(request, env, context) {
+    try {
+      return await guard(new RustWorker(context, env).fetch(request));
+    } catch (error) {
+      const id = crypto.randomUUID();
+      console.error(`request ${id} aborted:`, error.message);
+      const message = "something went wrong in the relay; the log has the cause under this answer's X-Request-Id";
+      return Response.json({ error: { code: "internal", message } }, { status: 500, headers: { "X-Request-Id": id } });
+    }
+  },
+};

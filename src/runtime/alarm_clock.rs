@@ -1,0 +1,74 @@
+//! An object's one alarm: set only when the new time is earlier than the armed one, because each set is a row written.
+
+use std::cell::Cell;
+
+use worker::{Result, ScheduledTime, Storage};
+
+use super::entropy::now;
+use crate::domain::timestamp::Timestamp;
+
+/// An alarm that is so late has been lost by the platform.
+const OVERDUE: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// The alarm of an object, and what is known of it in memory.
+pub(super) struct AlarmClock {
+    storage: Storage,
+    armed: Cell<Armed>,
+    sets: Cell<u32>,
+}
+
+#[derive(Clone, Copy)]
+enum Armed {
+    /// The object has just started.
+    Unknown,
+    /// No alarm is set.
+    No,
+    At(Timestamp),
+}
+
+impl AlarmClock {
+    pub(super) const fn new(storage: Storage) -> Self {
+        Self {
+            storage,
+            armed: Cell::new(Armed::Unknown),
+            sets: Cell::new(0),
+        }
+    }
+
+    /// The alarm has fired: none is set.
+    pub(super) fn fired(&self) {
+        self.armed.set(Armed::No);
+    }
+
+    /// Makes sure that the alarm fires at `time` or earlier. An armed one that is overdue is set again.
+    pub(super) async fn arm(&self, time: Timestamp) -> Result<()> {
+        let now = now();
+        if matches!(self.armed.get(), Armed::Unknown) {
+            let armed = self.storage.get_alarm().await?;
+            self.armed
+                .set(armed.map_or(Armed::No, |time| Armed::At(Timestamp::from_millis(time))));
+        }
+        if let Armed::At(armed) = self.armed.get()
+            && armed <= time
+            && now.saturating_duration_since(armed) < OVERDUE
+        {
+            return Ok(());
+        }
+        // The present or a past time would be lost when it is set from within the alarm (workerd #6866).
+        let time = time.max(now.saturating_add(std::time::Duration::from_millis(1)));
+        self.armed.set(Armed::At(time));
+        self.sets.set(self.sets.get().saturating_add(1));
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "milliseconds since 1970 are far below 2^53"
+        )]
+        let date = js_sys::Date::new(&(time.as_millis() as f64).into());
+        self.storage.set_alarm(ScheduledTime::new(date)).await
+    }
+
+    /// How often the alarm was set since the object started.
+    #[cfg(feature = "test-hooks")]
+    pub(super) const fn sets(&self) -> u32 {
+        self.sets.get()
+    }
+}

@@ -1,0 +1,84 @@
+//! Who is calling: the operator, or an API key of the workspace in the path.
+
+use std::rc::Rc;
+
+use worker::{Env, Request};
+
+use super::{config::Config, request::header, subscriptions};
+use crate::{
+    api::error::ApiError,
+    domain::{
+        ids::WorkspaceId,
+        subscriptions::Snapshot,
+        token::{Scope, TokenHash, bearer_token, is_key_of},
+    },
+};
+
+/// A caller whose token is valid.
+#[derive(Clone, Debug)]
+pub(super) enum Caller {
+    /// May do everything.
+    Operator,
+    /// May do what its scopes allow, in its own workspace.
+    Key(Vec<Scope>),
+}
+
+impl Caller {
+    /// Whether the caller has a scope.
+    pub(super) fn has(&self, scope: Scope) -> bool {
+        match self {
+            Self::Operator => true,
+            Self::Key(scopes) => scopes.contains(&scope),
+        }
+    }
+
+    /// Refuses a caller without a scope.
+    pub(super) fn require(&self, scope: Scope) -> Result<(), ApiError> {
+        if self.has(scope) {
+            Ok(())
+        } else {
+            Err(ApiError::MissingScope(scope))
+        }
+    }
+}
+
+/// Refuses everybody but the operator.
+pub(super) fn require_operator(request: &Request, config: &Config) -> Result<(), ApiError> {
+    match token(request) {
+        Some(token) if config.operator.matches(&TokenHash::of(&token)) => Ok(()),
+        // A key is known only within its workspace's paths.
+        Some(token) if token.starts_with("sk_") => Err(ApiError::OperatorOnly),
+        _ => Err(ApiError::Unauthorized),
+    }
+}
+
+/// Finds the caller of a workspace's path, and the snapshot that told it, where one did. A key of another workspace is told what a key of an unknown one is.
+pub(super) async fn authenticate(
+    request: &Request,
+    env: &Env,
+    config: &Config,
+    workspace: &WorkspaceId,
+) -> Result<(Caller, Option<Rc<Snapshot>>), ApiError> {
+    let token = token(request).ok_or(ApiError::Unauthorized)?;
+    let hash = TokenHash::of(&token);
+    if config.operator.matches(&hash) {
+        return Ok((Caller::Operator, None));
+    }
+    if !is_key_of(&token, workspace) {
+        return Err(ApiError::Unauthorized);
+    }
+    let knows_key = |snapshot: &Snapshot| snapshot.scopes_of(&hash).is_some();
+    let snapshot = match subscriptions::read(env, workspace, None, knows_key).await {
+        Err(ApiError::NotFound(_)) => return Err(ApiError::Unauthorized),
+        read => read?,
+    };
+    let scopes = snapshot
+        .scopes_of(&hash)
+        .ok_or(ApiError::Unauthorized)?
+        .to_vec();
+    Ok((Caller::Key(scopes), Some(snapshot)))
+}
+
+fn token(request: &Request) -> Option<String> {
+    bearer_token(&header(request, "authorization")?).map(ToString::to_string)
+}

@@ -1,0 +1,344 @@
+//! What the Worker and the objects say to each other: one command, one reply, as JSON over the object's fetch.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+use thiserror::Error;
+use worker::{Env, Headers, Method, Request, RequestInit, Response};
+
+use crate::{
+    api::error::ApiError,
+    domain::{
+        attempt::Attempt,
+        delivery::{self, Kind, Lease, Status},
+        ids::{DeliveryId, EventId, WebhookId, WorkspaceId},
+        record::{DeliveryFilter, DeliveryRecord, SentRequest},
+        subscriptions::Snapshot,
+        webhook::{ReportedStanding, Settings, StoredHeader, Webhook},
+        workspace::Workspace,
+    },
+};
+
+/// A command to the object of a workspace.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum WorkspaceCommand {
+    Create {
+        id: WorkspaceId,
+        name: String,
+    },
+    Read,
+    Snapshot,
+    CreateWebhook {
+        id: WebhookId,
+        webhook: NewWebhook,
+    },
+    ReadWebhook {
+        id: WebhookId,
+    },
+    ListWebhooks,
+    ChangeWebhook {
+        id: WebhookId,
+        change: WebhookChange,
+    },
+    DeleteWebhook {
+        id: WebhookId,
+    },
+    /// From the webhook's object: how it stands.
+    ReportStanding {
+        id: WebhookId,
+        standing: ReportedStanding,
+    },
+}
+
+/// A webhook to create, checked and sealed.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct NewWebhook {
+    pub(super) url: String,
+    pub(super) events: Vec<String>,
+    pub(super) description: String,
+    pub(super) headers: Vec<StoredHeader>,
+    pub(super) secret: crate::domain::secret::Sealed,
+}
+
+/// What to change of a webhook, checked and sealed.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct WebhookChange {
+    pub(super) url: Option<String>,
+    pub(super) events: Option<Vec<String>>,
+    pub(super) description: Option<String>,
+    pub(super) headers: Option<Vec<StoredHeader>>,
+    pub(super) enabled: Option<bool>,
+}
+
+/// A workspace's answer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum WorkspaceReply {
+    Workspace {
+        workspace: Workspace,
+        created: bool,
+    },
+    Snapshot(Snapshot),
+    /// `applied`: whether the webhook's object has stored it.
+    Webhook {
+        webhook: Box<Webhook>,
+        applied: bool,
+    },
+    Webhooks(Vec<Webhook>),
+    Done {
+        applied: bool,
+    },
+    Refused(Refusal),
+}
+
+/// A command to the object of a webhook.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum WebhookCommand {
+    /// From the workspace's object: new settings.
+    Apply(Settings),
+    /// From the workspace's object: the webhook is deleted.
+    Delete {
+        revision: u64,
+    },
+    /// Takes events in; asks for so many leases.
+    Accept {
+        events: Vec<NewDelivery>,
+        leases: usize,
+    },
+    /// Asks for the deliveries that it has for events; takes nothing in.
+    Recall {
+        event_ids: Vec<EventId>,
+    },
+    /// Makes a ping or a test and leases it.
+    Probe {
+        kind: Kind,
+        delivery: NewDelivery,
+    },
+    /// Says what came of an attempt; asks for another lease.
+    Report(Box<AttemptReport>),
+    Read {
+        id: DeliveryId,
+    },
+    List(DeliveryFilter),
+    #[cfg(feature = "test-hooks")]
+    Counted,
+}
+
+/// An event for one webhook.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct NewDelivery {
+    pub(super) id: DeliveryId,
+    pub(super) event_id: EventId,
+    pub(super) event_id_given: bool,
+    pub(super) event_type: String,
+    pub(super) payload: Box<RawValue>,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct AttemptReport {
+    pub(super) id: DeliveryId,
+    pub(super) lease: Lease,
+    /// Of the settings under which it was made.
+    pub(super) revision: u64,
+    pub(super) attempt: Attempt,
+    pub(super) retry_after_ms: Option<u64>,
+    /// Kept for pings and tests.
+    pub(super) request: Option<SentRequest>,
+    /// Whether another lease may be granted with the answer.
+    pub(super) wants_lease: bool,
+}
+
+/// A webhook's answer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum WebhookReply {
+    Done,
+    Taken {
+        deliveries: Vec<Taken>,
+        grants: Vec<Grant>,
+    },
+    Recalled(Vec<Option<Recalled>>),
+    Granted(Option<Grant>),
+    Delivery(Box<DeliveryRecord>),
+    Deliveries {
+        records: Vec<DeliveryRecord>,
+        more: bool,
+    },
+    Refused(Refusal),
+    #[cfg(feature = "test-hooks")]
+    Counted {
+        rows_read: usize,
+        rows_written: usize,
+        alarms_set: u32,
+    },
+}
+
+/// What became of one event at a webhook, in the order in which they were sent.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Taken {
+    /// Stored.
+    New { status: Status },
+    /// An earlier post had made it.
+    Duplicate(Recalled),
+    /// The webhook did not select the type.
+    NotSelected,
+    /// The webhook already holds all that it may.
+    BacklogFull,
+}
+
+/// A delivery that an earlier post had made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Recalled {
+    pub(super) id: DeliveryId,
+    pub(super) status: Status,
+    pub(super) event_type: String,
+}
+
+/// A lease with all that its attempt needs. It has the secrets, so it is never printed.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Grant {
+    pub(super) id: DeliveryId,
+    pub(super) kind: Kind,
+    pub(super) event_type: String,
+    pub(super) lease: Lease,
+    pub(super) revision: u64,
+    pub(super) url: String,
+    pub(super) headers: Vec<StoredHeader>,
+    pub(super) secret: crate::domain::secret::Sealed,
+    pub(super) previous_secret: Option<crate::domain::secret::Sealed>,
+    /// None where the one who asked for the lease has it.
+    pub(super) payload: Option<Box<RawValue>>,
+}
+
+impl std::fmt::Debug for Grant {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Grant")
+            .field("id", &self.id)
+            .field("lease", &self.lease)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an object refuses a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Refusal {
+    NoWorkspace,
+    NoWebhook,
+    NoDelivery,
+    WorkspaceExists,
+    WorkspaceDeleted,
+    TooManyWebhooks,
+    AlreadyPending,
+    NotResendable,
+    AlreadySettled,
+    WebhookDisabled,
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NoWorkspace => Self::NotFound("workspace"),
+            Refusal::NoWebhook => Self::NotFound("webhook"),
+            Refusal::NoDelivery => Self::NotFound("delivery"),
+            Refusal::WorkspaceExists => Self::WorkspaceExists,
+            Refusal::WorkspaceDeleted => Self::WorkspaceDeleted,
+            Refusal::TooManyWebhooks => Self::TooManyWebhooks,
+            Refusal::AlreadyPending => Self::Refused(delivery::Refusal::AlreadyPending),
+            Refusal::NotResendable => Self::Refused(delivery::Refusal::NotResendable),
+            Refusal::AlreadySettled => Self::Refused(delivery::Refusal::AlreadySettled),
+            Refusal::WebhookDisabled => Self::WebhookDisabled,
+        }
+    }
+}
+
+/// An object could not be asked.
+#[derive(Debug, Error)]
+#[error("{object} did not answer: {cause}")]
+pub(super) struct CallError {
+    object: String,
+    cause: worker::Error,
+}
+
+/// Asks the object of a workspace.
+pub(super) async fn ask_workspace(
+    env: &Env,
+    workspace: &WorkspaceId,
+    command: &WorkspaceCommand,
+) -> Result<WorkspaceReply, CallError> {
+    call(env, "WORKSPACES", workspace.as_ref(), command).await
+}
+
+/// Asks the object of a webhook. It is named by both ids, so that another workspace's path reaches another object.
+pub(super) async fn ask_webhook(
+    env: &Env,
+    workspace: &WorkspaceId,
+    webhook: &WebhookId,
+    command: &WebhookCommand,
+) -> Result<WebhookReply, CallError> {
+    call(
+        env,
+        "WEBHOOKS",
+        &webhook_object_name(workspace, webhook),
+        command,
+    )
+    .await
+}
+
+fn webhook_object_name(workspace: &WorkspaceId, webhook: &WebhookId) -> String {
+    format!("{workspace}/{webhook}")
+}
+
+/// The ids in a webhook object's name.
+pub(super) fn parse_webhook_object_name(name: &str) -> Option<(WorkspaceId, WebhookId)> {
+    let (workspace, webhook) = name.split_once('/')?;
+    Some((
+        WorkspaceId::parse(workspace).ok()?,
+        WebhookId::parse(webhook).ok()?,
+    ))
+}
+
+async fn call<C: Serialize, R: DeserializeOwned>(
+    env: &Env,
+    namespace: &str,
+    name: &str,
+    command: &C,
+) -> Result<R, CallError> {
+    exchange(env, namespace, name, command)
+        .await
+        .map_err(|cause| CallError {
+            object: name.to_string(),
+            cause,
+        })
+}
+
+async fn exchange<C: Serialize, R: DeserializeOwned>(
+    env: &Env,
+    namespace: &str,
+    name: &str,
+    command: &C,
+) -> worker::Result<R> {
+    let body = js_sys::Uint8Array::from(serde_json::to_vec(command)?.as_slice());
+    let mut init = RequestInit::new();
+    init.with_method(Method::Post)
+        .with_headers(Headers::new())
+        .with_body(Some(body.into()));
+    let request = Request::new_with_init("https://object/", &init)?;
+    let stub = env.durable_object(namespace)?.get_by_name(name)?;
+    let mut response = stub.fetch_with_request(request).await?;
+    Ok(serde_json::from_slice(&response.bytes().await?)?)
+}
+
+/// Reads the command in an object's request.
+pub(super) async fn read_command<C: DeserializeOwned>(request: &mut Request) -> worker::Result<C> {
+    Ok(serde_json::from_slice(&request.bytes().await?)?)
+}
+
+/// Answers a command.
+pub(super) fn reply_with<R: Serialize>(reply: &R) -> worker::Result<Response> {
+    Response::from_bytes(serde_json::to_vec(reply)?)
+}

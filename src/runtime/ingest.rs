@@ -1,0 +1,369 @@
+//! Accepting events: find the matching webhooks, store a delivery with each, answer, and make the first attempts.
+//!
+//! Each webhook is served by a task of its own that outlives the answer: it stores, reports to the answer what was
+//! stored, and sends what it got leases for. So no send waits for another webhook's object or receiver, and a lease that
+//! was granted is used even when the answer is 503.
+
+use std::{collections::HashMap, rc::Rc, time::Duration};
+
+use futures_channel::oneshot;
+use futures_util::future::join_all;
+use serde_json::value::RawValue;
+use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::JsFuture;
+use worker::{Context, Delay, Env, console_error};
+
+use super::{
+    commands::{
+        CallError, Grant, NewDelivery, Recalled, Refusal, Taken, WebhookCommand, WebhookReply,
+        ask_webhook,
+    },
+    config::{Config, config},
+    entropy::now,
+    request::{Answer, Call, internal, json, random_bytes, read_json_body},
+    sender, subscriptions,
+};
+use crate::{
+    api::{
+        error::ApiError,
+        events::{
+            Accepted, AcceptedDelivery, AcceptedEvent, AcceptedStatus, PostedEvents, parse_events,
+        },
+    },
+    domain::{
+        delivery::Status,
+        dispatch::share_leases,
+        event::{Event, build_payload},
+        ids::{DeliveryId, EventId, WebhookId, WorkspaceId},
+        subscriptions::Snapshot,
+        timestamp::Timestamp,
+        token::Scope,
+    },
+};
+
+/// How long the platform lets a Worker go on after its answer.
+const WORKER_TIME: Duration = Duration::from_secs(30);
+
+/// What the report of an attempt needs at most, beyond the attempt.
+const REPORT_TIME: Duration = Duration::from_secs(5);
+
+/// Tries of one report; when all fail, the lease is lost and the attempt is made again.
+const REPORT_TRIES: u32 = 3;
+
+/// One webhook and the new deliveries for it, each with the place of its event in the request.
+struct Batch {
+    webhook: WebhookId,
+    events: Vec<usize>,
+    deliveries: Vec<NewDelivery>,
+}
+
+/// What a webhook answered for one event.
+struct Found {
+    webhook: WebhookId,
+    taken: Taken,
+    id: DeliveryId,
+}
+
+pub(super) async fn post_events(mut call: Call<'_>, context: &Context) -> Answer {
+    call.caller.require(Scope::EventsWrite)?;
+    let config = config(call.env)?;
+    let now = now();
+    let body = read_json_body(&mut call.request).await?;
+    let PostedEvents { array, events } =
+        parse_events(&body, now, || Ok(EventId::mint(now, random_bytes()?)))?;
+    let suffices = |snapshot: &Snapshot| {
+        events.iter().all(|event| {
+            snapshot
+                .matching(event.event_type.as_str())
+                .next()
+                .is_some()
+        })
+    };
+    let snapshot =
+        subscriptions::read(call.env, &call.workspace, call.snapshot.take(), suffices).await?;
+    let not_stored = || ApiError::NotStored {
+        event_ids: events.iter().map(|event| event.id.clone()).collect(),
+        array,
+    };
+
+    let first = first_of_each_id(&events);
+    let mut found = recall(&call, &snapshot, &events).await.map_err(|error| {
+        console_error!("{error}");
+        not_stored()
+    })?;
+    let batches = batches(&snapshot, &events, &first, &found, now)?;
+    let shares = share_leases(
+        &batches
+            .iter()
+            .map(|batch| batch.deliveries.len())
+            .collect::<Vec<_>>(),
+    );
+    let tasks = batches.into_iter().zip(shares).map(|(batch, leases)| {
+        let (answer, answered) = oneshot::channel();
+        let sender = Sender {
+            env: call.env.clone(),
+            config: Rc::clone(&config),
+            workspace: call.workspace.clone(),
+            until: now.saturating_add(WORKER_TIME),
+        };
+        context.wait_until(async move { sender.store_and_send(batch, leases, answer).await });
+        answered
+    });
+    for stored in join_all(tasks.collect::<Vec<_>>()).await {
+        // A task that ended without a word counts as an object that did not answer.
+        let Ok(Some(stored)) = stored else {
+            return Err(not_stored());
+        };
+        for (event, delivery) in stored {
+            found.entry(event).or_default().push(delivery);
+        }
+    }
+    let answers = events.iter().enumerate().map(|(index, event)| {
+        let original = first.get(&event.id).copied().unwrap_or(index);
+        let deliveries = found.get(&original).into_iter().flatten();
+        let deliveries = deliveries
+            .filter_map(|found| show(found, original != index))
+            .collect();
+        AcceptedEvent {
+            event_id: event.id.clone(),
+            deliveries,
+        }
+    });
+    let mut answers: Vec<_> = answers.collect();
+    match (array, answers.pop()) {
+        (false, Some(one)) => json(202, &Accepted::One(one)),
+        (_, last) => {
+            answers.extend(last);
+            json(202, &Accepted::Many { events: answers })
+        }
+    }
+}
+
+/// The first place of each event id: the others in the array are duplicates of it.
+fn first_of_each_id(events: &[Event]) -> HashMap<EventId, usize> {
+    let mut first = HashMap::new();
+    for (index, event) in events.iter().enumerate() {
+        first.entry(event.id.clone()).or_insert(index);
+    }
+    first
+}
+
+/// Finds what earlier posts of the same ids made under another type: the first post wins, also where the webhooks of
+/// this type have never heard of it. Where all webhooks selected the same types, storing finds it by itself.
+async fn recall(
+    call: &Call<'_>,
+    snapshot: &Snapshot,
+    events: &[Event],
+) -> Result<HashMap<usize, Vec<Found>>, CallError> {
+    let given = || {
+        events
+            .iter()
+            .enumerate()
+            .filter(|(_, event)| event.id_given)
+    };
+    if given().next().is_none() || !snapshot.selections_differ() {
+        return Ok(HashMap::new());
+    }
+    let command = WebhookCommand::Recall {
+        event_ids: given().map(|(_, event)| event.id.clone()).collect(),
+    };
+    let asked = snapshot.webhooks.iter().map(|webhook| async {
+        let reply = ask_webhook(call.env, &call.workspace, &webhook.id, &command).await?;
+        Ok::<_, CallError>((webhook.id.clone(), reply))
+    });
+    let mut found: HashMap<usize, Vec<Found>> = HashMap::new();
+    for asked in join_all(asked).await {
+        let (webhook, WebhookReply::Recalled(recalled)) = asked? else {
+            continue;
+        };
+        for ((index, event), recalled) in given().zip(recalled) {
+            let other_type = |recalled: &Recalled| recalled.event_type != event.event_type.as_str();
+            if let Some(recalled) = recalled.filter(other_type) {
+                let id = recalled.id.clone();
+                let taken = Taken::Duplicate(recalled);
+                found.entry(index).or_default().push(Found {
+                    webhook: webhook.clone(),
+                    taken,
+                    id,
+                });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The new deliveries of each webhook.
+fn batches(
+    snapshot: &Snapshot,
+    events: &[Event],
+    first: &HashMap<EventId, usize>,
+    found: &HashMap<usize, Vec<Found>>,
+    now: Timestamp,
+) -> Result<Vec<Batch>, ApiError> {
+    let mut batches = Vec::new();
+    for webhook in &snapshot.webhooks {
+        let mut batch = Batch {
+            webhook: webhook.id.clone(),
+            events: Vec::new(),
+            deliveries: Vec::new(),
+        };
+        for (index, event) in events.iter().enumerate() {
+            let is_first = first.get(&event.id) == Some(&index);
+            if is_first && !found.contains_key(&index) && webhook.selects(event.event_type.as_str())
+            {
+                batch.events.push(index);
+                batch.deliveries.push(new_delivery(event, now)?);
+            }
+        }
+        if !batch.deliveries.is_empty() {
+            batches.push(batch);
+        }
+    }
+    Ok(batches)
+}
+
+/// The delivery's id has the time of a generated event id, by which the object finds it again.
+fn new_delivery(event: &Event, now: Timestamp) -> Result<NewDelivery, ApiError> {
+    let id = DeliveryId::mint(now, random_bytes()?);
+    let payload = build_payload(
+        &id,
+        event.event_type.as_str(),
+        &event.timestamp,
+        &event.data,
+    );
+    let payload =
+        RawValue::from_string(payload).map_err(|error| internal("building a payload", &error))?;
+    Ok(NewDelivery {
+        id,
+        event_id: event.id.clone(),
+        event_id_given: event.id_given,
+        event_type: event.event_type.as_str().to_string(),
+        payload,
+    })
+}
+
+fn show(found: &Found, duplicate: bool) -> Option<AcceptedDelivery> {
+    let (id, status, earlier) = match &found.taken {
+        Taken::New { status } => (Some(&found.id), accepted(*status), false),
+        Taken::Duplicate(recalled) => (Some(&recalled.id), accepted(recalled.status), true),
+        Taken::BacklogFull => (None, AcceptedStatus::Refused, false),
+        Taken::NotSelected => return None,
+    };
+    Some(AcceptedDelivery {
+        id: id.cloned(),
+        webhook_id: found.webhook.clone(),
+        status,
+        duplicate: duplicate || earlier,
+        reason: id.is_none().then_some("backlog_full"),
+    })
+}
+
+const fn accepted(status: Status) -> AcceptedStatus {
+    match status {
+        Status::Pending => AcceptedStatus::Pending,
+        Status::Delivered => AcceptedStatus::Delivered,
+        Status::Failed => AcceptedStatus::Failed,
+        Status::Held => AcceptedStatus::Held,
+    }
+}
+
+/// Lets what is ready run first: the answer leaves before the first attempt begins.
+async fn give_way() {
+    let ready = js_sys::Promise::resolve(&JsValue::NULL);
+    // It is resolved already, so there is no error to see.
+    let _ = JsFuture::from(ready).await;
+}
+
+/// What a webhook's task needs after the request is answered.
+struct Sender {
+    env: Env,
+    config: Rc<Config>,
+    workspace: WorkspaceId,
+    until: Timestamp,
+}
+
+impl Sender {
+    /// Stores a batch with its webhook, says what was stored, and sends what it got leases for.
+    async fn store_and_send(
+        self,
+        batch: Batch,
+        leases: usize,
+        answer: oneshot::Sender<Option<Vec<(usize, Found)>>>,
+    ) {
+        let Batch {
+            webhook,
+            events,
+            deliveries,
+        } = batch;
+        let payloads: HashMap<_, _> = deliveries
+            .iter()
+            .map(|delivery| (delivery.id.clone(), delivery.payload.clone()))
+            .collect();
+        let ids: Vec<_> = deliveries
+            .iter()
+            .map(|delivery| delivery.id.clone())
+            .collect();
+        let command = WebhookCommand::Accept {
+            events: deliveries,
+            leases,
+        };
+        let (stored, grants) =
+            match ask_webhook(&self.env, &self.workspace, &webhook, &command).await {
+                Ok(WebhookReply::Taken { deliveries, grants }) => {
+                    let found = events.into_iter().zip(deliveries).zip(ids);
+                    let found = found.map(|((event, taken), id)| {
+                        (
+                            event,
+                            Found {
+                                webhook: webhook.clone(),
+                                taken,
+                                id,
+                            },
+                        )
+                    });
+                    (Some(found.collect()), grants)
+                }
+                // Deleted, while the copy in KV still has it.
+                Ok(WebhookReply::Refused(Refusal::NoWebhook)) => (Some(Vec::new()), Vec::new()),
+                Ok(_) => (None, Vec::new()),
+                Err(error) => {
+                    console_error!("{error}");
+                    (None, Vec::new())
+                }
+            };
+        // Nobody listens where the client has gone; the leases are used all the same.
+        let _ = answer.send(stored);
+        give_way().await;
+        let sends = grants.into_iter().map(|grant| {
+            let payload = payloads.get(&grant.id).cloned();
+            self.keep_sending(&webhook, Grant { payload, ..grant })
+        });
+        join_all(sends).await;
+    }
+
+    /// Makes an attempt, reports it, and goes on with the lease that the report is answered with, while time is left.
+    async fn keep_sending(&self, webhook: &WebhookId, grant: Grant) {
+        let policy = &self.config.policy;
+        let mut next = Some(grant);
+        while let Some(grant) = next {
+            let mut report = sender::attempt(grant, policy).await;
+            let needed = policy.attempt_timeout.saturating_add(REPORT_TIME);
+            report.wants_lease = now().saturating_add(needed) <= self.until;
+            next = self
+                .report(webhook, &WebhookCommand::Report(Box::new(report)))
+                .await;
+        }
+    }
+
+    async fn report(&self, webhook: &WebhookId, report: &WebhookCommand) -> Option<Grant> {
+        for attempt in 1..=REPORT_TRIES {
+            match ask_webhook(&self.env, &self.workspace, webhook, report).await {
+                Ok(WebhookReply::Granted(grant)) => return grant,
+                Ok(_) => return None,
+                Err(error) => console_error!("report {attempt}: {error}"),
+            }
+            Delay::from(Duration::from_millis(200).saturating_mul(attempt)).await;
+        }
+        None
+    }
+}

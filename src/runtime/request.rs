@@ -1,0 +1,135 @@
+//! What the handlers share: bodies with a limit, JSON answers, and refusals as answers.
+
+use std::rc::Rc;
+
+use futures_util::StreamExt;
+use serde::Serialize;
+use worker::{Env, Request, Response, ResponseBuilder, console_error};
+
+use super::{authentication::Caller, commands::CallError, entropy::random};
+use crate::{
+    api::error::ApiError,
+    domain::{
+        endpoint_url::UrlRules, event::REQUEST_LIMIT, ids::WorkspaceId, policy::Policy,
+        subscriptions::Snapshot,
+    },
+};
+
+/// What a handler answers.
+pub(super) type Answer = Result<Response, ApiError>;
+
+/// Reads a JSON body; one that is too large is refused before it is read whole.
+pub(super) async fn read_json_body(request: &mut Request) -> Result<Vec<u8>, ApiError> {
+    let content_type = header(request, "content-type").unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        return Err(ApiError::UnsupportedMediaType);
+    }
+    let too_large = || ApiError::PayloadTooLarge {
+        field: None,
+        what: "a request",
+        limit: REQUEST_LIMIT,
+    };
+    let length: Option<usize> =
+        header(request, "content-length").and_then(|length| length.parse().ok());
+    if length.is_some_and(|length| length > REQUEST_LIMIT) {
+        return Err(too_large());
+    }
+    if length.is_some() {
+        return request
+            .bytes()
+            .await
+            .map_err(|error| internal("reading a body", &error));
+    }
+    let Ok(mut stream) = request.stream() else {
+        return Ok(Vec::new());
+    };
+    let mut body = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        body.extend_from_slice(&chunk.map_err(|error| internal("reading a body", &error))?);
+        if body.len() > REQUEST_LIMIT {
+            return Err(too_large());
+        }
+    }
+    Ok(body)
+}
+
+/// A request's header, where it has one.
+pub(super) fn header(request: &Request, name: &str) -> Option<String> {
+    request.headers().get(name).ok().flatten()
+}
+
+/// The rule for endpoint URLs that are saved by this request.
+pub(super) fn url_rules(request: &Request, policy: &Policy) -> UrlRules {
+    let own_host = request
+        .url()
+        .ok()
+        .and_then(|url| url.host_str().map(ToString::to_string));
+    UrlRules {
+        allow_private: policy.allow_private_endpoints,
+        own_host,
+    }
+}
+
+/// An answer with a JSON body.
+pub(super) fn json<T: Serialize>(status: u16, body: &T) -> Answer {
+    let body = serde_json::to_vec(body).map_err(|error| internal("writing an answer", &error))?;
+    let response = Response::builder()
+        .with_status(status)
+        .with_header("Content-Type", "application/json")
+        .and_then(|builder| builder.with_header("Cache-Control", "no-store"))
+        .map(|builder| builder.fixed(body));
+    response.map_err(|error| internal("writing an answer", &error))
+}
+
+/// An answer without a body.
+pub(super) fn no_content() -> Response {
+    ResponseBuilder::new().with_status(204).empty()
+}
+
+/// A refusal as an answer.
+pub(super) fn refusal(error: &ApiError) -> worker::Result<Response> {
+    let mut builder = Response::builder()
+        .with_status(error.status())
+        .with_header("Content-Type", "application/json")?;
+    for (name, value) in error.headers() {
+        builder = builder.with_header(name, &value)?;
+    }
+    Ok(builder.fixed(serde_json::to_vec(&error.body())?))
+}
+
+/// Logs the cause of a fault that the caller is not told.
+pub(super) fn internal(doing: &str, cause: &dyn std::fmt::Display) -> ApiError {
+    console_error!("{doing}: {cause}");
+    ApiError::Internal
+}
+
+/// Logs that an object did not answer.
+pub(super) fn unavailable(error: &CallError) -> ApiError {
+    console_error!("{error}");
+    ApiError::Unavailable
+}
+
+/// A reply that does not belong to its command.
+pub(super) fn unexpected_reply() -> ApiError {
+    internal(
+        "asking an object",
+        &"the reply does not belong to the command",
+    )
+}
+
+/// Random bytes for an id or a secret.
+pub(super) fn random_bytes<const LENGTH: usize>() -> Result<[u8; LENGTH], ApiError> {
+    random().map_err(|error| internal("making an id", &error))
+}
+
+/// What every handler of a workspace's things takes.
+pub(super) struct Call<'a> {
+    pub(super) request: Request,
+    pub(super) env: &'a Env,
+    pub(super) policy: &'a Policy,
+    pub(super) workspace: WorkspaceId,
+    pub(super) caller: Caller,
+    /// What told who is calling, where it was the snapshot.
+    pub(super) snapshot: Option<Rc<Snapshot>>,
+}

@@ -1,0 +1,145 @@
+//! The copy of a workspace's webhooks and keys in KV: writing it, reading it, and asking the workspace where it does
+//! not suffice.
+
+use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
+
+use serde::Serialize;
+use worker::{Env, console_error, kv::KvError};
+
+use super::{
+    commands::{Refusal, WorkspaceCommand, WorkspaceReply, ask_workspace},
+    entropy::now,
+};
+use crate::{
+    api::error::ApiError,
+    domain::{
+        ids::WorkspaceId, subscriptions::Snapshot, timestamp::Timestamp, workspace::Workspace,
+    },
+};
+
+const BINDING: &str = "SUBSCRIPTIONS";
+
+/// Seconds for which a location may answer from its own copy; the least that KV allows.
+const CACHE_SECONDS: u64 = 30;
+
+/// How long an isolate keeps what a workspace answered.
+const ANSWER_KEPT: Duration = Duration::from_secs(5);
+
+/// Answers that an isolate keeps at most.
+const ANSWERS_LIMIT: usize = 1000;
+
+thread_local! {
+    static ANSWERS: RefCell<HashMap<WorkspaceId, (Timestamp, Rc<Snapshot>)>> = RefCell::default();
+}
+
+/// What a list of workspaces shows without reading one.
+#[derive(Serialize)]
+struct Metadata<'a> {
+    name: &'a str,
+    created_at: Timestamp,
+}
+
+fn key(workspace: &WorkspaceId) -> String {
+    format!("ws/{workspace}")
+}
+
+/// Puts a workspace's snapshot; a deleted workspace leaves KV.
+pub(super) async fn publish(
+    env: &Env,
+    workspace: &Workspace,
+    snapshot: &Snapshot,
+) -> worker::Result<()> {
+    let kv = env.kv(BINDING)?;
+    let key = key(&workspace.id);
+    if workspace.deleted_at.is_some() {
+        return Ok(kv.delete(&key).await?);
+    }
+    let metadata = Metadata {
+        name: &workspace.name,
+        created_at: workspace.created_at,
+    };
+    // As text: KV's own serialization would lose maps.
+    kv.put(&key, serde_json::to_string(snapshot)?)?
+        .metadata(metadata)?
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Reads a workspace's snapshot from KV, unless the caller has it, and asks the workspace where it is missing or
+/// `suffices` not.
+///
+/// # Errors
+/// `NotFound` where there is no such workspace, `Unavailable` where it did not answer.
+pub(super) async fn read(
+    env: &Env,
+    workspace: &WorkspaceId,
+    known: Option<Rc<Snapshot>>,
+    suffices: impl Fn(&Snapshot) -> bool,
+) -> Result<Rc<Snapshot>, ApiError> {
+    let copy = match known {
+        Some(snapshot) => Ok(Some(snapshot)),
+        None => read_copy(env, workspace)
+            .await
+            .map(|copy| copy.map(Rc::new)),
+    };
+    match copy {
+        Ok(Some(snapshot)) if suffices(&snapshot) => return Ok(snapshot),
+        Ok(_) => {}
+        Err(error) => console_error!("reading the snapshot of {workspace}: {error}"),
+    }
+    match kept_answer(workspace) {
+        Some(answer) => Ok(answer),
+        None => ask(env, workspace).await,
+    }
+}
+
+async fn read_copy(env: &Env, workspace: &WorkspaceId) -> Result<Option<Snapshot>, KvError> {
+    let kv = env
+        .kv(BINDING)
+        .map_err(|error| KvError::InvalidKvStore(error.to_string()))?;
+    let stored = kv
+        .get(&key(workspace))
+        .cache_ttl(CACHE_SECONDS)
+        .text()
+        .await?;
+    Ok(stored.and_then(|stored| Snapshot::parse(&stored)))
+}
+
+async fn ask(env: &Env, workspace: &WorkspaceId) -> Result<Rc<Snapshot>, ApiError> {
+    match ask_workspace(env, workspace, &WorkspaceCommand::Snapshot).await {
+        Ok(WorkspaceReply::Snapshot(snapshot)) => {
+            let snapshot = Rc::new(snapshot);
+            keep_answer(workspace, &snapshot);
+            Ok(snapshot)
+        }
+        Ok(_) => Err(Refusal::NoWorkspace.into()),
+        Err(error) => {
+            console_error!("{error}");
+            Err(ApiError::Unavailable)
+        }
+    }
+}
+
+fn kept_answer(workspace: &WorkspaceId) -> Option<Rc<Snapshot>> {
+    ANSWERS.with_borrow(|answers| {
+        let (asked_at, snapshot) = answers.get(workspace)?;
+        (now().saturating_duration_since(*asked_at) < ANSWER_KEPT).then(|| Rc::clone(snapshot))
+    })
+}
+
+fn keep_answer(workspace: &WorkspaceId, snapshot: &Rc<Snapshot>) {
+    ANSWERS.with_borrow_mut(|answers| {
+        if answers.len() >= ANSWERS_LIMIT {
+            answers.clear();
+        }
+        answers.insert(workspace.clone(), (now(), Rc::clone(snapshot)));
+    });
+}
+
+/// Forgets what a workspace answered, because it was changed from here.
+pub(super) fn forget_answer(workspace: &WorkspaceId) {
+    ANSWERS.with_borrow_mut(|answers| {
+        answers.remove(workspace);
+    });
+}

@@ -1,0 +1,207 @@
+//! The rows of a workspace's object: a few, since a workspace has at most 50 webhooks.
+
+use serde::de::DeserializeOwned;
+use worker::{Result, SqlStorageValue as Value, Storage};
+
+use super::database::{Database, json, text};
+use crate::domain::{
+    ids::WebhookId,
+    subscriptions::{KeyGrant, Snapshot, Subscription},
+    webhook::Webhook,
+    workspace::{ApiKey, Workspace},
+};
+
+/// The present form of the tables; a later one brings a step from it.
+const SCHEMA: &str = "1";
+
+const TABLES: [&str; 4] = [
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE webhooks (id TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE api_keys (id TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE outbox (target TEXT PRIMARY KEY, revision INTEGER NOT NULL) WITHOUT ROWID",
+];
+
+/// The outbox's entry for KV; all others are webhook ids.
+const SNAPSHOT_TARGET: &str = "kv";
+
+/// Who still has to be told of a change, and up to which revision of the workspace.
+pub(super) enum Untold {
+    Snapshot { revision: u64 },
+    Webhook { id: WebhookId, revision: u64 },
+}
+
+/// The tables of one workspace.
+pub(super) struct WorkspaceStore {
+    database: Database,
+}
+
+impl WorkspaceStore {
+    pub(super) fn new(storage: &Storage) -> Self {
+        Self {
+            database: Database::new(storage),
+        }
+    }
+
+    /// The workspace, a deleted one too; none where it was never made.
+    pub(super) fn workspace(&self) -> Result<Option<Workspace>> {
+        if !self.database.has_table("meta")? {
+            return Ok(None);
+        }
+        let value = text(
+            self.database
+                .value("SELECT value FROM meta WHERE key = 'workspace'", vec![])?,
+        );
+        Ok(value
+            .map(|value| serde_json::from_str(&value))
+            .transpose()?)
+    }
+
+    /// Makes the tables and stores the workspace.
+    pub(super) fn create(&self, workspace: &Workspace) -> Result<()> {
+        for table in TABLES {
+            self.database.run(table, vec![])?;
+        }
+        let schema = "INSERT INTO meta (key, value) VALUES ('schema', ?)";
+        self.database.run(schema, vec![SCHEMA.into()])?;
+        self.put_workspace(workspace)
+    }
+
+    /// Stores the workspace and that KV has to be told of its revision.
+    pub(super) fn put_workspace(&self, workspace: &Workspace) -> Result<()> {
+        self.database.run(
+            "INSERT OR REPLACE INTO meta (key, value) VALUES ('workspace', ?)",
+            vec![serde_json::to_string(workspace)?.into()],
+        )?;
+        self.put_untold(SNAPSHOT_TARGET, workspace.revision)
+    }
+
+    pub(super) fn webhook(&self, id: &WebhookId) -> Result<Option<Webhook>> {
+        self.read("SELECT value FROM webhooks WHERE id = ?", id.as_ref())
+    }
+
+    pub(super) fn webhooks(&self) -> Result<Vec<Webhook>> {
+        self.list("SELECT value FROM webhooks ORDER BY id")
+    }
+
+    /// Stores a webhook; `revision` is the workspace's, under which its object has to be told.
+    pub(super) fn put_webhook(&self, webhook: &Webhook, revision: u64) -> Result<()> {
+        self.put_standing(webhook)?;
+        self.put_untold(webhook.id.as_ref(), revision)
+    }
+
+    /// Stores a webhook whose object knows it as it is.
+    pub(super) fn put_standing(&self, webhook: &Webhook) -> Result<()> {
+        self.database.run(
+            "INSERT OR REPLACE INTO webhooks (id, value) VALUES (?, ?)",
+            vec![
+                webhook.id.as_ref().into(),
+                serde_json::to_string(webhook)?.into(),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Deletes a webhook; its object has to be told.
+    pub(super) fn delete_webhook(&self, id: &WebhookId, revision: u64) -> Result<()> {
+        self.database.run(
+            "DELETE FROM webhooks WHERE id = ?",
+            vec![id.as_ref().into()],
+        )?;
+        self.put_untold(id.as_ref(), revision)
+    }
+
+    /// What KV has to hold.
+    pub(super) fn snapshot(&self, workspace: &Workspace) -> Result<Snapshot> {
+        let webhooks = self.webhooks()?.into_iter();
+        let webhooks = webhooks.map(|webhook| Subscription {
+            id: webhook.id,
+            events: webhook.settings.events,
+        });
+        let keys = self
+            .list::<ApiKey>("SELECT value FROM api_keys ORDER BY id")?
+            .into_iter();
+        let keys = keys.map(|key| KeyGrant {
+            hash: key.hash,
+            scopes: key.scopes,
+        });
+        Ok(Snapshot::new(
+            workspace.revision,
+            webhooks.collect(),
+            keys.collect(),
+        ))
+    }
+
+    /// Who still has to be told.
+    pub(super) fn untold(&self) -> Result<Vec<Untold>> {
+        if !self.database.has_table("outbox")? {
+            return Ok(Vec::new());
+        }
+        let rows = self
+            .database
+            .run("SELECT target, revision FROM outbox", vec![])?;
+        let untold = rows.into_iter().filter_map(|mut row| {
+            let target = text(row.next())?;
+            let Some(Value::Integer(revision)) = row.next() else {
+                return None;
+            };
+            let revision = revision.try_into().ok()?;
+            if target == SNAPSHOT_TARGET {
+                return Some(Untold::Snapshot { revision });
+            }
+            Some(Untold::Webhook {
+                id: WebhookId::parse(&target).ok()?,
+                revision,
+            })
+        });
+        Ok(untold.collect())
+    }
+
+    /// A webhook's object has been told of all up to a revision.
+    pub(super) fn webhook_told(&self, id: &WebhookId, revision: u64) -> Result<()> {
+        self.told(id.as_ref(), revision)
+    }
+
+    /// KV has been told of all up to a revision.
+    pub(super) fn snapshot_told(&self, revision: u64) -> Result<()> {
+        self.told(SNAPSHOT_TARGET, revision)
+    }
+
+    fn put_untold(&self, target: &str, revision: u64) -> Result<()> {
+        let statement = "INSERT OR REPLACE INTO outbox (target, revision) VALUES (?, ?)";
+        self.database.run(
+            statement,
+            vec![
+                target.into(),
+                i64::try_from(revision).unwrap_or(i64::MAX).into(),
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn told(&self, target: &str, revision: u64) -> Result<()> {
+        let statement = "DELETE FROM outbox WHERE target = ? AND revision <= ?";
+        self.database.run(
+            statement,
+            vec![
+                target.into(),
+                i64::try_from(revision).unwrap_or(i64::MAX).into(),
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn read<T: DeserializeOwned>(&self, statement: &str, id: &str) -> Result<Option<T>> {
+        let value = text(self.database.value(statement, vec![id.into()])?);
+        Ok(value
+            .map(|value| serde_json::from_str(&value))
+            .transpose()?)
+    }
+
+    fn list<T: DeserializeOwned>(&self, statement: &str) -> Result<Vec<T>> {
+        self.database
+            .run(statement, vec![])?
+            .into_iter()
+            .map(|mut row| json(row.next()))
+            .collect()
+    }
+}

@@ -1,0 +1,85 @@
+// What a delivered event costs: rows written are the bill, and each setAlarm is one of them.
+//
+// Counted by the build with test hooks, in the webhook's object, since the object started.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { eventually } from "../support/eventually.js";
+import { answerWith } from "../support/receiver.js";
+import { startRelay } from "../support/relay.js";
+import { acceptForOne, alert, awaitSettled, listDeliveries, setUpWebhook } from "../support/steps.js";
+
+const EVENTS = 1_000;
+
+let relay;
+before(async () => (relay = await startRelay({ hooks: true })));
+after(() => relay?.stop());
+
+async function readCounts({ workspace, webhook }) {
+  const answer = await relay.fetch(`/test/rows/${workspace}/${webhook.id}`);
+  assert.equal(answer.status, 200, answer.text);
+  const { rows_written: written, rows_read: read, alarms_set: alarms } = answer.body;
+  for (const count of [written, read, alarms]) assert.ok(Number.isInteger(count) && count >= 0, answer.text);
+  return { written, read, alarms };
+}
+
+/** Posts so many events one by one, waits until all are settled as delivered, and returns the rows that it took. */
+async function deliverOneByOne(scene, count, eventOf) {
+  const { workspace, webhook, receiver } = scene;
+  const before = await readCounts(scene);
+  const received = receiver.events().length;
+  for (let number = 0; number < count; number++) await acceptForOne(relay, workspace, eventOf(number));
+  await eventually(() => receiver.events().length >= received + count, { timeout: 60_000 });
+  // Before the list is asked, which reads rows of its own.
+  const { read } = await readCounts(scene);
+  await eventually(async () => (await listDeliveries(relay, workspace, webhook.id, { status: "pending" })).length === 0);
+  const after = await readCounts(scene);
+  assert.equal(receiver.events().length, received + count, "not every event was delivered at its first attempt");
+  return { written: after.written - before.written, alarms: after.alarms - before.alarms, read: read - before.read };
+}
+
+describe("rows written by a delivered event, its alarms counted", () => {
+  const CASES = {
+    "without event_id": [() => alert(), 3],
+    "with event_id": [(number) => alert({ event_id: `order-${number}` }), 4],
+  };
+  for (const [what, [eventOf, most]] of Object.entries(CASES)) {
+    test(`${what} are at most ${most}`, { timeout: 180_000 }, async (t) => {
+      const scene = await setUpWebhook(t, relay);
+      const { written, alarms } = await deliverOneByOne(scene, EVENTS, eventOf);
+      const each = (written + alarms) / EVENTS;
+      t.diagnostic(`${each.toFixed(3)} rows an event: ${written} written and ${alarms} alarms set for ${EVENTS} events`);
+      // Counters that count nothing would meet any bound: storing an event takes a row.
+      assert.ok(written >= EVENTS, `only ${written} rows were counted`);
+      assert.ok(each <= most, `${each} rows an event`);
+    });
+  }
+});
+
+test("what a wake-up reads does not grow with the log", { timeout: 180_000 }, async (t) => {
+  const scene = await setUpWebhook(t, relay, answerWith(200));
+  const readByOne = async () => {
+    const { read } = await deliverOneByOne(scene, 50, () => alert());
+    return read / 50;
+  };
+  const empty = await readByOne();
+  await deliverOneByOne(scene, EVENTS, () => alert());
+  const full = await readByOne();
+  t.diagnostic(`${empty.toFixed(1)} rows read an event with an empty log, ${full.toFixed(1)} with ${EVENTS} deliveries in it`);
+  assert.ok(full <= empty * 2 + 20, `${empty} rows read an event before, ${full} after ${EVENTS} deliveries`);
+});
+
+test("a duplicate writes nothing", async (t) => {
+  const scene = await setUpWebhook(t, relay);
+  const entry = await acceptForOne(relay, scene.workspace, alert({ event_id: "order-1" }));
+  await awaitSettled(relay, scene.workspace, entry);
+  const before = await readCounts(scene);
+  for (let again = 0; again < 20; again++) await acceptForOne(relay, scene.workspace, alert({ event_id: "order-1" }));
+  const after = await readCounts(scene);
+  assert.equal(after.written, before.written);
+});
+
+test("the counts are the operator's", async (t) => {
+  const { workspace, webhook } = await setUpWebhook(t, relay);
+  const answer = await relay.fetch(`/test/rows/${workspace}/${webhook.id}`, { token: null });
+  assert.equal(answer.status, 401);
+});

@@ -1,0 +1,116 @@
+// `npm start` as a person uses it: the printed line works when pasted, and Ctrl-C leaves nothing behind.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { ROOT, capture } from "../../scripts/programs.mjs";
+import { eventually } from "../support/eventually.js";
+
+const START_TIMEOUT_MS = 90_000;
+
+let folder;
+let environment;
+
+before(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), "relay-start-"));
+  const [relayPort, receiverPort] = await findFreePorts(2);
+  environment = { ...process.env, RELAY_PORT: relayPort, RECEIVER_PORT: receiverPort, RELAY_STATE: path.join(folder, "state") };
+});
+
+after(() => rm(folder, { recursive: true, force: true }));
+
+async function findFreePorts(count) {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
+  await Promise.all(servers.map((server) => once(server, "listening")));
+  const ports = servers.map((server) => server.address().port);
+  await Promise.all(servers.map((server) => once(server.close(), "close")));
+  return ports;
+}
+
+function launch(t, program, args) {
+  // Detached: the group is what a terminal sends Ctrl-C to.
+  const child = spawn(program, args, { cwd: ROOT, env: environment, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+  const started = { child, output: "" };
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (started.output += text));
+  started.ended = once(child, "close");
+  started.end = async (pid, signal) => {
+    process.kill(pid, signal);
+    await started.ended;
+  };
+  t.after(async () => {
+    if (child.exitCode === null && child.signalCode === null) await started.end(-child.pid, "SIGTERM");
+  });
+  return started;
+}
+
+// The ids and command lines of a process and all below it. A zombie has ended: it waits for its parent to notice.
+async function listTree(root) {
+  const { output } = await capture("ps", ["-A", "-o", "pid=,ppid=,stat=,args="]);
+  const all = output.split("\n").flatMap((line) => {
+    const found = line.match(/^\s*(\d+)\s+(\d+)\s+(\S+)\s+(.*)$/);
+    return found && !found[3].startsWith("Z") ? [{ pid: Number(found[1]), parent: Number(found[2]), args: found[4] }] : [];
+  });
+  const below = (pid) => all.filter((one) => one.parent === pid).flatMap((one) => [one, ...below(one.pid)]);
+  return { all, tree: root === undefined ? [] : [...all.filter((one) => one.pid === root), ...below(root)] };
+}
+
+async function assertEnded(tree) {
+  await eventually(async () => {
+    const { all } = await listTree();
+    const alive = tree.filter((one) => all.some((other) => other.pid === one.pid && other.args === one.args));
+    assert.deepEqual(alive, []);
+    return true;
+  });
+}
+
+async function pastePrintedCurl(started) {
+  const findLine = () => started.output.split("\n").find((printed) => printed.trim().startsWith("curl "));
+  const line = await Promise.race([eventually(findLine, { timeout: START_TIMEOUT_MS }), started.ended]);
+  assert.equal(typeof line, "string", started.output);
+  const answer = await capture("bash", ["-c", `${line.trim()} --fail-with-body`]);
+  assert.equal(answer.code, 0, answer.output);
+  const { deliveries } = JSON.parse(answer.output.slice(answer.output.indexOf("{")));
+  assert.equal(deliveries.length, 1, answer.output);
+  await eventually(() => {
+    const arrived = `[receiver] alert.triggered ${deliveries[0].id}, attempt 1, both signatures verified`;
+    assert.ok(started.output.includes(arrived), started.output);
+    return true;
+  });
+  return deliveries[0].webhook_id;
+}
+
+test("npm_start_prints_a_line_that_delivers_an_event_and_ends_wholly_on_ctrl_c_and_on_sigterm", async (t) => {
+  const first = launch(t, "npm", ["start"]);
+  const webhook = await pastePrintedCurl(first);
+  assert.ok(first.output.includes(`http://localhost:${environment.RELAY_PORT}/settings/webhooks`), first.output);
+  const { tree } = await listTree(first.child.pid);
+  assert.ok(tree.some((one) => one.args.includes("workerd serve")), "workerd is in the tree");
+  await first.end(-first.child.pid, "SIGINT");
+  await assertEnded(tree);
+
+  const second = launch(t, process.execPath, [path.join(ROOT, "scripts/start.mjs")]);
+  assert.equal(await pastePrintedCurl(second), webhook, "a restart uses the same webhook");
+  const again = await listTree(second.child.pid);
+  await second.end(second.child.pid, "SIGTERM");
+  assert.equal(second.child.exitCode, 0, second.output);
+  await assertEnded(again.tree);
+});
+
+test("a_port_in_use_is_an_error_that_names_the_port_and_its_variable", async (t) => {
+  const holder = createServer().listen(environment.RELAY_PORT, "127.0.0.1");
+  await once(holder, "listening");
+  t.after(() => holder.close());
+  const started = launch(t, process.execPath, [path.join(ROOT, "scripts/start.mjs")]);
+  const [code] = await started.ended;
+  assert.equal(code, 1);
+  assert.match(started.output, new RegExp(`port ${environment.RELAY_PORT} cannot be used.*RELAY_PORT=`));
+});
+
+test("starting_leaves_an_operator_token_of_development_that_is_long_enough", async () => {
+  const token = (await readFile(path.join(ROOT, ".dev.vars"), "utf8")).match(/^OPERATOR_TOKEN="?([^"\s]+)"?$/m)?.[1];
+  assert.ok(token?.length >= 32, "OPERATOR_TOKEN in .dev.vars has at least 32 characters");
+});

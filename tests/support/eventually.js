@@ -1,0 +1,26 @@
+// Waits for something that another process or the relay does in its own time.
+//
+// Polling with a bound instead of sleeping: a fast machine does not wait, a slow one does not fail.
+import { setTimeout as sleep } from "node:timers/promises";
+
+const POLL_EVERY_MS = 20;
+
+/**
+ * Calls `check` until it returns something truthy without throwing, and returns that.
+ * On time-out it throws the last error, so that a failed assertion inside `check` is what the report shows.
+ */
+export async function eventually(check, { timeout = 10_000 } = {}) {
+  const deadline = Date.now() + timeout;
+  for (;;) {
+    let failure;
+    try {
+      const result = await check();
+      if (result) return result;
+      failure = new Error(`still not so after ${timeout} ms: ${check}`);
+    } catch (error) {
+      failure = error;
+    }
+    if (Date.now() >= deadline) throw failure;
+    await sleep(POLL_EVERY_MS);
+  }
+}

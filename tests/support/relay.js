@@ -1,0 +1,160 @@
+// Runs the built relay for a test, in this process or in one that the test can kill, and speaks its HTTP contract.
+//
+// Each relay has its own storage, workspace ids are random: tests of one file can share a relay.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { Miniflare } from "miniflare";
+import { OPERATOR_TOKEN, REPOSITORY, relayOptions } from "./relay_options.js";
+
+const REQUEST_TIMEOUT_MS = 30_000;
+const READY_TIMEOUT_MS = 30_000;
+const EVENT_TYPES = ["alert.triggered", "policy.violated", "agent.registered", "agent.error"];
+
+/**
+ * Starts the relay in this process.
+ * `vars` overrides settings; `hooks` takes the build with test hooks; `persist` is a folder to keep the storage in
+ * (default: a temporary one, removed by stop()). `origin` changes with each restart().
+ */
+export function startRelay(options = {}) {
+  return start(options, startInProcess);
+}
+
+/** Starts the relay as a process group of its own, with the same interface and kill(), which is SIGKILL to the group. */
+export function startRelayProcess(options = {}) {
+  return start(options, startChild);
+}
+
+async function start({ vars, hooks = false, persist, port }, launch) {
+  const built = path.join(REPOSITORY, hooks ? "build/test-hooks/build" : "build", "index.js");
+  assert.ok(existsSync(built), `${built} is missing: run \`node scripts/build.mjs${hooks ? " --test-hooks" : ""}\``);
+  const state = persist ?? (await mkdtemp(path.join(tmpdir(), "relay-test-")));
+  await mkdir(state, { recursive: true });
+  const logs = [];
+  const onLog = (line) => logs.push(line);
+  const run = () => launch({ vars, hooks, port, state }, onLog);
+  let running = await run();
+  const relay = {
+    get origin() {
+      return running.origin;
+    },
+    operatorToken: OPERATOR_TOKEN,
+    logs,
+    fetch: (target, init) => request(running.origin, target, init),
+    async restart() {
+      await running.end();
+      running = await run();
+    },
+    async stop() {
+      await running.end();
+      if (persist === undefined) await rm(state, { recursive: true, force: true });
+    },
+  };
+  if (running.kill) relay.kill = () => running.kill();
+  return relay;
+}
+
+async function startInProcess(options, onLog) {
+  const miniflare = new Miniflare(relayOptions({ ...options, onLog }));
+  try {
+    return { origin: (await miniflare.ready).origin, end: () => miniflare.dispose() };
+  } catch (error) {
+    await miniflare.dispose();
+    throw error;
+  }
+}
+
+async function startChild(options, onLog) {
+  const program = path.join(REPOSITORY, "tests/support/relay_process.js");
+  // Detached: the leader of a group, so that one signal reaches workerd too. Temporary files go beside the storage,
+  // because a killed process cannot remove them.
+  const child = spawn(process.execPath, [program, JSON.stringify(options)], {
+    detached: true,
+    env: { ...process.env, TMPDIR: options.state },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const ended = once(child, "close");
+  const signal = async (name) => {
+    if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid, name);
+    await ended;
+  };
+  const output = [];
+  const origin = await new Promise((resolve, reject) => {
+    const fail = (reason) => reject(new Error(`the relay's process ${reason}; it printed:\n${output.join("\n")}`));
+    const timer = setTimeout(() => fail(`was not ready after ${READY_TIMEOUT_MS} ms`), READY_TIMEOUT_MS);
+    ended.then(([code, name]) => fail(`ended with ${name ?? code} before it was ready`)).finally(() => clearTimeout(timer));
+    for (const stream of [child.stdout, child.stderr]) {
+      createInterface({ input: stream }).on("line", (line) => {
+        if (!line.startsWith("ready ")) {
+          output.push(line);
+          return onLog(line);
+        }
+        clearTimeout(timer);
+        resolve(line.slice("ready ".length));
+      });
+    }
+  }).catch(async (error) => {
+    await signal("SIGKILL");
+    throw error;
+  });
+  return { origin, end: () => signal("SIGTERM"), kill: () => signal("SIGKILL") };
+}
+
+/**
+ * One request. `token` defaults to the operator's, null sends none; an object as `body` is sent as JSON, a string or
+ * bytes as they are. Redirects are returned, not followed.
+ */
+async function request(origin, target, { method = "GET", token = OPERATOR_TOKEN, body, headers = {} } = {}) {
+  const raw = body === undefined || typeof body === "string" || body instanceof Uint8Array;
+  const sent = {
+    ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+    ...(body === undefined ? {} : { "content-type": "application/json" }),
+    ...headers,
+  };
+  const response = await fetch(new URL(target, origin), {
+    method,
+    headers: sent,
+    body: raw ? body : JSON.stringify(body),
+    redirect: "manual",
+    signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+  });
+  const text = await response.text();
+  return { status: response.status, headers: response.headers, text, body: parseJson(text) };
+}
+
+function parseJson(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Makes a workspace with an id of its own and returns the id. */
+export async function createWorkspace(relay) {
+  const id = `ws_${randomUUID().replaceAll("-", "")}`;
+  const answer = await relay.fetch("/v1/workspaces", { method: "POST", body: { id, name: "Test" } });
+  assert.equal(answer.status, 201, answer.text);
+  return id;
+}
+
+/** Makes a webhook, for every event type unless `events` says which, and returns the relay's answer. */
+export async function createWebhook(relay, workspace, { url, events = EVENT_TYPES, ...rest }) {
+  const answer = await relay.fetch(`/v1/workspaces/${workspace}/webhooks`, {
+    method: "POST",
+    body: { url, events, ...rest },
+  });
+  assert.equal(answer.status, 201, answer.text);
+  return answer.body;
+}
+
+/** Posts one event (or an array) and returns the whole answer, whatever its status. */
+export function postEvent(relay, workspace, event) {
+  return relay.fetch(`/v1/workspaces/${workspace}/events`, { method: "POST", body: event });
+}

@@ -1,0 +1,69 @@
+// What Miniflare needs to run the built relay: the same bindings as wrangler.toml, on the built files as they are.
+//
+// The files are given one by one and not bundled, so a test runs the very bytes that a deployment uploads.
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { convertV4MiniflareOptions } from "miniflare";
+
+export const REPOSITORY = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
+export const OPERATOR_TOKEN = "test-operator-token-0123456789abcdef0123456789abcdef";
+
+// Short enough for a test to see a whole schedule; `vars` of a test overrides them.
+const TEST_VARS = {
+  ALLOW_PRIVATE_ENDPOINTS: "true",
+  RETRY_SCHEDULE: "200ms,400ms,600ms,800ms,1s",
+  ATTEMPT_TIMEOUT: "1s",
+};
+
+const WRANGLER = readFileSync(path.join(REPOSITORY, "wrangler.toml"), "utf8");
+
+// Reads only the form that wrangler.toml uses (NAME = "text"), and stops at any other instead of guessing.
+function readWranglerVars() {
+  const section = WRANGLER.split(/^\[vars\]$/m)[1]?.split(/^\[/m)[0];
+  if (section === undefined) throw new Error("wrangler.toml has no [vars] section");
+  const lines = section.split("\n").filter((line) => line.trim() !== "" && !line.startsWith("#"));
+  return Object.fromEntries(
+    lines.map((line) => {
+      const found = line.match(/^([A-Z_]+) = "([^"\\]*)"$/);
+      if (!found) throw new Error(`wrangler.toml, [vars]: expected NAME = "text", found: ${line}`);
+      return [found[1], found[2]];
+    }),
+  );
+}
+
+function readCompatibilityDate() {
+  const found = WRANGLER.match(/^compatibility_date = "([\d-]+)"$/m);
+  if (!found) throw new Error('wrangler.toml has no line compatibility_date = "YYYY-MM-DD"');
+  return found[1];
+}
+
+/** The options of one Miniflare. `state` is the folder of its storage, `onLog` receives each line it prints. */
+export function relayOptions({ vars = {}, hooks = false, port = 0, state, onLog }) {
+  const root = hooks ? path.join(REPOSITORY, "build/test-hooks") : REPOSITORY;
+  const module = (type, file) => ({ type, path: path.join(root, file) });
+  return convertV4MiniflareOptions({
+    name: "webhook-relay",
+    rootPath: root,
+    modulesRoot: root,
+    modules: [
+      module("ESModule", "src/entry.js"),
+      module("ESModule", "build/index.js"),
+      module("CompiledWasm", "build/index_bg.wasm"),
+    ],
+    compatibilityDate: readCompatibilityDate(),
+    bindings: { ...readWranglerVars(), ...TEST_VARS, OPERATOR_TOKEN, ...vars },
+    kvNamespaces: ["SUBSCRIPTIONS"],
+    durableObjects: {
+      WORKSPACES: { className: "WorkspaceObject", useSQLite: true },
+      WEBHOOKS: { className: "WebhookObject", useSQLite: true },
+    },
+    host: "127.0.0.1",
+    port,
+    // `false`, or Miniflare asks a server of its maker for a sample of the `cf` object.
+    cf: false,
+    // This one and not `defaultPersistRoot`, which the conversion drops without a word.
+    resourcePersistencePath: state,
+    handleStructuredLogs: ({ level, message }) => onLog(`${level}: ${message}`),
+  });
+}

@@ -1,0 +1,98 @@
+// What most end-to-end tests do in the same way: a webhook with its own endpoint, an event posted, a delivery watched.
+import assert from "node:assert/strict";
+import { eventually } from "./eventually.js";
+import { startReceiver } from "./receiver.js";
+import { createWebhook, createWorkspace, postEvent } from "./relay.js";
+
+/** An event that the relay accepts; `data` and the rest as given. */
+export const alert = (rest = {}) => ({ type: "alert.triggered", data: { alert_id: "alrt_xyz" }, ...rest });
+
+/**
+ * A webhook whose endpoint answers with `answer` (see receiver.js) until the test `t` is over.
+ * In a fresh workspace unless one is given; `settings` are members of the webhook.
+ */
+export async function setUpWebhook(t, relay, answer, { workspace, ping, tls, ...settings } = {}) {
+  const receiver = await startReceiver(answer, { ping, tls });
+  t.after(() => receiver.stop());
+  const inWorkspace = workspace ?? (await createWorkspace(relay));
+  const webhook = await createWebhook(relay, inWorkspace, { url: receiver.url, ...settings });
+  return { workspace: inWorkspace, webhook, receiver };
+}
+
+/** Posts one event and returns its deliveries as the 202 names them. */
+export async function acceptEvent(relay, workspace, event = alert()) {
+  const answer = await postEvent(relay, workspace, event);
+  assert.equal(answer.status, 202, answer.text);
+  return answer.body.deliveries;
+}
+
+/** Posts one event for which there is one webhook and returns its delivery as the 202 names it. */
+export async function acceptForOne(relay, workspace, event) {
+  const deliveries = await acceptEvent(relay, workspace, event);
+  assert.equal(deliveries.length, 1, JSON.stringify(deliveries));
+  return deliveries[0];
+}
+
+/** Posts an array and returns the answers to its events, in their order. */
+export async function acceptArray(relay, workspace, events) {
+  const answer = await postEvent(relay, workspace, events);
+  assert.equal(answer.status, 202, answer.text);
+  return answer.body.events;
+}
+
+const deliveriesPath = (workspace, webhookId) => `/v1/workspaces/${workspace}/webhooks/${webhookId}/deliveries`;
+
+/** The whole delivery that an entry `{id, webhook_id}` stands for. */
+export async function readDelivery(relay, workspace, { id, webhook_id: webhookId }) {
+  const answer = await relay.fetch(`${deliveriesPath(workspace, webhookId)}/${id}`);
+  assert.equal(answer.status, 200, answer.text);
+  return answer.body;
+}
+
+/** Reads a delivery until `isSo(delivery)`, and returns it. */
+export function awaitDelivery(relay, workspace, entry, isSo, { timeout = 15_000 } = {}) {
+  const read = async () => {
+    const delivery = await readDelivery(relay, workspace, entry);
+    assert.ok(isSo(delivery), `waiting for ${isSo}, have ${JSON.stringify(delivery)}`);
+    return delivery;
+  };
+  return eventually(read, { timeout });
+}
+
+/** The delivery once it is delivered, failed or held. */
+export const awaitSettled = (relay, workspace, entry, options) =>
+  awaitDelivery(relay, workspace, entry, ({ status }) => status !== "pending", options);
+
+/** All deliveries of a webhook, over all pages. `query` filters, for example `{status: "failed"}`. */
+export async function listDeliveries(relay, workspace, webhookId, query = {}) {
+  const found = [];
+  let cursor;
+  do {
+    const search = new URLSearchParams({ limit: "100", ...query, ...(cursor ? { cursor } : {}) });
+    const answer = await relay.fetch(`${deliveriesPath(workspace, webhookId)}?${search}`);
+    assert.equal(answer.status, 200, answer.text);
+    found.push(...answer.body.data);
+    cursor = answer.body.next_cursor;
+  } while (cursor);
+  return found;
+}
+
+/**
+ * Asserts an error answer in the one shape of the contract.
+ * `status` may be a list where the contract leaves the choice between malformed and refused.
+ */
+export function assertRefused(answer, status, { code, field } = {}) {
+  assert.ok([status].flat().includes(answer.status), `expected ${status}, have ${answer.status}: ${answer.text}`);
+  assert.match(answer.headers.get("content-type"), /^application\/json/);
+  const { error } = answer.body;
+  assert.match(error.code, /^[a-z_]+$/);
+  assert.ok(error.message.length > 0, "the message is empty");
+  if (code) assert.equal(error.code, code, answer.text);
+  if (field) assert.equal(error.field, field, answer.text);
+  return error;
+}
+
+/** Malformed (400) or well-formed but refused (422): the contract does not say which for a wrong value. */
+export const MALFORMED_OR_REFUSED = [400, 422];
+
+export const ISO_MILLISECONDS = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
