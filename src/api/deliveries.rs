@@ -231,7 +231,12 @@ fn show_request(
     may_write: bool,
 ) -> Result<RequestView, SealedError> {
     let mut headers: Vec<_> = request.headers.into_iter().collect();
-    headers.extend(show_headers(&request.custom_headers, may_write)?);
+    let custom = show_headers(&request.custom_headers, may_write)?;
+    headers.extend(
+        custom
+            .into_iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value)),
+    );
     Ok(RequestView {
         url: request.url,
         headers,

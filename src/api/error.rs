@@ -124,6 +124,17 @@ pub enum ApiError {
     /// The delivery's state does not allow what was asked.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// A job of that webhook is still running.
+    #[error("a resend of this webhook is running; stop it or wait until it has finished")]
+    ResendRunning,
+    /// Too many calls.
+    #[error("too many {what}; try again after {seconds} s")]
+    RateLimited {
+        /// What there were too many of.
+        what: &'static str,
+        /// After which the next one is answered.
+        seconds: u32,
+    },
     /// The webhook is disabled.
     #[error("the webhook is disabled; enable it first")]
     WebhookDisabled,
@@ -181,7 +192,9 @@ impl ApiError {
             | Self::WorkspaceDeleted
             | Self::TooManyWebhooks
             | Self::Refused(_)
+            | Self::ResendRunning
             | Self::WebhookDisabled => 409,
+            Self::RateLimited { .. } => 429,
             Self::PayloadTooLarge { .. } => 413,
             Self::UnsupportedMediaType => 415,
             Self::InvalidValue { .. }
@@ -221,6 +234,8 @@ impl ApiError {
             Self::Refused(Refusal::AlreadyPending) => "already_pending",
             Self::Refused(Refusal::NotResendable) => "not_resendable",
             Self::Refused(Refusal::AlreadySettled) => "already_settled",
+            Self::ResendRunning => "resend_running",
+            Self::RateLimited { .. } => "rate_limited",
             Self::WebhookDisabled => "webhook_disabled",
             Self::NotStored { .. } => "not_stored",
             Self::NotApplied => "not_applied",
@@ -257,6 +272,8 @@ impl ApiError {
             | Self::WorkspaceDeleted
             | Self::TooManyWebhooks
             | Self::Refused(_)
+            | Self::ResendRunning
+            | Self::RateLimited { .. }
             | Self::WebhookDisabled
             | Self::NotStored { .. }
             | Self::NotApplied
@@ -273,6 +290,7 @@ impl ApiError {
         match self {
             Self::MethodNotAllowed { allow } => vec![("Allow", (*allow).to_string())],
             Self::Unauthorized => vec![("WWW-Authenticate", "Bearer".to_string())],
+            Self::RateLimited { seconds, .. } => vec![("Retry-After", seconds.to_string())],
             error if error.status() == 503 => {
                 vec![("Retry-After", RETRY_AFTER_SECONDS.to_string())]
             }

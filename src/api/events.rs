@@ -108,17 +108,8 @@ fn parse_event(
             allowed: "1 to 128 of letters, digits and . _ : -".into(),
         })?,
     };
-    let timestamp = match members.optional::<String>("timestamp", "a string")? {
-        None => now.to_string(),
-        Some(posted) => {
-            Timestamp::parse_rfc3339(&posted).map_err(|_| ApiError::InvalidValue {
-                code: "invalid_timestamp",
-                field: members.field("timestamp"),
-                allowed: "an RFC 3339 time such as 2026-01-15T10:30:00Z".into(),
-            })?;
-            posted
-        }
-    };
+    let timestamp = members.time_as_posted("timestamp")?;
+    let timestamp = timestamp.map_or_else(|| now.to_string(), |(_, posted)| posted);
     Ok(Event {
         id,
         id_given,

@@ -2,12 +2,13 @@
 //!
 //! serde's derived errors name a line and a column; a caller is helped by `[3].type` and by what is allowed there.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, ops::RangeInclusive};
 
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::error::ApiError;
+use crate::domain::timestamp::Timestamp;
 
 /// The members of one JSON object.
 #[derive(Debug)]
@@ -89,6 +90,64 @@ impl<'a> Members<'a> {
         self.raw(name)
             .map(|value| serde_json::from_str(value.get()).map_err(wrong))
             .transpose()
+    }
+
+    /// A whole number in a range; `code` is the refusal of one outside.
+    ///
+    /// # Errors
+    /// `InvalidType`, `InvalidValue`.
+    pub fn whole_number(
+        &self,
+        name: &str,
+        code: &'static str,
+        range: RangeInclusive<u64>,
+    ) -> Result<Option<u64>, ApiError> {
+        let expected = "a whole number";
+        let Some(number) = self.optional::<serde_json::Number>(name, expected)? else {
+            return Ok(None);
+        };
+        if number.is_f64() {
+            return Err(ApiError::InvalidType {
+                field: Some(self.field(name)),
+                expected,
+            });
+        }
+        let allowed = || format!("from {} to {}", range.start(), range.end());
+        let refused = || ApiError::InvalidValue {
+            code,
+            field: self.field(name),
+            allowed: allowed(),
+        };
+        number
+            .as_u64()
+            .filter(|number| range.contains(number))
+            .map(Some)
+            .ok_or_else(refused)
+    }
+
+    /// An RFC 3339 time.
+    ///
+    /// # Errors
+    /// `InvalidType`, `InvalidValue` with the code `invalid_timestamp`.
+    pub fn time(&self, name: &str) -> Result<Option<Timestamp>, ApiError> {
+        Ok(self.time_as_posted(name)?.map(|(time, _)| time))
+    }
+
+    /// An RFC 3339 time, and its text as posted.
+    ///
+    /// # Errors
+    /// As those of `time`.
+    pub fn time_as_posted(&self, name: &str) -> Result<Option<(Timestamp, String)>, ApiError> {
+        let Some(text) = self.optional::<String>(name, "a string")? else {
+            return Ok(None);
+        };
+        let refused = |_| ApiError::InvalidValue {
+            code: "invalid_timestamp",
+            field: self.field(name),
+            allowed: "an RFC 3339 time such as 2026-01-15T10:30:00Z".into(),
+        };
+        let time = Timestamp::parse_rfc3339(&text).map_err(refused)?;
+        Ok(Some((time, text)))
     }
 
     /// A member that must be there.

@@ -11,3 +11,11 @@ pub mod workspaces;
 pub mod webhooks;
 
 pub mod deliveries;
+
+pub mod keys;
+
+pub mod resends;
+
+pub mod metrics;
+
+pub mod openapi;

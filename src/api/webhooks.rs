@@ -21,6 +21,12 @@ use crate::domain::{
 /// Characters of a description.
 const DESCRIPTION_LIMIT: usize = 1000;
 
+/// How long an old secret may go on signing after a rotation, in seconds: seven days.
+const OVERLAP_LIMIT: u64 = 604_800;
+
+/// How long it does where nothing is said, in seconds: a day.
+const OVERLAP: u64 = 86_400;
+
 /// What stands in place of a header's value that a token may not see.
 const HIDDEN: &str = "…";
 
@@ -182,6 +188,51 @@ fn parse_headers(members: &Members) -> Result<Option<Vec<(String, String)>>, Api
     let headers = headers.collect::<Result<Vec<_>, ApiError>>()?;
     check_headers(&headers)?;
     Ok(Some(headers))
+}
+
+/// A rotation of a webhook's secret.
+#[derive(Debug)]
+pub struct Rotation {
+    /// The customer's own new secret, if one was given.
+    pub secret: Option<Secret>,
+    /// How long the old secret goes on signing, in seconds.
+    pub overlap_seconds: u64,
+}
+
+/// Reads `{"secret"?, "overlap_seconds"?}`.
+///
+/// # Errors
+/// The first refusal.
+pub fn parse_rotation(body: &[u8]) -> Result<Rotation, ApiError> {
+    let members = Members::parse(parse_json(body)?, "", &["secret", "overlap_seconds"])?;
+    let overlap = members.whole_number("overlap_seconds", "invalid_overlap", 0..=OVERLAP_LIMIT)?;
+    Ok(Rotation {
+        secret: parse_secret(&members)?,
+        overlap_seconds: overlap.unwrap_or(OVERLAP),
+    })
+}
+
+/// Reads `{"type"}` of a test.
+///
+/// # Errors
+/// The first refusal.
+pub fn parse_test(body: &[u8]) -> Result<EventType, ApiError> {
+    let members = Members::parse(parse_json(body)?, "", &["type"])?;
+    let name: String = members.required("type", "a string")?;
+    EventType::parse(&name).map_err(|error| ApiError::UnknownEventType {
+        field: "type".into(),
+        error,
+    })
+}
+
+/// A webhook's secret as its owner is shown it.
+#[derive(Debug, Serialize)]
+pub struct SecretView {
+    /// The secret that signs.
+    pub secret: String,
+    /// Until when the one before it signs too.
+    #[serde(serialize_with = "as_iso_option")]
+    pub previous_expires_at: Option<Timestamp>,
 }
 
 /// A webhook as it is shown.

@@ -11,6 +11,12 @@ use crate::domain::{
     timestamp::{Timestamp, as_iso},
 };
 
+/// Workspaces of one page.
+const PAGE_LIMIT: usize = 100;
+
+/// Characters of a cursor.
+const CURSOR_LIMIT: usize = 1000;
+
 /// Characters of a name.
 const NAME_LIMIT: usize = 200;
 
@@ -42,6 +48,78 @@ pub fn parse_new_workspace(body: &[u8]) -> Result<NewWorkspace, ApiError> {
         id,
         name: parse_name(&members)?,
     })
+}
+
+/// Reads `{"name"}`.
+///
+/// # Errors
+/// The first refusal.
+pub fn parse_new_name(body: &[u8]) -> Result<String, ApiError> {
+    parse_name(&Members::parse(parse_json(body)?, "", &["name"])?)
+}
+
+/// Reads the query of the list: `limit`, 1 to 100, and `cursor`.
+///
+/// # Errors
+/// `UnknownField`, `RepeatedField`, `InvalidParameter`.
+pub fn parse_page_query<'a>(
+    query: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<PageQuery, ApiError> {
+    let mut page = PageQuery::default();
+    for (name, value) in query {
+        let repeated = || ApiError::RepeatedField {
+            field: name.to_string(),
+        };
+        let invalid = |allowed| ApiError::InvalidParameter {
+            field: name.to_string(),
+            allowed,
+        };
+        match name {
+            "limit" => {
+                let limit = value
+                    .parse()
+                    .ok()
+                    .filter(|limit| (1..=PAGE_LIMIT).contains(limit));
+                let limit = limit.ok_or_else(|| invalid("a number from 1 to 100"))?;
+                page.limit
+                    .replace(limit)
+                    .map_or(Ok(()), |_| Err(repeated()))?;
+            }
+            "cursor" => {
+                let good = (1..=CURSOR_LIMIT).contains(&value.len());
+                let cursor = good.then(|| value.to_string());
+                let cursor = cursor.ok_or_else(|| invalid("the next_cursor of the page before"))?;
+                page.cursor
+                    .replace(cursor)
+                    .map_or(Ok(()), |_| Err(repeated()))?;
+            }
+            _ => {
+                let allowed = "limit, cursor".into();
+                return Err(ApiError::UnknownField {
+                    field: name.chars().take(100).collect(),
+                    allowed,
+                });
+            }
+        }
+    }
+    Ok(page)
+}
+
+/// Which page of the list of workspaces is wanted.
+#[derive(Debug, Default)]
+pub struct PageQuery {
+    /// How many, where it was said.
+    pub limit: Option<usize>,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+}
+
+impl PageQuery {
+    /// How many workspaces the page has at most.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit.unwrap_or(PAGE_LIMIT)
+    }
 }
 
 /// Reads the member `name`.

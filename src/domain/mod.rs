@@ -44,4 +44,8 @@ pub mod queue;
 
 pub mod dispatch;
 
+pub mod resend;
+
+pub mod stats;
+
 pub mod token;

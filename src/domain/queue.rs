@@ -29,6 +29,7 @@ pub struct Queue {
     suspects: BTreeSet<(u32, Timestamp, Rc<str>)>,
     /// Attempts under way, by the end of their lease.
     leased: BTreeSet<(Timestamp, Rc<str>)>,
+    held: usize,
     bytes: u64,
     turn: u32,
 }
@@ -77,7 +78,7 @@ impl Queue {
             Place::Retry { due } => drop(self.retries.insert((due, Rc::clone(&id)))),
             Place::Suspect { lost, due } => drop(self.suspects.insert((lost, due, Rc::clone(&id)))),
             Place::Leased { until } => drop(self.leased.insert((until, Rc::clone(&id)))),
-            Place::Held => {}
+            Place::Held => self.held = self.held.saturating_add(1),
         }
         self.bytes = self.bytes.saturating_add(bytes);
         self.entries.insert(id, Entry { place, bytes });
@@ -100,7 +101,7 @@ impl Queue {
             Place::Retry { due } => drop(self.retries.remove(&(due, id))),
             Place::Suspect { lost, due } => drop(self.suspects.remove(&(lost, due, id))),
             Place::Leased { until } => drop(self.leased.remove(&(until, id))),
-            Place::Held => {}
+            Place::Held => self.held = self.held.saturating_sub(1),
         }
     }
 
@@ -181,6 +182,12 @@ impl Queue {
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Held deliveries.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.held
     }
 
     /// Whether nothing is unsettled.

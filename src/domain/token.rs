@@ -1,7 +1,5 @@
 //! Bearer tokens and what they allow: kept as hashes, compared in constant time.
 
-use std::fmt::Write as _;
-
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -26,6 +24,15 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// Every scope.
+    pub const ALL: [Self; 3] = [Self::EventsWrite, Self::WebhooksRead, Self::WebhooksWrite];
+
+    /// Reads the word of the API.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == word)
+    }
+
     /// The word of the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -56,6 +63,12 @@ impl TokenHash {
     }
 }
 
+impl AsRef<str> for TokenHash {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The token in an `Authorization: Bearer` header (RFC 6750, 2.1); the scheme's case does not count.
 #[must_use]
 pub fn bearer_token(authorization: &str) -> Option<&str> {
@@ -67,13 +80,18 @@ pub fn bearer_token(authorization: &str) -> Option<&str> {
 /// Makes an API key of a workspace: `sk_<workspace id without its prefix>_<random>`.
 #[must_use]
 pub fn mint_api_key(workspace: &WorkspaceId, random: [u8; 32]) -> String {
-    let mut key = String::from("sk_");
-    key.push_str(workspace.as_ref().trim_start_matches("ws_"));
-    key.push('_');
-    for byte in random {
-        let _ = write!(key, "{byte:02x}");
-    }
-    key
+    mint_token("sk_", workspace, random)
+}
+
+/// Makes the token of a dashboard link of a workspace: `dl_<workspace id without its prefix>_<random>`.
+#[must_use]
+pub fn mint_link_token(workspace: &WorkspaceId, random: [u8; 32]) -> String {
+    mint_token("dl_", workspace, random)
+}
+
+fn mint_token(prefix: &str, workspace: &WorkspaceId, random: [u8; 32]) -> String {
+    let owner = workspace.as_ref().trim_start_matches("ws_");
+    format!("{prefix}{owner}_{}", hex::encode(random))
 }
 
 /// Whether a token has the form of an API key of this workspace.

@@ -39,6 +39,15 @@ pub struct ApiKey {
     pub hash: TokenHash,
 }
 
+/// A way to sign in to the dashboard that is good once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DashboardLink {
+    /// What the session that it opens may do.
+    pub scopes: Vec<Scope>,
+    /// Until when it is good.
+    pub expires_at: Timestamp,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,5 +81,13 @@ mod tests {
         );
         assert_eq!(serde_json::to_string(&key).unwrap(), stored);
         assert_eq!(serde_json::from_str::<ApiKey>(stored).unwrap(), key);
+
+        let link = DashboardLink {
+            scopes: vec![Scope::WebhooksRead],
+            expires_at: Timestamp::from_millis(9),
+        };
+        let stored = r#"{"scopes":["webhooks:read"],"expires_at":9}"#;
+        assert_eq!(serde_json::to_string(&link).unwrap(), stored);
+        assert_eq!(serde_json::from_str::<DashboardLink>(stored).unwrap(), link);
     }
 }

@@ -4,7 +4,12 @@ use std::rc::Rc;
 
 use worker::{Env, Request};
 
-use super::{config::Config, request::header, subscriptions};
+use super::{
+    commands::{WorkspaceCommand, WorkspaceReply, ask_workspace},
+    config::Config,
+    request::{header, unavailable},
+    subscriptions,
+};
 use crate::{
     api::error::ApiError,
     domain::{
@@ -52,12 +57,15 @@ pub(super) fn require_operator(request: &Request, config: &Config) -> Result<(),
     }
 }
 
-/// Finds the caller of a workspace's path, and the snapshot that told it, where one did. A key of another workspace is told what a key of an unknown one is.
+/// Finds the caller of a workspace's path, and the snapshot that told it, where one did. Only for posting events does
+/// the snapshot suffice, which may still have a key that was revoked a minute ago.
+/// A key of another workspace is told what a key of an unknown one is.
 pub(super) async fn authenticate(
     request: &Request,
     env: &Env,
     config: &Config,
     workspace: &WorkspaceId,
+    snapshot_suffices: bool,
 ) -> Result<(Caller, Option<Rc<Snapshot>>), ApiError> {
     let token = token(request).ok_or(ApiError::Unauthorized)?;
     let hash = TokenHash::of(&token);
@@ -66,6 +74,13 @@ pub(super) async fn authenticate(
     }
     if !is_key_of(&token, workspace) {
         return Err(ApiError::Unauthorized);
+    }
+    if !snapshot_suffices {
+        let reply = ask_workspace(env, workspace, &WorkspaceCommand::Authenticate { hash }).await;
+        return match reply.map_err(|error| unavailable(&error))? {
+            WorkspaceReply::Scopes(Some(scopes)) => Ok((Caller::Key(scopes), None)),
+            _ => Err(ApiError::Unauthorized),
+        };
     }
     let knows_key = |snapshot: &Snapshot| snapshot.scopes_of(&hash).is_some();
     let snapshot = match subscriptions::read(env, workspace, None, knows_key).await {

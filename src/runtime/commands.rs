@@ -10,11 +10,16 @@ use crate::{
     domain::{
         attempt::Attempt,
         delivery::{self, Kind, Lease, Status},
-        ids::{DeliveryId, EventId, WebhookId, WorkspaceId},
+        ids::{DeliveryId, EventId, KeyId, ResendId, WebhookId, WorkspaceId},
         record::{DeliveryFilter, DeliveryRecord, SentRequest},
+        resend::{ResendJob, Selection},
+        secret::Sealed,
+        stats::HourTally,
         subscriptions::Snapshot,
+        timestamp::Timestamp,
+        token::{Scope, TokenHash},
         webhook::{ReportedStanding, Settings, StoredHeader, Webhook},
-        workspace::Workspace,
+        workspace::{ApiKey, DashboardLink, Workspace},
     },
 };
 
@@ -43,6 +48,30 @@ pub(super) enum WorkspaceCommand {
     DeleteWebhook {
         id: WebhookId,
     },
+    Rename {
+        name: String,
+    },
+    Delete,
+    /// What a key may do; the truth, where the snapshot may be old.
+    Authenticate {
+        hash: TokenHash,
+    },
+    CreateKey {
+        key: ApiKey,
+    },
+    ListKeys,
+    RevokeKey {
+        id: KeyId,
+    },
+    CreateLink {
+        hash: TokenHash,
+        link: DashboardLink,
+    },
+    RotateSecret {
+        id: WebhookId,
+        secret: Sealed,
+        overlap_seconds: u64,
+    },
     /// From the webhook's object: how it stands.
     ReportStanding {
         id: WebhookId,
@@ -57,7 +86,7 @@ pub(super) struct NewWebhook {
     pub(super) events: Vec<String>,
     pub(super) description: String,
     pub(super) headers: Vec<StoredHeader>,
-    pub(super) secret: crate::domain::secret::Sealed,
+    pub(super) secret: Sealed,
 }
 
 /// What to change of a webhook, checked and sealed.
@@ -85,6 +114,8 @@ pub(super) enum WorkspaceReply {
         applied: bool,
     },
     Webhooks(Vec<Webhook>),
+    Keys(Vec<ApiKey>),
+    Scopes(Option<Vec<Scope>>),
     Done {
         applied: bool,
     },
@@ -121,6 +152,26 @@ pub(super) enum WebhookCommand {
         id: DeliveryId,
     },
     List(DeliveryFilter),
+    Resend {
+        id: DeliveryId,
+    },
+    Cancel {
+        id: DeliveryId,
+    },
+    StartJob {
+        id: ResendId,
+        selection: Selection,
+    },
+    ReadJob {
+        id: ResendId,
+    },
+    StopJob {
+        id: ResendId,
+    },
+    Stats {
+        hours: u32,
+    },
+    Gauges,
     #[cfg(feature = "test-hooks")]
     Counted,
 }
@@ -166,6 +217,15 @@ pub(super) enum WebhookReply {
         records: Vec<DeliveryRecord>,
         more: bool,
     },
+    Job(Box<ResendJob>),
+    /// Hour by hour, the oldest first.
+    Stats(Vec<(i64, HourTally)>),
+    Gauges {
+        enabled: bool,
+        pending: usize,
+        held: usize,
+        last_hour: HourTally,
+    },
     Refused(Refusal),
     #[cfg(feature = "test-hooks")]
     Counted {
@@ -207,10 +267,37 @@ pub(super) struct Grant {
     pub(super) revision: u64,
     pub(super) url: String,
     pub(super) headers: Vec<StoredHeader>,
-    pub(super) secret: crate::domain::secret::Sealed,
-    pub(super) previous_secret: Option<crate::domain::secret::Sealed>,
+    pub(super) secret: Sealed,
+    pub(super) previous_secret: Option<Sealed>,
     /// None where the one who asked for the lease has it.
     pub(super) payload: Option<Box<RawValue>>,
+}
+
+impl Grant {
+    /// The grant of a lease, without its payload.
+    pub(super) fn new(
+        settings: &Settings,
+        record: &DeliveryRecord,
+        lease: Lease,
+        now: Timestamp,
+    ) -> Self {
+        let previous = settings
+            .previous_secret
+            .as_ref()
+            .filter(|previous| now < previous.expires_at);
+        Self {
+            id: record.id.clone(),
+            kind: record.delivery.kind(),
+            event_type: record.event_type.clone(),
+            lease,
+            revision: settings.revision,
+            url: settings.url.clone(),
+            headers: settings.headers.clone(),
+            secret: settings.secret.clone(),
+            previous_secret: previous.map(|previous| previous.secret.clone()),
+            payload: None,
+        }
+    }
 }
 
 impl std::fmt::Debug for Grant {
@@ -230,6 +317,8 @@ pub(super) enum Refusal {
     NoWorkspace,
     NoWebhook,
     NoDelivery,
+    NoKey,
+    NoJob,
     WorkspaceExists,
     WorkspaceDeleted,
     TooManyWebhooks,
@@ -237,6 +326,17 @@ pub(super) enum Refusal {
     NotResendable,
     AlreadySettled,
     WebhookDisabled,
+    ResendRunning,
+}
+
+impl From<delivery::Refusal> for Refusal {
+    fn from(refusal: delivery::Refusal) -> Self {
+        match refusal {
+            delivery::Refusal::AlreadyPending => Self::AlreadyPending,
+            delivery::Refusal::NotResendable => Self::NotResendable,
+            delivery::Refusal::AlreadySettled => Self::AlreadySettled,
+        }
+    }
 }
 
 impl From<Refusal> for ApiError {
@@ -245,6 +345,8 @@ impl From<Refusal> for ApiError {
             Refusal::NoWorkspace => Self::NotFound("workspace"),
             Refusal::NoWebhook => Self::NotFound("webhook"),
             Refusal::NoDelivery => Self::NotFound("delivery"),
+            Refusal::NoKey => Self::NotFound("key"),
+            Refusal::NoJob => Self::NotFound("resend"),
             Refusal::WorkspaceExists => Self::WorkspaceExists,
             Refusal::WorkspaceDeleted => Self::WorkspaceDeleted,
             Refusal::TooManyWebhooks => Self::TooManyWebhooks,
@@ -252,6 +354,7 @@ impl From<Refusal> for ApiError {
             Refusal::NotResendable => Self::Refused(delivery::Refusal::NotResendable),
             Refusal::AlreadySettled => Self::Refused(delivery::Refusal::AlreadySettled),
             Refusal::WebhookDisabled => Self::WebhookDisabled,
+            Refusal::ResendRunning => Self::ResendRunning,
         }
     }
 }

@@ -1,18 +1,22 @@
-//! Listing and reading deliveries.
+//! Deliveries: listing, reading, resending and cancelling them; a webhook's hourly counts.
 
 use worker::Url;
 
 use super::{
     commands::{WebhookCommand, WebhookReply, ask_webhook},
-    request::{Answer, Call, internal, json, unavailable, unexpected_reply},
+    entropy::now,
+    request::{
+        Answer, Call, internal, json, random_bytes, read_json_body, unavailable, unexpected_reply,
+    },
 };
 use crate::{
     api::{
         deliveries::{DeliveryView, Page, parse_filter},
         error::ApiError,
+        resends::{HourView, JobView, parse_hours, parse_selection},
     },
     domain::{
-        ids::{DeliveryId, WebhookId},
+        ids::{DeliveryId, ResendId, WebhookId},
         token::Scope,
     },
 };
@@ -47,14 +51,86 @@ pub(super) async fn list(call: Call<'_>, url: &Url, webhook: WebhookId) -> Answe
 
 pub(super) async fn read(call: Call<'_>, webhook: WebhookId, id: DeliveryId) -> Answer {
     call.caller.require(Scope::WebhooksRead)?;
-    match ask(&call, &webhook, &WebhookCommand::Read { id }).await? {
+    let reply = ask(&call, &webhook, &WebhookCommand::Read { id }).await?;
+    show(&call, webhook, reply, 200)
+}
+
+pub(super) async fn resend(call: Call<'_>, webhook: WebhookId, id: DeliveryId) -> Answer {
+    call.caller.require(Scope::WebhooksWrite)?;
+    let reply = ask(&call, &webhook, &WebhookCommand::Resend { id }).await?;
+    show(&call, webhook, reply, 202)
+}
+
+pub(super) async fn cancel(call: Call<'_>, webhook: WebhookId, id: DeliveryId) -> Answer {
+    call.caller.require(Scope::WebhooksWrite)?;
+    let reply = ask(&call, &webhook, &WebhookCommand::Cancel { id }).await?;
+    show(&call, webhook, reply, 200)
+}
+
+fn show(call: &Call<'_>, webhook: WebhookId, reply: WebhookReply, status: u16) -> Answer {
+    match reply {
         WebhookReply::Delivery(record) => {
             let shown =
                 DeliveryView::whole(*record, webhook, call.caller.has(Scope::WebhooksWrite));
             json(
-                200,
+                status,
                 &shown.map_err(|error| internal("showing a delivery", &error))?,
             )
+        }
+        WebhookReply::Refused(refusal) => Err(refusal.into()),
+        _ => Err(unexpected_reply()),
+    }
+}
+
+pub(super) async fn start_resend(mut call: Call<'_>, webhook: WebhookId) -> Answer {
+    call.caller.require(Scope::WebhooksWrite)?;
+    let selection = parse_selection(&read_json_body(&mut call.request).await?)?;
+    let id = ResendId::mint(now(), random_bytes()?);
+    show_job(
+        ask(&call, &webhook, &WebhookCommand::StartJob { id, selection }).await?,
+        202,
+    )
+}
+
+pub(super) async fn read_resend(call: Call<'_>, webhook: WebhookId, id: ResendId) -> Answer {
+    call.caller.require(Scope::WebhooksRead)?;
+    show_job(
+        ask(&call, &webhook, &WebhookCommand::ReadJob { id }).await?,
+        200,
+    )
+}
+
+pub(super) async fn stop_resend(call: Call<'_>, webhook: WebhookId, id: ResendId) -> Answer {
+    call.caller.require(Scope::WebhooksWrite)?;
+    show_job(
+        ask(&call, &webhook, &WebhookCommand::StopJob { id }).await?,
+        200,
+    )
+}
+
+fn show_job(reply: WebhookReply, status: u16) -> Answer {
+    match reply {
+        WebhookReply::Job(job) => json(status, &JobView::from(*job)),
+        WebhookReply::Refused(refusal) => Err(refusal.into()),
+        _ => Err(unexpected_reply()),
+    }
+}
+
+pub(super) async fn stats(call: Call<'_>, url: &Url, webhook: WebhookId) -> Answer {
+    call.caller.require(Scope::WebhooksRead)?;
+    let query: Vec<_> = url.query_pairs().collect();
+    let hours = parse_hours(
+        query
+            .iter()
+            .map(|(name, value)| (name.as_ref(), value.as_ref())),
+    )?;
+    match ask(&call, &webhook, &WebhookCommand::Stats { hours }).await? {
+        WebhookReply::Stats(hours) => {
+            let data: Vec<_> = hours
+                .iter()
+                .map(|(hour, tally)| HourView::new(*hour, tally))
+                .collect();
+            json(200, &serde_json::json!({ "data": data }))
         }
         WebhookReply::Refused(refusal) => Err(refusal.into()),
         _ => Err(unexpected_reply()),

@@ -20,6 +20,7 @@ use super::{
     },
     config::{Config, config},
     entropy::now,
+    rate_limits::count_ingest,
     request::{Answer, Call, internal, json, random_bytes, read_json_body},
     sender, subscriptions,
 };
@@ -66,6 +67,7 @@ struct Found {
 
 pub(super) async fn post_events(mut call: Call<'_>, context: &Context) -> Answer {
     call.caller.require(Scope::EventsWrite)?;
+    count_ingest(call.env, &call.workspace).await?;
     let config = config(call.env)?;
     let now = now();
     let body = read_json_body(&mut call.request).await?;

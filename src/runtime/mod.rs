@@ -20,17 +20,17 @@ mod webhooks;
 
 mod deliveries;
 
+mod metrics;
+
+mod rate_limits;
+
 mod sender;
 
 mod commands;
 
 mod workspace_object;
 
-mod workspace_store;
-
 mod webhook_object;
-
-mod webhook_store;
 
 mod database;
 

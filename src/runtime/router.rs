@@ -3,17 +3,17 @@
 use worker::{Context, Env, Request, Response, Result, Url};
 
 use super::{
-    authentication::{authenticate, require_operator},
-    config::config,
-    deliveries, ingest,
+    authentication::{Caller, authenticate, require_operator},
+    config::{Config, config},
+    deliveries, ingest, metrics, rate_limits,
     request::{Answer, Call, header, json, refusal},
     webhooks, workspaces,
 };
 use crate::{
-    api::error::ApiError,
+    api::{error::ApiError, openapi},
     domain::{
         event_type::catalogue,
-        ids::{DeliveryId, WebhookId, WorkspaceId},
+        ids::{DeliveryId, KeyId, ResendId, WebhookId, WorkspaceId},
     },
 };
 
@@ -40,62 +40,87 @@ async fn route(request: Request, env: Env, context: Context) -> Answer {
     let config = config(&env)?;
     let url = request.url().map_err(|_| ApiError::NotFound("page"))?;
     let method = request.method().to_string();
-    let method = method.as_str();
-    let path = segments(&url);
-    let path: Vec<&str> = path.iter().map(String::as_str).collect();
-
-    let (workspace, path) = match path.as_slice() {
-        ["healthz"] => {
-            return match method {
-                "GET" => json(
-                    200,
-                    &serde_json::json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}),
-                ),
-                _ => not_allowed("GET"),
-            };
-        }
-        ["v1", "event-types"] => {
-            return match method {
-                "GET" => json(
-                    200,
-                    &serde_json::json!({"data": catalogue(), "next_cursor": null}),
-                ),
-                _ => not_allowed("GET"),
-            };
-        }
-        ["v1", "workspaces"] => {
-            return match method {
-                "POST" => {
-                    require_operator(&request, &config)?;
-                    workspaces::create(request, &env).await
-                }
-                _ => not_allowed("POST"),
-            };
-        }
-        #[cfg(feature = "test-hooks")]
-        ["test", "rows", workspace, webhook] => {
-            require_operator(&request, &config)?;
-            let workspace =
-                WorkspaceId::parse(workspace).map_err(|_| ApiError::NotFound("workspace"))?;
-            return deliveries::counts(&env, &workspace, &webhook_id(webhook)?).await;
-        }
-        ["v1", "workspaces", workspace, path @ ..] => (WorkspaceId::parse(workspace), path),
-        _ => return Err(ApiError::NotFound("page")),
-    };
+    let path: Vec<&str> = url
+        .path()
+        .strip_prefix('/')
+        .unwrap_or_default()
+        .split('/')
+        .collect();
+    let path = path.as_slice();
     let allowed = allowed_methods(path).ok_or(ApiError::NotFound("page"))?;
     if !allowed.split(", ").any(|allowed| allowed == method) {
-        return not_allowed(allowed);
+        return Err(ApiError::MethodNotAllowed { allow: allowed });
     }
-    let workspace = workspace.map_err(|_| ApiError::NotFound("workspace"));
-    // A malformed id has no keys; only the operator learns that there is no such workspace.
-    let Ok(workspace) = workspace else {
-        require_operator(&request, &config)?;
+    match path {
+        ["v1", "workspaces", workspace, path @ ..] => {
+            let workspace = WorkspaceId::parse(workspace);
+            route_workspace(
+                request,
+                &env,
+                &context,
+                &config,
+                (&method, path),
+                &url,
+                workspace.ok(),
+            )
+            .await
+        }
+        ["healthz"] => json(
+            200,
+            &serde_json::json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}),
+        ),
+        ["openapi.json"] => openapi_document(),
+        ["v1", "event-types"] => json(
+            200,
+            &serde_json::json!({"data": catalogue(), "next_cursor": null}),
+        ),
+        _ => {
+            admit_operator(&request, &env, &config).await?;
+            match (method.as_str(), path) {
+                ("POST", ["v1", "workspaces"]) => workspaces::create(request, &env).await,
+                ("GET", ["v1", "workspaces"]) => workspaces::list(&url, &env).await,
+                ("GET", ["metrics"]) => metrics::show(&url, &env).await,
+                #[cfg(feature = "test-hooks")]
+                ("GET", ["test", "rows", workspace, webhook]) => {
+                    let workspace = WorkspaceId::parse(workspace)
+                        .map_err(|_| ApiError::NotFound("workspace"))?;
+                    deliveries::counts(&env, &workspace, &webhook_id(webhook)?).await
+                }
+                _ => Err(ApiError::NotFound("page")),
+            }
+        }
+    }
+}
+
+/// The paths of one workspace; none where the id in the path cannot be one.
+async fn route_workspace(
+    request: Request,
+    env: &Env,
+    context: &Context,
+    config: &Config,
+    (method, path): (&str, &[&str]),
+    url: &Url,
+    workspace: Option<WorkspaceId>,
+) -> Answer {
+    let Some(workspace) = workspace else {
+        // Only the operator learns that there is no such workspace.
+        admit_operator(&request, env, config).await?;
         return Err(ApiError::NotFound("workspace"));
     };
-    let (caller, snapshot) = authenticate(&request, &env, &config, &workspace).await?;
+    let (caller, snapshot) =
+        match authenticate(&request, env, config, &workspace, path == ["events"]).await {
+            Err(ApiError::Unauthorized) => {
+                return Err(rate_limits::count_failed_authentication(&request, env).await);
+            }
+            authenticated => authenticated?,
+        };
+    let operators = matches!(path, [] | ["keys", ..] | ["dashboard-links"]);
+    if operators && !matches!(caller, Caller::Operator) {
+        return Err(ApiError::OperatorOnly);
+    }
     let call = Call {
         request,
-        env: &env,
+        env,
         policy: &config.policy,
         workspace,
         caller,
@@ -103,35 +128,96 @@ async fn route(request: Request, env: Env, context: Context) -> Answer {
     };
     match (method, path) {
         ("GET", []) => workspaces::read(call).await,
-        ("POST", ["events"]) => ingest::post_events(call, &context).await,
+        ("PATCH", []) => workspaces::rename(call).await,
+        ("DELETE", []) => workspaces::delete(call).await,
+        ("POST", ["keys"]) => workspaces::create_key(call).await,
+        ("GET", ["keys"]) => workspaces::list_keys(call).await,
+        ("DELETE", ["keys", key]) => workspaces::revoke_key(call, key_id(key)?).await,
+        ("POST", ["dashboard-links"]) => workspaces::create_link(call, url).await,
+        ("POST", ["events"]) => ingest::post_events(call, context).await,
         ("POST", ["webhooks"]) => webhooks::create(call).await,
         ("GET", ["webhooks"]) => webhooks::list(call).await,
-        ("GET", ["webhooks", webhook]) => webhooks::read(call, webhook_id(webhook)?).await,
-        ("PATCH", ["webhooks", webhook]) => webhooks::change(call, webhook_id(webhook)?).await,
-        ("DELETE", ["webhooks", webhook]) => webhooks::delete(call, webhook_id(webhook)?).await,
-        ("GET", ["webhooks", webhook, "deliveries"]) => {
-            deliveries::list(call, &url, webhook_id(webhook)?).await
+        ("GET", ["webhooks", id]) => webhooks::read(call, webhook_id(id)?).await,
+        ("PATCH", ["webhooks", id]) => webhooks::change(call, webhook_id(id)?).await,
+        ("DELETE", ["webhooks", id]) => webhooks::delete(call, webhook_id(id)?).await,
+        ("GET", ["webhooks", id, "secret"]) => webhooks::read_secret(call, webhook_id(id)?).await,
+        ("POST", ["webhooks", id, "secret", "rotate"]) => {
+            webhooks::rotate_secret(call, webhook_id(id)?).await
         }
-        ("GET", ["webhooks", webhook, "deliveries", id]) => {
-            deliveries::read(call, webhook_id(webhook)?, delivery_id(id)?).await
+        ("POST", ["webhooks", id, "test"]) => webhooks::test(call, webhook_id(id)?).await,
+        ("GET", ["webhooks", id, "stats"]) => deliveries::stats(call, url, webhook_id(id)?).await,
+        ("POST", ["webhooks", id, "resend"]) => {
+            deliveries::start_resend(call, webhook_id(id)?).await
         }
-        _ => not_allowed(allowed),
+        (method, ["webhooks", id, "resend", resend]) => {
+            let (id, resend) = (webhook_id(id)?, resend_id(resend)?);
+            match method {
+                "DELETE" => deliveries::stop_resend(call, id, resend).await,
+                _ => deliveries::read_resend(call, id, resend).await,
+            }
+        }
+        ("GET", ["webhooks", id, "deliveries"]) => {
+            deliveries::list(call, url, webhook_id(id)?).await
+        }
+        (_, ["webhooks", id, "deliveries", delivery, action @ ..]) => {
+            let (id, delivery) = (webhook_id(id)?, delivery_id(delivery)?);
+            match action {
+                ["resend"] => deliveries::resend(call, id, delivery).await,
+                ["cancel"] => deliveries::cancel(call, id, delivery).await,
+                _ => deliveries::read(call, id, delivery).await,
+            }
+        }
+        _ => Err(ApiError::NotFound("page")),
     }
 }
 
-/// The methods of a workspace's paths; none for a path that does not exist.
+/// The methods of each path; none for a path that does not exist.
+#[expect(clippy::match_same_arms, reason = "in the order of the contract")]
 fn allowed_methods(path: &[&str]) -> Option<&'static str> {
     Some(match path {
-        ["events"] => "POST",
-        ["webhooks"] => "GET, POST",
-        ["webhooks", _] => "GET, PATCH, DELETE",
-        [] | ["webhooks", _, "deliveries"] | ["webhooks", _, "deliveries", _] => "GET",
+        ["healthz" | "openapi.json" | "metrics"] | ["v1", "event-types"] => "GET",
+        #[cfg(feature = "test-hooks")]
+        ["test", "rows", _, _] => "GET",
+        ["v1", "workspaces"] => "GET, POST",
+        ["v1", "workspaces", _, path @ ..] => match path {
+            [] => "GET, PATCH, DELETE",
+            ["keys" | "webhooks"] => "GET, POST",
+            ["keys", _] => "DELETE",
+            ["events" | "dashboard-links"] => "POST",
+            ["webhooks", _] => "GET, PATCH, DELETE",
+            ["webhooks", _, "secret" | "stats" | "deliveries"]
+            | ["webhooks", _, "deliveries", _] => "GET",
+            ["webhooks", _, "test" | "resend"]
+            | ["webhooks", _, "secret", "rotate"]
+            | ["webhooks", _, "deliveries", _, "resend" | "cancel"] => "POST",
+            ["webhooks", _, "resend", _] => "GET, DELETE",
+            _ => return None,
+        },
         _ => return None,
     })
 }
 
-fn not_allowed(allow: &'static str) -> Answer {
-    Err(ApiError::MethodNotAllowed { allow })
+async fn admit_operator(
+    request: &Request,
+    env: &Env,
+    config: &Config,
+) -> std::result::Result<(), ApiError> {
+    match require_operator(request, config) {
+        Err(ApiError::Unauthorized) => {
+            Err(rate_limits::count_failed_authentication(request, env).await)
+        }
+        admitted => admitted,
+    }
+}
+
+fn openapi_document() -> Answer {
+    let response = Response::builder().with_header("Content-Type", "application/json");
+    let response = response.map(|builder| builder.fixed(openapi::document().as_bytes().to_vec()));
+    response.map_err(|error| super::request::internal("writing the document", &error))
+}
+
+fn key_id(segment: &str) -> std::result::Result<KeyId, ApiError> {
+    KeyId::parse(segment).map_err(|_| ApiError::NotFound("key"))
 }
 
 fn webhook_id(segment: &str) -> std::result::Result<WebhookId, ApiError> {
@@ -142,10 +228,6 @@ fn delivery_id(segment: &str) -> std::result::Result<DeliveryId, ApiError> {
     DeliveryId::parse(segment).map_err(|_| ApiError::NotFound("delivery"))
 }
 
-fn segments(url: &Url) -> Vec<String> {
-    url.path()
-        .trim_start_matches('/')
-        .split('/')
-        .map(ToString::to_string)
-        .collect()
+fn resend_id(segment: &str) -> std::result::Result<ResendId, ApiError> {
+    ResendId::parse(segment).map_err(|_| ApiError::NotFound("resend"))
 }

@@ -3,21 +3,25 @@
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use worker::{Env, console_error, kv::KvError};
 
 use super::{
     commands::{Refusal, WorkspaceCommand, WorkspaceReply, ask_workspace},
     entropy::now,
+    request::internal,
 };
 use crate::{
-    api::error::ApiError,
+    api::{error::ApiError, workspaces::WorkspaceView},
     domain::{
         ids::WorkspaceId, subscriptions::Snapshot, timestamp::Timestamp, workspace::Workspace,
     },
 };
 
 const BINDING: &str = "SUBSCRIPTIONS";
+
+/// The beginning of each workspace's key.
+const PREFIX: &str = "ws/";
 
 /// Seconds for which a location may answer from its own copy; the least that KV allows.
 const CACHE_SECONDS: u64 = 30;
@@ -33,14 +37,55 @@ thread_local! {
 }
 
 /// What a list of workspaces shows without reading one.
-#[derive(Serialize)]
-struct Metadata<'a> {
-    name: &'a str,
+#[derive(Serialize, Deserialize)]
+struct Metadata {
+    name: String,
     created_at: Timestamp,
 }
 
+/// A page of the workspaces that KV has, ordered by id; and the cursor of the next one.
+///
+/// # Errors
+/// `InvalidParameter` for a cursor that KV does not take.
+pub(super) async fn list_workspaces(
+    env: &Env,
+    limit: usize,
+    cursor: Option<String>,
+) -> Result<(Vec<WorkspaceView>, Option<String>), ApiError> {
+    let kv = env
+        .kv(BINDING)
+        .map_err(|error| internal("listing workspaces", &error))?;
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+    let list = kv.list().prefix(PREFIX.into()).limit(limit);
+    let (list, allowed) = match cursor {
+        None => (list, None),
+        Some(cursor) => (
+            list.cursor(cursor),
+            Some("the next_cursor of the page before"),
+        ),
+    };
+    let page = list.execute().await.map_err(|error| match allowed {
+        Some(allowed) => ApiError::InvalidParameter {
+            field: "cursor".into(),
+            allowed,
+        },
+        None => internal("listing workspaces", &error),
+    })?;
+    let view = |key: worker::kv::Key| {
+        let Metadata { name, created_at } = serde_json::from_value(key.metadata?).ok()?;
+        let id = WorkspaceId::parse(key.name.strip_prefix(PREFIX)?).ok()?;
+        Some(WorkspaceView {
+            id,
+            name,
+            created_at,
+        })
+    };
+    let next = page.cursor.filter(|_| !page.list_complete);
+    Ok((page.keys.into_iter().filter_map(view).collect(), next))
+}
+
 fn key(workspace: &WorkspaceId) -> String {
-    format!("ws/{workspace}")
+    format!("{PREFIX}{workspace}")
 }
 
 /// Puts a workspace's snapshot; a deleted workspace leaves KV.
@@ -55,7 +100,7 @@ pub(super) async fn publish(
         return Ok(kv.delete(&key).await?);
     }
     let metadata = Metadata {
-        name: &workspace.name,
+        name: workspace.name.clone(),
         created_at: workspace.created_at,
     };
     // As text: KV's own serialization would lose maps.

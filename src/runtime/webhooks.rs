@@ -1,6 +1,6 @@
 //! Creating, reading, changing and deleting webhooks.
 
-use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::{
     commands::{
@@ -18,7 +18,10 @@ use crate::{
     api::{
         deliveries::{DeliveryView, Page},
         error::ApiError,
-        webhooks::{CreatedWebhook, WebhookView, parse_new_webhook, parse_webhook_change},
+        webhooks::{
+            CreatedWebhook, Rotation, SecretView, WebhookView, parse_new_webhook, parse_rotation,
+            parse_test, parse_webhook_change,
+        },
     },
     domain::{
         delivery::Kind,
@@ -52,7 +55,7 @@ pub(super) async fn create(mut call: Call<'_>) -> Answer {
         webhook,
     };
     let webhook = changed(&call, command).await?;
-    let ping = probe(&call, &id, Kind::Ping, EventType::ping(), &ping_data(&id)).await;
+    let ping = probe(&call, &id, Kind::Ping, EventType::ping(), &ping_data(&id)?).await;
     let webhook = view(webhook, true)?;
     json(
         201,
@@ -124,6 +127,66 @@ pub(super) async fn delete(call: Call<'_>, id: WebhookId) -> Answer {
     }
 }
 
+pub(super) async fn read_secret(call: Call<'_>, id: WebhookId) -> Answer {
+    call.caller.require(Scope::WebhooksWrite)?;
+    match ask(&call, &WorkspaceCommand::ReadWebhook { id }).await? {
+        WorkspaceReply::Webhook { webhook, .. } => json(200, &secret_view(&webhook)?),
+        WorkspaceReply::Refused(refusal) => Err(refusal.into()),
+        _ => Err(unexpected_reply()),
+    }
+}
+
+pub(super) async fn rotate_secret(mut call: Call<'_>, id: WebhookId) -> Answer {
+    call.caller.require(Scope::WebhooksWrite)?;
+    let Rotation {
+        secret,
+        overlap_seconds,
+    } = parse_rotation(&read_json_body(&mut call.request).await?)?;
+    let secret = match secret {
+        Some(secret) => secret,
+        None => Secret::generate(random_bytes()?),
+    };
+    let secret = Sealed::plain(secret.expose());
+    let webhook = changed(
+        &call,
+        WorkspaceCommand::RotateSecret {
+            id,
+            secret,
+            overlap_seconds,
+        },
+    )
+    .await?;
+    json(200, &secret_view(&webhook)?)
+}
+
+pub(super) async fn test(mut call: Call<'_>, id: WebhookId) -> Answer {
+    call.caller.require(Scope::WebhooksWrite)?;
+    let event_type = parse_test(&read_json_body(&mut call.request).await?)?;
+    let sample = event_type
+        .sample()
+        .ok_or_else(|| internal("making a test", &"the type has no sample"))?;
+    json(
+        200,
+        &probe(&call, &id, Kind::Test, event_type, sample).await?,
+    )
+}
+
+fn secret_view(webhook: &Webhook) -> Result<SecretView, ApiError> {
+    let settings = &webhook.settings;
+    let secret = settings
+        .secret
+        .open()
+        .map_err(|error| internal("showing a secret", &error))?;
+    let previous = settings
+        .previous_secret
+        .as_ref()
+        .filter(|previous| now() < previous.expires_at);
+    Ok(SecretView {
+        secret,
+        previous_expires_at: previous.map(|previous| previous.expires_at),
+    })
+}
+
 async fn ask(call: &Call<'_>, command: &WorkspaceCommand) -> Result<WorkspaceReply, ApiError> {
     ask_workspace(call.env, &call.workspace, command)
         .await
@@ -146,19 +209,17 @@ async fn changed(call: &Call<'_>, command: WorkspaceCommand) -> Result<Webhook, 
 }
 
 /// Makes the one attempt of a ping or a test, and shows the delivery that it became.
-async fn probe<T: Serialize>(
+async fn probe(
     call: &Call<'_>,
     webhook: &WebhookId,
     kind: Kind,
     event_type: EventType,
-    data: &T,
+    data: &RawValue,
 ) -> Result<DeliveryView, ApiError> {
     let now = now();
     let id = DeliveryId::mint(now, random_bytes()?);
-    let data = serde_json::value::to_raw_value(data)
-        .map_err(|error| internal("building a payload", &error))?;
-    let payload = build_payload(&id, event_type.as_str(), &now.to_string(), &data);
-    let payload = serde_json::value::RawValue::from_string(payload);
+    let payload = build_payload(&id, event_type.as_str(), &now.to_string(), data);
+    let payload = RawValue::from_string(payload);
     let payload = payload.map_err(|error| internal("building a payload", &error))?;
     let delivery = NewDelivery {
         id: id.clone(),
@@ -194,8 +255,9 @@ async fn probe<T: Serialize>(
     }
 }
 
-fn ping_data(webhook: &WebhookId) -> serde_json::Value {
-    serde_json::json!({ "webhook_id": webhook })
+fn ping_data(webhook: &WebhookId) -> Result<Box<RawValue>, ApiError> {
+    to_raw_value(&serde_json::json!({ "webhook_id": webhook }))
+        .map_err(|error| internal("building a payload", &error))
 }
 
 fn view(webhook: Webhook, may_write: bool) -> Result<WebhookView, ApiError> {

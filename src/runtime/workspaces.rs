@@ -1,20 +1,27 @@
-//! Creating and reading workspaces.
+//! Workspaces, their API keys and their dashboard links: what only the operator does.
 
-use worker::{Env, Request};
+use worker::{Env, Request, Url};
 
 use super::{
-    authentication::Caller,
     commands::{WorkspaceCommand, WorkspaceReply, ask_workspace},
     entropy::now,
-    request::{Answer, Call, json, random_bytes, read_json_body, unavailable, unexpected_reply},
+    request::{
+        Answer, Call, json, no_content, random_bytes, read_json_body, unavailable, unexpected_reply,
+    },
     subscriptions,
 };
 use crate::{
     api::{
+        deliveries::Page,
         error::ApiError,
-        workspaces::{WorkspaceView, parse_new_workspace},
+        keys::{CreatedKey, KeyView, LinkView, parse_new_key, parse_new_link},
+        workspaces::{WorkspaceView, parse_new_name, parse_new_workspace, parse_page_query},
     },
-    domain::{ids::WorkspaceId, workspace::Workspace},
+    domain::{
+        ids::{KeyId, WorkspaceId},
+        token::{TokenHash, mint_api_key, mint_link_token},
+        workspace::{ApiKey, DashboardLink, Workspace},
+    },
 };
 
 pub(super) async fn create(mut request: Request, env: &Env) -> Answer {
@@ -41,13 +48,133 @@ pub(super) async fn create(mut request: Request, env: &Env) -> Answer {
 }
 
 pub(super) async fn read(call: Call<'_>) -> Answer {
-    if !matches!(call.caller, Caller::Operator) {
-        return Err(ApiError::OperatorOnly);
-    }
-    let reply = ask_workspace(call.env, &call.workspace, &WorkspaceCommand::Read).await;
-    match reply.map_err(|error| unavailable(&error))? {
+    match ask(&call, &WorkspaceCommand::Read).await? {
         WorkspaceReply::Workspace { workspace, .. } => json(200, &view(workspace)),
         WorkspaceReply::Refused(refusal) => Err(refusal.into()),
+        _ => Err(unexpected_reply()),
+    }
+}
+
+pub(super) async fn list(url: &Url, env: &Env) -> Answer {
+    let query: Vec<_> = url.query_pairs().collect();
+    let page = parse_page_query(
+        query
+            .iter()
+            .map(|(name, value)| (name.as_ref(), value.as_ref())),
+    )?;
+    let limit = page.limit();
+    let (data, next_cursor) = subscriptions::list_workspaces(env, limit, page.cursor).await?;
+    json(200, &Page { data, next_cursor })
+}
+
+pub(super) async fn rename(mut call: Call<'_>) -> Answer {
+    let name = parse_new_name(&read_json_body(&mut call.request).await?)?;
+    match ask(&call, &WorkspaceCommand::Rename { name }).await? {
+        WorkspaceReply::Workspace { workspace, .. } => json(200, &view(workspace)),
+        WorkspaceReply::Refused(refusal) => Err(refusal.into()),
+        _ => Err(unexpected_reply()),
+    }
+}
+
+pub(super) async fn delete(call: Call<'_>) -> Answer {
+    done(&ask(&call, &WorkspaceCommand::Delete).await?)
+}
+
+pub(super) async fn create_key(mut call: Call<'_>) -> Answer {
+    let new = parse_new_key(&read_json_body(&mut call.request).await?)?;
+    let now = now();
+    let key = mint_api_key(&call.workspace, random_bytes()?);
+    let record = ApiKey {
+        id: KeyId::mint(now, random_bytes()?),
+        name: new.name,
+        scopes: new.scopes,
+        created_at: now,
+        hash: TokenHash::of(&key),
+    };
+    match ask(
+        &call,
+        &WorkspaceCommand::CreateKey {
+            key: record.clone(),
+        },
+    )
+    .await?
+    {
+        WorkspaceReply::Keys(_) => json(
+            201,
+            &CreatedKey {
+                record: record.into(),
+                key,
+            },
+        ),
+        WorkspaceReply::Refused(refusal) => Err(refusal.into()),
+        _ => Err(unexpected_reply()),
+    }
+}
+
+pub(super) async fn list_keys(call: Call<'_>) -> Answer {
+    match ask(&call, &WorkspaceCommand::ListKeys).await? {
+        WorkspaceReply::Keys(keys) => {
+            let data: Vec<KeyView> = keys.into_iter().map(KeyView::from).collect();
+            json(
+                200,
+                &Page {
+                    data,
+                    next_cursor: None,
+                },
+            )
+        }
+        WorkspaceReply::Refused(refusal) => Err(refusal.into()),
+        _ => Err(unexpected_reply()),
+    }
+}
+
+pub(super) async fn revoke_key(call: Call<'_>, id: KeyId) -> Answer {
+    done(&ask(&call, &WorkspaceCommand::RevokeKey { id }).await?)
+}
+
+pub(super) async fn create_link(mut call: Call<'_>, url: &Url) -> Answer {
+    let new = parse_new_link(&read_json_body(&mut call.request).await?)?;
+    let token = mint_link_token(&call.workspace, random_bytes()?);
+    let expires_at = now().saturating_add(new.expires_in);
+    let link = DashboardLink {
+        scopes: new.scopes,
+        expires_at,
+    };
+    match ask(
+        &call,
+        &WorkspaceCommand::CreateLink {
+            hash: TokenHash::of(&token),
+            link,
+        },
+    )
+    .await?
+    {
+        WorkspaceReply::Done { .. } => {
+            let origin = url.origin().ascii_serialization();
+            json(
+                201,
+                &LinkView {
+                    url: format!("{origin}/sign-in?link={token}"),
+                    expires_at,
+                },
+            )
+        }
+        WorkspaceReply::Refused(refusal) => Err(refusal.into()),
+        _ => Err(unexpected_reply()),
+    }
+}
+
+async fn ask(call: &Call<'_>, command: &WorkspaceCommand) -> Result<WorkspaceReply, ApiError> {
+    let reply = ask_workspace(call.env, &call.workspace, command).await;
+    subscriptions::forget_answer(&call.workspace);
+    reply.map_err(|error| unavailable(&error))
+}
+
+fn done(reply: &WorkspaceReply) -> Answer {
+    match reply {
+        WorkspaceReply::Done { applied: true } => Ok(no_content()),
+        WorkspaceReply::Done { applied: false } => Err(ApiError::NotApplied),
+        WorkspaceReply::Refused(refusal) => Err((*refusal).into()),
         _ => Err(unexpected_reply()),
     }
 }

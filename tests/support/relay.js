@@ -11,6 +11,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { Miniflare } from "miniflare";
+import { checkAnswer } from "./contract.js";
 import { OPERATOR_TOKEN, REPOSITORY, relayOptions } from "./relay_options.js";
 
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -20,7 +21,8 @@ const EVENT_TYPES = ["alert.triggered", "policy.violated", "agent.registered", "
 /**
  * Starts the relay in this process.
  * `vars` overrides settings; `hooks` takes the build with test hooks; `persist` is a folder to keep the storage in
- * (default: a temporary one, removed by stop()). `origin` changes with each restart().
+ * (default: a temporary one, removed by stop()). `isolated` cuts the relay off from everything: whatever it sends is
+ * answered 200 in its own process. `origin` changes with each restart().
  */
 export function startRelay(options = {}) {
   return start(options, startInProcess);
@@ -31,20 +33,21 @@ export function startRelayProcess(options = {}) {
   return start(options, startChild);
 }
 
-async function start({ vars, hooks = false, persist, port }, launch) {
+async function start({ vars, hooks = false, isolated = false, persist, port }, launch) {
   const built = path.join(REPOSITORY, hooks ? "build/test-hooks/build" : "build", "index.js");
   assert.ok(existsSync(built), `${built} is missing: run \`node scripts/build.mjs${hooks ? " --test-hooks" : ""}\``);
   const state = persist ?? (await mkdtemp(path.join(tmpdir(), "relay-test-")));
   await mkdir(state, { recursive: true });
   const logs = [];
   const onLog = (line) => logs.push(line);
-  const run = () => launch({ vars, hooks, port, state }, onLog);
+  const run = () => launch({ vars, hooks, isolated, port, state }, onLog);
   let running = await run();
   const relay = {
     get origin() {
       return running.origin;
     },
     operatorToken: OPERATOR_TOKEN,
+    state,
     logs,
     fetch: (target, init) => request(running.origin, target, init),
     async restart() {
@@ -108,7 +111,7 @@ async function startChild(options, onLog) {
 
 /**
  * One request. `token` defaults to the operator's, null sends none; an object as `body` is sent as JSON, a string or
- * bytes as they are. Redirects are returned, not followed.
+ * bytes as they are. Redirects are returned, not followed. Throws where the answer is off the OpenAPI document.
  */
 async function request(origin, target, { method = "GET", token = OPERATOR_TOKEN, body, headers = {} } = {}) {
   const raw = body === undefined || typeof body === "string" || body instanceof Uint8Array;
@@ -117,7 +120,8 @@ async function request(origin, target, { method = "GET", token = OPERATOR_TOKEN,
     ...(body === undefined ? {} : { "content-type": "application/json" }),
     ...headers,
   };
-  const response = await fetch(new URL(target, origin), {
+  const url = new URL(target, origin);
+  const response = await fetch(url, {
     method,
     headers: sent,
     body: raw ? body : JSON.stringify(body),
@@ -125,7 +129,9 @@ async function request(origin, target, { method = "GET", token = OPERATOR_TOKEN,
     signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
   });
   const text = await response.text();
-  return { status: response.status, headers: response.headers, text, body: parseJson(text) };
+  const answer = { status: response.status, headers: response.headers, text, body: parseJson(text) };
+  checkAnswer({ method, pathname: url.pathname }, answer);
+  return answer;
 }
 
 function parseJson(text) {

@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { convertV4MiniflareOptions } from "miniflare";
+import { Response, convertV4MiniflareOptions } from "miniflare";
 
 export const REPOSITORY = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
 export const OPERATOR_TOKEN = "test-operator-token-0123456789abcdef0123456789abcdef";
@@ -32,14 +32,27 @@ function readWranglerVars() {
   );
 }
 
+function readRateLimits() {
+  const form = /^\[\[ratelimits\]\]\nname = "(\w+)"\nnamespace_id = "(\d+)"\nsimple = \{ limit = (\d+), period = (\d+) \}$/gm;
+  return Object.fromEntries(
+    [...WRANGLER.matchAll(form)].map(([, name, namespace_id, limit, period]) => [
+      name,
+      { namespace_id, simple: { limit: Number(limit), period: Number(period) } },
+    ]),
+  );
+}
+
 function readCompatibilityDate() {
   const found = WRANGLER.match(/^compatibility_date = "([\d-]+)"$/m);
   if (!found) throw new Error('wrangler.toml has no line compatibility_date = "YYYY-MM-DD"');
   return found[1];
 }
 
-/** The options of one Miniflare. `state` is the folder of its storage, `onLog` receives each line it prints. */
-export function relayOptions({ vars = {}, hooks = false, port = 0, state, onLog }) {
+/**
+ * The options of one Miniflare. `state` is the folder of its storage, `onLog` receives each line it prints; `isolated`
+ * answers what the Worker sends in its place, so that it can reach nobody.
+ */
+export function relayOptions({ vars = {}, hooks = false, isolated = false, port = 0, state, onLog }) {
   const root = hooks ? path.join(REPOSITORY, "build/test-hooks") : REPOSITORY;
   const module = (type, file) => ({ type, path: path.join(root, file) });
   return convertV4MiniflareOptions({
@@ -54,10 +67,12 @@ export function relayOptions({ vars = {}, hooks = false, port = 0, state, onLog 
     compatibilityDate: readCompatibilityDate(),
     bindings: { ...readWranglerVars(), ...TEST_VARS, OPERATOR_TOKEN, ...vars },
     kvNamespaces: ["SUBSCRIPTIONS"],
+    ratelimits: readRateLimits(),
     durableObjects: {
       WORKSPACES: { className: "WorkspaceObject", useSQLite: true },
       WEBHOOKS: { className: "WebhookObject", useSQLite: true },
     },
+    ...(isolated ? { outboundService: () => new Response("taken") } : {}),
     host: "127.0.0.1",
     port,
     // `false`, or Miniflare asks a server of its maker for a sample of the `cf` object.

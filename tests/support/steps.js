@@ -40,6 +40,42 @@ export async function acceptArray(relay, workspace, events) {
   return answer.body.events;
 }
 
+/** The body of an answer that must have this status. */
+export function answered(answer, status) {
+  assert.equal(answer.status, status, answer.text);
+  return answer.body;
+}
+
+export const SCOPES = ["events:write", "webhooks:read", "webhooks:write"];
+
+/** Makes an API key, with every scope unless `scopes` says which, and returns the relay's answer. */
+export async function createKey(relay, workspace, scopes = SCOPES) {
+  return answered(await relay.fetch(`/v1/workspaces/${workspace}/keys`, { method: "POST", body: { name: "Test", scopes } }), 201);
+}
+
+/** The path of a scene's webhook, or of something below it. */
+export const pathOf = ({ workspace, webhook }, below = "") => `/v1/workspaces/${workspace}/webhooks/${webhook.id}${below}`;
+
+/** Changes members of a scene's webhook and returns it as answered. */
+export async function changeWebhook(relay, scene, members) {
+  return answered(await relay.fetch(pathOf(scene), { method: "PATCH", body: members }), 200);
+}
+
+/** Starts a bulk resend of the scene's webhook and returns its job. */
+export async function startResend(relay, scene, body = { status: "failed" }) {
+  return answered(await relay.fetch(pathOf(scene, "/resend"), { method: "POST", body }), 202);
+}
+
+/** The job of a bulk resend once it runs no more. */
+export function awaitResend(relay, scene, { id }, { timeout = 30_000 } = {}) {
+  const read = async () => {
+    const job = answered(await relay.fetch(pathOf(scene, `/resend/${id}`)), 200);
+    assert.notEqual(job.status, "running", JSON.stringify(job));
+    return job;
+  };
+  return eventually(read, { timeout });
+}
+
 const deliveriesPath = (workspace, webhookId) => `/v1/workspaces/${workspace}/webhooks/${webhookId}/deliveries`;
 
 /** The whole delivery that an entry `{id, webhook_id}` stands for. */

@@ -4,31 +4,39 @@
 //! nothing of the log, and a delivery is one row from acceptance to its end: one write to store it, one to settle it.
 //! Ids are ordered by time, so the key's order is the order of a list.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use worker::{Error, Result, SqlStorageValue as Value, Storage};
 
-use super::database::{Database, Row, integer, json, text};
-use crate::domain::{
-    delivery::{Delivery, Status},
-    ids::{DeliveryId, EventId},
-    queue::Queue,
-    record::{DeliveryFilter, DeliveryRecord, SentRequest},
-    timestamp::Timestamp,
-    webhook::{ReportedStanding, Settings, Standing},
+use super::Open;
+use crate::{
+    domain::{
+        delivery::{Delivery, Status},
+        dispatch::Dispatch,
+        ids::{DeliveryId, EventId},
+        queue::Queue,
+        record::{DeliveryFilter, DeliveryRecord, SentRequest},
+        resend::{ResendJob, Selection},
+        stats::{HourTally, Tally},
+        timestamp::Timestamp,
+        webhook::{ReportedStanding, Settings, Standing},
+    },
+    runtime::database::{Database, Row, integer, json, text},
 };
 
 /// The present form of the tables; a later one brings a step from it.
 const SCHEMA: &str = "1";
 
-const TABLES: [&str; 3] = [
+const TABLES: [&str; 4] = [
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE deliveries (settled INTEGER NOT NULL, id TEXT NOT NULL, status TEXT NOT NULL, kind TEXT NOT NULL,
         type TEXT NOT NULL, event_id TEXT NOT NULL, bytes INTEGER NOT NULL, delivery TEXT NOT NULL,
         attempts TEXT NOT NULL, request TEXT, payload TEXT NOT NULL, PRIMARY KEY (settled, id)) WITHOUT ROWID",
     "CREATE TABLE event_ids (day INTEGER NOT NULL, event_id TEXT NOT NULL, delivery_id TEXT NOT NULL,
         PRIMARY KEY (day, event_id)) WITHOUT ROWID",
+    "CREATE TABLE stats (hour INTEGER PRIMARY KEY, value TEXT NOT NULL)",
 ];
 
 /// All columns but the payload, in the order in which a record is read.
@@ -42,12 +50,12 @@ pub(super) struct WebhookStore {
     database: Database,
 }
 
-/// What the object keeps in memory.
-pub(super) struct Loaded {
-    pub(super) settings: Settings,
-    pub(super) standing: Standing,
-    pub(super) told: ReportedStanding,
-    pub(super) queue: Queue,
+/// One hour's row.
+#[derive(Serialize, Deserialize)]
+struct HourRow {
+    /// Up to when all attempts are folded, into this row and those of earlier hours.
+    through: Timestamp,
+    tally: HourTally,
 }
 
 impl WebhookStore {
@@ -64,7 +72,7 @@ impl WebhookStore {
 
     /// Reads what the object keeps in memory; none where the webhook has no settings. Reads a row for each pending
     /// delivery and none of the log.
-    pub(super) fn load(&self) -> Result<Option<Loaded>> {
+    pub(super) fn load(&self) -> Result<Option<Open>> {
         if !self.database.has_table("meta")? {
             return Ok(None);
         }
@@ -83,12 +91,119 @@ impl WebhookStore {
                 .unwrap_or_default();
             queue.place(&id, &delivery, bytes);
         }
-        Ok(Some(Loaded {
-            settings,
-            standing: self.meta("standing")?.unwrap_or_default(),
+        Ok(Some(Open {
+            dispatch: Dispatch {
+                settings,
+                standing: self.meta("standing")?.unwrap_or_default(),
+                queue,
+            },
             told: self.meta("told")?.unwrap_or_default(),
-            queue,
+            job: self.meta("job")?,
+            tally: self.recount()?,
         }))
+    }
+
+    /// Counts again what had been counted since the last fold: the deliveries made since then.
+    fn recount(&self) -> Result<Tally> {
+        let last = text(
+            self.database
+                .value("SELECT value FROM stats ORDER BY hour DESC LIMIT 1", vec![])?,
+        );
+        let last: Option<HourRow> = last.map(|row| serde_json::from_str(&row)).transpose()?;
+        let mut tally = Tally::since(last.map(|row| row.through).unwrap_or_default());
+        let since = DeliveryId::first_of(tally.folded_through());
+        let statement =
+            format!("SELECT {COLUMNS} FROM deliveries WHERE settled IN (0, 1) AND id >= ?");
+        for row in self.database.run(&statement, vec![since.as_ref().into()])? {
+            let record = record(row)?;
+            tally.recount(&record.id, &record.delivery, &record.attempts);
+        }
+        Ok(tally)
+    }
+
+    /// Adds counts to their hours' rows.
+    pub(super) fn fold(&self, tally: &Tally, through: Timestamp) -> Result<()> {
+        for (hour, counted) in tally.hours() {
+            let mut sum = self
+                .hour_row(hour)?
+                .map(|row| row.tally)
+                .unwrap_or_default();
+            sum.add(counted);
+            let row = serde_json::to_string(&HourRow {
+                through,
+                tally: sum,
+            })?;
+            let statement = "INSERT OR REPLACE INTO stats (hour, value) VALUES (?, ?)";
+            self.database
+                .run(statement, vec![hour.into(), row.into()])?;
+        }
+        Ok(())
+    }
+
+    fn hour_row(&self, hour: i64) -> Result<Option<HourRow>> {
+        let value = self
+            .database
+            .value("SELECT value FROM stats WHERE hour = ?", vec![hour.into()])?;
+        Ok(text(value)
+            .map(|row| serde_json::from_str(&row))
+            .transpose()?)
+    }
+
+    /// The folded counts from an hour on.
+    pub(super) fn hours(&self, first: i64) -> Result<BTreeMap<i64, HourTally>> {
+        let rows = self.database.run(
+            "SELECT hour, value FROM stats WHERE hour >= ?",
+            vec![first.into()],
+        )?;
+        let hours = rows.into_iter().map(|mut row| {
+            let hour = integer(row.next().as_ref()).ok_or_else(|| damaged("hour"))?;
+            Ok((hour, json::<HourRow>(row.next())?.tally))
+        });
+        hours.collect()
+    }
+
+    pub(super) fn put_job(&self, job: &ResendJob) -> Result<()> {
+        self.put_json("job", job)
+    }
+
+    /// How many deliveries a job has to resend, at this moment.
+    pub(super) fn count_selected(&self, selection: &Selection) -> Result<u64> {
+        let (conditions, parameters) = selected(selection, None);
+        let statement = format!("SELECT COUNT(*) FROM deliveries WHERE {conditions}");
+        let count = integer(self.database.value(&statement, parameters)?.as_ref());
+        Ok(count
+            .and_then(|count| count.try_into().ok())
+            .unwrap_or_default())
+    }
+
+    /// The next deliveries that a job may take, oldest first.
+    pub(super) fn next_selected(
+        &self,
+        selection: &Selection,
+        after: Option<&DeliveryId>,
+        limit: usize,
+    ) -> Result<Vec<DeliveryId>> {
+        let (conditions, parameters) = selected(selection, after);
+        let statement =
+            format!("SELECT id FROM deliveries WHERE {conditions} ORDER BY id LIMIT {limit}");
+        self.database
+            .run(&statement, parameters)?
+            .into_iter()
+            .map(|mut row| delivery_id(row.next()))
+            .collect()
+    }
+
+    /// The length of a delivery's payload.
+    pub(super) fn bytes(&self, id: &DeliveryId) -> Result<u64> {
+        let statement = "SELECT bytes FROM deliveries WHERE settled IN (0, 1) AND id = ?";
+        let bytes = integer(
+            self.database
+                .value(statement, vec![id.as_ref().into()])?
+                .as_ref(),
+        );
+        Ok(bytes
+            .and_then(|bytes| bytes.try_into().ok())
+            .unwrap_or_default())
     }
 
     /// Makes the tables where there are none.
@@ -332,6 +447,13 @@ impl WebhookStore {
         Ok(())
     }
 
+    /// Deletes the counts of hours before one.
+    pub(super) fn purge_hours(&self, first: i64) -> Result<()> {
+        self.database
+            .run("DELETE FROM stats WHERE hour < ?", vec![first.into()])?;
+        Ok(())
+    }
+
     /// Deletes a slice of what is older than its time; tells whether more is left. Held deliveries age like the log.
     pub(super) fn purge(
         &self,
@@ -389,6 +511,26 @@ impl WebhookStore {
 /// The day of a time, counted from 1970.
 fn day(time: Timestamp) -> i64 {
     time.as_seconds().div_euclid(24 * 60 * 60)
+}
+
+/// The conditions of a job's selection.
+fn selected(selection: &Selection, after: Option<&DeliveryId>) -> (String, Vec<Value>) {
+    let settled = i64::from(selection.status == Status::Failed);
+    let mut conditions = String::from("settled = ? AND kind = 'event' AND status = ?");
+    let mut parameters: Vec<Value> = vec![settled.into(), selection.status.as_str().into()];
+    let since = selection
+        .since
+        .map(|since| ("id >= ?", DeliveryId::first_of(since)));
+    let until = selection
+        .until
+        .map(|until| ("id < ?", DeliveryId::first_of(until)));
+    let after = after.map(|after| ("id > ?", after.clone()));
+    for (condition, id) in [since, until, after].into_iter().flatten() {
+        conditions.push_str(" AND ");
+        conditions.push_str(condition);
+        parameters.push(id.as_ref().into());
+    }
+    (conditions, parameters)
 }
 
 fn request_column(request: Option<&SentRequest>) -> Result<Value> {

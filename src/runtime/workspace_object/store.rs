@@ -3,21 +3,23 @@
 use serde::de::DeserializeOwned;
 use worker::{Result, SqlStorageValue as Value, Storage};
 
-use super::database::{Database, json, text};
 use crate::domain::{
-    ids::WebhookId,
+    ids::{KeyId, WebhookId},
     subscriptions::{KeyGrant, Snapshot, Subscription},
+    token::TokenHash,
     webhook::Webhook,
-    workspace::{ApiKey, Workspace},
+    workspace::{ApiKey, DashboardLink, Workspace},
 };
+use crate::runtime::database::{Database, json, text};
 
 /// The present form of the tables; a later one brings a step from it.
 const SCHEMA: &str = "1";
 
-const TABLES: [&str; 4] = [
+const TABLES: [&str; 5] = [
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE webhooks (id TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE api_keys (id TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE dashboard_links (hash TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE outbox (target TEXT PRIMARY KEY, revision INTEGER NOT NULL) WITHOUT ROWID",
 ];
 
@@ -110,6 +112,45 @@ impl WorkspaceStore {
         self.put_untold(id.as_ref(), revision)
     }
 
+    pub(super) fn keys(&self) -> Result<Vec<ApiKey>> {
+        self.list("SELECT value FROM api_keys ORDER BY id")
+    }
+
+    pub(super) fn put_key(&self, key: &ApiKey) -> Result<()> {
+        let statement = "INSERT OR REPLACE INTO api_keys (id, value) VALUES (?, ?)";
+        self.database.run(
+            statement,
+            vec![key.id.as_ref().into(), serde_json::to_string(key)?.into()],
+        )?;
+        Ok(())
+    }
+
+    /// Deletes a key; tells whether there was one.
+    pub(super) fn delete_key(&self, id: &KeyId) -> Result<bool> {
+        let statement = "DELETE FROM api_keys WHERE id = ? RETURNING 1";
+        Ok(!self
+            .database
+            .run(statement, vec![id.as_ref().into()])?
+            .is_empty())
+    }
+
+    /// Keeps a dashboard link under its token's hash.
+    pub(super) fn put_link(&self, hash: &TokenHash, link: &DashboardLink) -> Result<()> {
+        let statement = "INSERT OR REPLACE INTO dashboard_links (hash, value) VALUES (?, ?)";
+        self.database.run(
+            statement,
+            vec![hash.as_ref().into(), serde_json::to_string(link)?.into()],
+        )?;
+        Ok(())
+    }
+
+    /// Deletes all keys and links.
+    pub(super) fn delete_tokens(&self) -> Result<()> {
+        self.database.run("DELETE FROM api_keys", vec![])?;
+        self.database.run("DELETE FROM dashboard_links", vec![])?;
+        Ok(())
+    }
+
     /// What KV has to hold.
     pub(super) fn snapshot(&self, workspace: &Workspace) -> Result<Snapshot> {
         let webhooks = self.webhooks()?.into_iter();
@@ -117,9 +158,7 @@ impl WorkspaceStore {
             id: webhook.id,
             events: webhook.settings.events,
         });
-        let keys = self
-            .list::<ApiKey>("SELECT value FROM api_keys ORDER BY id")?
-            .into_iter();
+        let keys = self.keys()?.into_iter();
         let keys = keys.map(|key| KeyGrant {
             hash: key.hash,
             scopes: key.scopes,

@@ -1,0 +1,186 @@
+//! API keys and dashboard links.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{
+    error::ApiError,
+    members::{Members, parse_json},
+    workspaces::parse_name,
+};
+use crate::domain::{
+    ids::KeyId,
+    timestamp::{Timestamp, as_iso},
+    token::Scope,
+    workspace::ApiKey,
+};
+
+/// How long a dashboard link is good for, at most, in seconds.
+const LINK_SECONDS_LIMIT: u64 = 604_800;
+
+/// How long it is good for where nothing is said, in seconds.
+const LINK_SECONDS: u64 = 3600;
+
+/// An API key to make.
+#[derive(Debug)]
+pub struct NewKey {
+    /// A name for people.
+    pub name: String,
+    /// At least one.
+    pub scopes: Vec<Scope>,
+}
+
+/// A dashboard link to make.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NewLink {
+    /// How long it is good for.
+    pub expires_in: Duration,
+    /// What the session that it opens may do.
+    pub scopes: Vec<Scope>,
+}
+
+/// Reads `{"name", "scopes"}`.
+///
+/// # Errors
+/// The first refusal.
+pub fn parse_new_key(body: &[u8]) -> Result<NewKey, ApiError> {
+    let members = Members::parse(parse_json(body)?, "", &["name", "scopes"])?;
+    let missing = || ApiError::MissingField {
+        field: "scopes".into(),
+    };
+    Ok(NewKey {
+        name: parse_name(&members)?,
+        scopes: parse_scopes(&members)?.ok_or_else(missing)?,
+    })
+}
+
+/// Reads `{"expires_in"?, "scopes"?}`.
+///
+/// # Errors
+/// The first refusal.
+pub fn parse_new_link(body: &[u8]) -> Result<NewLink, ApiError> {
+    let members = Members::parse(parse_json(body)?, "", &["expires_in", "scopes"])?;
+    let seconds =
+        members.whole_number("expires_in", "invalid_expires_in", 1..=LINK_SECONDS_LIMIT)?;
+    let scopes = parse_scopes(&members)?;
+    Ok(NewLink {
+        expires_in: Duration::from_secs(seconds.unwrap_or(LINK_SECONDS)),
+        scopes: scopes.unwrap_or_else(|| vec![Scope::WebhooksRead, Scope::WebhooksWrite]),
+    })
+}
+
+fn parse_scopes(members: &Members) -> Result<Option<Vec<Scope>>, ApiError> {
+    let Some(names) = members.optional::<Vec<String>>("scopes", "an array of strings")? else {
+        return Ok(None);
+    };
+    let invalid = || ApiError::InvalidValue {
+        code: "invalid_scopes",
+        field: "scopes".into(),
+        allowed: "an array of at least one of events:write, webhooks:read, webhooks:write".into(),
+    };
+    let mut scopes = Vec::new();
+    for name in names {
+        let scope = Scope::parse(&name).ok_or_else(invalid)?;
+        if !scopes.contains(&scope) {
+            scopes.push(scope);
+        }
+    }
+    if scopes.is_empty() {
+        Err(invalid())
+    } else {
+        Ok(Some(scopes))
+    }
+}
+
+/// An API key as it is shown; without the key.
+#[derive(Debug, Serialize)]
+pub struct KeyView {
+    id: KeyId,
+    name: String,
+    scopes: Vec<Scope>,
+    #[serde(serialize_with = "as_iso")]
+    created_at: Timestamp,
+}
+
+impl From<ApiKey> for KeyView {
+    fn from(key: ApiKey) -> Self {
+        Self {
+            id: key.id,
+            name: key.name,
+            scopes: key.scopes,
+            created_at: key.created_at,
+        }
+    }
+}
+
+/// The answer to the creation of a key.
+#[derive(Debug, Serialize)]
+pub struct CreatedKey {
+    /// The key's record.
+    #[serde(flatten)]
+    pub record: KeyView,
+    /// The key; shown this once.
+    pub key: String,
+}
+
+/// The answer to the creation of a dashboard link.
+#[derive(Debug, Serialize)]
+pub struct LinkView {
+    /// Where it leads.
+    pub url: String,
+    /// Until when.
+    #[serde(serialize_with = "as_iso")]
+    pub expires_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_a_name_and_scopes() {
+        let key =
+            parse_new_key(br#"{"name":"ci","scopes":["events:write","events:write"]}"#).unwrap();
+        assert_eq!(
+            (key.name.as_str(), key.scopes),
+            ("ci", vec![Scope::EventsWrite])
+        );
+        for (body, code) in [
+            (r#"{"name":"ci"}"#, "missing_field"),
+            (r#"{"name":"ci","scopes":[]}"#, "invalid_scopes"),
+            (r#"{"name":"ci","scopes":["admin"]}"#, "invalid_scopes"),
+            (r#"{"name":"ci","scopes":"events:write"}"#, "invalid_type"),
+        ] {
+            assert_eq!(
+                parse_new_key(body.as_bytes()).unwrap_err().code(),
+                code,
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_link_is_good_for_an_hour_where_nothing_is_said_and_for_a_week_at_most() {
+        let link = parse_new_link(b"{}").unwrap();
+        assert_eq!(link.expires_in, Duration::from_secs(3600));
+        assert_eq!(link.scopes, [Scope::WebhooksRead, Scope::WebhooksWrite]);
+        for seconds in ["0", "604801", "-1"] {
+            let error =
+                parse_new_link(format!(r#"{{"expires_in":{seconds}}}"#).as_bytes()).unwrap_err();
+            assert_eq!(
+                (error.code(), error.status()),
+                ("invalid_expires_in", 422),
+                "{seconds}"
+            );
+        }
+        assert_eq!(
+            parse_new_link(br#"{"expires_in":"1"}"#).unwrap_err().code(),
+            "invalid_type"
+        );
+        assert_eq!(
+            parse_new_link(br#"{"expires_in":1.5}"#).unwrap_err().code(),
+            "invalid_type"
+        );
+    }
+}

@@ -1,0 +1,115 @@
+//! The gauges of a workspace's webhooks as Prometheus text (exposition format 0.0.4).
+
+use std::fmt::Write as _;
+
+use crate::domain::{ids::WebhookId, stats::HourTally};
+
+/// The media type of the text.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What a webhook says of itself.
+#[derive(Debug)]
+pub struct WebhookGauges {
+    /// The webhook.
+    pub webhook: WebhookId,
+    /// Whether it takes deliveries.
+    pub enabled: bool,
+    /// Deliveries with attempts to come.
+    pub pending: usize,
+    /// Deliveries that wait for a resend.
+    pub held: usize,
+    /// The last full hour.
+    pub last_hour: HourTally,
+}
+
+/// The gauge that every answer has.
+#[must_use]
+pub fn render_info(version: &str, encrypted: bool) -> String {
+    format!(
+        "# HELP relay_info The relay's version, and whether stored secrets are encrypted.\n\
+         # TYPE relay_info gauge\n\
+         relay_info{{version=\"{version}\",secrets_encrypted=\"{encrypted}\"}} 1\n"
+    )
+}
+
+/// The gauges of a workspace's webhooks, one sample a webhook.
+#[must_use]
+pub fn render_webhooks(webhooks: &[WebhookGauges]) -> String {
+    let mut text = String::new();
+    let mut gauge = |name: &str, help: &str, value: &dyn Fn(&WebhookGauges) -> Option<u64>| {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+        for gauges in webhooks {
+            if let Some(value) = value(gauges) {
+                let _ = writeln!(text, "{name}{{webhook_id=\"{}\"}} {value}", gauges.webhook);
+            }
+        }
+    };
+    gauge(
+        "relay_webhook_enabled",
+        "Whether the webhook takes deliveries.",
+        &|gauges| Some(u64::from(gauges.enabled)),
+    );
+    gauge(
+        "relay_deliveries_pending",
+        "Deliveries with attempts to come, at this moment.",
+        &|gauges| u64::try_from(gauges.pending).ok(),
+    );
+    gauge(
+        "relay_deliveries_held",
+        "Deliveries that wait for a resend, at this moment.",
+        &|gauges| u64::try_from(gauges.held).ok(),
+    );
+    gauge(
+        "relay_deliveries_delivered_last_hour",
+        "Deliveries that ended delivered in the last full hour.",
+        &|gauges| Some(gauges.last_hour.delivered),
+    );
+    gauge(
+        "relay_deliveries_failed_last_hour",
+        "Deliveries that ended failed in the last full hour.",
+        &|gauges| Some(gauges.last_hour.failed),
+    );
+    gauge(
+        "relay_attempts_last_hour",
+        "Attempts that ended in the last full hour.",
+        &|gauges| Some(gauges.last_hour.attempts),
+    );
+    gauge(
+        "relay_attempt_p50_milliseconds_last_hour",
+        "Median duration of an attempt, last full hour.",
+        &|gauges| gauges.last_hour.percentile(50),
+    );
+    gauge(
+        "relay_attempt_p95_milliseconds_last_hour",
+        "95th percentile of the same.",
+        &|gauges| gauges.last_hour.percentile(95),
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::timestamp::Timestamp;
+
+    #[test]
+    fn each_webhook_has_a_sample_of_each_gauge_that_it_has_a_value_for() {
+        let webhook = WebhookId::mint(Timestamp::from_millis(0), [0; 10]);
+        let last_hour = HourTally::default();
+        let text = render_webhooks(&[WebhookGauges {
+            webhook,
+            enabled: true,
+            pending: 3,
+            held: 0,
+            last_hour,
+        }]);
+        assert!(text.contains(
+            "\nrelay_deliveries_pending{webhook_id=\"wh_00000000000070008000000000000000\"} 3\n"
+        ));
+        assert!(!text.contains("relay_attempt_p50_milliseconds_last_hour{"));
+        assert_eq!(
+            render_info("0.1.0", false).lines().last(),
+            Some("relay_info{version=\"0.1.0\",secrets_encrypted=\"false\"} 1")
+        );
+    }
+}

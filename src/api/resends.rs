@@ -1,0 +1,172 @@
+//! Resending many deliveries, and a webhook's hourly counts.
+
+use serde::Serialize;
+
+use super::{
+    error::ApiError,
+    members::{Members, parse_json},
+};
+use crate::domain::{
+    delivery::Status,
+    ids::ResendId,
+    resend::{JobStatus, ResendJob, Selection},
+    stats::{HOURS_LIMIT, HourTally, start_of},
+    timestamp::{Timestamp, as_iso},
+};
+
+/// Hours of stats where nothing is said.
+const HOURS: u32 = 24;
+
+/// Reads `{"status", "since"?, "until"?}`.
+///
+/// # Errors
+/// The first refusal.
+pub fn parse_selection(body: &[u8]) -> Result<Selection, ApiError> {
+    let members = Members::parse(parse_json(body)?, "", &["status", "since", "until"])?;
+    let status: String = members.required("status", "a string")?;
+    let status = match status.as_str() {
+        "failed" => Status::Failed,
+        "held" => Status::Held,
+        _ => {
+            let allowed = "failed or held".into();
+            return Err(ApiError::InvalidValue {
+                code: "invalid_status",
+                field: "status".into(),
+                allowed,
+            });
+        }
+    };
+    Ok(Selection {
+        status,
+        since: members.time("since")?,
+        until: members.time("until")?,
+    })
+}
+
+/// A job as it is shown.
+#[derive(Debug, Serialize)]
+pub struct JobView {
+    id: ResendId,
+    status: JobStatus,
+    total: u64,
+    done: u64,
+    delivered: u64,
+    failed: u64,
+}
+
+impl From<ResendJob> for JobView {
+    fn from(job: ResendJob) -> Self {
+        let done = job.done();
+        Self {
+            id: job.id,
+            status: job.status,
+            total: job.total,
+            done,
+            delivered: job.delivered,
+            failed: job.failed,
+        }
+    }
+}
+
+/// Reads the query of the stats: `hours`, 1 to 720.
+///
+/// # Errors
+/// `UnknownField`, `RepeatedField`, `InvalidParameter`.
+pub fn parse_hours<'a>(query: impl Iterator<Item = (&'a str, &'a str)>) -> Result<u32, ApiError> {
+    let mut hours = None;
+    for (name, value) in query {
+        if name != "hours" {
+            return Err(ApiError::UnknownField {
+                field: name.chars().take(100).collect(),
+                allowed: "hours".into(),
+            });
+        }
+        if hours.is_some() {
+            return Err(ApiError::RepeatedField {
+                field: "hours".into(),
+            });
+        }
+        let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+        let number = value
+            .parse()
+            .ok()
+            .filter(|hours| digits && (1..=HOURS_LIMIT).contains(hours));
+        let invalid = || ApiError::InvalidParameter {
+            field: "hours".into(),
+            allowed: "a number from 1 to 720",
+        };
+        hours = Some(number.ok_or_else(invalid)?);
+    }
+    Ok(hours.unwrap_or(HOURS))
+}
+
+/// One hour's counts as they are shown.
+#[derive(Debug, Serialize)]
+pub struct HourView {
+    #[serde(serialize_with = "as_iso")]
+    hour: Timestamp,
+    delivered: u64,
+    failed: u64,
+    attempts: u64,
+    p50_ms: Option<u64>,
+    p95_ms: Option<u64>,
+}
+
+impl HourView {
+    /// Shows the counts of an hour.
+    #[must_use]
+    pub fn new(hour: i64, tally: &HourTally) -> Self {
+        Self {
+            hour: start_of(hour),
+            delivered: tally.delivered,
+            failed: tally.failed,
+            attempts: tally.attempts,
+            p50_ms: tally.percentile(50),
+            p95_ms: tally.percentile(95),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selection_is_of_failed_or_held_deliveries() {
+        let selection =
+            parse_selection(br#"{"status":"failed","since":"2026-01-15T10:30:00Z"}"#).unwrap();
+        assert_eq!((selection.status, selection.until), (Status::Failed, None));
+        for (body, code, field) in [
+            ("{}", "missing_field", "status"),
+            (r#"{"status":"delivered"}"#, "invalid_status", "status"),
+            (
+                r#"{"status":"held","since":"yesterday"}"#,
+                "invalid_timestamp",
+                "since",
+            ),
+            (r#"{"status":"held","from":"x"}"#, "unknown_field", "from"),
+        ] {
+            let error = parse_selection(body.as_bytes()).unwrap_err();
+            assert_eq!((error.code(), error.field()), (code, Some(field)), "{body}");
+        }
+    }
+
+    #[test]
+    fn hours_are_1_to_720_and_24_where_nothing_is_said() {
+        assert_eq!(parse_hours([].into_iter()), Ok(24));
+        assert_eq!(parse_hours([("hours", "720")].into_iter()), Ok(720));
+        for value in ["0", "721", "x", "", "+1", "1.0"] {
+            assert_eq!(
+                parse_hours([("hours", value)].into_iter())
+                    .unwrap_err()
+                    .code(),
+                "invalid_parameter",
+                "{value}"
+            );
+        }
+        assert_eq!(
+            parse_hours([("days", "1")].into_iter()).unwrap_err().code(),
+            "unknown_field"
+        );
+    }
+}

@@ -1,0 +1,251 @@
+//! Resending many deliveries as a job: which ones, how far it has come, and when it ends.
+//!
+//! The job takes a few deliveries at a time, oldest first, and goes on when their first new attempt is over; so it is
+//! paced by the endpoint. Its row names the ones under way, so that a restart continues where it was and sends nothing
+//! again that it has sent.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    delivery::{Delivery, State, Status},
+    ids::{DeliveryId, ResendId},
+    timestamp::Timestamp,
+};
+
+/// Deliveries of a job that wait for their first new attempt at a time.
+pub const UNDER_WAY_LIMIT: usize = 12;
+
+/// Which deliveries a job resends: those of one status, made in a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selection {
+    /// Failed or held.
+    pub status: Status,
+    /// Made at this time or later.
+    pub since: Option<Timestamp>,
+    /// Made before this time.
+    pub until: Option<Timestamp>,
+}
+
+/// How a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobStatus {
+    /// It takes further deliveries.
+    Running,
+    /// Each delivery has had its first new attempt.
+    Finished,
+    /// A person stopped it, or the webhook was disabled.
+    Stopped,
+}
+
+/// A job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResendJob {
+    /// Its id.
+    pub id: ResendId,
+    /// What it resends.
+    pub selection: Selection,
+    /// When it began; what failed later is not its.
+    pub began_at: Timestamp,
+    /// How it stands.
+    pub status: JobStatus,
+    /// Deliveries that it has to resend.
+    pub total: u64,
+    /// Of these, the ones whose first new attempt succeeded.
+    pub delivered: u64,
+    /// And those whose first new attempt failed, or that ended without one.
+    pub failed: u64,
+    /// The last delivery that it took.
+    pub taken: Option<DeliveryId>,
+    /// The ones whose first new attempt is not over.
+    pub under_way: Vec<UnderWay>,
+}
+
+/// A delivery that a job has taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnderWay {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// Its attempts before the resend.
+    pub attempts: u32,
+}
+
+impl Selection {
+    /// Whether a delivery has had the wanted status when the job began.
+    #[must_use]
+    pub fn takes(&self, delivery: &Delivery, began_at: Timestamp) -> bool {
+        match delivery.state() {
+            State::Failed { at, .. } => self.status == Status::Failed && at <= began_at,
+            // Only a disabled webhook holds, and the job stops when its webhook is disabled.
+            State::Held => self.status == Status::Held,
+            State::Scheduled { .. } | State::Leased { .. } | State::Delivered { .. } => false,
+        }
+    }
+}
+
+impl ResendJob {
+    /// Deliveries whose first new attempt is over.
+    #[must_use]
+    pub const fn done(&self) -> u64 {
+        self.delivered.saturating_add(self.failed)
+    }
+
+    /// Deliveries that it may take now.
+    #[must_use]
+    pub fn free_places(&self) -> usize {
+        match self.status {
+            JobStatus::Running => UNDER_WAY_LIMIT.saturating_sub(self.under_way.len()),
+            JobStatus::Finished | JobStatus::Stopped => 0,
+        }
+    }
+
+    /// Takes a delivery, as it was before its resend.
+    pub fn take(&mut self, id: DeliveryId, before: &Delivery) {
+        self.taken = Some(id.clone());
+        self.under_way.push(UnderWay {
+            id,
+            attempts: before.attempts(),
+        });
+    }
+
+    /// Looks at the deliveries under way; `find` gives the present state of one, none where it was purged. Tells
+    /// whether anything changed.
+    pub fn follow(&mut self, find: impl Fn(&DeliveryId) -> Option<Delivery>) -> bool {
+        let before = self.under_way.len();
+        let (mut delivered, mut failed): (u64, u64) = (0, 0);
+        self.under_way.retain(|under_way| {
+            let delivery = find(&under_way.id);
+            let is_over = |delivery: &Delivery| {
+                delivery.attempts() > under_way.attempts || delivery.is_settled()
+            };
+            match delivery {
+                Some(delivery) if !is_over(&delivery) => return true,
+                Some(delivery) if delivery.status() == Status::Delivered => {
+                    delivered = delivered.saturating_add(1);
+                }
+                Some(_) | None => failed = failed.saturating_add(1),
+            }
+            false
+        });
+        self.delivered = self.delivered.saturating_add(delivered);
+        self.failed = self.failed.saturating_add(failed);
+        self.under_way.len() != before
+    }
+
+    /// Ends a running job that found nothing more to take, once nothing is under way.
+    pub const fn finish_where_done(&mut self) {
+        if matches!(self.status, JobStatus::Running) && self.under_way.is_empty() {
+            self.status = JobStatus::Finished;
+        }
+    }
+
+    /// Stops a running job; what is under way goes on.
+    pub const fn stop(&mut self) {
+        if matches!(self.status, JobStatus::Running) {
+            self.status = JobStatus::Stopped;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        delivery::{Kind, Report},
+        outcome::Outcome,
+        policy::Policy,
+    };
+
+    #[test]
+    fn the_stored_form_is_pinned() {
+        let mut job = job(Status::Failed);
+        job.take(id(1), &failed(0));
+        let stored = concat!(
+            r#"{"id":"rs_00000000000070008000000000000000","selection":{"status":"failed","since":null,"until":null},"#,
+            r#""began_at":100000,"status":"running","total":3,"delivered":0,"failed":0,"#,
+            r#""taken":"evt_00000000000071018101010101010101","#,
+            r#""under_way":[{"id":"evt_00000000000071018101010101010101","attempts":0}]}"#,
+        );
+        assert_eq!(serde_json::to_string(&job).unwrap(), stored);
+        assert_eq!(serde_json::from_str::<ResendJob>(stored).unwrap(), job);
+    }
+
+    #[test]
+    fn what_failed_after_a_job_began_is_not_its() {
+        let job = job(Status::Failed);
+        assert!(job.selection.takes(&failed(100), job.began_at));
+        assert!(!job.selection.takes(&failed(101), job.began_at));
+        assert!(!job.selection.takes(&Delivery::held(), job.began_at));
+        assert!(
+            !job.selection
+                .takes(&Delivery::due(Kind::Event, at(0)), job.began_at)
+        );
+    }
+
+    #[test]
+    fn a_delivery_is_done_when_its_first_new_attempt_is_over() {
+        let mut job = job(Status::Held);
+        let policy = Policy::parse(|_| None).unwrap();
+        job.take(id(1), &Delivery::held());
+        let mut delivery = Delivery::held();
+        delivery.resend(at(101)).unwrap();
+        let lease = delivery.lease(at(101), &policy).unwrap();
+        assert!(!job.follow(|_| Some(delivery.clone())));
+        let report = Report {
+            lease,
+            outcome: Outcome::HttpError,
+            response_status: Some(500),
+            retry_after: None,
+        };
+        delivery.report(at(102), &policy, &report);
+        assert!(job.follow(|_| Some(delivery.clone())));
+        assert_eq!((job.done(), job.failed, job.delivered), (1, 1, 0));
+        job.finish_where_done();
+        assert_eq!(job.status, JobStatus::Finished);
+    }
+
+    #[test]
+    fn a_job_takes_a_few_at_a_time_and_none_when_it_is_stopped() {
+        let mut job = job(Status::Failed);
+        for number in 0..u8::try_from(UNDER_WAY_LIMIT).unwrap() {
+            job.take(id(number), &failed(0));
+        }
+        assert_eq!(job.free_places(), 0);
+        job.follow(|_| None);
+        assert_eq!((job.free_places(), job.done()), (UNDER_WAY_LIMIT, 12));
+        job.stop();
+        assert_eq!((job.free_places(), job.status), (0, JobStatus::Stopped));
+    }
+
+    fn job(status: Status) -> ResendJob {
+        ResendJob {
+            id: ResendId::mint(at(0), [0; 10]),
+            selection: Selection {
+                status,
+                since: None,
+                until: None,
+            },
+            began_at: at(100),
+            status: JobStatus::Running,
+            total: 3,
+            delivered: 0,
+            failed: 0,
+            taken: None,
+            under_way: Vec::new(),
+        }
+    }
+
+    fn failed(seconds: i64) -> Delivery {
+        let mut delivery = Delivery::due(Kind::Event, at(0));
+        delivery.cancel(at(seconds)).unwrap();
+        delivery
+    }
+
+    fn id(number: u8) -> DeliveryId {
+        DeliveryId::mint(at(0), [number; 10])
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1000)
+    }
+}

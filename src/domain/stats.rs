@@ -1,0 +1,290 @@
+//! What came of a webhook's events, hour by hour: counts, and how long endpoints took.
+//!
+//! Counting costs no row per delivery: attempts are tallied in memory and folded into one row an hour by the alarm that
+//! runs anyway. What memory had lost is tallied again from the deliveries since the last fold.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    attempt::Attempt,
+    delivery::{Change, Delivery, FailedReason, Kind, State},
+    ids::DeliveryId,
+    timestamp::Timestamp,
+};
+
+/// Hours that can be asked for; as many as a month has.
+pub const HOURS_LIMIT: u32 = 720;
+
+const HOUR_SECONDS: i64 = 60 * 60;
+
+/// The hour of a time, counted from 1970.
+#[must_use]
+pub fn hour_of(time: Timestamp) -> i64 {
+    time.as_seconds().div_euclid(HOUR_SECONDS)
+}
+
+/// The first moment of an hour.
+#[must_use]
+pub fn start_of(hour: i64) -> Timestamp {
+    Timestamp::from_millis(hour.saturating_mul(HOUR_SECONDS).saturating_mul(1000))
+}
+
+/// One hour's counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HourTally {
+    /// Deliveries that ended delivered.
+    pub delivered: u64,
+    /// Deliveries that ended failed.
+    pub failed: u64,
+    /// Attempts that ended.
+    pub attempts: u64,
+    /// How many attempts took so many milliseconds, rounded to two digits.
+    pub durations: BTreeMap<u64, u64>,
+}
+
+impl HourTally {
+    /// Adds another tally of the same hour.
+    pub fn add(&mut self, other: &Self) {
+        self.delivered = self.delivered.saturating_add(other.delivered);
+        self.failed = self.failed.saturating_add(other.failed);
+        self.attempts = self.attempts.saturating_add(other.attempts);
+        for (duration, count) in &other.durations {
+            let total = self.durations.entry(*duration).or_default();
+            *total = total.saturating_add(*count);
+        }
+    }
+
+    /// The duration, in milliseconds, that a share of the attempts did not exceed; none without attempts.
+    #[must_use]
+    pub fn percentile(&self, percent: u64) -> Option<u64> {
+        let total: u64 = self
+            .durations
+            .values()
+            .fold(0, |sum, count| sum.saturating_add(*count));
+        let wanted = total.saturating_mul(percent).div_ceil(100);
+        let mut seen: u64 = 0;
+        self.durations
+            .iter()
+            .find(|(_, count)| {
+                seen = seen.saturating_add(**count);
+                seen >= wanted
+            })
+            .map(|(duration, _)| *duration)
+    }
+}
+
+/// The counts that are not folded yet, by hour.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    hours: BTreeMap<i64, HourTally>,
+    /// Up to when all is folded; younger deliveries can be counted again from their rows.
+    folded_through: Timestamp,
+    /// Whether a delivery was counted that cannot.
+    has_older: bool,
+}
+
+impl Tally {
+    /// Nothing counted since a fold.
+    #[must_use]
+    pub fn since(folded_through: Timestamp) -> Self {
+        Self {
+            folded_through,
+            ..Self::default()
+        }
+    }
+
+    /// Up to when all is folded.
+    #[must_use]
+    pub const fn folded_through(&self) -> Timestamp {
+        self.folded_through
+    }
+
+    /// Counts an attempt of an event, and its delivery where it ended with it.
+    pub fn count(
+        &mut self,
+        ended_at: Timestamp,
+        id: &DeliveryId,
+        attempt: &Attempt,
+        change: Change,
+    ) {
+        self.has_older |= id.minted_at() < self.folded_through;
+        let hour = self.hours.entry(hour_of(ended_at)).or_default();
+        hour.attempts = hour.attempts.saturating_add(1);
+        let duration = hour
+            .durations
+            .entry(round(attempt.duration_ms))
+            .or_default();
+        *duration = duration.saturating_add(1);
+        match change {
+            Change::Delivered => hour.delivered = hour.delivered.saturating_add(1),
+            Change::Failed(_) => hour.failed = hour.failed.saturating_add(1),
+            Change::None | Change::Rescheduled | Change::DueAgain => {}
+        }
+    }
+
+    /// The hours that have counts.
+    pub fn hours(&self) -> impl Iterator<Item = (i64, &HourTally)> {
+        self.hours.iter().map(|(hour, tally)| (*hour, tally))
+    }
+
+    /// One hour's counts.
+    #[must_use]
+    pub fn hour(&self, hour: i64) -> Option<&HourTally> {
+        self.hours.get(&hour)
+    }
+
+    /// Whether it is time to fold: enough attempts, long enough ago, or one that would be lost with the memory.
+    #[must_use]
+    pub fn should_fold(&self, now: Timestamp, attempts: u64, wait: Duration) -> bool {
+        let counted: u64 = self
+            .hours
+            .values()
+            .fold(0, |sum, hour| sum.saturating_add(hour.attempts));
+        let waited = now.saturating_duration_since(self.folded_through) >= wait;
+        counted >= attempts || self.has_older || (counted > 0 && waited)
+    }
+
+    /// Forgets what was folded just now.
+    pub fn fold(&mut self, now: Timestamp) {
+        *self = Self::since(now);
+    }
+
+    /// Counts again, from a stored delivery, the attempts that were not folded.
+    pub fn recount(&mut self, id: &DeliveryId, delivery: &Delivery, attempts: &[Attempt]) {
+        if delivery.kind() != Kind::Event {
+            return;
+        }
+        for (index, attempt) in attempts.iter().enumerate() {
+            let ended_at = attempt
+                .started_at
+                .saturating_add(Duration::from_millis(attempt.duration_ms));
+            let is_last = index.saturating_add(1) == attempts.len();
+            let change = match delivery.state() {
+                State::Delivered { .. } if is_last => Change::Delivered,
+                State::Failed { reason, .. } if is_last && reason != FailedReason::Cancelled => {
+                    Change::Failed(reason)
+                }
+                State::Scheduled { .. }
+                | State::Leased { .. }
+                | State::Held
+                | State::Delivered { .. }
+                | State::Failed { .. } => Change::Rescheduled,
+            };
+            if ended_at > self.folded_through {
+                self.count(ended_at, id, attempt, change);
+            }
+        }
+    }
+}
+
+/// Rounds to two digits, so that an hour has a few hundred different durations at most.
+fn round(duration_ms: u64) -> u64 {
+    let digits = duration_ms.checked_ilog10().unwrap_or_default();
+    let step = 10_u64.saturating_pow(digits.saturating_sub(1));
+    duration_ms
+        .checked_div(step)
+        .unwrap_or_default()
+        .saturating_mul(step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::outcome::Outcome;
+
+    #[test]
+    fn the_stored_form_is_pinned() {
+        let mut tally = Tally::default();
+        tally.count(start_of(3), &id(), &took(1234), Change::Delivered);
+        let stored = r#"{"delivered":1,"failed":0,"attempts":1,"durations":{"1200":1}}"#;
+        assert_eq!(
+            serde_json::to_string(tally.hour(3).unwrap()).unwrap(),
+            stored
+        );
+        assert_eq!(
+            &serde_json::from_str::<HourTally>(stored).unwrap(),
+            tally.hour(3).unwrap()
+        );
+    }
+
+    #[test]
+    fn a_delivery_counts_where_it_ends_and_each_attempt_where_it_ended() {
+        let mut tally = Tally::default();
+        tally.count(start_of(1), &id(), &took(10), Change::Rescheduled);
+        tally.count(
+            start_of(2),
+            &id(),
+            &took(10),
+            Change::Failed(FailedReason::ScheduleSpent),
+        );
+        let counts = |hour| {
+            tally
+                .hour(hour)
+                .map(|tally| (tally.attempts, tally.delivered, tally.failed))
+        };
+        assert_eq!(
+            (counts(1), counts(2), counts(3)),
+            (Some((1, 0, 0)), Some((1, 0, 1)), None)
+        );
+    }
+
+    #[test]
+    fn percentiles_are_of_the_attempts() {
+        let mut tally = Tally::default();
+        for duration in 1..=100 {
+            tally.count(start_of(0), &id(), &took(duration), Change::Delivered);
+        }
+        let hour = tally.hour(0).unwrap();
+        assert_eq!(
+            (hour.percentile(50), hour.percentile(95)),
+            (Some(50), Some(95))
+        );
+        assert_eq!(HourTally::default().percentile(50), None);
+        let mut twice = hour.clone();
+        twice.add(hour);
+        assert_eq!((twice.attempts, twice.percentile(95)), (200, Some(95)));
+    }
+
+    #[test]
+    fn durations_keep_two_digits() {
+        assert_eq!(
+            [0, 9, 99, 100, 109, 119, 9_999, 10_001].map(round),
+            [0, 9, 99, 100, 100, 110, 9_900, 10_000]
+        );
+    }
+
+    #[test]
+    fn counts_are_folded_when_there_are_many_when_they_are_old_and_when_memory_alone_has_them() {
+        let wait = Duration::from_secs(600);
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
+        let young = |seconds| DeliveryId::mint(at(seconds), [1; 10]);
+        let mut tally = Tally::since(at(100));
+        assert!(!tally.should_fold(at(10_000), 2, wait), "there is nothing");
+        tally.count(at(101), &young(100), &took(1), Change::Delivered);
+        assert!(!tally.should_fold(at(101), 2, wait));
+        assert!(tally.should_fold(at(700), 2, wait));
+        assert!(tally.should_fold(at(101), 1, wait));
+        tally.count(at(102), &young(99), &took(1), Change::Delivered);
+        assert!(
+            tally.should_fold(at(102), 9, wait),
+            "a restart would not find it again"
+        );
+        tally.fold(at(103));
+        assert_eq!(tally, Tally::since(at(103)));
+    }
+
+    fn id() -> DeliveryId {
+        DeliveryId::mint(Timestamp::from_millis(0), [0; 10])
+    }
+
+    fn took(duration_ms: u64) -> Attempt {
+        let at = Timestamp::from_millis(0);
+        Attempt {
+            duration_ms,
+            outcome: Outcome::Succeeded,
+            ..Attempt::lost(1, at, at)
+        }
+    }
+}

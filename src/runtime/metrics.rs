@@ -1,0 +1,89 @@
+//! `/metrics`: a workspace's gauges, asked of its webhooks.
+
+use futures_util::future::join_all;
+use worker::{Env, Response, Url};
+
+use super::{
+    commands::{
+        Refusal, WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply, ask_webhook,
+        ask_workspace,
+    },
+    request::{Answer, internal, unavailable, unexpected_reply},
+};
+use crate::{
+    api::{
+        error::ApiError,
+        metrics::{CONTENT_TYPE, WebhookGauges, render_info, render_webhooks},
+    },
+    domain::{ids::WorkspaceId, webhook::Webhook},
+};
+
+pub(super) async fn show(url: &Url, env: &Env) -> Answer {
+    let mut text = render_info(env!("CARGO_PKG_VERSION"), false);
+    if let Some(workspace) = wanted(url)? {
+        text.push_str(&render_webhooks(&gauges(env, &workspace).await?));
+    }
+    let response = Response::builder().with_header("Content-Type", CONTENT_TYPE);
+    response
+        .map(|builder| builder.fixed(text.into_bytes()))
+        .map_err(|error| internal("writing metrics", &error))
+}
+
+fn wanted(url: &Url) -> Result<Option<WorkspaceId>, ApiError> {
+    let mut wanted = None;
+    for (name, value) in url.query_pairs() {
+        if name != "workspace" {
+            let field = name.chars().take(100).collect();
+            return Err(ApiError::UnknownField {
+                field,
+                allowed: "workspace".into(),
+            });
+        }
+        let id = WorkspaceId::parse(&value).map_err(|_| ApiError::NotFound("workspace"))?;
+        if wanted.replace(id).is_some() {
+            return Err(ApiError::RepeatedField {
+                field: "workspace".into(),
+            });
+        }
+    }
+    Ok(wanted)
+}
+
+async fn gauges(env: &Env, workspace: &WorkspaceId) -> Result<Vec<WebhookGauges>, ApiError> {
+    let reply = ask_workspace(env, workspace, &WorkspaceCommand::ListWebhooks).await;
+    let webhooks = match reply.map_err(|error| unavailable(&error))? {
+        WorkspaceReply::Webhooks(webhooks) => webhooks,
+        WorkspaceReply::Refused(refusal) => return Err(refusal.into()),
+        _ => return Err(unexpected_reply()),
+    };
+    let asked = webhooks
+        .into_iter()
+        .map(|webhook| gauges_of(env, workspace, webhook));
+    let gauges: Result<Vec<_>, ApiError> = join_all(asked).await.into_iter().collect();
+    Ok(gauges?.into_iter().flatten().collect())
+}
+
+/// The gauges of a webhook; none of one that was deleted in between.
+async fn gauges_of(
+    env: &Env,
+    workspace: &WorkspaceId,
+    webhook: Webhook,
+) -> Result<Option<WebhookGauges>, ApiError> {
+    let reply = ask_webhook(env, workspace, &webhook.id, &WebhookCommand::Gauges).await;
+    match reply.map_err(|error| unavailable(&error))? {
+        WebhookReply::Gauges {
+            enabled,
+            pending,
+            held,
+            last_hour,
+        } => Ok(Some(WebhookGauges {
+            webhook: webhook.id,
+            enabled,
+            pending,
+            held,
+            last_hour,
+        })),
+        WebhookReply::Refused(Refusal::NoWebhook) => Ok(None),
+        _ => Err(unexpected_reply()),
+    }
+}

@@ -1,0 +1,179 @@
+//! The alarm: takes back what was lost, holds, sends what is due, tells the workspace, purges, and arms itself anew.
+
+use std::time::Duration;
+
+use futures_channel::mpsc::unbounded;
+use futures_util::{
+    StreamExt,
+    future::{Either, select},
+    stream::FuturesUnordered,
+};
+use worker::{Result, console_error};
+
+use super::{AFTER_FAULT, WebhookObject, intake::EVENT_ID_KEPT};
+use crate::{
+    domain::{
+        delivery::Change,
+        dispatch::ALARM_SENDS,
+        policy::Policy,
+        stats::{HOURS_LIMIT, hour_of},
+        timestamp::Timestamp,
+    },
+    runtime::{
+        commands::{WorkspaceCommand, ask_workspace, parse_webhook_object_name},
+        config::config,
+        entropy::now,
+    },
+};
+
+/// How long an alarm goes on leasing before it gives way to a new one; the platform ends it after 15 minutes.
+const ALARM_BUDGET: Duration = Duration::from_secs(60);
+
+/// The time between two looks for what is too old to keep, where nothing else wakes the object.
+const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
+
+/// Due deliveries of a disabled webhook that one alarm holds before it gives way.
+const HOLD_SLICE: usize = 500;
+
+impl WebhookObject {
+    /// The alarm's work: takes back ended leases, holds what is due at a disabled webhook, sends what is due, purges
+    /// what is old, tells the workspace, and arms the next alarm last.
+    pub(super) async fn work(&self) -> Result<()> {
+        let config =
+            config(&self.env).map_err(|error| worker::Error::RustError(error.to_string()))?;
+        let policy = &config.policy;
+        let end = now().saturating_add(ALARM_BUDGET);
+        let (wake, mut woken) = unbounded();
+        self.wake.replace(Some(wake));
+        let mut sends = FuturesUnordered::new();
+        let mut alone = false;
+        loop {
+            let now = now();
+            let held_all = self.take_back_and_hold(now, policy)?;
+            while held_all && now < end && !alone && sends.len() < ALARM_SENDS {
+                let idle = sends.is_empty();
+                let next = self
+                    .with_desk(|open| self.lease_next(&mut open.dispatch, now, policy, idle))?
+                    .flatten();
+                let Some((grant, suspect)) = next else { break };
+                alone = suspect;
+                sends.push(self.attempt(grant, policy));
+            }
+            if sends.is_empty() {
+                break;
+            }
+            // A new delivery wakes the alarm, so that a free slot does not wait for a hanging endpoint.
+            if let Either::Left((Some(sent), _)) = select(sends.next(), woken.next()).await {
+                sent?;
+                alone = false;
+            }
+        }
+        self.wake.replace(None);
+        self.tell_workspace().await;
+        self.fold_counts(now())?;
+        self.purge(policy)?;
+        self.arm_after_alarm().await
+    }
+
+    /// Takes back the leases that have ended; holds a slice of what is due where the webhook is disabled. Tells whether
+    /// nothing is left to hold.
+    fn take_back_and_hold(&self, now: Timestamp, policy: &Policy) -> Result<bool> {
+        let done = self.with_desk(|open| {
+            while let Some(id) = open.dispatch.queue.ended_lease(now) {
+                let Some(mut record) = self.store.read(&id)? else {
+                    open.dispatch.queue.remove(&id);
+                    continue;
+                };
+                let change = self.and_standing(open, |dispatch| {
+                    dispatch.take_back_lease(&mut record, now, policy)
+                })?;
+                self.put(&mut open.dispatch, &record, false)?;
+                if change != Change::DueAgain {
+                    open.count(&record, change, now);
+                }
+            }
+            self.feed_job(open, now)?;
+            let dispatch = &mut open.dispatch;
+            for _ in 0..HOLD_SLICE {
+                let Some(id) = dispatch
+                    .queue
+                    .any_due(now)
+                    .filter(|_| !dispatch.is_enabled())
+                else {
+                    return Ok(true);
+                };
+                let Some(mut record) = self.store.read(&id)? else {
+                    dispatch.queue.remove(&id);
+                    continue;
+                };
+                record.delivery.hold();
+                self.put(dispatch, &record, false)?;
+            }
+            Ok(false)
+        })?;
+        Ok(done.unwrap_or(true))
+    }
+
+    /// Tells the workspace how the webhook stands, where it does not know yet; the next alarm tries again.
+    async fn tell_workspace(&self) {
+        let untold = self.with_desk(|open| {
+            let standing = open.dispatch.standing.reportable(now());
+            Ok((standing != open.told).then_some(standing))
+        });
+        let Ok(Some(Some(standing))) = untold else {
+            return;
+        };
+        let Some((workspace, id)) = parse_webhook_object_name(&self.name()) else {
+            return;
+        };
+        let command = WorkspaceCommand::ReportStanding {
+            id,
+            standing: standing.clone(),
+        };
+        match ask_workspace(&self.env, &workspace, &command).await {
+            Ok(_) => {
+                let kept = self.with_desk(|open| {
+                    self.store.put_told(&standing)?;
+                    open.told = standing;
+                    Ok(())
+                });
+                if let Err(error) = kept {
+                    console_error!("standing of {}: {error}", self.name());
+                }
+            }
+            Err(error) => {
+                console_error!("standing of {}: {error}", self.name());
+                self.tell_after.set(now().saturating_add(AFTER_FAULT));
+            }
+        }
+    }
+
+    /// Deletes a slice of what is too old to keep.
+    fn purge(&self, policy: &Policy) -> Result<()> {
+        let now = now();
+        let kept_since = now.saturating_sub(policy.retention);
+        self.with_desk(|open| {
+            for id in self.store.held_before(kept_since)? {
+                self.store.delete_unsettled(&id)?;
+                open.dispatch.queue.remove(&id);
+            }
+            self.store
+                .purge_hours(hour_of(now).saturating_sub(i64::from(HOURS_LIMIT)))?;
+            self.store
+                .purge(kept_since, now.saturating_sub(EVENT_ID_KEPT))
+        })?;
+        Ok(())
+    }
+
+    /// The same at the end of an alarm, which also looks after what has to be purged later.
+    async fn arm_after_alarm(&self) -> Result<()> {
+        self.arm().await?;
+        if self
+            .with_desk(|_| self.store.is_empty())?
+            .is_none_or(|empty| empty)
+        {
+            return Ok(());
+        }
+        self.clock.arm(now().saturating_add(HOUSEKEEPING)).await
+    }
+}

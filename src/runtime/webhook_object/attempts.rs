@@ -1,0 +1,150 @@
+//! Leases and reports: who may make which attempt, and what came of it.
+
+use std::time::Duration;
+
+use worker::Result;
+
+use super::{Open, WebhookObject};
+use crate::{
+    domain::{
+        delivery::{Change, Report},
+        dispatch::Dispatch,
+        policy::Policy,
+        record::DeliveryRecord,
+        timestamp::Timestamp,
+    },
+    runtime::{
+        commands::{AttemptReport, Grant, WebhookReply},
+        entropy::now,
+        sender,
+    },
+};
+
+impl WebhookObject {
+    pub(super) fn take_report(
+        &self,
+        report: AttemptReport,
+        policy: &Policy,
+    ) -> Result<WebhookReply> {
+        let now = now();
+        let wants_lease = report.wants_lease;
+        self.on_desk(|open| {
+            self.settle(open, report, now, policy)?;
+            let next = if wants_lease {
+                self.lease_next(&mut open.dispatch, now, policy, false)?
+            } else {
+                None
+            };
+            Ok(WebhookReply::Granted(next.map(|(grant, _)| grant)))
+        })
+    }
+
+    /// Makes an attempt from here and stores its report.
+    pub(super) async fn attempt(&self, grant: Grant, policy: &Policy) -> Result<()> {
+        let report = sender::attempt(grant, policy).await;
+        let now = now();
+        self.with_desk(|open| self.settle(open, report, now, policy))?;
+        Ok(())
+    }
+
+    /// Stores what a report says.
+    fn settle(
+        &self,
+        open: &mut Open,
+        report: AttemptReport,
+        now: Timestamp,
+        policy: &Policy,
+    ) -> Result<()> {
+        let Some(mut record) = self.store.read(&report.id)? else {
+            return Ok(());
+        };
+        let was_settled = record.delivery.is_settled();
+        let told = Report {
+            lease: report.lease,
+            outcome: report.attempt.outcome,
+            response_status: report.attempt.response_status,
+            retry_after: report.retry_after_ms.map(Duration::from_millis),
+        };
+        let change = self.and_standing(open, |dispatch| {
+            dispatch.take_report(
+                &mut record,
+                &told,
+                report.attempt,
+                report.revision,
+                now,
+                policy,
+            )
+        })?;
+        if change == Change::None {
+            return Ok(());
+        }
+        record.request = report.request.or(record.request);
+        self.put(&mut open.dispatch, &record, was_settled)?;
+        open.count(&record, change, now);
+        self.feed_job(open, now)
+    }
+
+    /// Calls the domain and stores the standing where that changed it.
+    pub(super) fn and_standing<T>(
+        &self,
+        open: &mut Open,
+        change: impl FnOnce(&mut Dispatch) -> T,
+    ) -> Result<T> {
+        let before = open.dispatch.standing.clone();
+        let changed = change(&mut open.dispatch);
+        if open.dispatch.standing != before {
+            self.store.put_standing(&open.dispatch.standing)?;
+        }
+        Ok(changed)
+    }
+
+    pub(super) fn put(
+        &self,
+        dispatch: &mut Dispatch,
+        record: &DeliveryRecord,
+        was_settled: bool,
+    ) -> Result<()> {
+        self.store.update(record, was_settled)?;
+        let bytes = if was_settled {
+            self.store.bytes(&record.id)?
+        } else {
+            dispatch.queue.bytes_of(&record.id)
+        };
+        dispatch.queue.place(&record.id, &record.delivery, bytes);
+        Ok(())
+    }
+
+    /// Leases the next due delivery, its payload included. `idle`: nothing else is under way at the caller's. Tells
+    /// whether the delivery lost a lease before, and has to be sent alone.
+    pub(super) fn lease_next(
+        &self,
+        dispatch: &mut Dispatch,
+        now: Timestamp,
+        policy: &Policy,
+        idle: bool,
+    ) -> Result<Option<(Grant, bool)>> {
+        if !dispatch.is_enabled() || dispatch.queue.leases() >= policy.max_leases {
+            return Ok(None);
+        }
+        let Some(id) = dispatch.queue.next_due(now, idle) else {
+            return Ok(None);
+        };
+        let Some(mut record) = self.store.read_whole(&id)? else {
+            dispatch.queue.remove(&id);
+            return Ok(None);
+        };
+        let Some(lease) = dispatch.lease(&mut record.delivery, now, policy) else {
+            return Ok(None);
+        };
+        self.put(dispatch, &record, false)?;
+        let alone = record.delivery.lost_leases() > 0;
+        let grant = Grant::new(&dispatch.settings, &record, lease, now);
+        Ok(Some((
+            Grant {
+                payload: record.payload,
+                ..grant
+            },
+            alone,
+        )))
+    }
+}

@@ -1,0 +1,258 @@
+//! The object of one webhook: its settings, its deliveries, the retry schedule; its alarm makes every retry.
+//!
+//! Why an object: accepting, leasing and reporting must see each other, so that an attempt is leased once and a
+//! duplicate is found while the first post is still in flight. One object per webhook, so that a slow endpoint delays
+//! nobody else.
+//!
+//! Each command runs without a wait between reading memory and writing rows: it loads, calls the domain, stores, and
+//! only then waits (for the alarm to be armed). The output gate holds the answer, and a send, until the rows are safe.
+
+mod alarm;
+
+mod attempts;
+
+mod intake;
+
+mod people;
+
+mod resends;
+
+mod counts;
+
+mod store;
+
+use std::{
+    cell::{Cell, RefCell},
+    time::Duration,
+};
+
+use futures_channel::mpsc::UnboundedSender;
+use worker::{
+    DurableObject, Env, Request, Response, Result, State, console_error, durable_object,
+    wasm_bindgen,
+};
+
+use self::store::WebhookStore;
+use super::{
+    alarm_clock::AlarmClock,
+    commands::{Refusal, WebhookCommand, WebhookReply, read_command, reply_with},
+    config::config,
+    entropy::now,
+};
+use crate::domain::{
+    dispatch::Dispatch,
+    resend::{ResendJob, UNDER_WAY_LIMIT},
+    stats::Tally,
+    timestamp::Timestamp,
+    webhook::{ReportedStanding, Settings},
+};
+
+/// After a fault of the relay's own, when the alarm tries again.
+const AFTER_FAULT: Duration = Duration::from_secs(10);
+
+/// The object of one webhook.
+#[durable_object(alarm)]
+pub struct WebhookObject {
+    env: Env,
+    state: State,
+    store: WebhookStore,
+    clock: AlarmClock,
+    desk: RefCell<Desk>,
+    /// Tells a running alarm that there is more to do.
+    wake: RefCell<Option<UnboundedSender<()>>>,
+    /// When the workspace is told again, after it did not answer.
+    tell_after: Cell<Timestamp>,
+}
+
+/// The object's memory; losing it loses nothing.
+#[derive(Default)]
+enum Desk {
+    /// Not read since the object started, or since a storage error.
+    #[default]
+    Unread,
+    /// The webhook has no settings.
+    Closed,
+    Open(Box<Open>),
+}
+
+/// What the object keeps in memory of a webhook that has settings.
+struct Open {
+    dispatch: Dispatch,
+    /// What the workspace was last told of the standing.
+    told: ReportedStanding,
+    /// The last resend of many.
+    job: Option<ResendJob>,
+    /// What is not folded into the stats' rows yet.
+    tally: Tally,
+}
+
+impl DurableObject for WebhookObject {
+    fn new(state: State, env: Env) -> Self {
+        let storage = state.storage();
+        Self {
+            store: WebhookStore::new(&storage),
+            clock: AlarmClock::new(storage),
+            env,
+            state,
+            desk: RefCell::default(),
+            wake: RefCell::default(),
+            tell_after: Cell::default(),
+        }
+    }
+
+    async fn fetch(&self, mut request: Request) -> Result<Response> {
+        let command = read_command(&mut request).await?;
+        let reply = match self.obey(command).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                // Memory and rows may differ: the next command reads the rows anew.
+                self.desk.replace(Desk::Unread);
+                return Err(error);
+            }
+        };
+        reply_with(&reply)
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        self.clock.fired();
+        let worked = self.work().await;
+        self.wake.replace(None);
+        if let Err(error) = worked {
+            console_error!("alarm of {}: {error}", self.name());
+            self.desk.replace(Desk::Unread);
+            self.clock.arm(now().saturating_add(AFTER_FAULT)).await?;
+        }
+        Response::empty()
+    }
+}
+
+impl WebhookObject {
+    async fn obey(&self, command: WebhookCommand) -> Result<WebhookReply> {
+        let config =
+            config(&self.env).map_err(|error| worker::Error::RustError(error.to_string()))?;
+        let policy = &config.policy;
+        let reply = match command {
+            WebhookCommand::Apply(settings) => self.apply(&settings)?,
+            WebhookCommand::Delete { revision } => return self.delete(revision).await,
+            WebhookCommand::Accept { events, leases } => self.accept(events, leases, policy)?,
+            WebhookCommand::Recall { event_ids } => self.recall(&event_ids)?,
+            WebhookCommand::Probe { kind, delivery } => self.probe(kind, delivery, policy)?,
+            WebhookCommand::Report(report) => self.take_report(*report, policy)?,
+            WebhookCommand::Read { id } => self.read(&id)?,
+            WebhookCommand::List(filter) => self.list(filter)?,
+            WebhookCommand::Resend { id } => self.resend(&id)?,
+            WebhookCommand::Cancel { id } => self.cancel(&id)?,
+            WebhookCommand::StartJob { id, selection } => self.start_job(id, selection)?,
+            WebhookCommand::ReadJob { id } => self.read_job(&id)?,
+            WebhookCommand::StopJob { id } => self.stop_job(&id)?,
+            WebhookCommand::Stats { hours } => self.stats(hours)?,
+            WebhookCommand::Gauges => self.gauges()?,
+            #[cfg(feature = "test-hooks")]
+            WebhookCommand::Counted => {
+                let (rows_read, rows_written) = self.store.database().counted();
+                WebhookReply::Counted {
+                    rows_read,
+                    rows_written,
+                    alarms_set: self.clock.sets(),
+                }
+            }
+        };
+        self.arm().await?;
+        Ok(reply)
+    }
+
+    /// Runs `work` on the webhook's desk; `None` where the webhook has no settings.
+    fn with_desk<T>(&self, work: impl FnOnce(&mut Open) -> Result<T>) -> Result<Option<T>> {
+        let mut desk = self.desk.borrow_mut();
+        if matches!(*desk, Desk::Unread) {
+            *desk = self
+                .store
+                .load()?
+                .map_or(Desk::Closed, |open| Desk::Open(Box::new(open)));
+        }
+        match &mut *desk {
+            Desk::Open(open) => work(open).map(Some),
+            Desk::Closed | Desk::Unread => Ok(None),
+        }
+    }
+
+    /// The same for a command, which is refused where the webhook has no settings.
+    fn on_desk(
+        &self,
+        work: impl FnOnce(&mut Open) -> Result<WebhookReply>,
+    ) -> Result<WebhookReply> {
+        Ok(self
+            .with_desk(work)?
+            .unwrap_or(WebhookReply::Refused(Refusal::NoWebhook)))
+    }
+
+    fn apply(&self, settings: &Settings) -> Result<WebhookReply> {
+        let applied = self.with_desk(|Open { dispatch, .. }| {
+            if settings.revision > dispatch.settings.revision {
+                self.store.put_settings(settings)?;
+                let before = dispatch.standing.clone();
+                dispatch.standing.settings_changed(settings);
+                if dispatch.standing != before {
+                    self.store.put_standing(&dispatch.standing)?;
+                }
+                dispatch.settings = settings.clone();
+            }
+            Ok(())
+        })?;
+        if applied.is_none() && self.store.deleted_revision()?.is_none() {
+            self.store.create()?;
+            self.store.put_settings(settings)?;
+            self.desk.replace(Desk::Unread);
+        }
+        Ok(WebhookReply::Done)
+    }
+
+    async fn delete(&self, revision: u64) -> Result<WebhookReply> {
+        if self.store.deleted_revision()?.is_none() {
+            self.desk.replace(Desk::Closed);
+            self.state.storage().delete_all().await?;
+            self.clock.fired();
+            self.store.create()?;
+            self.store.put_deleted_revision(revision)?;
+        }
+        Ok(WebhookReply::Done)
+    }
+
+    /// Arms the alarm for whatever comes first: a due delivery, the end of a lease, word to the workspace. A running
+    /// alarm is told instead, and arms when it is done.
+    async fn arm(&self) -> Result<()> {
+        if let Some(wake) = &*self.wake.borrow() {
+            // Nobody listens only where the alarm is over, and then it has seen the change.
+            let _ = wake.unbounded_send(());
+            return Ok(());
+        }
+        match self.with_desk(|open| Ok(self.next_wake(open)))?.flatten() {
+            Some(time) => self.clock.arm(time).await,
+            None => Ok(()),
+        }
+    }
+
+    fn next_wake(&self, open: &Open) -> Option<Timestamp> {
+        let now = now();
+        let standing = &open.dispatch.standing;
+        let untold = standing.reportable(now) != open.told;
+        let tell = if untold {
+            Some(self.tell_after.get())
+        } else {
+            standing.failing_reportable_at()
+        };
+        let tell = tell.filter(|time| untold || *time > now);
+        let job = open
+            .job
+            .as_ref()
+            .filter(|job| job.free_places() == UNDER_WAY_LIMIT);
+        [open.dispatch.queue.next_wake(), tell, job.map(|_| now)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn name(&self) -> String {
+        self.state.id().name().unwrap_or_default()
+    }
+}

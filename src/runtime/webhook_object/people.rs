@@ -1,0 +1,74 @@
+//! What people do with deliveries: list and read them, resend or cancel one.
+
+use worker::Result;
+
+use super::{Open, WebhookObject};
+use crate::{
+    domain::{
+        ids::DeliveryId,
+        record::{DeliveryFilter, DeliveryRecord},
+    },
+    runtime::{
+        commands::{Refusal, WebhookReply},
+        entropy::now,
+    },
+};
+
+impl WebhookObject {
+    pub(super) fn read(&self, id: &DeliveryId) -> Result<WebhookReply> {
+        self.on_desk(|_| {
+            let record = self.store.read_whole(id)?;
+            Ok(
+                record.map_or(WebhookReply::Refused(Refusal::NoDelivery), |record| {
+                    WebhookReply::Delivery(Box::new(record))
+                }),
+            )
+        })
+    }
+
+    pub(super) fn list(&self, mut filter: DeliveryFilter) -> Result<WebhookReply> {
+        self.on_desk(|_| {
+            let wanted = filter.limit;
+            filter.limit = wanted.saturating_add(1);
+            let mut records = self.store.list(&filter)?;
+            let more = records.len() > wanted;
+            records.truncate(wanted);
+            Ok(WebhookReply::Deliveries { records, more })
+        })
+    }
+
+    /// Resends one delivery: it is due at once.
+    pub(super) fn resend(&self, id: &DeliveryId) -> Result<WebhookReply> {
+        self.change(id, |open, record| {
+            record.delivery.resend(now())?;
+            if open.dispatch.is_enabled() {
+                Ok(())
+            } else {
+                Err(Refusal::WebhookDisabled)
+            }
+        })
+    }
+
+    /// Stops the attempts of one delivery.
+    pub(super) fn cancel(&self, id: &DeliveryId) -> Result<WebhookReply> {
+        self.change(id, |_, record| Ok(record.delivery.cancel(now())?))
+    }
+
+    fn change(
+        &self,
+        id: &DeliveryId,
+        change: impl FnOnce(&Open, &mut DeliveryRecord) -> std::result::Result<(), Refusal>,
+    ) -> Result<WebhookReply> {
+        self.on_desk(|open| {
+            let Some(mut record) = self.store.read_whole(id)? else {
+                return Ok(WebhookReply::Refused(Refusal::NoDelivery));
+            };
+            let was_settled = record.delivery.is_settled();
+            if let Err(refusal) = change(open, &mut record) {
+                return Ok(WebhookReply::Refused(refusal));
+            }
+            self.put(&mut open.dispatch, &record, was_settled)?;
+            Ok(WebhookReply::Delivery(Box::new(record)))
+        })
+    }
+}

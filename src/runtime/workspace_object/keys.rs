@@ -1,0 +1,60 @@
+//! API keys and dashboard links; both are kept as hashes.
+
+use worker::Result;
+
+use super::{WorkspaceObject, next_revision};
+use crate::{
+    domain::{
+        ids::KeyId,
+        token::TokenHash,
+        workspace::{ApiKey, DashboardLink, Workspace},
+    },
+    runtime::commands::{Refusal, WorkspaceReply},
+};
+
+impl WorkspaceObject {
+    pub(super) async fn create_key(
+        &self,
+        workspace: Workspace,
+        key: ApiKey,
+    ) -> Result<WorkspaceReply> {
+        let workspace = next_revision(workspace);
+        self.store.put_workspace(&workspace)?;
+        self.store.put_key(&key)?;
+        self.tell(&workspace, None).await?;
+        Ok(WorkspaceReply::Keys(vec![key]))
+    }
+
+    pub(super) async fn revoke_key(
+        &self,
+        workspace: Workspace,
+        id: &KeyId,
+    ) -> Result<WorkspaceReply> {
+        if !self.store.delete_key(id)? {
+            return Ok(WorkspaceReply::Refused(Refusal::NoKey));
+        }
+        let workspace = next_revision(workspace);
+        self.store.put_workspace(&workspace)?;
+        self.tell(&workspace, None).await?;
+        Ok(WorkspaceReply::Done { applied: true })
+    }
+
+    /// What a key may do, if it is one.
+    pub(super) fn authenticate(&self, hash: &TokenHash) -> Result<WorkspaceReply> {
+        let key = self
+            .store
+            .keys()?
+            .into_iter()
+            .find(|key| key.hash.matches(hash));
+        Ok(WorkspaceReply::Scopes(key.map(|key| key.scopes)))
+    }
+
+    pub(super) fn create_link(
+        &self,
+        hash: &TokenHash,
+        link: &DashboardLink,
+    ) -> Result<WorkspaceReply> {
+        self.store.put_link(hash, link)?;
+        Ok(WorkspaceReply::Done { applied: true })
+    }
+}

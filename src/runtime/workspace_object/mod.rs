@@ -1,0 +1,193 @@
+//! The object of one workspace: the truth about its webhooks and keys; it tells the webhooks' objects, and KV.
+//!
+//! Why an object: a change must have one order, and a read after a write must show it. A change is stored together with
+//! whom it still has to be told (the outbox), so that a restart between storing and telling loses nothing: the alarm
+//! goes on telling until told. Who is told gets the present state, not the change, so telling twice does no harm.
+
+mod keys;
+
+mod store;
+
+mod telling;
+
+mod webhooks;
+
+use std::{cell::Cell, time::Duration};
+
+use worker::{
+    DurableObject, Env, Request, Response, Result, State, console_error, durable_object,
+    wasm_bindgen,
+};
+
+use self::store::WorkspaceStore;
+use super::{
+    alarm_clock::AlarmClock,
+    commands::{Refusal, WorkspaceCommand, WorkspaceReply, read_command, reply_with},
+    entropy::now,
+};
+use crate::domain::{ids::WorkspaceId, timestamp::Timestamp, workspace::Workspace};
+
+/// The object of one workspace.
+#[durable_object(alarm)]
+pub struct WorkspaceObject {
+    env: Env,
+    store: WorkspaceStore,
+    clock: AlarmClock,
+    /// The first moment at which KV takes another put.
+    next_put: Cell<Timestamp>,
+    /// The revision that KV holds, as far as this instance knows.
+    published: Cell<u64>,
+}
+
+impl DurableObject for WorkspaceObject {
+    fn new(state: State, env: Env) -> Self {
+        let storage = state.storage();
+        Self {
+            store: WorkspaceStore::new(&storage),
+            clock: AlarmClock::new(storage),
+            env,
+            next_put: Cell::default(),
+            published: Cell::default(),
+        }
+    }
+
+    async fn fetch(&self, mut request: Request) -> Result<Response> {
+        let command = read_command(&mut request).await?;
+        reply_with(&self.obey(command).await?)
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        self.clock.fired();
+        let told = match self.forget_old_secrets() {
+            Ok(()) => self.tell_all().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &told {
+            console_error!("alarm of a workspace: {error}");
+        }
+        self.arm(matches!(told, Ok(true))).await?;
+        Response::empty()
+    }
+}
+
+impl WorkspaceObject {
+    async fn obey(&self, command: WorkspaceCommand) -> Result<WorkspaceReply> {
+        let workspace = self.store.workspace()?;
+        if let WorkspaceCommand::Create { id, name } = command {
+            return self.create(workspace, id, name).await;
+        }
+        let Some(workspace) = workspace.filter(|workspace| workspace.deleted_at.is_none()) else {
+            return Ok(WorkspaceReply::Refused(Refusal::NoWorkspace));
+        };
+        match command {
+            WorkspaceCommand::Create { .. } | WorkspaceCommand::Read => {
+                Ok(WorkspaceReply::Workspace {
+                    workspace,
+                    created: false,
+                })
+            }
+            WorkspaceCommand::Rename { name } => self.rename(workspace, name).await,
+            WorkspaceCommand::Delete => self.delete(workspace).await,
+            WorkspaceCommand::Snapshot => {
+                Ok(WorkspaceReply::Snapshot(self.store.snapshot(&workspace)?))
+            }
+            WorkspaceCommand::Authenticate { hash } => self.authenticate(&hash),
+            WorkspaceCommand::CreateKey { key } => self.create_key(workspace, key).await,
+            WorkspaceCommand::ListKeys => Ok(WorkspaceReply::Keys(self.store.keys()?)),
+            WorkspaceCommand::RevokeKey { id } => self.revoke_key(workspace, &id).await,
+            WorkspaceCommand::CreateLink { hash, link } => self.create_link(&hash, &link),
+            WorkspaceCommand::CreateWebhook { id, webhook } => {
+                self.create_webhook(workspace, id, webhook).await
+            }
+            WorkspaceCommand::ReadWebhook { id } => Ok(match self.store.webhook(&id)? {
+                Some(webhook) => WorkspaceReply::Webhook {
+                    webhook: Box::new(webhook),
+                    applied: true,
+                },
+                None => WorkspaceReply::Refused(Refusal::NoWebhook),
+            }),
+            WorkspaceCommand::ListWebhooks => Ok(WorkspaceReply::Webhooks(self.store.webhooks()?)),
+            WorkspaceCommand::ChangeWebhook { id, change } => {
+                self.change_webhook(workspace, &id, change).await
+            }
+            WorkspaceCommand::RotateSecret {
+                id,
+                secret,
+                overlap_seconds,
+            } => {
+                self.rotate_secret(workspace, &id, secret, Duration::from_secs(overlap_seconds))
+                    .await
+            }
+            WorkspaceCommand::DeleteWebhook { id } => self.delete_webhook(workspace, &id).await,
+            WorkspaceCommand::ReportStanding { id, standing } => self.take_standing(&id, standing),
+        }
+    }
+
+    async fn create(
+        &self,
+        existing: Option<Workspace>,
+        id: WorkspaceId,
+        name: String,
+    ) -> Result<WorkspaceReply> {
+        match existing {
+            Some(workspace) if workspace.deleted_at.is_some() => {
+                Ok(WorkspaceReply::Refused(Refusal::WorkspaceDeleted))
+            }
+            Some(workspace) if workspace.name != name => {
+                Ok(WorkspaceReply::Refused(Refusal::WorkspaceExists))
+            }
+            Some(workspace) => Ok(WorkspaceReply::Workspace {
+                workspace,
+                created: false,
+            }),
+            None => {
+                let workspace = Workspace {
+                    id,
+                    name,
+                    created_at: now(),
+                    deleted_at: None,
+                    revision: 1,
+                };
+                self.store.create(&workspace)?;
+                self.tell(&workspace, None).await?;
+                Ok(WorkspaceReply::Workspace {
+                    workspace,
+                    created: true,
+                })
+            }
+        }
+    }
+
+    async fn rename(&self, workspace: Workspace, name: String) -> Result<WorkspaceReply> {
+        let workspace = next_revision(Workspace { name, ..workspace });
+        self.store.put_workspace(&workspace)?;
+        self.tell(&workspace, None).await?;
+        Ok(WorkspaceReply::Workspace {
+            workspace,
+            created: false,
+        })
+    }
+
+    /// Ends the workspace, its webhooks and its keys. Its row stays, so that its id is not given again.
+    async fn delete(&self, workspace: Workspace) -> Result<WorkspaceReply> {
+        let workspace = next_revision(Workspace {
+            deleted_at: Some(now()),
+            ..workspace
+        });
+        self.store.put_workspace(&workspace)?;
+        for webhook in self.store.webhooks()? {
+            self.store.delete_webhook(&webhook.id, workspace.revision)?;
+        }
+        self.store.delete_tokens()?;
+        self.arm(false).await?;
+        let applied = self.tell_all().await?;
+        Ok(WorkspaceReply::Done { applied })
+    }
+}
+
+fn next_revision(workspace: Workspace) -> Workspace {
+    Workspace {
+        revision: workspace.revision.saturating_add(1),
+        ..workspace
+    }
+}

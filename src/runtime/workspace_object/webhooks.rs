@@ -1,0 +1,164 @@
+//! Changes of webhooks: each is stored under a new revision and told before it is answered.
+
+use std::time::Duration;
+
+use worker::Result;
+
+use super::{WorkspaceObject, next_revision};
+use crate::{
+    domain::{
+        ids::WebhookId,
+        secret::Sealed,
+        webhook::{PreviousSecret, ReportedStanding, Settings, WEBHOOKS_LIMIT, Webhook},
+        workspace::Workspace,
+    },
+    runtime::{
+        commands::{NewWebhook, Refusal, WebhookChange, WorkspaceReply},
+        entropy::now,
+    },
+};
+
+impl WorkspaceObject {
+    pub(super) async fn create_webhook(
+        &self,
+        workspace: Workspace,
+        id: WebhookId,
+        webhook: NewWebhook,
+    ) -> Result<WorkspaceReply> {
+        if self.store.webhooks()?.len() >= WEBHOOKS_LIMIT {
+            return Ok(WorkspaceReply::Refused(Refusal::TooManyWebhooks));
+        }
+        let now = now();
+        let webhook = Webhook {
+            id,
+            settings: Settings {
+                revision: 1,
+                status_revision: 1,
+                status_changed_at: now,
+                enabled: true,
+                url: webhook.url,
+                events: webhook.events,
+                headers: webhook.headers,
+                secret: webhook.secret,
+                previous_secret: None,
+            },
+            description: webhook.description,
+            created_at: now,
+            updated_at: now,
+            standing: ReportedStanding::default(),
+        };
+        self.save_webhook(workspace, webhook).await
+    }
+
+    pub(super) async fn change_webhook(
+        &self,
+        workspace: Workspace,
+        id: &WebhookId,
+        change: WebhookChange,
+    ) -> Result<WorkspaceReply> {
+        let Some(mut webhook) = self.store.webhook(id)? else {
+            return Ok(WorkspaceReply::Refused(Refusal::NoWebhook));
+        };
+        let settings = &mut webhook.settings;
+        settings.revision = settings.revision.saturating_add(1);
+        settings.url = change
+            .url
+            .unwrap_or_else(|| std::mem::take(&mut settings.url));
+        settings.events = change
+            .events
+            .unwrap_or_else(|| std::mem::take(&mut settings.events));
+        settings.headers = change
+            .headers
+            .unwrap_or_else(|| std::mem::take(&mut settings.headers));
+        webhook.description = change.description.unwrap_or(webhook.description);
+        webhook.updated_at = now();
+        if let Some(enabled) = change.enabled {
+            webhook.set_enabled(enabled);
+        }
+        self.save_webhook(workspace, webhook).await
+    }
+
+    /// Signs with another secret; the one before it signs too until the overlap ends.
+    pub(super) async fn rotate_secret(
+        &self,
+        workspace: Workspace,
+        id: &WebhookId,
+        secret: Sealed,
+        overlap: Duration,
+    ) -> Result<WorkspaceReply> {
+        let Some(mut webhook) = self.store.webhook(id)? else {
+            return Ok(WorkspaceReply::Refused(Refusal::NoWebhook));
+        };
+        let now = now();
+        let settings = &mut webhook.settings;
+        settings.revision = settings.revision.saturating_add(1);
+        let previous = std::mem::replace(&mut settings.secret, secret);
+        let expires_at = now.saturating_add(overlap);
+        settings.previous_secret = (!overlap.is_zero()).then_some(PreviousSecret {
+            secret: previous,
+            expires_at,
+        });
+        webhook.updated_at = now;
+        self.save_webhook(workspace, webhook).await
+    }
+
+    /// Forgets the secrets whose overlap has ended; their webhooks' objects have to be told.
+    pub(super) fn forget_old_secrets(&self) -> Result<()> {
+        let now = now();
+        for mut webhook in self.store.webhooks()? {
+            let settings = &mut webhook.settings;
+            if settings
+                .previous_secret
+                .as_ref()
+                .is_some_and(|previous| previous.expires_at <= now)
+            {
+                settings.previous_secret = None;
+                settings.revision = settings.revision.saturating_add(1);
+                let Some(workspace) = self.store.workspace()? else {
+                    return Ok(());
+                };
+                self.store.put_webhook(&webhook, workspace.revision)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn save_webhook(&self, workspace: Workspace, webhook: Webhook) -> Result<WorkspaceReply> {
+        let workspace = next_revision(workspace);
+        self.store.put_workspace(&workspace)?;
+        self.store.put_webhook(&webhook, workspace.revision)?;
+        let applied = self.tell(&workspace, Some(&webhook.id)).await?;
+        Ok(WorkspaceReply::Webhook {
+            webhook: Box::new(webhook),
+            applied,
+        })
+    }
+
+    pub(super) async fn delete_webhook(
+        &self,
+        workspace: Workspace,
+        id: &WebhookId,
+    ) -> Result<WorkspaceReply> {
+        if self.store.webhook(id)?.is_none() {
+            return Ok(WorkspaceReply::Refused(Refusal::NoWebhook));
+        }
+        let workspace = next_revision(workspace);
+        self.store.put_workspace(&workspace)?;
+        self.store.delete_webhook(id, workspace.revision)?;
+        let applied = self.tell(&workspace, Some(id)).await?;
+        Ok(WorkspaceReply::Done { applied })
+    }
+
+    pub(super) fn take_standing(
+        &self,
+        id: &WebhookId,
+        standing: ReportedStanding,
+    ) -> Result<WorkspaceReply> {
+        let Some(mut webhook) = self.store.webhook(id)? else {
+            return Ok(WorkspaceReply::Refused(Refusal::NoWebhook));
+        };
+        webhook.standing = standing;
+        self.store.put_standing(&webhook)?;
+        Ok(WorkspaceReply::Done { applied: true })
+    }
+}

@@ -1,0 +1,300 @@
+// Resending many: a job that takes each delivery once, oldest first, shows its progress and can be stopped.
+//
+// One lease at a time, so that the order is exact, and a schedule that is spent at once.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { eventually } from "../support/eventually.js";
+import { answerWith } from "../support/receiver.js";
+import { createWorkspace, startRelay } from "../support/relay.js";
+import {
+  MALFORMED_OR_REFUSED,
+  acceptArray,
+  acceptForOne,
+  alert,
+  answered,
+  assertRefused,
+  awaitDelivery,
+  awaitResend,
+  awaitSettled,
+  changeWebhook,
+  listDeliveries,
+  pathOf,
+  readDelivery,
+  setUpWebhook,
+  startResend,
+} from "../support/steps.js";
+
+const UNKNOWN = "rs_00000000000070008000000000000000";
+const NOTHING_DONE = { total: 0, done: 0, delivered: 0, failed: 0 };
+
+let relay;
+before(async () => (relay = await startRelay({ vars: { RETRY_SCHEDULE: "1ms,1ms,1ms,1ms,1ms", MAX_LEASES: "1", ATTEMPT_TIMEOUT: "5s" } })));
+after(() => relay?.stop());
+
+const resend = (scene, body) => relay.fetch(pathOf(scene, "/resend"), { method: "POST", body });
+const readJob = (scene, id) => relay.fetch(pathOf(scene, `/resend/${id}`));
+const stop = (scene, id) => relay.fetch(pathOf(scene, `/resend/${id}`), { method: "DELETE" });
+const listIds = async (scene, query) => (await listDeliveries(relay, scene.workspace, scene.webhook.id, query)).map(({ id }) => id);
+
+/** A webhook whose endpoint can be switched: `endpoint.answer` answers its events, in milliseconds of `endpoint.takes`. */
+async function setUpSwitched(t, options) {
+  const endpoint = { status: 500, takes: 0, resent: [] };
+  const answer = ({ headers }) => (response) => {
+    const { status } = endpoint;
+    if (status !== 500) endpoint.resent.push(headers["webhook-id"]);
+    const timer = setTimeout(() => response.writeHead(typeof status === "function" ? status(headers["webhook-id"]) : status).end(), endpoint.takes);
+    response.on("close", () => clearTimeout(timer));
+  };
+  return { ...(await setUpWebhook(t, relay, answer, options)), endpoint };
+}
+
+/** So many failed deliveries, oldest first. */
+async function failSome(scene, count) {
+  const answers = await acceptArray(relay, scene.workspace, Array.from({ length: count }, (_, number) => alert({ data: { number } })));
+  const ids = answers.map(({ deliveries: [{ id }] }) => id).sort();
+  await eventually(async () => (await listIds(scene, { status: "pending" })).length === 0, { timeout: 60_000 });
+  return ids;
+}
+
+/** So many held deliveries, oldest first. */
+async function holdSome(scene, count) {
+  await changeWebhook(relay, scene, { status: "disabled" });
+  const answers = await acceptArray(relay, scene.workspace, Array.from({ length: count }, () => alert()));
+  return answers.map(({ deliveries: [{ id }] }) => id).sort();
+}
+
+describe("a job", () => {
+  test("resends each failed delivery once, oldest first, and counts them", async (t) => {
+    const scene = await setUpSwitched(t);
+    const ids = await failSome(scene, 20);
+    scene.endpoint.status = 200;
+    const { id, status, ...counts } = await startResend(relay, scene, { status: "failed" });
+    assert.match(id, /^rs_[A-Za-z0-9_-]+$/);
+    assert.equal(status, "running");
+    assert.equal(counts.total, 20);
+    const job = await awaitResend(relay, scene, { id });
+    assert.deepEqual(job, { ...job, id, status: "finished", total: 20, done: 20, delivered: 20, failed: 0 });
+    assert.deepEqual(scene.endpoint.resent, ids);
+    assert.deepEqual(await listIds(scene, { status: "delivered", kind: "event" }), [...ids].reverse());
+    const delivery = await readDelivery(relay, scene.workspace, { id: ids[0], webhook_id: scene.webhook.id });
+    assert.deepEqual([delivery.attempt_count, delivery.reason, delivery.attempts.at(-1).attempt], [7, null, 7]);
+  });
+
+  test("counts as done what failed again, and its schedule starts anew", async (t) => {
+    const scene = await setUpSwitched(t);
+    const ids = await failSome(scene, 8);
+    const bad = new Set(ids.slice(0, 3));
+    scene.endpoint.status = (id) => (bad.has(id) ? 503 : 200);
+    const job = await awaitResend(relay, scene, await startResend(relay, scene));
+    assert.deepEqual([job.status, job.total, job.done, job.delivered, job.failed], ["finished", 8, 8, 5, 3]);
+    for (const id of bad) {
+      const spent = ({ status, attempt_count: made }) => status === "failed" && made === 12;
+      await awaitDelivery(relay, scene.workspace, { id, webhook_id: scene.webhook.id }, spent);
+    }
+    assert.equal(scene.endpoint.resent.length, 5 + 3 * 6);
+  });
+
+  test("takes only what failed in the given time", async (t) => {
+    const scene = await setUpSwitched(t);
+    const timeBetween = async () => {
+      const since = Date.now();
+      await eventually(() => Date.now() > since + 30);
+      return new Date(Date.now() - 15).toISOString();
+    };
+    await failSome(scene, 3);
+    const since = await timeBetween();
+    const middle = await failSome(scene, 4);
+    const until = await timeBetween();
+    const last = await failSome(scene, 2);
+    scene.endpoint.status = 200;
+    const between = await awaitResend(relay, scene, await startResend(relay, scene, { status: "failed", since, until }));
+    assert.deepEqual([between.total, between.delivered], [4, 4]);
+    assert.deepEqual(scene.endpoint.resent, middle);
+    const after = await awaitResend(relay, scene, await startResend(relay, scene, { status: "failed", since }));
+    assert.equal(after.total, 2);
+    assert.deepEqual(scene.endpoint.resent.slice(4), last);
+    const before = await awaitResend(relay, scene, await startResend(relay, scene, { status: "failed", until }));
+    assert.equal(before.total, 3);
+  });
+
+  test("sends what was held, oldest first, once its webhook is enabled", async (t) => {
+    const scene = await setUpSwitched(t);
+    const ids = await holdSome(scene, 12);
+    scene.endpoint.status = 200;
+    await changeWebhook(relay, scene, { status: "enabled" });
+    const job = await awaitResend(relay, scene, await startResend(relay, scene, { status: "held" }));
+    assert.deepEqual([job.status, job.total, job.done, job.delivered, job.failed], ["finished", 12, 12, 12, 0]);
+    assert.deepEqual(scene.endpoint.resent, ids);
+    assert.deepEqual(await listIds(scene, { status: "held" }), []);
+  });
+
+  test("for what failed leaves alone what is held, delivered, a ping or a test", async (t) => {
+    const scene = await setUpSwitched(t, { ping: answerWith(500) });
+    answered(await relay.fetch(pathOf(scene, "/test"), { method: "POST", body: { type: "agent.error" } }), 200);
+    const failed = await failSome(scene, 2);
+    scene.endpoint.status = 200;
+    await awaitSettled(relay, scene.workspace, await acceptForOne(relay, scene.workspace));
+    scene.endpoint.resent.length = 0;
+    const held = await holdSome(scene, 2);
+    await changeWebhook(relay, scene, { status: "enabled" });
+    assert.deepEqual(await listIds(scene, { status: "failed", kind: "ping" }), [scene.webhook.ping.id]);
+    const job = await awaitResend(relay, scene, await startResend(relay, scene));
+    assert.equal(job.total, 2);
+    assert.deepEqual(scene.endpoint.resent, failed);
+    assert.deepEqual(await listIds(scene, { status: "held" }), [...held].reverse());
+  });
+
+  test("takes nothing that failed after it began", async (t) => {
+    const scene = await setUpSwitched(t);
+    const ids = await failSome(scene, 6);
+    scene.endpoint.takes = 150;
+    scene.endpoint.status = (id) => (ids.includes(id) ? 200 : 500);
+    const begun = await startResend(relay, scene);
+    await eventually(() => scene.endpoint.resent.length >= 1);
+    const late = await acceptForOne(relay, scene.workspace);
+    const job = await awaitResend(relay, scene, begun);
+    assert.deepEqual([job.total, job.done, job.delivered], [6, 6, 6]);
+    const { status, attempt_count: made } = await awaitSettled(relay, scene.workspace, late, { timeout: 30_000 });
+    assert.deepEqual([status, made], ["failed", 6]);
+  });
+
+  test("with nothing to resend is finished", async (t) => {
+    const scene = await setUpSwitched(t);
+    const job = await awaitResend(relay, scene, await startResend(relay, scene));
+    assert.deepEqual(job, { ...job, status: "finished", ...NOTHING_DONE });
+    assert.equal((await awaitResend(relay, scene, await startResend(relay, scene, { status: "held" }))).total, 0);
+  });
+});
+
+describe("a running job", () => {
+  /** A job over `count` failed deliveries whose endpoint takes its time, once it has begun to send. */
+  async function begin(t, count) {
+    const scene = await setUpSwitched(t);
+    const ids = await failSome(scene, count);
+    Object.assign(scene.endpoint, { status: 200, takes: 200 });
+    const { id } = await startResend(relay, scene);
+    await eventually(() => scene.endpoint.resent.length >= 2);
+    return { scene, ids, id };
+  }
+
+  test("shows its progress, which only grows", async (t) => {
+    const { scene, id } = await begin(t, 8);
+    const seen = [];
+    await eventually(async () => {
+      const job = answered(await readJob(scene, id), 200);
+      seen.push(job.done);
+      assert.ok(job.delivered <= job.done && job.done <= job.total, JSON.stringify(job));
+      return job.status === "finished";
+    });
+    assert.ok(seen.some((done) => done > 0 && done < 8), `progress seen: ${[...new Set(seen)]}`);
+    assert.deepEqual(seen, [...seen].sort((one, other) => one - other));
+  });
+
+  test("is the only one: a second is refused until it is over", async (t) => {
+    const { scene, id } = await begin(t, 5);
+    assertRefused(await resend(scene, { status: "failed" }), 409, { code: "resend_running" });
+    assertRefused(await resend(scene, { status: "held" }), 409, { code: "resend_running" });
+    await awaitResend(relay, scene, { id });
+    assert.equal(scene.endpoint.resent.length, 5);
+    answered(await resend(scene, { status: "failed" }), 202);
+  });
+
+  test("is stopped on request: what was not begun stays failed, and a next job takes it", async (t) => {
+    const { scene, ids, id } = await begin(t, 12);
+    const stopped = answered(await stop(scene, id), 200);
+    assert.deepEqual([stopped.id, stopped.status, stopped.total], [id, "stopped", 12]);
+    // What had its lease already ends in its own time.
+    await eventually(async () => (await listIds(scene, { status: "pending" })).length === 0);
+    const sent = scene.endpoint.resent.length;
+    assert.ok(sent < 12, "everything was sent before the stop: this proved nothing");
+    const failed = await listIds(scene, { status: "failed" });
+    assert.deepEqual(failed.sort(), ids.slice(sent));
+    assert.equal(answered(await readJob(scene, id), 200).status, "stopped");
+    scene.endpoint.takes = 0;
+    const next = await awaitResend(relay, scene, await startResend(relay, scene));
+    assert.deepEqual([next.total, next.delivered], [12 - sent, 12 - sent]);
+    assert.deepEqual(scene.endpoint.resent, ids);
+  });
+
+  test("stops by itself when its webhook is disabled by a person", async (t) => {
+    const { scene, id } = await begin(t, 12);
+    await changeWebhook(relay, scene, { status: "disabled" });
+    const job = await awaitResend(relay, scene, { id });
+    assert.equal(job.status, "stopped");
+    await eventually(async () => (await listIds(scene, { status: "pending" })).length === 0);
+    assert.ok(scene.endpoint.resent.length < 12, "everything was sent before: this proved nothing");
+  });
+
+  test("stops by itself when its endpoint is gone", async (t) => {
+    const { scene, id } = await begin(t, 12);
+    scene.endpoint.status = 410;
+    assert.equal((await awaitResend(relay, scene, { id })).status, "stopped");
+    assert.ok(scene.endpoint.resent.length < 12, "everything was sent before: this proved nothing");
+  });
+
+  test("ends with its webhook", async (t) => {
+    const { scene, id } = await begin(t, 12);
+    answered(await relay.fetch(pathOf(scene), { method: "DELETE" }), 204);
+    assertRefused(await readJob(scene, id), 404, { code: "not_found" });
+    const sent = scene.endpoint.resent.length;
+    const other = await setUpWebhook(t, relay);
+    await awaitSettled(relay, other.workspace, await acceptForOne(relay, other.workspace));
+    assert.ok(scene.endpoint.resent.length <= sent + 1, "it went on");
+  });
+
+  test("does not keep new events waiting until it is over", async (t) => {
+    const { scene, id } = await begin(t, 20);
+    const entry = await acceptForOne(relay, scene.workspace);
+    await eventually(() => scene.endpoint.resent.includes(entry.id));
+    assert.ok(scene.endpoint.resent.indexOf(entry.id) < 20, "the new event came after the whole job");
+    answered(await stop(scene, id), 200);
+  });
+});
+
+describe("a job is refused", () => {
+  const REFUSED = {
+    "without a status": [{}, MALFORMED_OR_REFUSED, "status"],
+    "for what is delivered": [{ status: "delivered" }, MALFORMED_OR_REFUSED, "status"],
+    "for what is pending": [{ status: "pending" }, MALFORMED_OR_REFUSED, "status"],
+    "with a status that is no text": [{ status: 5 }, MALFORMED_OR_REFUSED, "status"],
+    "with a time in words": [{ status: "failed", since: "yesterday" }, MALFORMED_OR_REFUSED, "since"],
+    "with a number as time": [{ status: "failed", until: 1768473000 }, MALFORMED_OR_REFUSED, "until"],
+    "with an unknown member": [{ status: "failed", limit: 5 }, 400, "limit", "unknown_field"],
+  };
+  for (const [what, [body, status, field, code]] of Object.entries(REFUSED)) {
+    test(what, async (t) => {
+      const scene = await setUpSwitched(t);
+      assertRefused(await resend(scene, body), status, { code, field });
+    });
+  }
+
+  test("while the webhook is disabled", async (t) => {
+    const scene = await setUpSwitched(t);
+    await holdSome(scene, 2);
+    assertRefused(await resend(scene, { status: "held" }), 409, { code: "webhook_disabled" });
+    assertRefused(await resend(scene, { status: "failed" }), 409, { code: "webhook_disabled" });
+    assert.equal((await listIds(scene, { status: "held" })).length, 2);
+  });
+
+  test("where there is no such webhook", async () => {
+    const unknown = { workspace: await createWorkspace(relay), webhook: { id: "wh_00000000000070008000000000000000" } };
+    assertRefused(await resend(unknown, { status: "failed" }), 404, { code: "not_found" });
+  });
+
+  test("to be read or stopped where there is none, or under another webhook", async (t) => {
+    const scene = await setUpSwitched(t);
+    const other = await setUpSwitched(t, { workspace: scene.workspace });
+    const { id } = await startResend(relay, scene);
+    for (const [at, job] of [[scene, UNKNOWN], [scene, "nonsense"], [other, id]]) {
+      assertRefused(await readJob(at, job), 404, { code: "not_found" });
+      assertRefused(await stop(at, job), 404, { code: "not_found" });
+    }
+  });
+});
+
+test("a finished job can be asked to stop, and stays finished", async (t) => {
+  const scene = await setUpSwitched(t);
+  const finished = await awaitResend(relay, scene, await startResend(relay, scene));
+  assert.deepEqual(answered(await stop(scene, finished.id), 200), finished);
+  assert.deepEqual(answered(await readJob(scene, finished.id), 200), finished);
+});

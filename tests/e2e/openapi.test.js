@@ -1,0 +1,91 @@
+// The OpenAPI document is served, the routes are its paths with its methods, and an answer that is off it is noticed.
+//
+// What the answers look like is checked wherever a test asks the relay for something: see support/contract.js.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { DOCUMENT, checkAnswer, documentedMethods, resolve } from "../support/contract.js";
+import { startRelay } from "../support/relay.js";
+import { assertRefused } from "../support/steps.js";
+
+const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+let relay;
+before(async () => (relay = await startRelay()));
+after(() => relay?.stop());
+
+/** A path of the document with its own examples of ids, of which none exists. */
+function fillIn(template) {
+  const examples = (DOCUMENT.paths[template].parameters ?? []).map(resolve).map(({ name, example }) => [`{${name}}`, example]);
+  return examples.reduce((filled, [name, example]) => filled.replace(name, example), template);
+}
+
+test("the document is served as it lies in the sources, to anybody", async () => {
+  const answer = await relay.fetch("/openapi.json", { token: null });
+  assert.equal(answer.status, 200, answer.text);
+  assert.deepEqual(answer.body, DOCUMENT);
+});
+
+describe("each path of the document", () => {
+  for (const template of Object.keys(DOCUMENT.paths)) {
+    const documented = documentedMethods(template);
+    test(`${template} takes ${documented} and no other method`, async () => {
+      for (const method of METHODS) {
+        // Without a body a call that needs one stores nothing.
+        const answer = await relay.fetch(fillIn(template), { method });
+        if (documented.includes(method)) {
+          assert.notEqual(answer.status, 405, `${method}: ${answer.text}`);
+          assert.notEqual(answer.body?.error?.message, "there is no such page", method);
+        } else {
+          assertRefused(answer, 405, { code: "method_not_allowed" });
+          assert.deepEqual(answer.headers.get("allow").split(", ").sort(), documented.toSorted());
+        }
+      }
+    });
+  }
+
+  test("needs a token, unless it is public", async () => {
+    for (const template of Object.keys(DOCUMENT.paths)) {
+      for (const method of documentedMethods(template)) {
+        const isPublic = DOCUMENT.paths[template][method.toLowerCase()].security.length === 0;
+        const answer = await relay.fetch(fillIn(template), { method, token: null });
+        assert.equal(answer.status === 401, !isPublic, `${method} ${template}: ${answer.status} ${answer.text}`);
+      }
+    }
+  });
+});
+
+describe("an answer that is off the document is noticed", () => {
+  const HEADERS = { "content-type": "application/json", "x-request-id": "1" };
+  const HEALTHY = { method: "GET", pathname: "/healthz", body: { status: "ok", version: "1" } };
+
+  /** Checks an answer that is as the document has it but for what is given. */
+  function check({ method, pathname, status = 200, headers = HEADERS, body }) {
+    const text = body === undefined ? "" : JSON.stringify(body);
+    checkAnswer({ method, pathname }, { status, headers: new Headers(headers), text, body });
+  }
+
+  test("and one that is on it is not", () => {
+    check(HEALTHY);
+    check({ method: "DELETE", pathname: "/v1/workspaces/ws_a", status: 204, headers: { "x-request-id": "1" } });
+    check({ method: "GET", pathname: "/settings/webhooks", headers: { "content-type": "text/html" } });
+  });
+
+  const refusal = (code) => ({ error: { code, message: "no" } });
+  const OFF = {
+    "a status": [{ status: 201 }, /no status 201/],
+    "a member that is missing": [{ body: { status: "ok" } }, /version/],
+    "a member that is not described": [{ body: { status: "ok", version: "1", uptime: 1 } }, /uptime/],
+    "a value": [{ body: { status: "fine", version: "1" } }, /\/status/],
+    "a media type": [{ headers: { ...HEADERS, "content-type": "text/plain" } }, /text\/plain/],
+    "a header that is missing": [{ headers: { "content-type": "application/json" } }, /X-Request-Id is missing/],
+    "a code under another status": [{ status: 500, body: refusal("not_found") }, /code/],
+    "a body where there is none": [{ method: "DELETE", pathname: "/v1/workspaces/ws_a", status: 204 }, /no body/],
+    "a path that answers": [{ pathname: "/v1/secret-door" }, /no such operation/],
+    "a method that answers": [{ method: "PUT" }, /no such operation/],
+    "an Allow": [{ method: "PUT", status: 405, headers: { ...HEADERS, allow: "GET, PATCH" }, body: refusal("method_not_allowed") }, /Allow/],
+    "a Retry-After": [{ status: 429, headers: { ...HEADERS, "retry-after": "soon" }, body: refusal("rate_limited") }, /Retry-After is "soon"/],
+  };
+  for (const [what, [change, message]] of Object.entries(OFF)) {
+    test(what, () => assert.throws(() => check({ ...HEALTHY, ...change }), message));
+  }
+});

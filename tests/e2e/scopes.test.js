@@ -1,0 +1,119 @@
+// Who may make which call: each route of the contract, with the scope that it needs.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { startReceiver } from "../support/receiver.js";
+import { createWebhook, createWorkspace, startRelay } from "../support/relay.js";
+import { SCOPES, acceptForOne, alert, answered, assertRefused, awaitSettled, createKey, setUpWebhook } from "../support/steps.js";
+
+const OPERATOR = "operator";
+// Of the right form, and never given.
+const NOBODY = "00000000000070008000000000000000";
+
+// Each route of a workspace, in an order in which all can be made one after the other: the needed scope, the request,
+// and what the call answers to a caller who has the scope.
+const ROUTES = [
+  ["POST", "/events", "events:write", 202, alert()],
+  ["GET", "/webhooks", "webhooks:read", 200],
+  ["GET", "/webhooks/{wh}", "webhooks:read", 200],
+  ["GET", "/webhooks/{wh}/stats", "webhooks:read", 200],
+  ["GET", "/webhooks/{wh}/deliveries", "webhooks:read", 200],
+  ["GET", "/webhooks/{wh}/deliveries/{evt}", "webhooks:read", 200],
+  ["GET", `/webhooks/{wh}/resend/rs_${NOBODY}`, "webhooks:read", 404],
+  ["POST", "/webhooks", "webhooks:write", 201, { url: "{url}", events: ["agent.error"] }],
+  ["PATCH", "/webhooks/{wh}", "webhooks:write", 200, { description: "changed" }],
+  ["GET", "/webhooks/{wh}/secret", "webhooks:write", 200],
+  ["POST", "/webhooks/{wh}/secret/rotate", "webhooks:write", 200, {}],
+  ["POST", "/webhooks/{wh}/test", "webhooks:write", 200, { type: "agent.error" }],
+  ["POST", "/webhooks/{wh}/deliveries/{evt}/resend", "webhooks:write", 202],
+  ["POST", `/webhooks/{wh}/deliveries/evt_${NOBODY}/cancel`, "webhooks:write", 404],
+  ["POST", "/webhooks/{wh}/resend", "webhooks:write", 202, { status: "failed" }],
+  ["DELETE", `/webhooks/{wh}/resend/rs_${NOBODY}`, "webhooks:write", 404],
+  ["DELETE", "/webhooks/{wh}", "webhooks:write", 204],
+  ["GET", "", OPERATOR, 200],
+  ["PATCH", "", OPERATOR, 200, { name: "Changed" }],
+  ["GET", "/keys", OPERATOR, 200],
+  ["POST", "/keys", OPERATOR, 201, { name: "A", scopes: ["webhooks:read"] }],
+  ["DELETE", `/keys/key_${NOBODY}`, OPERATOR, 404],
+  ["POST", "/dashboard-links", OPERATOR, 201, {}],
+  ["DELETE", "", OPERATOR, 204],
+];
+
+let relay;
+let scene;
+let foreign;
+const keyWith = {};
+const keyWithout = {};
+
+before(async () => {
+  relay = await startRelay();
+  const receiver = await startReceiver();
+  const workspace = await createWorkspace(relay);
+  scene = { workspace, receiver, webhook: await createWebhook(relay, workspace, { url: receiver.url }) };
+  const entry = await acceptForOne(relay, scene.workspace);
+  await awaitSettled(relay, scene.workspace, entry);
+  scene.delivery = entry.id;
+  for (const scope of SCOPES) {
+    keyWith[scope] = (await createKey(relay, scene.workspace, [scope])).key;
+    keyWithout[scope] = (await createKey(relay, scene.workspace, SCOPES.filter((other) => other !== scope))).key;
+  }
+  keyWithout[OPERATOR] = (await createKey(relay, scene.workspace)).key;
+  const other = await createWorkspace(relay);
+  foreign = (await createKey(relay, other)).key;
+});
+after(async () => {
+  await relay?.stop();
+  await scene?.receiver.stop();
+});
+
+function call([method, below, , , body], token) {
+  const path = below.replace("{wh}", scene.webhook.id).replace("{evt}", scene.delivery);
+  const filled = body?.url === "{url}" ? { ...body, url: scene.receiver.url } : body;
+  return relay.fetch(`/v1/workspaces/${scene.workspace}${path}`, { method, body: filled, token });
+}
+
+describe("each route", () => {
+  for (const route of ROUTES) {
+    const [method, below, needed, status] = route;
+    test(`${method} …${below} is for ${needed}`, async () => {
+      assertRefused(await call(route, null), 401, { code: "unauthorized" });
+      assertRefused(await call(route, "wrong"), 401, { code: "unauthorized" });
+      assertRefused(await call(route, keyWithout[needed]), 403, { code: "forbidden" });
+      assertRefused(await call(route, foreign), [401, 404]);
+      const token = needed === OPERATOR ? relay.operatorToken : keyWith[needed];
+      answered(await call(route, token), status);
+    });
+  }
+});
+
+test("the calls beside a workspace are the operator's", async () => {
+  const { key } = await createKey(relay, await createWorkspace(relay));
+  for (const [method, path, body] of [["GET", "/v1/workspaces"], ["POST", "/v1/workspaces", { name: "A" }], ["GET", "/metrics"]]) {
+    assertRefused(await relay.fetch(path, { method, body, token: null }), 401, { code: "unauthorized" });
+    assertRefused(await relay.fetch(path, { method, body, token: "wrong" }), 401, { code: "unauthorized" });
+    assertRefused(await relay.fetch(path, { method, body, token: key }), 403, { code: "forbidden" });
+  }
+});
+
+test("another workspace's ids under the own path are not found, never forbidden", async (t) => {
+  const theirs = await setUpWebhook(t, relay);
+  const entry = await acceptForOne(relay, theirs.workspace);
+  await awaitSettled(relay, theirs.workspace, entry);
+  const own = await createWorkspace(relay);
+  const { key } = await createKey(relay, own);
+  const below = ROUTES.filter(([, path]) => path.startsWith("/webhooks/{wh}"));
+  for (const token of [key, relay.operatorToken]) {
+    for (const [method, path, , , body] of below) {
+      const target = `/v1/workspaces/${own}${path.replace("{wh}", theirs.webhook.id).replace("{evt}", entry.id)}`;
+      assertRefused(await relay.fetch(target, { method, body, token }), 404, { code: "not_found" });
+    }
+  }
+  answered(await relay.fetch(`/v1/workspaces/${theirs.workspace}/webhooks/${theirs.webhook.id}`), 200);
+  assert.equal(theirs.receiver.events().length, 1, "a foreign call sent something");
+});
+
+test("a key used in a workspace that does not exist is told what an unknown key is told", async () => {
+  const { key } = await createKey(relay, await createWorkspace(relay));
+  for (const token of [key, "wrong"]) {
+    assertRefused(await relay.fetch("/v1/workspaces/ws_unknown/webhooks", { token }), [401, 404]);
+  }
+});

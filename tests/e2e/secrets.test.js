@@ -1,0 +1,172 @@
+// Revealing and rotating secrets, and that the old one is gone when its time is over.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { Webhook } from "standardwebhooks";
+import { eventually } from "../support/eventually.js";
+import { startRelay } from "../support/relay.js";
+import { MALFORMED_OR_REFUSED, acceptForOne, answered, assertRefused, pathOf, setUpWebhook } from "../support/steps.js";
+import { isStored } from "../support/storage.js";
+
+const DAY_S = 86_400;
+const LONGEST_OVERLAP_S = 604_800;
+const FIRST = "the-first-secret-of-a-webhook";
+const SECOND = "the-second-secret-of-a-webhook";
+const THIRD = "the-third-secret-of-a-webhook";
+
+let relay;
+before(async () => (relay = await startRelay()));
+after(() => relay?.stop());
+
+const setUp = (t) => setUpWebhook(t, relay, undefined, { secret: FIRST });
+const reveal = async (scene) => answered(await relay.fetch(pathOf(scene, "/secret")), 200);
+const rotate = (scene, body) => relay.fetch(pathOf(scene, "/secret/rotate"), { method: "POST", body });
+
+async function receiveOne(scene) {
+  const { id } = await acceptForOne(relay, scene.workspace);
+  return eventually(() => scene.receiver.attemptsOf(id)[0]);
+}
+
+const verifies = (secret, { body, headers }) => {
+  try {
+    const reader = secret.startsWith("whsec_") ? new Webhook(secret) : new Webhook(secret, { format: "raw" });
+    reader.verify(body, headers, { jsonParse: false });
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+const whichVerify = (request) => [FIRST, SECOND, THIRD].filter((secret) => verifies(secret, request));
+
+function assertEndsIn(until, seconds) {
+  const left = Date.parse(until) - Date.now();
+  assert.ok(Math.abs(left - seconds * 1_000) < 30_000, `${until} is ${left} ms from now, not ${seconds} s`);
+}
+
+describe("a rotation", () => {
+  test("to a given secret answers with it and with the end of the overlap, as the next reveal does", async (t) => {
+    const scene = await setUp(t);
+    const rotated = answered(await rotate(scene, { secret: SECOND, overlap_seconds: 3_600 }), 200);
+    assert.equal(rotated.secret, SECOND);
+    assertEndsIn(rotated.previous_expires_at, 3_600);
+    assert.deepEqual(await reveal(scene), rotated);
+  });
+
+  test("without a secret makes one, with an overlap of a day", async (t) => {
+    const scene = await setUp(t);
+    const { secret, previous_expires_at: until } = answered(await rotate(scene, {}), 200);
+    assert.match(secret, /^whsec_[A-Za-z0-9+/]{43}=$/);
+    assertEndsIn(until, DAY_S);
+    const request = await receiveOne(scene);
+    assert.ok(verifies(secret, request) && verifies(FIRST, request));
+  });
+
+  test("takes overlaps from nothing to seven days", async (t) => {
+    const scene = await setUp(t);
+    assertEndsIn(answered(await rotate(scene, { overlap_seconds: LONGEST_OVERLAP_S }), 200).previous_expires_at, LONGEST_OVERLAP_S);
+    assert.equal(answered(await rotate(scene, { overlap_seconds: 0 }), 200).previous_expires_at, null);
+    assert.equal((await reveal(scene)).previous_expires_at, null);
+  });
+
+  test("holds for the next attempt of what was accepted before it", async (t) => {
+    let healthy = false;
+    const scene = await setUpWebhook(t, relay, () => ({ status: healthy ? 200 : 500 }), { secret: FIRST });
+    const { id } = await acceptForOne(relay, scene.workspace);
+    await eventually(() => scene.receiver.attemptsOf(id).length > 0);
+    answered(await rotate(scene, { secret: SECOND, overlap_seconds: 0 }), 200);
+    const made = scene.receiver.attemptsOf(id).length;
+    healthy = true;
+    // One attempt may have been under way with the old secret.
+    const later = await eventually(() => scene.receiver.attemptsOf(id).slice(made).find((request) => verifies(SECOND, request)));
+    assert.deepEqual(whichVerify(later), [SECOND]);
+  });
+
+  test("during an overlap keeps the newest two", async (t) => {
+    const scene = await setUp(t);
+    answered(await rotate(scene, { secret: SECOND, overlap_seconds: 3_600 }), 200);
+    assert.deepEqual(whichVerify(await receiveOne(scene)), [FIRST, SECOND]);
+    const { previous_expires_at: until } = answered(await rotate(scene, { secret: THIRD, overlap_seconds: 7_200 }), 200);
+    assertEndsIn(until, 7_200);
+    const request = await receiveOne(scene);
+    assert.equal(request.headers["webhook-signature"].split(" ").length, 2);
+    assert.deepEqual(whichVerify(request), [SECOND, THIRD]);
+  });
+
+  test("without overlap ends a running one too", async (t) => {
+    const scene = await setUp(t);
+    answered(await rotate(scene, { secret: SECOND, overlap_seconds: 3_600 }), 200);
+    answered(await rotate(scene, { secret: THIRD, overlap_seconds: 0 }), 200);
+    const request = await receiveOne(scene);
+    assert.equal(request.headers["webhook-signature"].split(" ").length, 1);
+    assert.deepEqual(whichVerify(request), [THIRD]);
+  });
+
+  test("survives a restart with its overlap", async (t) => {
+    const scene = await setUp(t);
+    const rotated = answered(await rotate(scene, { secret: SECOND, overlap_seconds: 3_600 }), 200);
+    await relay.restart();
+    assert.deepEqual(await reveal(scene), rotated);
+    assert.deepEqual(whichVerify(await receiveOne(scene)), [FIRST, SECOND]);
+  });
+});
+
+describe("when the overlap is over", () => {
+  // The text of each secret is its own, because all webhooks of this file lie in one storage.
+  const setUpMarked = (t, mark) => setUpWebhook(t, relay, undefined, { secret: `old-secret-${mark}` });
+
+  test("the old secret signs no more and is gone from storage, without any request", async (t) => {
+    const scene = await setUpMarked(t, "expired");
+    assert.ok(isStored(relay, "old-secret-expired"), "a secret in use is not found: this search proves nothing");
+    answered(await rotate(scene, { secret: "new-secret-expired", overlap_seconds: 2 }), 200);
+    assert.ok(isStored(relay, "old-secret-expired"), "the overlap has begun without the old secret");
+    await eventually(() => !isStored(relay, "old-secret-expired"), { timeout: 30_000 });
+    const request = await receiveOne(scene);
+    assert.equal(request.headers["webhook-signature"].split(" ").length, 1);
+    assert.ok(verifies("new-secret-expired", request));
+    assert.deepEqual(await reveal(scene), { secret: "new-secret-expired", previous_expires_at: null });
+  });
+
+  test("the old secret of a rotation without overlap is gone from storage", async (t) => {
+    const scene = await setUpMarked(t, "at-once");
+    answered(await rotate(scene, { secret: "new-secret-at-once", overlap_seconds: 0 }), 200);
+    await eventually(() => !isStored(relay, "old-secret-at-once"), { timeout: 30_000 });
+    assert.ok(isStored(relay, "new-secret-at-once"));
+  });
+
+  test("the oldest of three is gone from storage while the overlap of the other two runs", async (t) => {
+    const scene = await setUpMarked(t, "oldest");
+    answered(await rotate(scene, { secret: "new-secret-middle", overlap_seconds: 3_600 }), 200);
+    answered(await rotate(scene, { secret: "new-secret-newest", overlap_seconds: 3_600 }), 200);
+    await eventually(() => !isStored(relay, "old-secret-oldest"), { timeout: 30_000 });
+    assert.ok(isStored(relay, "new-secret-middle") && isStored(relay, "new-secret-newest"));
+  });
+});
+
+describe("a rotation is refused", () => {
+  const REFUSED = {
+    "with a negative overlap": [{ overlap_seconds: -1 }, MALFORMED_OR_REFUSED, "overlap_seconds"],
+    "with an overlap of more than seven days": [{ overlap_seconds: LONGEST_OVERLAP_S + 1 }, MALFORMED_OR_REFUSED, "overlap_seconds"],
+    "with half a second": [{ overlap_seconds: 1.5 }, MALFORMED_OR_REFUSED, "overlap_seconds"],
+    "with a text as overlap": [{ overlap_seconds: "60" }, MALFORMED_OR_REFUSED, "overlap_seconds"],
+    "with an overlap beyond all numbers": ['{"overlap_seconds": 1e400}', MALFORMED_OR_REFUSED],
+    "with a secret of seven characters": [{ secret: "a".repeat(7) }, 422, "secret", "invalid_secret"],
+    "with a secret that has a space": [{ secret: "a secret with spaces" }, 422, "secret", "invalid_secret"],
+    "with whsec_ and no base64 behind it": [{ secret: "whsec_not-base64!" }, 422, "secret", "invalid_secret"],
+    "with a number as secret": [{ secret: 12345678 }, MALFORMED_OR_REFUSED, "secret"],
+    "with an unknown member": [{ overlap: 60 }, 400, "overlap", "unknown_field"],
+  };
+  for (const [what, [body, status, field, code]] of Object.entries(REFUSED)) {
+    test(`${what}, and the secret stays`, async (t) => {
+      const scene = await setUp(t);
+      assertRefused(await rotate(scene, body), status, { code, field });
+      assert.deepEqual(await reveal(scene), { secret: FIRST, previous_expires_at: null });
+    });
+  }
+
+  test("where there is no such webhook", async (t) => {
+    const { workspace } = await setUp(t);
+    const unknown = { workspace, webhook: { id: "wh_00000000000070008000000000000000" } };
+    assertRefused(await rotate(unknown, {}), 404, { code: "not_found" });
+    assertRefused(await relay.fetch(pathOf(unknown, "/secret")), 404, { code: "not_found" });
+  });
+});

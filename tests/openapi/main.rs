@@ -1,0 +1,148 @@
+//! Holds the OpenAPI document to the program: its form, the words of the enums, what the parsers take, and every refusal.
+//!
+//! The end-to-end tests hold each answer to it; here it is the other direction, which no answer shows: that the
+//! document says nothing that the program does not know.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "what is not as expected has to end the test"
+)]
+
+mod document;
+mod refusals;
+mod requests;
+
+use std::collections::BTreeSet;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use webhook_relay::{
+    api::events::AcceptedStatus,
+    domain::{
+        delivery::{FailedReason, Kind, Status},
+        event_type::catalogue,
+        outcome::Outcome,
+        resend::JobStatus,
+        token::Scope,
+        webhook::DisabledReason,
+    },
+};
+
+use document::{entries, operations, read, resolve, schema, strings, text};
+
+/// The operations that answer without a token.
+const PUBLIC: [&str; 3] = ["getHealth", "getOpenApiDocument", "listEventTypes"];
+
+#[test]
+fn every_reference_leads_somewhere() {
+    let document = read();
+    let references = find_references(&document);
+    assert!(references.len() > 50);
+    for reference in references {
+        let pointer = reference.strip_prefix('#').unwrap_or_default();
+        assert!(document.pointer(pointer).is_some(), "{reference}");
+    }
+}
+
+#[test]
+fn every_operation_has_a_name_and_says_how_it_can_fail() {
+    let document = read();
+    let mut names = BTreeSet::new();
+    for (place, operation) in operations(&document) {
+        let name = text(&operation["operationId"]);
+        assert!(names.insert(name), "{name} names two operations");
+        let public = operation["security"] == json!([]);
+        assert_eq!(public, PUBLIC.contains(&name), "{place}");
+        let protected: &[&str] = if public { &[] } else { &["401", "403", "503"] };
+        let body: &[&str] = if operation["requestBody"].is_null() {
+            &[]
+        } else {
+            &["400", "413", "415"]
+        };
+        for status in [&["429", "500"], protected, body].concat() {
+            assert!(
+                operation["responses"][status].is_object(),
+                "{place} has no {status}"
+            );
+        }
+    }
+    assert_eq!(names.len(), operations(&document).len());
+}
+
+#[test]
+fn every_answer_carries_the_headers_of_its_status() {
+    let document = read();
+    let refusal = &document["components"]["responses"]["MethodNotAllowed"];
+    let refusals = [("405".to_string(), refusal)];
+    for (place, operation) in operations(&document) {
+        let answers = entries(&operation["responses"]);
+        for (status, answer) in answers.chain(refusals.clone()) {
+            let headers = &resolve(&document, answer)["headers"];
+            let has = |name: &str| {
+                let header = resolve(&document, &headers[name]);
+                assert_eq!(header["required"], true, "{place} {status} {name}");
+            };
+            has("X-Request-Id");
+            match status.as_str() {
+                "401" => has("WWW-Authenticate"),
+                "405" => has("Allow"),
+                "429" | "503" => has("Retry-After"),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn every_list_of_words_is_that_of_the_program() {
+    let document = read();
+    let types: Vec<_> = catalogue().iter().map(|entry| entry.name.clone()).collect();
+    assert_eq!(strings(&schema(&document, "EventType")["enum"]), types);
+    let of =
+        |name: &str, member: &str| strings(&schema(&document, name)["properties"][member]["enum"]);
+    let named = |name: &str| strings(&schema(&document, name)["enum"]);
+    for (words, known) in [
+        (named("Scope"), words_of::<Scope>()),
+        (named("DeliveryStatus"), words_of::<Status>()),
+        (named("DeliveryKind"), words_of::<Kind>()),
+        (named("FailedReason"), words_of::<FailedReason>()),
+        (named("DisabledReason"), words_of::<DisabledReason>()),
+        (of("Attempt", "outcome"), words_of::<Outcome>()),
+        (of("AttemptSummary", "outcome"), words_of::<Outcome>()),
+        (of("Resend", "status"), words_of::<JobStatus>()),
+    ] {
+        assert_eq!(words, known);
+    }
+    let refused = serde_json::to_value(AcceptedStatus::Refused).unwrap();
+    let accepted = [named("DeliveryStatus"), vec![text(&refused).into()]].concat();
+    assert_eq!(of("AcceptedDelivery", "status"), accepted);
+}
+
+fn find_references(node: &Value) -> Vec<&str> {
+    match node {
+        Value::Object(members) => {
+            let inner = members.values().flat_map(find_references);
+            inner.chain(node["$ref"].as_str()).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(find_references).collect(),
+        _ => vec![],
+    }
+}
+
+/// The words of an enum, as serde lists them when it reads one that does not exist.
+fn words_of<T: DeserializeOwned>() -> Vec<String> {
+    let Err(error) = serde_json::from_str::<T>(r#""?""#) else {
+        panic!("? is a word");
+    };
+    let error = error.to_string();
+    error
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .skip(1)
+        .map(ToString::to_string)
+        .collect()
+}

@@ -1,0 +1,116 @@
+// Holds every answer of the relay to its OpenAPI document: status, headers and body.
+//
+// The document leaves its objects open, because readers must bear new members. Here they are closed: a member that is
+// answered and not described would be one that no reader learns of.
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import Ajv2020 from "ajv/dist/2020.js";
+import addFormats from "ajv-formats";
+import { REPOSITORY } from "./relay_options.js";
+
+export const DOCUMENT = JSON.parse(readFileSync(path.join(REPOSITORY, "src/api/openapi.json"), "utf8"));
+
+const METHODS = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+// Only the build with test hooks has them.
+const TEST_HOOK_PATHS = "/test/";
+const SHOWN_OF_A_BODY = 1_000;
+
+const ajv = new Ajv2020({ allErrors: true, strictRequired: false, strictTypes: false });
+addFormats(ajv);
+// The document is no schema itself; any other unknown word in it is a mistake.
+ajv.addVocabulary(Object.keys(DOCUMENT));
+ajv.addSchema(closeObjects(DOCUMENT), "document");
+const ROUTES = Object.keys(DOCUMENT.paths).map((template) => ({
+  template,
+  pattern: new RegExp(`^${template.replaceAll(".", "\\.").replaceAll(/\{\w+\}/g, "[^/]*")}$`),
+}));
+
+/** The methods that the document has for a path, in upper case. */
+export function documentedMethods(template) {
+  return METHODS.filter((method) => method in DOCUMENT.paths[template]).map((method) => method.toUpperCase());
+}
+
+/** What a `$ref` of the document stands for; anything else is returned as it is. */
+export function resolve(node) {
+  if (node.$ref === undefined) return node;
+  const steps = node.$ref.slice("#/".length).split("/");
+  return resolve(steps.reduce((inner, step) => inner[step], DOCUMENT));
+}
+
+/**
+ * Throws where an answer is not as the document has it. Paths that are not in the document are the dashboard's pages,
+ * which are no JSON, or do not exist.
+ */
+export function checkAnswer({ method, pathname }, answer) {
+  if (pathname.startsWith(TEST_HOOK_PATHS)) return;
+  const faults = findFaults(method, pathname, answer);
+  if (faults.length === 0) return;
+  const body = answer.text.length > SHOWN_OF_A_BODY ? `${answer.text.slice(0, SHOWN_OF_A_BODY)} …` : answer.text;
+  throw new Error(`${method} ${pathname} answered ${answer.status}, off src/api/openapi.json:\n- ${faults.join("\n- ")}\n${body}`);
+}
+
+function findFaults(method, pathname, answer) {
+  const route = ROUTES.find(({ pattern }) => pattern.test(pathname));
+  if (route === undefined) return isJson(answer) ? checkUndocumented(answer, { 404: "NotFound" }) : [];
+  const pointer = `/paths/${escape(route.template)}/${method.toLowerCase()}/responses/${answer.status}`;
+  const operation = DOCUMENT.paths[route.template][method.toLowerCase()];
+  if (operation !== undefined) {
+    const documented = operation.responses[answer.status];
+    return documented ? checkResponse(pointer, documented, answer) : [`the document has no status ${answer.status} for this call`];
+  }
+  const faults = checkUndocumented(answer, { 405: "MethodNotAllowed" });
+  const allowed = (answer.headers.get("allow") ?? "").split(", ").sort().join(", ");
+  const expected = documentedMethods(route.template).sort().join(", ");
+  if (answer.status === 405 && allowed !== expected) faults.push(`Allow is "${allowed}", the document has "${expected}"`);
+  return faults;
+}
+
+// What is no operation can only be refused as such, or fail.
+function checkUndocumented(answer, refusal) {
+  const name = { ...refusal, 429: "RateLimited", 500: "Internal" }[answer.status];
+  if (name === undefined) return [`the document has no such operation, so the status must be ${Object.keys(refusal)}`];
+  return checkResponse(`/components/responses/${name}`, DOCUMENT.components.responses[name], answer);
+}
+
+function checkResponse(pointer, documented, answer) {
+  const response = resolve(documented);
+  const base = documented.$ref?.slice(1) ?? pointer;
+  const faults = Object.entries(response.headers ?? {}).flatMap(([name, header]) => checkHeader(name, resolve(header), answer));
+  if (response.content === undefined) {
+    if (answer.text !== "") faults.push("the document has no body for this status");
+    return faults;
+  }
+  const type = essence(answer);
+  if (!(type in response.content)) {
+    return [...faults, `Content-Type is "${type}", the document has ${Object.keys(response.content).join(", ")}`];
+  }
+  const value = type === "application/json" ? answer.body : answer.text;
+  if (value === undefined) return [...faults, "the body is no JSON"];
+  return [...faults, ...validate(`${base}/content/${escape(type)}/schema`, value)];
+}
+
+function checkHeader(name, header, answer) {
+  const text = answer.headers.get(name);
+  if (text === null) return header.required ? [`the header ${name} is missing`] : [];
+  const value = header.schema.type === "integer" ? Number(text) : text;
+  return ajv.validate(header.schema, value) ? [] : [`the header ${name} is "${text}": ${ajv.errorsText(ajv.errors)}`];
+}
+
+function validate(pointer, value) {
+  const check = ajv.getSchema(`document#${pointer}`);
+  return check(value) ? [] : check.errors.map(({ instancePath, message, params }) => `${instancePath || "the body"} ${message} ${JSON.stringify(params)}`);
+}
+
+// An object that a schema describes has its members and no others; parts of a condition or of an allOf name no type.
+function closeObjects(node) {
+  if (Array.isArray(node)) return node.map(closeObjects);
+  if (node === null || typeof node !== "object") return node;
+  const closed = Object.fromEntries(Object.entries(node).map(([name, value]) => [name, closeObjects(value)]));
+  if (node.type === "object" && node.properties !== undefined) closed.additionalProperties ??= false;
+  return closed;
+}
+
+const essence = (answer) => (answer.headers.get("content-type") ?? "").split(";")[0].trim().toLowerCase();
+const isJson = (answer) => essence(answer) === "application/json";
+// A JSON pointer within a URI's fragment.
+const escape = (step) => encodeURIComponent(step.replaceAll("~", "~0").replaceAll("/", "~1"));

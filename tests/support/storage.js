@@ -1,0 +1,40 @@
+// Looks into the relay's storage: what it keeps in the rows of its objects and in the values of its KV.
+//
+// Rows and not raw files: a deleted row's bytes may lie in a file until SQLite uses their place again.
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
+
+const encodings = (text) => [text, Buffer.from(text).toString("base64"), Buffer.from(text).toString("hex")];
+
+const asText = (value) => (value instanceof Uint8Array ? Buffer.from(value).toString("latin1") : String(value));
+
+function readRows(file) {
+  const database = new DatabaseSync(file, { readOnly: true });
+  try {
+    const tables = database.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all();
+    return tables.flatMap(({ name }) => {
+      const rows = database.prepare(`SELECT * FROM "${name}"`);
+      rows.setReadBigInts(true);
+      return rows.all().flatMap((row) => Object.values(row).map(asText));
+    });
+  } finally {
+    database.close();
+  }
+}
+
+/** All that is stored under the folder `relay.state`, as one text. */
+export function readStorage({ state }) {
+  const files = readdirSync(state, { recursive: true }).map((name) => path.join(state, name));
+  const rows = files.filter((file) => file.endsWith(".sqlite")).flatMap(readRows);
+  const values = files.filter((file) => path.basename(path.dirname(file)) === "blobs").map((file) => readFileSync(file, "latin1"));
+  assert.ok(rows.length > 0, `${state} has no rows: nothing was searched`);
+  return [...rows, ...values].join("\n");
+}
+
+/** Whether a text is stored, as it is or in base64 or hex. */
+export function isStored(relay, text) {
+  const storage = readStorage(relay);
+  return encodings(text).some((encoded) => storage.includes(encoded));
+}
