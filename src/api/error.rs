@@ -66,6 +66,11 @@ pub enum ApiError {
     /// The thing does not exist, or belongs to another workspace.
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// No delivery of the event is kept, and nothing was given to explain that by.
+    #[error(
+        "no delivery of this event is kept; give its type and the time at which it was posted: ?type=&at="
+    )]
+    EventNotFound,
     /// The path exists, the method does not.
     #[error("this path allows {allow} only")]
     MethodNotAllowed {
@@ -186,7 +191,7 @@ impl ApiError {
             | Self::InvalidParameter { .. } => 400,
             Self::Unauthorized => 401,
             Self::MissingScope(_) | Self::OperatorOnly => 403,
-            Self::NotFound(_) => 404,
+            Self::NotFound(_) | Self::EventNotFound => 404,
             Self::MethodNotAllowed { .. } => 405,
             Self::WorkspaceExists
             | Self::WorkspaceDeleted
@@ -220,6 +225,7 @@ impl ApiError {
             Self::Unauthorized => "unauthorized",
             Self::MissingScope(_) | Self::OperatorOnly => "forbidden",
             Self::NotFound(_) => "not_found",
+            Self::EventNotFound => "event_not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::PayloadTooLarge { .. } => "payload_too_large",
@@ -266,6 +272,7 @@ impl ApiError {
             | Self::MissingScope(_)
             | Self::OperatorOnly
             | Self::NotFound(_)
+            | Self::EventNotFound
             | Self::MethodNotAllowed { .. }
             | Self::UnsupportedMediaType
             | Self::WorkspaceExists

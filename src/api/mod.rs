@@ -6,6 +6,8 @@ pub mod members;
 
 pub mod events;
 
+pub mod traces;
+
 pub mod workspaces;
 
 pub mod webhooks;

@@ -28,6 +28,8 @@ pub mod webhook;
 
 pub mod subscriptions;
 
+pub mod history;
+
 pub mod retry;
 
 pub mod policy;

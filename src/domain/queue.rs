@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     rc::Rc,
+    time::Duration,
 };
 
 use super::{
@@ -16,6 +17,9 @@ use super::{
 
 /// Of this many free slots one goes to the most overdue retry; the others go to first attempts first.
 const SLOTS_PER_RETRY: u32 = 3;
+
+/// How long a delivery whose lease was lost lets all others go first.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The unsettled deliveries of one webhook.
 #[derive(Debug, Default)]
@@ -108,31 +112,41 @@ impl Queue {
     /// The delivery to attempt next, if one is due: first attempts before retries, but every third turn the most
     /// overdue retry.
     ///
-    /// A delivery whose lease was lost may be what ended its holder. It is taken after all others and only when the
-    /// caller has nothing else under way (`idle`), so that it can take nothing with it.
+    /// A delivery whose lease was lost may be what ended its holder. It is taken after all others, unless it has waited
+    /// for long, and only when the caller has nothing else under way (`idle`), so that it can take nothing with it.
     pub fn next_due(&mut self, now: Timestamp, idle: bool) -> Option<DeliveryId> {
         let due = |set: &BTreeSet<(Timestamp, Rc<str>)>| {
             set.first()
                 .filter(|(due, _)| *due <= now)
                 .map(|(_, id)| Rc::clone(id))
         };
+        let suspect = self
+            .suspects
+            .first()
+            .filter(|(_, due, _)| idle && *due <= now);
+        let (suspect, patient) = match suspect {
+            Some((_, due, id)) => (
+                Some(Rc::clone(id)),
+                now.saturating_duration_since(*due) < PATIENCE,
+            ),
+            None => (None, true),
+        };
         let (first_attempt, retry) = (due(&self.first_attempts), due(&self.retries));
         let retry_first = self.turn % SLOTS_PER_RETRY == SLOTS_PER_RETRY.saturating_sub(1);
-        let chosen = if retry_first {
+        let other = if retry_first {
             retry.or(first_attempt)
         } else {
             first_attempt.or(retry)
         };
-        if chosen.is_some() {
+        if other.is_some() {
             self.turn = self.turn.wrapping_add(1);
         }
-        let suspect = || {
-            self.suspects
-                .first()
-                .filter(|(_, due, _)| idle && *due <= now)
-                .map(|(.., id)| Rc::clone(id))
+        let chosen = if patient {
+            other.or(suspect)
+        } else {
+            suspect.or(other)
         };
-        DeliveryId::parse(&chosen.or_else(suspect)?).ok()
+        DeliveryId::parse(&chosen?).ok()
     }
 
     /// A delivery that is due, of whatever place; for holding them when the webhook is disabled.
@@ -244,15 +258,29 @@ mod tests {
     #[test]
     fn what_lost_its_lease_is_taken_after_all_others_alone_and_the_most_often_lost_last() {
         let mut queue = Queue::default();
-        queue.place(&id(1), &lost(2, at(0)), 1);
-        queue.place(&id(2), &lost(1, at(5)), 1);
-        queue.place(&id(3), &Delivery::due(Kind::Event, at(100)), 1);
+        queue.place(&id(1), &lost(2, at(160)), 1);
+        queue.place(&id(2), &lost(1, at(165)), 1);
+        queue.place(&id(3), &Delivery::due(Kind::Event, at(190)), 1);
         assert_eq!(queue.next_due(at(200), true), Some(id(3)));
         queue.remove(&id(3));
         assert_eq!(queue.next_due(at(200), false), None);
         assert_eq!(queue.next_due(at(200), true), Some(id(2)));
         queue.remove(&id(2));
         assert_eq!(queue.next_due(at(200), true), Some(id(1)));
+    }
+
+    #[test]
+    fn what_lost_its_lease_does_not_wait_for_ever() {
+        let mut queue = Queue::default();
+        queue.place(&id(1), &lost(1, at(0)), 1);
+        queue.place(&id(2), &Delivery::due(Kind::Event, at(0)), 1);
+        assert_eq!(queue.next_due(at(15 + 59), true), Some(id(2)));
+        assert_eq!(queue.next_due(at(15 + 60), true), Some(id(1)));
+        assert_eq!(
+            queue.next_due(at(15 + 60), false),
+            Some(id(2)),
+            "but never beside others"
+        );
     }
 
     #[test]

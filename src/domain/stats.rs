@@ -135,15 +135,11 @@ impl Tally {
         self.hours.get(&hour)
     }
 
-    /// Whether it is time to fold: enough attempts, long enough ago, or one that would be lost with the memory.
+    /// Whether it is time to fold: after some attempts, or one that would be lost with the memory.
     #[must_use]
-    pub fn should_fold(&self, now: Timestamp, attempts: u64, wait: Duration) -> bool {
-        let counted: u64 = self
-            .hours
-            .values()
-            .fold(0, |sum, hour| sum.saturating_add(hour.attempts));
-        let waited = now.saturating_duration_since(self.folded_through) >= wait;
-        counted >= attempts || self.has_older || (counted > 0 && waited)
+    pub fn should_fold(&self, attempts: u64) -> bool {
+        let counted = self.hours.values().map(|hour| hour.attempts);
+        self.has_older || counted.fold(0, u64::saturating_add) >= attempts
     }
 
     /// Forgets what was folded just now.
@@ -256,23 +252,42 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_folded_when_there_are_many_when_they_are_old_and_when_memory_alone_has_them() {
-        let wait = Duration::from_secs(600);
-        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
-        let young = |seconds| DeliveryId::mint(at(seconds), [1; 10]);
-        let mut tally = Tally::since(at(100));
-        assert!(!tally.should_fold(at(10_000), 2, wait), "there is nothing");
-        tally.count(at(101), &young(100), &took(1), Change::Delivered);
-        assert!(!tally.should_fold(at(101), 2, wait));
-        assert!(tally.should_fold(at(700), 2, wait));
-        assert!(tally.should_fold(at(101), 1, wait));
-        tally.count(at(102), &young(99), &took(1), Change::Delivered);
-        assert!(
-            tally.should_fold(at(102), 9, wait),
-            "a restart would not find it again"
+    fn counts_are_folded_when_there_are_many_and_when_memory_alone_has_them() {
+        let made_at =
+            |seconds: i64| DeliveryId::mint(Timestamp::from_millis(seconds * 1000), [1; 10]);
+        let now = Timestamp::from_millis(103_000);
+        let mut tally = Tally::since(Timestamp::from_millis(100_000));
+        tally.count(now, &made_at(100), &took(1), Change::Delivered);
+        assert!(tally.should_fold(1) && !tally.should_fold(2));
+        tally.count(now, &made_at(99), &took(1), Change::Delivered);
+        assert!(tally.should_fold(9), "a restart would not find it again");
+        tally.fold(now);
+        assert_eq!(tally, Tally::since(now));
+    }
+
+    #[test]
+    fn what_was_not_folded_is_counted_again_from_the_rows() {
+        let mut delivery = Delivery::due(Kind::Event, Timestamp::from_millis(0));
+        delivery.cancel(Timestamp::from_millis(1)).unwrap();
+        let mut tally = Tally::since(Timestamp::from_millis(15));
+        let at = |millis, duration_ms| Attempt {
+            started_at: Timestamp::from_millis(millis),
+            ..took(duration_ms)
+        };
+        tally.recount(&id(), &delivery, &[at(10, 1), at(10, 10)]);
+        let hour = tally.hour(0).unwrap();
+        assert_eq!(
+            (hour.attempts, hour.failed),
+            (1, 0),
+            "the first was folded, and cancelling is no attempt"
         );
-        tally.fold(at(103));
-        assert_eq!(tally, Tally::since(at(103)));
+        let mut ping = Tally::default();
+        ping.recount(
+            &id(),
+            &Delivery::due(Kind::Ping, Timestamp::from_millis(0)),
+            &[at(10, 1)],
+        );
+        assert_eq!(ping, Tally::default());
     }
 
     fn id() -> DeliveryId {

@@ -10,6 +10,7 @@ use crate::{
     domain::{
         attempt::Attempt,
         delivery::{self, Kind, Lease, Status},
+        history::SelectionChange,
         ids::{DeliveryId, EventId, KeyId, ResendId, WebhookId, WorkspaceId},
         record::{DeliveryFilter, DeliveryRecord, SentRequest},
         resend::{ResendJob, Selection},
@@ -41,6 +42,8 @@ pub(super) enum WorkspaceCommand {
         id: WebhookId,
     },
     ListWebhooks,
+    /// What each webhook selected when, deleted ones too.
+    History,
     ChangeWebhook {
         id: WebhookId,
         change: WebhookChange,
@@ -114,6 +117,7 @@ pub(super) enum WorkspaceReply {
         applied: bool,
     },
     Webhooks(Vec<Webhook>),
+    History(Vec<SelectionChange>),
     Keys(Vec<ApiKey>),
     Scopes(Option<Vec<Scope>>),
     Done {
@@ -150,6 +154,10 @@ pub(super) enum WebhookCommand {
     Report(Box<AttemptReport>),
     Read {
         id: DeliveryId,
+    },
+    /// Asks for the delivery of an event, by its id or the delivery's own.
+    Trace {
+        event_id: EventId,
     },
     List(DeliveryFilter),
     Resend {

@@ -20,6 +20,8 @@ mod webhooks;
 
 mod deliveries;
 
+mod trace;
+
 mod metrics;
 
 mod rate_limits;

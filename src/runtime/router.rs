@@ -7,7 +7,7 @@ use super::{
     config::{Config, config},
     deliveries, ingest, metrics, rate_limits,
     request::{Answer, Call, header, json, refusal},
-    webhooks, workspaces,
+    trace, webhooks, workspaces,
 };
 use crate::{
     api::{error::ApiError, openapi},
@@ -135,6 +135,7 @@ async fn route_workspace(
         ("DELETE", ["keys", key]) => workspaces::revoke_key(call, key_id(key)?).await,
         ("POST", ["dashboard-links"]) => workspaces::create_link(call, url).await,
         ("POST", ["events"]) => ingest::post_events(call, context).await,
+        ("GET", ["events", event]) => trace::trace(call, url, event).await,
         ("POST", ["webhooks"]) => webhooks::create(call).await,
         ("GET", ["webhooks"]) => webhooks::list(call).await,
         ("GET", ["webhooks", id]) => webhooks::read(call, webhook_id(id)?).await,
@@ -185,7 +186,8 @@ fn allowed_methods(path: &[&str]) -> Option<&'static str> {
             ["keys", _] => "DELETE",
             ["events" | "dashboard-links"] => "POST",
             ["webhooks", _] => "GET, PATCH, DELETE",
-            ["webhooks", _, "secret" | "stats" | "deliveries"]
+            ["events", _]
+            | ["webhooks", _, "secret" | "stats" | "deliveries"]
             | ["webhooks", _, "deliveries", _] => "GET",
             ["webhooks", _, "test" | "resend"]
             | ["webhooks", _, "secret", "rotate"]

@@ -1,16 +1,16 @@
 //! The alarm: takes back what was lost, holds, sends what is due, tells the workspace, purges, and arms itself anew.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use futures_channel::mpsc::unbounded;
 use futures_util::{
     StreamExt,
-    future::{Either, select},
+    future::{Either, pending, select},
     stream::FuturesUnordered,
 };
-use worker::{Result, console_error};
+use worker::{Delay, Result, console_error};
 
-use super::{AFTER_FAULT, WebhookObject, intake::EVENT_ID_KEPT};
+use super::{AFTER_FAULT, WebhookObject, intake::EVENT_ID_KEPT, store::PURGE_SLICE};
 use crate::{
     domain::{
         delivery::Change,
@@ -29,8 +29,11 @@ use crate::{
 /// How long an alarm goes on leasing before it gives way to a new one; the platform ends it after 15 minutes.
 const ALARM_BUDGET: Duration = Duration::from_secs(60);
 
-/// The time between two looks for what is too old to keep, where nothing else wakes the object.
+/// The least time between two alarms that have nothing to do but purge.
 const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
+
+/// The time between two slices of a purge.
+const BETWEEN_SLICES: Duration = Duration::from_secs(1);
 
 /// Due deliveries of a disabled webhook that one alarm holds before it gives way.
 const HOLD_SLICE: usize = 500;
@@ -62,17 +65,36 @@ impl WebhookObject {
             if sends.is_empty() {
                 break;
             }
-            // A new delivery wakes the alarm, so that a free slot does not wait for a hanging endpoint.
-            if let Either::Left((Some(sent), _)) = select(sends.next(), woken.next()).await {
+            // A new delivery, or one that falls due, wakes the alarm, so that a free slot does not wait for a hanging
+            // endpoint.
+            let has_slot = now < end && !alone && sends.len() < ALARM_SENDS;
+            let due = self.until_next_due(now)?.filter(|_| has_slot);
+            let due = pin!(async move {
+                match due {
+                    Some(wait) => Delay::from(wait).await,
+                    None => pending().await,
+                }
+            });
+            let woken = select(woken.next(), due);
+            if let Either::Left((Some(sent), _)) = select(sends.next(), woken).await {
                 sent?;
                 alone = false;
             }
         }
         self.wake.replace(None);
         self.tell_workspace().await;
-        self.fold_counts(now())?;
-        self.purge(policy)?;
-        self.arm_after_alarm().await
+        self.fold_counts()?;
+        let more_to_purge = self.purge(policy)?;
+        self.arm_after_alarm(more_to_purge, policy).await
+    }
+
+    /// How long it is until something falls due or a lease ends; none where that has passed already.
+    fn until_next_due(&self, now: Timestamp) -> Result<Option<Duration>> {
+        let next = self
+            .with_desk(|open| Ok(open.dispatch.queue.next_wake()))?
+            .flatten();
+        let wait = next.map(|next| next.saturating_duration_since(now));
+        Ok(wait.filter(|wait| !wait.is_zero()))
     }
 
     /// Takes back the leases that have ended; holds a slice of what is due where the webhook is disabled. Tells whether
@@ -148,32 +170,43 @@ impl WebhookObject {
         }
     }
 
-    /// Deletes a slice of what is too old to keep.
-    fn purge(&self, policy: &Policy) -> Result<()> {
+    /// Deletes a slice of what is too old to keep; tells whether more of it is left.
+    fn purge(&self, policy: &Policy) -> Result<bool> {
         let now = now();
         let kept_since = now.saturating_sub(policy.retention);
-        self.with_desk(|open| {
-            for id in self.store.held_before(kept_since)? {
-                self.store.delete_unsettled(&id)?;
-                open.dispatch.queue.remove(&id);
+        let more = self.with_desk(|open| {
+            let held = self.store.held_before(kept_since)?;
+            for id in &held {
+                self.store.delete_unsettled(id)?;
+                open.dispatch.queue.remove(id);
             }
-            self.store
-                .purge_hours(hour_of(now).saturating_sub(i64::from(HOURS_LIMIT)))?;
-            self.store
-                .purge(kept_since, now.saturating_sub(EVENT_ID_KEPT))
+            let first_hour = hour_of(now).saturating_sub(i64::from(HOURS_LIMIT));
+            self.store.purge_hours(first_hour)?;
+            let more = self
+                .store
+                .purge(kept_since, now.saturating_sub(EVENT_ID_KEPT))?;
+            Ok(more || held.len() == PURGE_SLICE)
         })?;
-        Ok(())
+        Ok(more.unwrap_or(false))
     }
 
     /// The same at the end of an alarm, which also looks after what has to be purged later.
-    async fn arm_after_alarm(&self) -> Result<()> {
+    async fn arm_after_alarm(&self, more_to_purge: bool, policy: &Policy) -> Result<()> {
         self.arm().await?;
-        if self
-            .with_desk(|_| self.store.is_empty())?
-            .is_none_or(|empty| empty)
-        {
-            return Ok(());
+        let now = now();
+        if more_to_purge {
+            return self.clock.arm(now.saturating_add(BETWEEN_SLICES)).await;
         }
-        self.clock.arm(now().saturating_add(HOUSEKEEPING)).await
+        let oldest = self
+            .with_desk(|_| self.store.next_purge(policy.retention))?
+            .flatten();
+        match oldest {
+            Some(time) => {
+                self.clock
+                    .arm(time.max(now.saturating_add(HOUSEKEEPING)))
+                    .await
+            }
+            None => Ok(()),
+        }
     }
 }

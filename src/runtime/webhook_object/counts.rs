@@ -1,6 +1,6 @@
 //! The webhook's hourly counts and its gauges.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use worker::Result;
 
@@ -18,9 +18,6 @@ use crate::{
 /// Attempts that may wait in memory to be folded.
 const UNFOLDED_LIMIT: u64 = 50;
 
-/// How long they may wait.
-const UNFOLDED_TIME: Duration = Duration::from_secs(10 * 60);
-
 impl Open {
     /// Counts an attempt that has just ended.
     pub(super) fn count(&mut self, record: &DeliveryRecord, change: Change, now: Timestamp) {
@@ -32,9 +29,10 @@ impl Open {
 
 impl WebhookObject {
     /// Folds what was counted into the hours' rows, when enough has come together.
-    pub(super) fn fold_counts(&self, now: Timestamp) -> Result<()> {
+    pub(super) fn fold_counts(&self) -> Result<()> {
+        let now = now();
         self.with_desk(|open| {
-            if open.tally.should_fold(now, UNFOLDED_LIMIT, UNFOLDED_TIME) {
+            if open.tally.should_fold(UNFOLDED_LIMIT) {
                 self.store.fold(&open.tally, now)?;
                 open.tally.fold(now);
             }

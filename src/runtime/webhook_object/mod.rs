@@ -139,6 +139,7 @@ impl WebhookObject {
             WebhookCommand::Probe { kind, delivery } => self.probe(kind, delivery, policy)?,
             WebhookCommand::Report(report) => self.take_report(*report, policy)?,
             WebhookCommand::Read { id } => self.read(&id)?,
+            WebhookCommand::Trace { event_id } => self.trace(&event_id)?,
             WebhookCommand::List(filter) => self.list(filter)?,
             WebhookCommand::Resend { id } => self.resend(&id)?,
             WebhookCommand::Cancel { id } => self.cancel(&id)?,

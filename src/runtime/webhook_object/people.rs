@@ -2,10 +2,10 @@
 
 use worker::Result;
 
-use super::{Open, WebhookObject};
+use super::{Open, WebhookObject, intake::EVENT_ID_KEPT};
 use crate::{
     domain::{
-        ids::DeliveryId,
+        ids::{DeliveryId, EventId},
         record::{DeliveryFilter, DeliveryRecord},
     },
     runtime::{
@@ -34,6 +34,22 @@ impl WebhookObject {
             let more = records.len() > wanted;
             records.truncate(wanted);
             Ok(WebhookReply::Deliveries { records, more })
+        })
+    }
+
+    /// The delivery of an event, by the event's id or its own; without its payload.
+    pub(super) fn trace(&self, event_id: &EventId) -> Result<WebhookReply> {
+        let now = now();
+        self.on_desk(|_| {
+            let found = match DeliveryId::parse(event_id.as_ref()) {
+                Ok(id) => self.store.read(&id)?,
+                Err(_) => self.store.find_event(event_id, now, EVENT_ID_KEPT)?,
+            };
+            Ok(
+                found.map_or(WebhookReply::Refused(Refusal::NoDelivery), |record| {
+                    WebhookReply::Delivery(Box::new(record))
+                }),
+            )
         })
     }
 

@@ -39,6 +39,8 @@ const TABLES: [&str; 4] = [
     "CREATE TABLE stats (hour INTEGER PRIMARY KEY, value TEXT NOT NULL)",
 ];
 
+const DAY_SECONDS: i64 = 24 * 60 * 60;
+
 /// All columns but the payload, in the order in which a record is read.
 const COLUMNS: &str = "id, event_id, type, delivery, attempts, request";
 
@@ -500,17 +502,36 @@ impl WebhookStore {
         Ok(())
     }
 
-    /// Whether there is nothing to purge, ever.
-    pub(super) fn is_empty(&self) -> Result<bool> {
-        let kept =
-            "SELECT 1 WHERE EXISTS (SELECT 1 FROM deliveries) OR EXISTS (SELECT 1 FROM event_ids)";
-        Ok(self.database.value(kept, vec![])?.is_none())
+    /// When the oldest of what is kept has to be purged.
+    pub(super) fn next_purge(&self, retention: Duration) -> Result<Option<Timestamp>> {
+        let oldest = |settled: i64| -> Result<Option<Timestamp>> {
+            let statement = "SELECT id FROM deliveries WHERE settled = ? ORDER BY id LIMIT 1";
+            let id = self.database.value(statement, vec![settled.into()])?;
+            let made_at = id
+                .map(|id| delivery_id(Some(id)))
+                .transpose()?
+                .map(|id| id.minted_at());
+            Ok(made_at.map(|time| time.saturating_add(retention)))
+        };
+        let oldest_day = self
+            .database
+            .value("SELECT day FROM event_ids ORDER BY day LIMIT 1", vec![])?;
+        // Its ids are needed through the next day.
+        let forgotten = integer(oldest_day.as_ref()).map(|day| start_of_day(day.saturating_add(2)));
+        Ok([oldest(0)?, oldest(1)?, forgotten]
+            .into_iter()
+            .flatten()
+            .min())
     }
 }
 
 /// The day of a time, counted from 1970.
 fn day(time: Timestamp) -> i64 {
-    time.as_seconds().div_euclid(24 * 60 * 60)
+    time.as_seconds().div_euclid(DAY_SECONDS)
+}
+
+fn start_of_day(day: i64) -> Timestamp {
+    Timestamp::from_millis(day.saturating_mul(DAY_SECONDS).saturating_mul(1000))
 }
 
 /// The conditions of a job's selection.

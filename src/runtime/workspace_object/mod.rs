@@ -107,6 +107,7 @@ impl WorkspaceObject {
                 None => WorkspaceReply::Refused(Refusal::NoWebhook),
             }),
             WorkspaceCommand::ListWebhooks => Ok(WorkspaceReply::Webhooks(self.store.webhooks()?)),
+            WorkspaceCommand::History => Ok(WorkspaceReply::History(self.store.history()?)),
             WorkspaceCommand::ChangeWebhook { id, change } => {
                 self.change_webhook(workspace, &id, change).await
             }
@@ -176,7 +177,8 @@ impl WorkspaceObject {
         });
         self.store.put_workspace(&workspace)?;
         for webhook in self.store.webhooks()? {
-            self.store.delete_webhook(&webhook.id, workspace.revision)?;
+            self.store
+                .delete_webhook(&webhook.id, workspace.revision, now())?;
         }
         self.store.delete_tokens()?;
         self.arm(false).await?;

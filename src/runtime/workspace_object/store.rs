@@ -1,11 +1,15 @@
 //! The rows of a workspace's object: a few, since a workspace has at most 50 webhooks.
 
+use std::time::Duration;
+
 use serde::de::DeserializeOwned;
 use worker::{Result, SqlStorageValue as Value, Storage};
 
 use crate::domain::{
+    history::SelectionChange,
     ids::{KeyId, WebhookId},
     subscriptions::{KeyGrant, Snapshot, Subscription},
+    timestamp::Timestamp,
     token::TokenHash,
     webhook::Webhook,
     workspace::{ApiKey, DashboardLink, Workspace},
@@ -15,11 +19,16 @@ use crate::runtime::database::{Database, json, text};
 /// The present form of the tables; a later one brings a step from it.
 const SCHEMA: &str = "1";
 
-const TABLES: [&str; 5] = [
+/// How long the selections of a deleted webhook are kept: longer than any delivery.
+const SELECTIONS_KEPT: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
+const TABLES: [&str; 6] = [
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE webhooks (id TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE api_keys (id TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE dashboard_links (hash TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE selection_changes (webhook_id TEXT NOT NULL, revision INTEGER NOT NULL, at INTEGER NOT NULL,
+        value TEXT NOT NULL, PRIMARY KEY (webhook_id, revision)) WITHOUT ROWID",
     "CREATE TABLE outbox (target TEXT PRIMARY KEY, revision INTEGER NOT NULL) WITHOUT ROWID",
 ];
 
@@ -104,12 +113,49 @@ impl WorkspaceStore {
     }
 
     /// Deletes a webhook; its object has to be told.
-    pub(super) fn delete_webhook(&self, id: &WebhookId, revision: u64) -> Result<()> {
+    pub(super) fn delete_webhook(
+        &self,
+        id: &WebhookId,
+        revision: u64,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.put_selection(
+            &SelectionChange {
+                webhook: id.clone(),
+                at: now,
+                events: None,
+            },
+            revision,
+        )?;
         self.database.run(
             "DELETE FROM webhooks WHERE id = ?",
             vec![id.as_ref().into()],
         )?;
         self.put_untold(id.as_ref(), revision)
+    }
+
+    /// Keeps what a webhook selects from a revision on; forgets what deleted webhooks had selected long ago.
+    pub(super) fn put_selection(&self, change: &SelectionChange, revision: u64) -> Result<()> {
+        let forgotten = change.at.saturating_sub(SELECTIONS_KEPT).as_millis();
+        self.database.run(
+            "DELETE FROM selection_changes WHERE at < ? AND webhook_id NOT IN (SELECT id FROM webhooks)",
+            vec![forgotten.into()],
+        )?;
+        self.database.run(
+            "INSERT OR REPLACE INTO selection_changes (webhook_id, revision, at, value) VALUES (?, ?, ?, ?)",
+            vec![
+                change.webhook.as_ref().into(),
+                i64::try_from(revision).unwrap_or(i64::MAX).into(),
+                change.at.as_millis().into(),
+                serde_json::to_string(change)?.into(),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// What each webhook selected when, webhook by webhook, oldest first.
+    pub(super) fn history(&self) -> Result<Vec<SelectionChange>> {
+        self.list("SELECT value FROM selection_changes ORDER BY webhook_id, revision")
     }
 
     pub(super) fn keys(&self) -> Result<Vec<ApiKey>> {

@@ -7,6 +7,7 @@ use worker::Result;
 use super::{WorkspaceObject, next_revision};
 use crate::{
     domain::{
+        history::SelectionChange,
         ids::WebhookId,
         secret::Sealed,
         webhook::{PreviousSecret, ReportedStanding, Settings, WEBHOOKS_LIMIT, Webhook},
@@ -126,6 +127,15 @@ impl WorkspaceObject {
     async fn save_webhook(&self, workspace: Workspace, webhook: Webhook) -> Result<WorkspaceReply> {
         let workspace = next_revision(workspace);
         self.store.put_workspace(&workspace)?;
+        let before = self.store.webhook(&webhook.id)?;
+        if before.is_none_or(|before| before.settings.events != webhook.settings.events) {
+            let change = SelectionChange {
+                webhook: webhook.id.clone(),
+                at: webhook.updated_at,
+                events: Some(webhook.settings.events.clone()),
+            };
+            self.store.put_selection(&change, workspace.revision)?;
+        }
         self.store.put_webhook(&webhook, workspace.revision)?;
         let applied = self.tell(&workspace, Some(&webhook.id)).await?;
         Ok(WorkspaceReply::Webhook {
@@ -144,7 +154,7 @@ impl WorkspaceObject {
         }
         let workspace = next_revision(workspace);
         self.store.put_workspace(&workspace)?;
-        self.store.delete_webhook(id, workspace.revision)?;
+        self.store.delete_webhook(id, workspace.revision, now())?;
         let applied = self.tell(&workspace, Some(id)).await?;
         Ok(WorkspaceReply::Done { applied })
     }

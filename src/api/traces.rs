@@ -1,0 +1,145 @@
+//! What became of an event.
+
+use serde::Serialize;
+
+use super::{deliveries::DeliveryView, error::ApiError};
+use crate::domain::{
+    event_type::EventType,
+    history::Absence,
+    ids::{EventId, WebhookId},
+    record::DeliveryRecord,
+    timestamp::{Timestamp, as_iso},
+};
+
+/// The type and time for which absences are explained, where no delivery of the event is kept.
+#[derive(Debug, Default)]
+pub struct TraceQuery {
+    /// The event's type.
+    pub event_type: Option<String>,
+    /// When it was posted.
+    pub at: Option<Timestamp>,
+}
+
+/// Reads the query: `type` and `at`.
+///
+/// # Errors
+/// `UnknownField`, `RepeatedField`, `InvalidParameter`, `UnknownEventType`.
+pub fn parse_trace_query<'a>(
+    query: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<TraceQuery, ApiError> {
+    let mut wanted = TraceQuery::default();
+    for (name, value) in query {
+        let repeated = || ApiError::RepeatedField {
+            field: name.to_string(),
+        };
+        match name {
+            "type" => {
+                let unknown = |error| ApiError::UnknownEventType {
+                    field: "type".into(),
+                    error,
+                };
+                let known = EventType::parse(value).map_err(unknown)?;
+                let before = wanted.event_type.replace(known.as_str().to_string());
+                before.map_or(Ok(()), |_| Err(repeated()))?;
+            }
+            "at" => {
+                let allowed = "an RFC 3339 time";
+                let invalid = |_| ApiError::InvalidParameter {
+                    field: "at".into(),
+                    allowed,
+                };
+                let time = Timestamp::parse_rfc3339(value).map_err(invalid)?;
+                wanted
+                    .at
+                    .replace(time)
+                    .map_or(Ok(()), |_| Err(repeated()))?;
+            }
+            _ => {
+                let field = name.chars().take(100).collect();
+                return Err(ApiError::UnknownField {
+                    field,
+                    allowed: "type, at".into(),
+                });
+            }
+        }
+    }
+    Ok(wanted)
+}
+
+/// What became of an event.
+#[derive(Debug, Serialize)]
+pub struct TraceView {
+    /// The event.
+    pub event_id: EventId,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// The time for which absences are explained.
+    #[serde(serialize_with = "as_iso")]
+    pub at: Timestamp,
+    /// Each webhook of the workspace, deleted ones too.
+    pub webhooks: Vec<TracedWebhook>,
+}
+
+/// A webhook's delivery of the event, or why it has none.
+#[derive(Debug, Serialize)]
+pub struct TracedWebhook {
+    webhook_id: WebhookId,
+    delivery: Option<DeliveryView>,
+    reason: Option<Absence>,
+}
+
+impl TracedWebhook {
+    /// A webhook that has a delivery.
+    #[must_use]
+    pub fn delivery(webhook_id: WebhookId, record: DeliveryRecord) -> Self {
+        let delivery = Some(DeliveryView::summary(record, webhook_id.clone()));
+        Self {
+            webhook_id,
+            delivery,
+            reason: None,
+        }
+    }
+
+    /// A webhook that has none.
+    #[must_use]
+    pub const fn absent(webhook_id: WebhookId, absence: Absence) -> Self {
+        Self {
+            webhook_id,
+            delivery: None,
+            reason: Some(absence),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_and_a_time_may_be_given_once() {
+        let query = [("type", "agent.error"), ("at", "2026-01-15T10:30:00Z")];
+        let wanted = parse_trace_query(query.into_iter()).unwrap();
+        assert_eq!(
+            (wanted.event_type.as_deref(), wanted.at.is_some()),
+            (Some("agent.error"), true)
+        );
+        for (name, value, code) in [
+            ("type", "x", "unknown_event_type"),
+            ("at", "now", "invalid_parameter"),
+            ("when", "now", "unknown_field"),
+        ] {
+            assert_eq!(
+                parse_trace_query([(name, value)].into_iter())
+                    .unwrap_err()
+                    .code(),
+                code
+            );
+        }
+        let twice = [("type", "agent.error"), ("type", "agent.error")];
+        assert_eq!(
+            parse_trace_query(twice.into_iter()).unwrap_err().code(),
+            "repeated_field"
+        );
+    }
+}
