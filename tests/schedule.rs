@@ -1,5 +1,12 @@
 //! The whole retry schedule on a virtual clock: the domain driven as an object drives it, from wake-up to wake-up.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "what is not as expected has to end the test"
+)]
+
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::value::RawValue;

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{
     error::ApiError,
+    query::Query,
     webhooks::{as_object, show_headers},
 };
 use crate::domain::{
@@ -20,7 +21,7 @@ use crate::domain::{
 };
 
 /// Deliveries of one page.
-const PAGE_LIMIT: usize = 100;
+const PAGE_LIMIT: u32 = 100;
 
 /// Deliveries of a page where no limit is given.
 const PAGE_DEFAULT: usize = 50;
@@ -32,60 +33,26 @@ const PAGE_DEFAULT: usize = 50;
 pub fn parse_filter<'a>(
     query: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Result<DeliveryFilter, ApiError> {
-    let mut filter = DeliveryFilter {
-        limit: PAGE_DEFAULT,
-        ..DeliveryFilter::default()
-    };
-    let mut seen: Vec<&str> = Vec::new();
-    for (name, value) in query {
-        let invalid = |allowed| ApiError::InvalidParameter {
-            field: name.to_string(),
-            allowed,
-        };
-        let time = || Timestamp::parse_rfc3339(value).map_err(|_| invalid("an RFC 3339 time"));
-        if seen.contains(&name) {
-            return Err(ApiError::RepeatedField {
-                field: name.to_string(),
-            });
-        }
-        seen.push(name);
-        match name {
-            "status" => {
-                filter.status =
-                    Some(word(value).ok_or_else(|| invalid("pending, delivered, failed or held"))?);
-            }
-            "type" => filter.event_type = Some(value.to_string()),
-            "kind" => {
-                filter.kind = Some(word(value).ok_or_else(|| invalid("event, ping or test"))?);
-            }
-            "since" => filter.since = Some(time()?),
-            "until" => filter.until = Some(time()?),
-            "limit" => {
-                let limit = value
-                    .parse()
-                    .ok()
-                    .filter(|limit| (1..=PAGE_LIMIT).contains(limit));
-                filter.limit = limit.ok_or_else(|| invalid("a number from 1 to 100"))?;
-            }
-            "cursor" => {
-                let cursor = DeliveryId::parse(value);
-                filter.before =
-                    Some(cursor.map_err(|_| invalid("the next_cursor of the page before"))?);
-            }
-            _ => {
-                let allowed = "status, type, kind, since, until, limit, cursor".into();
-                return Err(ApiError::UnknownField {
-                    field: name.chars().take(100).collect(),
-                    allowed,
-                });
-            }
-        }
-    }
-    Ok(filter)
-}
-
-fn word<T: serde::de::DeserializeOwned>(value: &str) -> Option<T> {
-    serde_json::from_value(serde_json::Value::String(value.to_string())).ok()
+    let query = Query::parse(
+        query,
+        &[
+            "status", "type", "kind", "since", "until", "limit", "cursor",
+        ],
+    )?;
+    let limit = query.number("limit", "a number from 1 to 100", &(1..=PAGE_LIMIT))?;
+    Ok(DeliveryFilter {
+        status: query.word("status", "pending, delivered, failed or held")?,
+        event_type: query.text("type").map(ToString::to_string),
+        kind: query.word("kind", "event, ping or test")?,
+        since: query.time("since")?,
+        until: query.time("until")?,
+        before: query.read("cursor", "the next_cursor of the page before", |cursor| {
+            DeliveryId::parse(cursor).ok()
+        })?,
+        limit: limit
+            .and_then(|limit| limit.try_into().ok())
+            .unwrap_or(PAGE_DEFAULT),
+    })
 }
 
 /// A delivery as it is shown.

@@ -4,6 +4,8 @@ pub mod error;
 
 pub mod members;
 
+pub mod query;
+
 pub mod events;
 
 pub mod traces;

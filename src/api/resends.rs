@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::{
     error::ApiError,
     members::{Members, parse_json},
+    query::Query,
 };
 use crate::domain::{
     delivery::Status,
@@ -73,30 +74,8 @@ impl From<ResendJob> for JobView {
 /// # Errors
 /// `UnknownField`, `RepeatedField`, `InvalidParameter`.
 pub fn parse_hours<'a>(query: impl Iterator<Item = (&'a str, &'a str)>) -> Result<u32, ApiError> {
-    let mut hours = None;
-    for (name, value) in query {
-        if name != "hours" {
-            return Err(ApiError::UnknownField {
-                field: name.chars().take(100).collect(),
-                allowed: "hours".into(),
-            });
-        }
-        if hours.is_some() {
-            return Err(ApiError::RepeatedField {
-                field: "hours".into(),
-            });
-        }
-        let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-        let number = value
-            .parse()
-            .ok()
-            .filter(|hours| digits && (1..=HOURS_LIMIT).contains(hours));
-        let invalid = || ApiError::InvalidParameter {
-            field: "hours".into(),
-            allowed: "a number from 1 to 720",
-        };
-        hours = Some(number.ok_or_else(invalid)?);
-    }
+    let query = Query::parse(query, &["hours"])?;
+    let hours = query.number("hours", "a number from 1 to 720", &(1..=HOURS_LIMIT))?;
     Ok(hours.unwrap_or(HOURS))
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{deliveries::DeliveryView, error::ApiError};
+use super::{deliveries::DeliveryView, error::ApiError, query::Query};
 use crate::domain::{
     event_type::EventType,
     history::Absence,
@@ -27,43 +27,17 @@ pub struct TraceQuery {
 pub fn parse_trace_query<'a>(
     query: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Result<TraceQuery, ApiError> {
-    let mut wanted = TraceQuery::default();
-    for (name, value) in query {
-        let repeated = || ApiError::RepeatedField {
-            field: name.to_string(),
-        };
-        match name {
-            "type" => {
-                let unknown = |error| ApiError::UnknownEventType {
-                    field: "type".into(),
-                    error,
-                };
-                let known = EventType::parse(value).map_err(unknown)?;
-                let before = wanted.event_type.replace(known.as_str().to_string());
-                before.map_or(Ok(()), |_| Err(repeated()))?;
-            }
-            "at" => {
-                let allowed = "an RFC 3339 time";
-                let invalid = |_| ApiError::InvalidParameter {
-                    field: "at".into(),
-                    allowed,
-                };
-                let time = Timestamp::parse_rfc3339(value).map_err(invalid)?;
-                wanted
-                    .at
-                    .replace(time)
-                    .map_or(Ok(()), |_| Err(repeated()))?;
-            }
-            _ => {
-                let field = name.chars().take(100).collect();
-                return Err(ApiError::UnknownField {
-                    field,
-                    allowed: "type, at".into(),
-                });
-            }
-        }
-    }
-    Ok(wanted)
+    let query = Query::parse(query, &["type", "at"])?;
+    let unknown = |error| ApiError::UnknownEventType {
+        field: "type".into(),
+        error,
+    };
+    let event_type = query.text("type").map(EventType::parse).transpose();
+    let event_type = event_type.map_err(unknown)?;
+    Ok(TraceQuery {
+        event_type: event_type.map(|known| known.as_str().to_string()),
+        at: query.time("at")?,
+    })
 }
 
 /// What became of an event.

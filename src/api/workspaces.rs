@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::{
     error::ApiError,
     members::{Members, parse_json},
+    query::Query,
 };
 use crate::domain::{
     ids::WorkspaceId,
@@ -12,7 +13,7 @@ use crate::domain::{
 };
 
 /// Workspaces of one page.
-const PAGE_LIMIT: usize = 100;
+const PAGE_LIMIT: u32 = 100;
 
 /// Characters of a cursor.
 const CURSOR_LIMIT: usize = 1000;
@@ -65,61 +66,25 @@ pub fn parse_new_name(body: &[u8]) -> Result<String, ApiError> {
 pub fn parse_page_query<'a>(
     query: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Result<PageQuery, ApiError> {
-    let mut page = PageQuery::default();
-    for (name, value) in query {
-        let repeated = || ApiError::RepeatedField {
-            field: name.to_string(),
-        };
-        let invalid = |allowed| ApiError::InvalidParameter {
-            field: name.to_string(),
-            allowed,
-        };
-        match name {
-            "limit" => {
-                let limit = value
-                    .parse()
-                    .ok()
-                    .filter(|limit| (1..=PAGE_LIMIT).contains(limit));
-                let limit = limit.ok_or_else(|| invalid("a number from 1 to 100"))?;
-                page.limit
-                    .replace(limit)
-                    .map_or(Ok(()), |_| Err(repeated()))?;
-            }
-            "cursor" => {
-                let good = (1..=CURSOR_LIMIT).contains(&value.len());
-                let cursor = good.then(|| value.to_string());
-                let cursor = cursor.ok_or_else(|| invalid("the next_cursor of the page before"))?;
-                page.cursor
-                    .replace(cursor)
-                    .map_or(Ok(()), |_| Err(repeated()))?;
-            }
-            _ => {
-                let allowed = "limit, cursor".into();
-                return Err(ApiError::UnknownField {
-                    field: name.chars().take(100).collect(),
-                    allowed,
-                });
-            }
-        }
-    }
-    Ok(page)
+    let query = Query::parse(query, &["limit", "cursor"])?;
+    let limit = query.number("limit", "a number from 1 to 100", &(1..=PAGE_LIMIT))?;
+    Ok(PageQuery {
+        limit: limit.unwrap_or(PAGE_LIMIT),
+        cursor: query.read("cursor", "the next_cursor of the page before", |cursor| {
+            (1..=CURSOR_LIMIT)
+                .contains(&cursor.len())
+                .then(|| cursor.to_string())
+        })?,
+    })
 }
 
 /// Which page of the list of workspaces is wanted.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PageQuery {
-    /// How many, where it was said.
-    pub limit: Option<usize>,
+    /// How many workspaces it has at most.
+    pub limit: u32,
     /// Where the page before ended.
     pub cursor: Option<String>,
-}
-
-impl PageQuery {
-    /// How many workspaces the page has at most.
-    #[must_use]
-    pub fn limit(&self) -> usize {
-        self.limit.unwrap_or(PAGE_LIMIT)
-    }
 }
 
 /// Reads the member `name`.

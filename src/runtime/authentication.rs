@@ -15,7 +15,7 @@ use crate::{
     domain::{
         ids::WorkspaceId,
         subscriptions::Snapshot,
-        token::{Scope, TokenHash, bearer_token, is_key_of},
+        token::{Scope, TokenHash, bearer_token, workspace_of_key},
     },
 };
 
@@ -47,14 +47,19 @@ impl Caller {
     }
 }
 
-/// Refuses everybody but the operator.
-pub(super) fn require_operator(request: &Request, config: &Config) -> Result<(), ApiError> {
-    match token(request) {
-        Some(token) if config.operator.matches(&TokenHash::of(&token)) => Ok(()),
-        // A key is known only within its workspace's paths.
-        Some(token) if token.starts_with("sk_") => Err(ApiError::OperatorOnly),
-        _ => Err(ApiError::Unauthorized),
+/// Refuses everybody but the operator; a valid key is told that it may not, anything else that it is not valid.
+pub(super) async fn require_operator(
+    request: &Request,
+    env: &Env,
+    config: &Config,
+) -> Result<(), ApiError> {
+    let token = token(request).ok_or(ApiError::Unauthorized)?;
+    if config.operator.matches(&TokenHash::of(&token)) {
+        return Ok(());
     }
+    let workspace = workspace_of_key(&token).ok_or(ApiError::Unauthorized)?;
+    authenticate(request, env, config, &workspace, false).await?;
+    Err(ApiError::OperatorOnly)
 }
 
 /// Finds the caller of a workspace's path, and the snapshot that told it, where one did. Only for posting events does
@@ -72,7 +77,7 @@ pub(super) async fn authenticate(
     if config.operator.matches(&hash) {
         return Ok((Caller::Operator, None));
     }
-    if !is_key_of(&token, workspace) {
+    if workspace_of_key(&token).as_ref() != Some(workspace) {
         return Err(ApiError::Unauthorized);
     }
     if !snapshot_suffices {

@@ -14,6 +14,7 @@ use crate::{
     api::{
         error::ApiError,
         metrics::{CONTENT_TYPE, WebhookGauges, render_info, render_webhooks},
+        query::Query,
     },
     domain::{ids::WorkspaceId, webhook::Webhook},
 };
@@ -30,23 +31,13 @@ pub(super) async fn show(url: &Url, env: &Env) -> Answer {
 }
 
 fn wanted(url: &Url) -> Result<Option<WorkspaceId>, ApiError> {
-    let mut wanted = None;
-    for (name, value) in url.query_pairs() {
-        if name != "workspace" {
-            let field = name.chars().take(100).collect();
-            return Err(ApiError::UnknownField {
-                field,
-                allowed: "workspace".into(),
-            });
-        }
-        let id = WorkspaceId::parse(&value).map_err(|_| ApiError::NotFound("workspace"))?;
-        if wanted.replace(id).is_some() {
-            return Err(ApiError::RepeatedField {
-                field: "workspace".into(),
-            });
-        }
-    }
-    Ok(wanted)
+    let pairs: Vec<_> = url.query_pairs().collect();
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| (name.as_ref(), value.as_ref()));
+    let query = Query::parse(pairs, &["workspace"])?;
+    let id = query.text("workspace").map(WorkspaceId::parse).transpose();
+    id.map_err(|_| ApiError::NotFound("workspace"))
 }
 
 async fn gauges(env: &Env, workspace: &WorkspaceId) -> Result<Vec<WebhookGauges>, ApiError> {

@@ -204,7 +204,7 @@ async fn admit_operator(
     env: &Env,
     config: &Config,
 ) -> std::result::Result<(), ApiError> {
-    match require_operator(request, config) {
+    match require_operator(request, env, config).await {
         Err(ApiError::Unauthorized) => {
             Err(rate_limits::count_failed_authentication(request, env).await)
         }

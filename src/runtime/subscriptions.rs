@@ -49,14 +49,13 @@ struct Metadata {
 /// `InvalidParameter` for a cursor that KV does not take.
 pub(super) async fn list_workspaces(
     env: &Env,
-    limit: usize,
+    limit: u32,
     cursor: Option<String>,
 ) -> Result<(Vec<WorkspaceView>, Option<String>), ApiError> {
     let kv = env
         .kv(BINDING)
         .map_err(|error| internal("listing workspaces", &error))?;
-    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-    let list = kv.list().prefix(PREFIX.into()).limit(limit);
+    let list = kv.list().prefix(PREFIX.into()).limit(limit.into());
     let (list, allowed) = match cursor {
         None => (list, None),
         Some(cursor) => (

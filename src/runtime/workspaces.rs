@@ -62,8 +62,7 @@ pub(super) async fn list(url: &Url, env: &Env) -> Answer {
             .iter()
             .map(|(name, value)| (name.as_ref(), value.as_ref())),
     )?;
-    let limit = page.limit();
-    let (data, next_cursor) = subscriptions::list_workspaces(env, limit, page.cursor).await?;
+    let (data, next_cursor) = subscriptions::list_workspaces(env, page.limit, page.cursor).await?;
     json(200, &Page { data, next_cursor })
 }
 

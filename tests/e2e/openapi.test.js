@@ -3,7 +3,7 @@
 // What the answers look like is checked wherever a test asks the relay for something: see support/contract.js.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { DOCUMENT, checkAnswer, documentedMethods, resolve } from "../support/contract.js";
+import { DOCUMENT, checkAnswer, documentedMethods, resolve, validate } from "../support/contract.js";
 import { startRelay } from "../support/relay.js";
 import { assertRefused } from "../support/steps.js";
 
@@ -23,6 +23,16 @@ test("the document is served as it lies in the sources, to anybody", async () =>
   const answer = await relay.fetch("/openapi.json", { token: null });
   assert.equal(answer.status, 200, answer.text);
   assert.deepEqual(answer.body, DOCUMENT);
+});
+
+describe("each schema of the document", () => {
+  for (const [name, { examples = [] }] of Object.entries(DOCUMENT.components.schemas)) {
+    test(`${name} can be checked, and its examples are on it`, () => {
+      for (const example of examples) assert.deepEqual(validate(`/components/schemas/${name}`, example), []);
+      // No schema is for undefined: that it says so shows that all of it could be read.
+      assert.notDeepEqual(validate(`/components/schemas/${name}`, undefined), []);
+    });
+  }
 });
 
 describe("each path of the document", () => {

@@ -29,7 +29,7 @@ test("the catalogue has each event type with a description and a sample that the
   }
 });
 
-test("the OpenAPI document is of version 3.1 and the same with every token", async () => {
+test("the OpenAPI document is of version 3.1 and the same with every token and without", async () => {
   const document = await ask("/openapi.json");
   assert.match(document.openapi, /^3\.1\.\d+$/);
   assert.ok(Object.keys(document.paths).length >= 20, `${Object.keys(document.paths)}`);

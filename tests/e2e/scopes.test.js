@@ -86,10 +86,15 @@ describe("each route", () => {
 });
 
 test("the calls beside a workspace are the operator's", async () => {
-  const { key } = await createKey(relay, await createWorkspace(relay));
+  const workspace = await createWorkspace(relay);
+  const { key } = await createKey(relay, workspace);
+  const revoked = await createKey(relay, workspace);
+  answered(await relay.fetch(`/v1/workspaces/${workspace}/keys/${revoked.id}`, { method: "DELETE" }), 204);
+  const invalid = [null, "wrong", `${key.slice(0, -64)}${"0".repeat(64)}`, `sk_unknown_${"0".repeat(64)}`, revoked.key];
   for (const [method, path, body] of [["GET", "/v1/workspaces"], ["POST", "/v1/workspaces", { name: "A" }], ["GET", "/metrics"]]) {
-    assertRefused(await relay.fetch(path, { method, body, token: null }), 401, { code: "unauthorized" });
-    assertRefused(await relay.fetch(path, { method, body, token: "wrong" }), 401, { code: "unauthorized" });
+    for (const token of invalid) {
+      assertRefused(await relay.fetch(path, { method, body, token }), 401, { code: "unauthorized" });
+    }
     assertRefused(await relay.fetch(path, { method, body, token: key }), 403, { code: "forbidden" });
   }
 });

@@ -24,6 +24,7 @@ use webhook_relay::{
     domain::{
         delivery::{FailedReason, Kind, Status},
         event_type::catalogue,
+        history::Absence,
         outcome::Outcome,
         resend::JobStatus,
         token::Scope,
@@ -116,6 +117,15 @@ fn every_list_of_words_is_that_of_the_program() {
     ] {
         assert_eq!(words, known);
     }
+    let absences = [
+        json!(Absence::WebhookDidNotExist),
+        json!(Absence::WebhookDeleted),
+        json!(Absence::TypeNotSelected),
+        json!(Absence::NotStored),
+        Value::Null,
+    ];
+    let entry = &schema(&document, "EventTrace")["properties"]["webhooks"]["items"];
+    assert_eq!(entry["properties"]["reason"]["enum"], json!(absences));
     let refused = serde_json::to_value(AcceptedStatus::Refused).unwrap();
     let accepted = [named("DeliveryStatus"), vec![text(&refused).into()]].concat();
     assert_eq!(of("AcceptedDelivery", "status"), accepted);

@@ -30,7 +30,7 @@ macro_rules! name_variants {
 
 name_variants! {
     InvalidJson InvalidType UnknownField RepeatedField MissingField InvalidParameter Unauthorized MissingScope
-    OperatorOnly NotFound MethodNotAllowed UnsupportedMediaType PayloadTooLarge InvalidValue UnknownEventType InvalidUrl
+    OperatorOnly NotFound EventNotFound MethodNotAllowed UnsupportedMediaType PayloadTooLarge InvalidValue UnknownEventType InvalidUrl
     InvalidSecret InvalidHeader WorkspaceExists WorkspaceDeleted TooManyWebhooks Refused ResendRunning RateLimited
     WebhookDisabled NotStored NotApplied Unavailable Misconfigured MisconfiguredSecret Internal
 }
@@ -92,6 +92,7 @@ fn every_refusal() -> Vec<ApiError> {
         ApiError::MissingScope(Scope::EventsWrite),
         ApiError::OperatorOnly,
         ApiError::NotFound("webhook"),
+        ApiError::EventNotFound,
         ApiError::MethodNotAllowed { allow: "GET" },
         ApiError::UnsupportedMediaType,
         ApiError::PayloadTooLarge {

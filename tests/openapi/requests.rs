@@ -10,6 +10,7 @@ use webhook_relay::{
         events::parse_events,
         keys::{parse_new_key, parse_new_link},
         resends::{parse_hours, parse_selection},
+        traces::parse_trace_query,
         webhooks::{parse_new_webhook, parse_rotation, parse_test, parse_webhook_change},
         workspaces::{parse_new_name, parse_new_workspace, parse_page_query},
     },
@@ -41,7 +42,7 @@ pub(crate) const REQUESTS: [(&str, Parse); 10] = [
 type ParseQuery = fn(&[(&str, &str)]) -> Result<(), ApiError>;
 
 /// Each operation with a query and the parser of that query.
-const QUERIES: [(&str, ParseQuery); 3] = [
+const QUERIES: [(&str, ParseQuery); 4] = [
     ("listDeliveries", |query| {
         parse_filter(query.iter().copied()).map(drop)
     }),
@@ -50,6 +51,9 @@ const QUERIES: [(&str, ParseQuery); 3] = [
     }),
     ("getStats", |query| {
         parse_hours(query.iter().copied()).map(drop)
+    }),
+    ("traceEvent", |query| {
+        parse_trace_query(query.iter().copied()).map(drop)
     }),
 ];
 
@@ -100,85 +104,74 @@ fn a_request_must_have_the_members_that_its_parser_needs() {
 }
 
 #[test]
-fn the_bounds_of_the_document_are_those_of_the_parsers() {
+fn the_lengths_of_a_text_are_those_of_its_parser() {
     let document = read();
-    let check = |request: &str, member: &str, least: Option<Value>, most: Value, above: Value| {
-        let (_, parse) = REQUESTS.iter().find(|(name, _)| *name == request).unwrap();
-        let with = |value: &Value| {
-            let mut body = schema(&document, request)["examples"][0].clone();
-            body[member] = value.clone();
-            parse(&bytes(&body)).map_err(|error| error.status())
-        };
-        for value in least.iter().chain([&most]) {
-            assert_eq!(with(value), Ok(()), "{request}.{member}");
-        }
-        assert_eq!(with(&above), Err(422), "{request}.{member}");
-    };
-    let length = |name: &str, bound: &str| {
-        usize::try_from(schema(&document, name)[bound].as_u64().unwrap()).unwrap()
-    };
     let letters = |count: usize| json!("é".repeat(count));
+    let most = bound(&document, "Name", "maxLength");
     for request in ["NewWorkspace", "WorkspaceChange", "NewKey"] {
-        let most = length("Name", "maxLength");
-        check(
-            request,
-            "name",
-            Some(letters(1)),
-            letters(most),
-            letters(most + 1),
-        );
+        takes(&document, request, "name", &[letters(1), letters(most)]);
+        refuses(&document, request, "name", &[letters(0), letters(most + 1)]);
     }
+    let most = bound(&document, "Description", "maxLength");
+    let longest_url = bound(&document, "EndpointUrl", "maxLength");
+    let url = |count: usize| json!(format!("https://hooks.example.com/{:a<1$}", "", count - 26));
     for request in ["NewWebhook", "WebhookChange"] {
-        let most = length("Description", "maxLength");
-        check(
+        takes(
+            &document,
             request,
             "description",
-            Some(letters(0)),
-            letters(most),
-            letters(most + 1),
+            &[letters(0), letters(most)],
         );
-        let url =
-            |count: usize| json!(format!("https://hooks.example.com/{:a<1$}", "", count - 26));
-        let most = length("EndpointUrl", "maxLength");
-        check(request, "url", None, url(most), url(most + 1));
-        let headers = |count: usize| {
-            json!(
-                (0..count)
-                    .map(|number| (format!("x-{number}"), "a"))
-                    .collect::<BTreeMap<_, _>>()
-            )
-        };
-        let most = length("CustomHeaders", "maxProperties");
-        check(
-            request,
-            "headers",
-            Some(headers(0)),
-            headers(most),
-            headers(most + 1),
-        );
-        let value = |count: usize| json!({"x-team": "a".repeat(count)});
-        let most = schema(&document, "CustomHeaders")["additionalProperties"]["maxLength"].as_u64();
-        let most = usize::try_from(most.unwrap()).unwrap();
-        check(
-            request,
-            "headers",
-            Some(value(1)),
-            value(most),
-            value(most + 1),
-        );
+        refuses(&document, request, "description", &[letters(most + 1)]);
+        takes(&document, request, "url", &[url(longest_url)]);
+        refuses(&document, request, "url", &[url(longest_url + 1)]);
     }
+    let (least, most) = (
+        bound(&document, "Secret", "minLength"),
+        bound(&document, "Secret", "maxLength"),
+    );
     let secret = |count: usize| json!("!".repeat(count));
-    let (least, most) = (length("Secret", "minLength"), length("Secret", "maxLength"));
     for request in ["NewWebhook", "SecretRotation"] {
-        check(
+        takes(&document, request, "secret", &[secret(least), secret(most)]);
+        refuses(
+            &document,
             request,
             "secret",
-            Some(secret(least)),
-            secret(most),
-            secret(most + 1),
+            &[secret(least - 1), secret(most + 1)],
         );
-        check(request, "secret", None, secret(least), secret(least - 1));
     }
+}
+
+#[test]
+fn the_number_of_headers_and_the_lengths_of_their_values_are_those_of_the_parser() {
+    let document = read();
+    let headers = |count: usize| {
+        let names = (0..count).map(|number| format!("x-{number}"));
+        json!(names.map(|name| (name, "a")).collect::<BTreeMap<_, _>>())
+    };
+    let value = |count: usize| json!({"x-team": "a".repeat(count)});
+    let most = bound(&document, "CustomHeaders", "maxProperties");
+    let values = &schema(&document, "CustomHeaders")["additionalProperties"];
+    let longest = usize::try_from(values["maxLength"].as_u64().unwrap()).unwrap();
+    for request in ["NewWebhook", "WebhookChange"] {
+        takes(
+            &document,
+            request,
+            "headers",
+            &[headers(0), headers(most), value(1), value(longest)],
+        );
+        refuses(
+            &document,
+            request,
+            "headers",
+            &[headers(most + 1), value(0), value(longest + 1)],
+        );
+    }
+}
+
+#[test]
+fn the_bounds_of_a_number_are_those_of_its_parser() {
+    let document = read();
     for (request, member) in [
         ("NewDashboardLink", "expires_in"),
         ("SecretRotation", "overlap_seconds"),
@@ -188,26 +181,31 @@ fn the_bounds_of_the_document_are_those_of_the_parsers() {
             bounds["minimum"].as_i64().unwrap(),
             bounds["maximum"].as_i64().unwrap(),
         );
-        check(
+        takes(&document, request, member, &[json!(least), json!(most)]);
+        refuses(
+            &document,
             request,
             member,
-            Some(json!(least)),
-            json!(most),
-            json!(most + 1),
+            &[json!(least - 1), json!(most + 1)],
         );
-        check(request, member, None, json!(least), json!(least - 1));
     }
-    let events = &operation(&document, "postEvents")["requestBody"]["content"]["application/json"];
-    let most = events["schema"]["oneOf"][1]["maxItems"].as_u64().unwrap();
-    let events = |count: u64| {
-        bytes(&json!(
-            (0..count)
-                .map(|_| json!({"type": "agent.error", "data": {}}))
-                .collect::<Vec<_>>()
-        ))
+}
+
+#[test]
+fn an_array_has_as_many_events_as_the_document_allows() {
+    let document = read();
+    let body = &operation(&document, "postEvents")["requestBody"]["content"]["application/json"];
+    let bounds = &body["schema"]["oneOf"][1];
+    let (least, most) = (
+        bounds["minItems"].as_u64().unwrap(),
+        bounds["maxItems"].as_u64().unwrap(),
+    );
+    let post = |count: u64| {
+        let events = (0..count).map(|_| json!({"type": "agent.error", "data": {}}));
+        parse_event(&bytes(&events.collect())).map_err(|error| error.status())
     };
-    assert_eq!(parse_event(&events(most)), Ok(()));
-    assert_eq!(parse_event(&events(most + 1)).unwrap_err().status(), 422);
+    assert_eq!((post(least), post(most)), (Ok(()), Ok(())));
+    assert_eq!((post(least - 1), post(most + 1)), (Err(422), Err(422)));
 }
 
 #[test]
@@ -237,7 +235,7 @@ fn what_a_member_or_parameter_defaults_to_is_what_the_document_says() {
         (
             "listWorkspaces",
             "limit",
-            parse_page_query(none.into_iter()).unwrap().limit(),
+            parse_page_query(none.into_iter()).unwrap().limit as usize,
         ),
         (
             "getStats",
@@ -251,27 +249,30 @@ fn what_a_member_or_parameter_defaults_to_is_what_the_document_says() {
 }
 
 #[test]
-fn a_number_of_a_query_has_the_bounds_of_the_document_and_is_of_digits_alone() {
+fn a_parameter_of_a_query_has_the_bounds_of_the_document() {
     let document = read();
     for (name, parse) in QUERIES {
         for (parameter, description) in query_parameters(&document, name) {
-            let bounds = &description["schema"];
-            let (Some(least), Some(most)) =
-                (bounds["minimum"].as_i64(), bounds["maximum"].as_i64())
-            else {
-                continue;
+            let bound = |bound: &str| description["schema"][bound].as_i64();
+            let check = |value: String, taken: bool| {
+                let answer = parse(&[(parameter.as_str(), value.as_str())]);
+                assert_eq!(answer.is_ok(), taken, "{name}: {parameter}={value}");
             };
-            let taken = |value: String| parse(&[(parameter.as_str(), value.as_str())]).is_ok();
-            for value in [least, most] {
-                assert!(taken(value.to_string()), "{name}: {parameter}={value}");
+            if let (Some(least), Some(most)) = (bound("minimum"), bound("maximum")) {
+                check(least.to_string(), true);
+                check(most.to_string(), true);
+                check((least - 1).to_string(), false);
+                check((most + 1).to_string(), false);
+                // No other writing of a number: a reader of the document has none.
+                check(format!("+{least}"), false);
+                check(format!("0{least}"), false);
+                check(String::new(), false);
             }
-            for value in [
-                (least - 1).to_string(),
-                (most + 1).to_string(),
-                format!("+{least}"),
-                String::new(),
-            ] {
-                assert!(!taken(value.clone()), "{name}: {parameter}={value}");
+            if let Some(most) = bound("maxLength") {
+                let letters = |count: i64| "a".repeat(usize::try_from(count).unwrap());
+                check(letters(most), true);
+                check(letters(most + 1), false);
+                check(String::new(), false);
             }
         }
     }
@@ -288,4 +289,39 @@ fn allowed_by(error: &ApiError) -> BTreeSet<String> {
         panic!("{error:?}");
     };
     allowed.split(", ").map(ToString::to_string).collect()
+}
+
+/// A bound that a schema names.
+fn bound(document: &Value, name: &str, keyword: &str) -> usize {
+    usize::try_from(schema(document, name)[keyword].as_u64().unwrap()).unwrap()
+}
+
+fn takes(document: &Value, request: &str, member: &str, values: &[Value]) {
+    for value in values {
+        assert_eq!(
+            parse_with(document, request, member, value),
+            Ok(()),
+            "{request}.{member}: {value}"
+        );
+    }
+}
+
+fn refuses(document: &Value, request: &str, member: &str, values: &[Value]) {
+    for value in values {
+        let answer = parse_with(document, request, member, value).map_err(|error| error.status());
+        assert_eq!(answer, Err(422), "{request}.{member}: {value}");
+    }
+}
+
+/// Parses the example of a request with another value for one member.
+fn parse_with(
+    document: &Value,
+    request: &str,
+    member: &str,
+    value: &Value,
+) -> Result<(), ApiError> {
+    let (_, parse) = REQUESTS.iter().find(|(name, _)| *name == request).unwrap();
+    let mut body = schema(document, request)["examples"][0].clone();
+    body[member] = value.clone();
+    parse(&bytes(&body))
 }

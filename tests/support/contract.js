@@ -96,7 +96,8 @@ function checkHeader(name, header, answer) {
   return ajv.validate(header.schema, value) ? [] : [`the header ${name} is "${text}": ${ajv.errorsText(ajv.errors)}`];
 }
 
-function validate(pointer, value) {
+/** What a value has against the schema at a place of the document, in words. */
+export function validate(pointer, value) {
   const check = ajv.getSchema(`document#${pointer}`);
   return check(value) ? [] : check.errors.map(({ instancePath, message, params }) => `${instancePath || "the body"} ${message} ${JSON.stringify(params)}`);
 }
