@@ -80,7 +80,7 @@ pub(super) async fn attempt(mut grant: Grant, policy: &Policy) -> AttemptReport 
         retry_after_ms: answer
             .head
             .retry_after
-            .and_then(|delay| delay.as_millis().try_into().ok()),
+            .map(|delay| delay.as_millis().try_into().unwrap_or(u64::MAX)),
         attempt: answer.into_attempt(grant.lease.attempt, started_at),
         request,
         wants_lease: false,
