@@ -2,6 +2,7 @@
 import { nodeProgram, run, runAsProgram } from "./programs.mjs";
 import { setUp } from "./setup.mjs";
 import { build } from "./build.mjs";
+import { runFaults } from "./faults.mjs";
 import { preparePython } from "../tests/support/python.js";
 
 const WASM_LIBRARY = ["--target", "wasm32-unknown-unknown", "--lib"];
@@ -19,6 +20,7 @@ const STEPS = [
   ["build", () => build("release")],
   ["build, test hooks", () => build("test-hooks")],
   ["end to end", runEndToEnd],
+  ["faults, short form", () => runFaults("short")],
 ];
 
 // One file after the other: several measure time, and two relays at once would share the machine. Forced to exit:
