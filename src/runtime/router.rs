@@ -10,7 +10,7 @@ use super::{
     trace, webhooks, workspaces,
 };
 use crate::{
-    api::{error::ApiError, openapi},
+    api::{error::ApiError, openapi, query::Query},
     domain::{
         event_type::catalogue,
         ids::{DeliveryId, KeyId, ResendId, WebhookId, WorkspaceId},
@@ -39,7 +39,8 @@ pub(super) async fn answer(request: Request, env: Env, context: Context) -> Resu
 async fn route(request: Request, env: Env, context: Context) -> Answer {
     let config = config(&env)?;
     let url = request.url().map_err(|_| ApiError::NotFound("page"))?;
-    let method = request.method().to_string();
+    // Not `request.method()`: it takes a method that it does not know for GET.
+    let method = request.inner().method();
     let path: Vec<&str> = url
         .path()
         .strip_prefix('/')
@@ -131,13 +132,19 @@ async fn route_workspace(
         ("PATCH", []) => workspaces::rename(call).await,
         ("DELETE", []) => workspaces::delete(call).await,
         ("POST", ["keys"]) => workspaces::create_key(call).await,
-        ("GET", ["keys"]) => workspaces::list_keys(call).await,
+        ("GET", ["keys"]) => {
+            refuse_parameters(url)?;
+            workspaces::list_keys(call).await
+        }
         ("DELETE", ["keys", key]) => workspaces::revoke_key(call, key_id(key)?).await,
         ("POST", ["dashboard-links"]) => workspaces::create_link(call, url).await,
         ("POST", ["events"]) => ingest::post_events(call, context).await,
         ("GET", ["events", event]) => trace::trace(call, url, event).await,
         ("POST", ["webhooks"]) => webhooks::create(call).await,
-        ("GET", ["webhooks"]) => webhooks::list(call).await,
+        ("GET", ["webhooks"]) => {
+            refuse_parameters(url)?;
+            webhooks::list(call).await
+        }
         ("GET", ["webhooks", id]) => webhooks::read(call, webhook_id(id)?).await,
         ("PATCH", ["webhooks", id]) => webhooks::change(call, webhook_id(id)?).await,
         ("DELETE", ["webhooks", id]) => webhooks::delete(call, webhook_id(id)?).await,
@@ -216,6 +223,15 @@ fn openapi_document() -> Answer {
     let response = Response::builder().with_header("Content-Type", "application/json");
     let response = response.map(|builder| builder.fixed(openapi::document().as_bytes().to_vec()));
     response.map_err(|error| super::request::internal("writing the document", &error))
+}
+
+/// For the lists that are answered whole: a `limit` that changes nothing would be a typo lost silently.
+fn refuse_parameters(url: &Url) -> std::result::Result<(), ApiError> {
+    let pairs: Vec<_> = url.query_pairs().collect();
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| (name.as_ref(), value.as_ref()));
+    Query::parse(pairs, &[]).map(drop)
 }
 
 fn key_id(segment: &str) -> std::result::Result<KeyId, ApiError> {
