@@ -40,9 +40,14 @@ mod alarm_clock;
 
 mod entropy;
 
+#[cfg(feature = "test-hooks")]
+mod test_hooks;
+
 use worker::{Context, Env, Request, Response, Result, event};
 
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
+    #[cfg(feature = "test-hooks")]
+    test_hooks::begin(&env);
     router::answer(request, env, context).await
 }

@@ -87,6 +87,8 @@ async fn route(request: Request, env: Env, context: Context) -> Answer {
                         .map_err(|_| ApiError::NotFound("workspace"))?;
                     deliveries::counts(&env, &workspace, &webhook_id(webhook)?).await
                 }
+                #[cfg(feature = "test-hooks")]
+                ("PUT", ["test", "switches"]) => super::test_hooks::answer(request).await,
                 _ => Err(ApiError::NotFound("page")),
             }
         }
@@ -186,6 +188,8 @@ fn allowed_methods(path: &[&str]) -> Option<&'static str> {
         ["healthz" | "openapi.json" | "metrics"] | ["v1", "event-types"] => "GET",
         #[cfg(feature = "test-hooks")]
         ["test", "rows", _, _] => "GET",
+        #[cfg(feature = "test-hooks")]
+        ["test", "switches"] => "PUT",
         ["v1", "workspaces"] => "GET, POST",
         ["v1", "workspaces", _, path @ ..] => match path {
             [] => "GET, PATCH, DELETE",

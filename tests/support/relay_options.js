@@ -50,9 +50,9 @@ function readCompatibilityDate() {
 
 /**
  * The options of one Miniflare. `state` is the folder of its storage, `onLog` receives each line it prints; `isolated`
- * answers what the Worker sends in its place, so that it can reach nobody.
+ * answers what the Worker sends in its place, so that it can reach nobody; `outbound` is a function that does so.
  */
-export function relayOptions({ vars = {}, hooks = false, isolated = false, port = 0, state, onLog }) {
+export function relayOptions({ vars = {}, hooks = false, isolated = false, outbound, port = 0, state, onLog }) {
   const root = hooks ? path.join(REPOSITORY, "build/test-hooks") : REPOSITORY;
   const module = (type, file) => ({ type, path: path.join(root, file) });
   return convertV4MiniflareOptions({
@@ -73,6 +73,7 @@ export function relayOptions({ vars = {}, hooks = false, isolated = false, port 
       WEBHOOKS: { className: "WebhookObject", useSQLite: true },
     },
     ...(isolated ? { outboundService: () => new Response("taken") } : {}),
+    ...(outbound ? { outboundService: outbound } : {}),
     host: "127.0.0.1",
     port,
     // `false`, or Miniflare asks a server of its maker for a sample of the `cf` object.

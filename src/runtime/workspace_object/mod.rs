@@ -41,6 +41,8 @@ pub struct WorkspaceObject {
 
 impl DurableObject for WorkspaceObject {
     fn new(state: State, env: Env) -> Self {
+        #[cfg(feature = "test-hooks")]
+        super::test_hooks::begin(&env);
         let storage = state.storage();
         Self {
             store: WorkspaceStore::new(&storage),
