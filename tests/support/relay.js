@@ -22,7 +22,7 @@ const EVENT_TYPES = ["alert.triggered", "policy.violated", "agent.registered", "
  * Starts the relay in this process.
  * `vars` overrides settings; `hooks` takes the build with test hooks; `persist` is a folder to keep the storage in
  * (default: a temporary one, removed by stop()). `isolated` cuts the relay off from everything: whatever it sends is
- * answered 200 in its own process. `origin` changes with each restart().
+ * answered 200 in its own process; `dataset` binds an Analytics Engine dataset that logs. `origin` changes with each restart().
  */
 export function startRelay(options = {}) {
   return start(options, startInProcess);
@@ -33,14 +33,14 @@ export function startRelayProcess(options = {}) {
   return start(options, startChild);
 }
 
-async function start({ vars, hooks = false, isolated = false, persist, port }, launch) {
+async function start({ vars, hooks = false, isolated = false, dataset = false, persist, port }, launch) {
   const built = path.join(REPOSITORY, hooks ? "build/test-hooks/build" : "build", "index.js");
   assert.ok(existsSync(built), `${built} is missing: run \`node scripts/build.mjs${hooks ? " --test-hooks" : ""}\``);
   const state = persist ?? (await mkdtemp(path.join(tmpdir(), "relay-test-")));
   await mkdir(state, { recursive: true });
   const logs = [];
   const onLog = (line) => logs.push(line);
-  const run = () => launch({ vars, hooks, isolated, port, state }, onLog);
+  const run = () => launch({ vars, hooks, isolated, dataset, port, state }, onLog);
   let running = await run();
   const relay = {
     get origin() {
