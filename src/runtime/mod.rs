@@ -28,6 +28,8 @@ mod rate_limits;
 
 mod sender;
 
+mod observer;
+
 mod commands;
 
 mod workspace_object;

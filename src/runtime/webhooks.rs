@@ -8,6 +8,7 @@ use super::{
         WorkspaceReply, ask_webhook, ask_workspace,
     },
     entropy::now,
+    observer::Observer,
     request::{
         Answer, Call, internal, json, no_content, random_bytes, read_json_body, unavailable,
         unexpected_reply, url_rules,
@@ -239,7 +240,8 @@ async fn probe(
         _ => return Err(unexpected_reply()),
     };
     grant.payload = Some(payload);
-    let report = sender::attempt(grant, call.policy).await;
+    let observer = Observer::new(call.env, call.workspace.as_ref(), webhook.as_ref());
+    let report = sender::attempt(grant, call.policy, &observer).await;
     ask(WebhookCommand::Report(Box::new(report))).await?;
     match ask(WebhookCommand::Read { id }).await? {
         WebhookReply::Delivery(record) => {
