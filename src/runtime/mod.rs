@@ -18,6 +18,10 @@ mod workspaces;
 
 mod webhooks;
 
+mod webhook_changes;
+
+mod probes;
+
 mod deliveries;
 
 mod trace;

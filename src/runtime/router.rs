@@ -135,7 +135,7 @@ async fn route_workspace(
         ("DELETE", ["keys", key]) => workspaces::revoke_key(call, key_id(key)?).await,
         ("POST", ["dashboard-links"]) => workspaces::create_link(call, url).await,
         ("POST", ["events"]) => ingest::post_events(call, context).await,
-        ("GET", ["events", event]) => trace::trace(call, url, event).await,
+        ("GET", ["events", event]) => trace::show(call, url, event).await,
         ("POST", ["webhooks"]) => webhooks::create(call).await,
         ("GET", ["webhooks"]) => webhooks::list(call).await,
         ("GET", ["webhooks", id]) => webhooks::read(call, webhook_id(id)?).await,
