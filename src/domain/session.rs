@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ids::KeyId,
+    ids::{KeyId, WorkspaceId},
     timestamp::Timestamp,
-    token::Scope,
+    token::{Scope, TokenHash, workspace_of_key, workspace_of_link},
     workspace::{ApiKey, DashboardLink},
 };
 
@@ -16,6 +16,26 @@ pub const SESSION_LENGTH: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// Sessions of one workspace at a time; one more ends those that would have ended first.
 pub const SESSIONS_LIMIT: u32 = 1000;
+
+/// What opens a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Credential {
+    /// An API key.
+    Key(TokenHash),
+    /// A dashboard link, which is good once.
+    Link(TokenHash),
+}
+
+impl Credential {
+    /// Reads a token as what it was made for; and its workspace. None for any other text.
+    #[must_use]
+    pub fn parse(token: &str) -> Option<(Self, WorkspaceId)> {
+        let hash = || TokenHash::of(token);
+        let key = workspace_of_key(token).map(|workspace| (Self::Key(hash()), workspace));
+        key.or_else(|| workspace_of_link(token).map(|workspace| (Self::Link(hash()), workspace)))
+    }
+}
 
 /// A stored session; its token is not kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +75,13 @@ impl Session {
     pub fn is_good(&self, now: Timestamp) -> bool {
         now < self.expires_at
     }
+}
+
+/// Whether a request that a browser sent with its cookie may act: it only reads, or its `Origin` says that a page of
+/// the relay itself made it. Other sites can make a browser send the cookie, and cannot change the `Origin`.
+#[must_use]
+pub fn may_act(method: &str, origin: Option<&str>, own_origin: &str) -> bool {
+    matches!(method, "GET" | "HEAD") || origin == Some(own_origin)
 }
 
 /// How the browser reaches the relay; it decides the cookie's name and form.
@@ -124,7 +151,7 @@ pub fn local_path(next: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::token::TokenHash;
+    use crate::domain::token::{mint_api_key, mint_link_token, mint_session_token};
 
     #[test]
     fn the_stored_form_is_pinned() {
@@ -171,6 +198,43 @@ mod tests {
         let session = Session::of_link(link.clone(), at(8)).unwrap();
         assert_eq!((session.scopes, session.key), (link.scopes.clone(), None));
         assert_eq!(Session::of_link(link, at(9)), None);
+    }
+
+    #[test]
+    fn a_key_and_a_link_open_a_session_and_nothing_else_does() {
+        let own = WorkspaceId::parse("ws_a").unwrap();
+        let key = mint_api_key(&own, [7; 32]);
+        let link = mint_link_token(&own, [7; 32]);
+        let by_key = Credential::Key(TokenHash::of(&key));
+        assert_eq!(Credential::parse(&key), Some((by_key, own.clone())));
+        let by_link = Credential::Link(TokenHash::of(&link));
+        assert_eq!(Credential::parse(&link), Some((by_link, own.clone())));
+        for other in [mint_session_token(&own, [7; 32]), String::new(), key + "0"] {
+            assert_eq!(Credential::parse(&other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn only_the_relay_s_own_pages_make_a_session_act() {
+        let own = "https://relay.example.com";
+        assert!(may_act("POST", Some(own), own));
+        for method in ["GET", "HEAD"] {
+            assert!(may_act(method, None, own));
+            assert!(may_act(method, Some("https://evil.example.com"), own));
+        }
+        for origin in [
+            None,
+            Some("null"),
+            Some(""),
+            Some("http://relay.example.com"),
+            Some("https://relay.example.com:8443"),
+            Some("https://relay.example.com.evil.example.com"),
+            Some("https://relay.example.com/"),
+        ] {
+            for method in ["POST", "PATCH", "DELETE", "PUT", "OPTIONS", "get"] {
+                assert!(!may_act(method, origin, own), "{method} {origin:?}");
+            }
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::{
         record::{DeliveryFilter, DeliveryRecord, SentRequest},
         resend::{ResendJob, Selection},
         secret::Sealed,
+        session::Credential,
         stats::HourTally,
         subscriptions::Snapshot,
         timestamp::Timestamp,
@@ -42,7 +43,7 @@ pub(super) enum WorkspaceCommand {
         id: WebhookId,
     },
     ListWebhooks,
-    /// What each webhook selected when, deleted ones too.
+    /// What each webhook selected when, deleted ones too; and the endpoint URLs of those that exist.
     History,
     ChangeWebhook {
         id: WebhookId,
@@ -69,6 +70,20 @@ pub(super) enum WorkspaceCommand {
     CreateLink {
         hash: TokenHash,
         link: DashboardLink,
+    },
+    /// Opens a session; a link is used up by it.
+    SignIn {
+        with: Credential,
+        session: TokenHash,
+    },
+    SignOut {
+        session: TokenHash,
+    },
+    /// Does what a session asks for, where it is good and has the scope: one call for a page that has to know both.
+    AsSession {
+        session: TokenHash,
+        needs: Option<Scope>,
+        command: Box<WorkspaceCommand>,
     },
     RotateSecret {
         id: WebhookId,
@@ -117,9 +132,18 @@ pub(super) enum WorkspaceReply {
         applied: bool,
     },
     Webhooks(Vec<Webhook>),
-    History(Vec<SelectionChange>),
+    History {
+        changes: Vec<SelectionChange>,
+        urls: Vec<(WebhookId, String)>,
+    },
     Keys(Vec<ApiKey>),
     Scopes(Option<Vec<Scope>>),
+    /// Of a session that is good: what it may do, the name of its workspace, and the answer to what it asked for.
+    Session {
+        scopes: Vec<Scope>,
+        workspace_name: String,
+        reply: Box<WorkspaceReply>,
+    },
     Done {
         applied: bool,
     },
@@ -327,6 +351,9 @@ pub(super) enum Refusal {
     NoDelivery,
     NoKey,
     NoJob,
+    /// The credential or the session is not good, or has ended.
+    NotSignedIn,
+    MissingScope(Scope),
     WorkspaceExists,
     WorkspaceDeleted,
     TooManyWebhooks,
@@ -355,6 +382,8 @@ impl From<Refusal> for ApiError {
             Refusal::NoDelivery => Self::NotFound("delivery"),
             Refusal::NoKey => Self::NotFound("key"),
             Refusal::NoJob => Self::NotFound("resend"),
+            Refusal::NotSignedIn => Self::Unauthorized,
+            Refusal::MissingScope(scope) => Self::MissingScope(scope),
             Refusal::WorkspaceExists => Self::WorkspaceExists,
             Refusal::WorkspaceDeleted => Self::WorkspaceDeleted,
             Refusal::TooManyWebhooks => Self::TooManyWebhooks,

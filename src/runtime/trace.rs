@@ -76,7 +76,7 @@ pub(super) async fn show(call: Call<'_>, url: &Url, id: &str) -> Answer {
 /// The workspace's answer to `History`, webhook by webhook.
 pub(super) fn selections(reply: WorkspaceReply) -> Result<Selections, ApiError> {
     let changes = match reply {
-        WorkspaceReply::History(changes) => changes,
+        WorkspaceReply::History { changes, .. } => changes,
         WorkspaceReply::Refused(refusal) => return Err(refusal.into()),
         _ => return Err(unexpected_reply()),
     };

@@ -91,6 +91,7 @@ fn every_refusal() -> Vec<ApiError> {
         ApiError::Unauthorized,
         ApiError::MissingScope(Scope::EventsWrite),
         ApiError::OperatorOnly,
+        ApiError::ForeignOrigin,
         ApiError::NotFound("webhook"),
         ApiError::EventNotFound,
         ApiError::MethodNotAllowed { allow: "GET" },
