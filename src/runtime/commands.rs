@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 use worker::{Env, Headers, Method, Request, RequestInit, Response};
 
+use super::page_reads::{Shown, Wanted};
 use crate::{
     api::error::ApiError,
     domain::{
@@ -204,6 +205,8 @@ pub(super) enum WebhookCommand {
         hours: u32,
     },
     Gauges,
+    /// Asks for all that a page shows.
+    Show(Wanted),
     #[cfg(feature = "test-hooks")]
     Counted,
 }
@@ -258,6 +261,7 @@ pub(super) enum WebhookReply {
         held: usize,
         last_hour: HourTally,
     },
+    Shown(Box<Shown>),
     Refused(Refusal),
     #[cfg(feature = "test-hooks")]
     Counted {

@@ -26,6 +26,8 @@ mod deliveries;
 
 mod trace;
 
+mod dashboard;
+
 mod metrics;
 
 mod rate_limits;
@@ -33,6 +35,8 @@ mod rate_limits;
 mod sender;
 
 mod commands;
+
+mod page_reads;
 
 mod workspace_object;
 

@@ -5,7 +5,7 @@ use worker::{Context, Env, Request, Response, Result, Url};
 use super::{
     authentication::{Caller, authenticate, require_operator},
     config::{Config, config},
-    deliveries, ingest, metrics, rate_limits,
+    dashboard, deliveries, ingest, metrics, rate_limits,
     request::{Answer, Call, header, json, refusal},
     trace, webhooks, workspaces,
 };
@@ -23,13 +23,17 @@ pub(super) async fn answer(request: Request, env: Env, context: Context) -> Resu
         super::entropy::random()
             .map_or_else(|_| "unknown".into(), |random: [u8; 8]| hex::encode(random))
     });
-    let answered = match route(request, env, context).await {
-        Ok(response) => response,
-        Err(error) => {
-            if error.status() >= 500 {
-                worker::console_error!("request {request_id}: {}", error.code());
+    let answered = if dashboard::has(&request.path()) {
+        dashboard::answer(request, &env, &request_id).await?
+    } else {
+        match route(request, env, context).await {
+            Ok(response) => response,
+            Err(error) => {
+                if error.status() >= 500 {
+                    worker::console_error!("request {request_id}: {}", error.code());
+                }
+                refusal(&error)?
             }
-            refusal(&error)?
         }
     };
     answered.headers().set("X-Request-Id", &request_id)?;
@@ -222,14 +226,14 @@ fn key_id(segment: &str) -> std::result::Result<KeyId, ApiError> {
     KeyId::parse(segment).map_err(|_| ApiError::NotFound("key"))
 }
 
-fn webhook_id(segment: &str) -> std::result::Result<WebhookId, ApiError> {
+pub(super) fn webhook_id(segment: &str) -> std::result::Result<WebhookId, ApiError> {
     WebhookId::parse(segment).map_err(|_| ApiError::NotFound("webhook"))
 }
 
-fn delivery_id(segment: &str) -> std::result::Result<DeliveryId, ApiError> {
+pub(super) fn delivery_id(segment: &str) -> std::result::Result<DeliveryId, ApiError> {
     DeliveryId::parse(segment).map_err(|_| ApiError::NotFound("delivery"))
 }
 
-fn resend_id(segment: &str) -> std::result::Result<ResendId, ApiError> {
+pub(super) fn resend_id(segment: &str) -> std::result::Result<ResendId, ApiError> {
     ResendId::parse(segment).map_err(|_| ApiError::NotFound("resend"))
 }

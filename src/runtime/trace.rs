@@ -53,8 +53,19 @@ pub(super) async fn show(call: Call<'_>, url: &Url, id: &str) -> Answer {
     let id = percent_decode_str(id).decode_utf8_lossy();
     let event_id = EventId::parse(&id).map_err(|_| ApiError::NotFound("event"))?;
     let reply = ask_workspace(call.env, &call.workspace, &WorkspaceCommand::History).await;
-    let selections = selections(reply.map_err(|error| unavailable(&error))?)?;
-    let trace = trace(call.env, &call.workspace, selections, event_id, query).await?;
+    let changes = match reply.map_err(|error| unavailable(&error))? {
+        WorkspaceReply::History { changes, .. } => changes,
+        WorkspaceReply::Refused(refusal) => return Err(refusal.into()),
+        _ => return Err(unexpected_reply()),
+    };
+    let trace = trace(
+        call.env,
+        &call.workspace,
+        by_webhook(changes),
+        event_id,
+        query,
+    )
+    .await?;
     let webhooks = trace
         .webhooks
         .into_iter()
@@ -73,13 +84,8 @@ pub(super) async fn show(call: Call<'_>, url: &Url, id: &str) -> Answer {
     )
 }
 
-/// The workspace's answer to `History`, webhook by webhook.
-pub(super) fn selections(reply: WorkspaceReply) -> Result<Selections, ApiError> {
-    let changes = match reply {
-        WorkspaceReply::History { changes, .. } => changes,
-        WorkspaceReply::Refused(refusal) => return Err(refusal.into()),
-        _ => return Err(unexpected_reply()),
-    };
+/// The record of selections, webhook by webhook.
+pub(super) fn by_webhook(changes: Vec<SelectionChange>) -> Selections {
     let mut webhooks = Selections::new();
     for change in changes {
         webhooks
@@ -87,7 +93,7 @@ pub(super) fn selections(reply: WorkspaceReply) -> Result<Selections, ApiError> 
             .or_default()
             .push(change);
     }
-    Ok(webhooks)
+    webhooks
 }
 
 /// Finds an event's deliveries, by the event's id or by that of one of them, and explains where there is none.

@@ -30,7 +30,7 @@ macro_rules! name_variants {
 
 name_variants! {
     InvalidJson InvalidType UnknownField RepeatedField MissingField InvalidParameter Unauthorized MissingScope
-    OperatorOnly NotFound EventNotFound MethodNotAllowed UnsupportedMediaType PayloadTooLarge InvalidValue UnknownEventType InvalidUrl
+    OperatorOnly ForeignOrigin NotFound EventNotFound MethodNotAllowed UnsupportedMediaType PayloadTooLarge InvalidValue UnknownEventType InvalidUrl
     InvalidSecret InvalidHeader WorkspaceExists WorkspaceDeleted TooManyWebhooks Refused ResendRunning RateLimited
     WebhookDisabled NotStored NotApplied Unavailable Misconfigured MisconfiguredSecret Internal
 }
