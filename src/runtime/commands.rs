@@ -452,6 +452,8 @@ async fn call<C: Serialize, R: DeserializeOwned>(
     name: &str,
     command: &C,
 ) -> Result<R, CallError> {
+    #[cfg(feature = "test-hooks")]
+    super::object_calls::count(name);
     exchange(env, namespace, name, command)
         .await
         .map_err(|cause| CallError {

@@ -38,6 +38,9 @@ mod commands;
 
 mod page_reads;
 
+#[cfg(feature = "test-hooks")]
+mod object_calls;
+
 mod workspace_object;
 
 mod webhook_object;

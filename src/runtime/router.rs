@@ -23,6 +23,8 @@ pub(super) async fn answer(request: Request, env: Env, context: Context) -> Resu
         super::entropy::random()
             .map_or_else(|_| "unknown".into(), |random: [u8; 8]| hex::encode(random))
     });
+    #[cfg(feature = "test-hooks")]
+    super::object_calls::take();
     let answered = if dashboard::has(&request.path()) {
         dashboard::answer(request, &env, &request_id).await?
     } else {
@@ -37,6 +39,10 @@ pub(super) async fn answer(request: Request, env: Env, context: Context) -> Resu
         }
     };
     answered.headers().set("X-Request-Id", &request_id)?;
+    #[cfg(feature = "test-hooks")]
+    answered
+        .headers()
+        .set("X-Object-Calls", &super::object_calls::take())?;
     Ok(answered)
 }
 
