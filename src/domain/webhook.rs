@@ -14,6 +14,12 @@ use super::{ids::WebhookId, secret::Sealed, timestamp::Timestamp};
 /// Webhooks of one workspace.
 pub const WEBHOOKS_LIMIT: usize = 50;
 
+/// Characters of a description.
+pub const DESCRIPTION_LIMIT: usize = 1000;
+
+/// How long an old secret may go on signing after a rotation, in seconds: seven days.
+pub const OVERLAP_LIMIT: u64 = 604_800;
+
 /// A webhook that made no attempt for so long has no failures in a row to count.
 const QUIET_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 

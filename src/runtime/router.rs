@@ -5,7 +5,7 @@ use worker::{Context, Env, Request, Response, Result, Url};
 use super::{
     authentication::{Caller, authenticate, require_operator},
     config::{Config, config},
-    deliveries, ingest, metrics, rate_limits,
+    dashboard, deliveries, ingest, metrics, rate_limits,
     request::{Answer, Call, header, json, refusal},
     trace, webhooks, workspaces,
 };
@@ -23,16 +23,26 @@ pub(super) async fn answer(request: Request, env: Env, context: Context) -> Resu
         super::entropy::random()
             .map_or_else(|_| "unknown".into(), |random: [u8; 8]| hex::encode(random))
     });
-    let answered = match route(request, env, context).await {
-        Ok(response) => response,
-        Err(error) => {
-            if error.status() >= 500 {
-                worker::console_error!("request {request_id}: {}", error.code());
+    #[cfg(feature = "test-hooks")]
+    super::object_calls::take();
+    let answered = if dashboard::has(&request.path()) {
+        dashboard::answer(request, &env, &request_id).await?
+    } else {
+        match route(request, env, context).await {
+            Ok(response) => response,
+            Err(error) => {
+                if error.status() >= 500 {
+                    worker::console_error!("request {request_id}: {}", error.code());
+                }
+                refusal(&error)?
             }
-            refusal(&error)?
         }
     };
     answered.headers().set("X-Request-Id", &request_id)?;
+    #[cfg(feature = "test-hooks")]
+    answered
+        .headers()
+        .set("X-Object-Calls", &super::object_calls::take())?;
     Ok(answered)
 }
 
@@ -141,7 +151,7 @@ async fn route_workspace(
         ("DELETE", ["keys", key]) => workspaces::revoke_key(call, key_id(key)?).await,
         ("POST", ["dashboard-links"]) => workspaces::create_link(call, url).await,
         ("POST", ["events"]) => ingest::post_events(call, context).await,
-        ("GET", ["events", event]) => trace::trace(call, url, event).await,
+        ("GET", ["events", event]) => trace::show(call, url, event).await,
         ("POST", ["webhooks"]) => webhooks::create(call).await,
         ("GET", ["webhooks"]) => {
             refuse_parameters(url)?;
@@ -242,14 +252,14 @@ fn key_id(segment: &str) -> std::result::Result<KeyId, ApiError> {
     KeyId::parse(segment).map_err(|_| ApiError::NotFound("key"))
 }
 
-fn webhook_id(segment: &str) -> std::result::Result<WebhookId, ApiError> {
+pub(super) fn webhook_id(segment: &str) -> std::result::Result<WebhookId, ApiError> {
     WebhookId::parse(segment).map_err(|_| ApiError::NotFound("webhook"))
 }
 
-fn delivery_id(segment: &str) -> std::result::Result<DeliveryId, ApiError> {
+pub(super) fn delivery_id(segment: &str) -> std::result::Result<DeliveryId, ApiError> {
     DeliveryId::parse(segment).map_err(|_| ApiError::NotFound("delivery"))
 }
 
-fn resend_id(segment: &str) -> std::result::Result<ResendId, ApiError> {
+pub(super) fn resend_id(segment: &str) -> std::result::Result<ResendId, ApiError> {
     ResendId::parse(segment).map_err(|_| ApiError::NotFound("resend"))
 }

@@ -15,6 +15,8 @@ mod intake;
 
 mod people;
 
+mod pages;
+
 mod resends;
 
 mod counts;
@@ -153,6 +155,7 @@ impl WebhookObject {
             WebhookCommand::StopJob { id } => self.stop_job(&id)?,
             WebhookCommand::Stats { hours } => self.stats(hours)?,
             WebhookCommand::Gauges => self.gauges()?,
+            WebhookCommand::Show(wanted) => self.show(wanted)?,
             #[cfg(feature = "test-hooks")]
             WebhookCommand::Counted => {
                 let (rows_read, rows_written) = self.store.database().counted();
