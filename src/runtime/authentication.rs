@@ -123,7 +123,10 @@ pub(super) async fn require_operator(
 
 /// Finds the caller of a workspace's path, and the snapshot that told it, where one did. Only for posting events does
 /// the snapshot suffice, which may still have a key that was revoked a minute ago.
-/// A key of another workspace is told what a key of an unknown one is.
+///
+/// # Errors
+/// `Unauthorized` without a valid token; `NotFound` for a valid one of another workspace, whether or not the path's
+/// workspace exists.
 pub(super) async fn authenticate(
     request: &Request,
     env: &Env,
@@ -133,25 +136,26 @@ pub(super) async fn authenticate(
 ) -> Result<(Caller, Option<Rc<Snapshot>>), ApiError> {
     let token = match shown(request)? {
         Shown::Token(token) => token,
-        Shown::Session(session) if session.workspace == *workspace => {
+        Shown::Session(session) => {
+            let is_own = session.workspace == *workspace;
             let caller = Caller::Scoped(scopes_of_session(env, session).await?);
-            return Ok((caller, None));
+            return is_own
+                .then_some((caller, None))
+                .ok_or(ApiError::NotFound("workspace"));
         }
-        Shown::Session(_) => return Err(ApiError::Unauthorized),
     };
     let hash = TokenHash::of(&token);
     if config.operator.matches(&hash) {
         return Ok((Caller::Operator, None));
     }
-    if workspace_of_key(&token).as_ref() != Some(workspace) {
-        return Err(ApiError::Unauthorized);
+    let owner = workspace_of_key(&token).ok_or(ApiError::Unauthorized)?;
+    if owner != *workspace {
+        scopes_of_key(env, &owner, hash).await?;
+        return Err(ApiError::NotFound("workspace"));
     }
     if !snapshot_suffices {
-        let reply = ask_workspace(env, workspace, &WorkspaceCommand::Authenticate { hash }).await;
-        return match reply.map_err(|error| unavailable(&error))? {
-            WorkspaceReply::Scopes(Some(scopes)) => Ok((Caller::Scoped(scopes), None)),
-            _ => Err(ApiError::Unauthorized),
-        };
+        let scopes = scopes_of_key(env, workspace, hash).await?;
+        return Ok((Caller::Scoped(scopes), None));
     }
     let knows_key = |snapshot: &Snapshot| snapshot.scopes_of(&hash).is_some();
     let snapshot = match subscriptions::read(env, workspace, None, knows_key).await {
@@ -163,6 +167,18 @@ pub(super) async fn authenticate(
         .ok_or(ApiError::Unauthorized)?
         .to_vec();
     Ok((Caller::Scoped(scopes), Some(snapshot)))
+}
+
+async fn scopes_of_key(
+    env: &Env,
+    owner: &WorkspaceId,
+    hash: TokenHash,
+) -> Result<Vec<Scope>, ApiError> {
+    let reply = ask_workspace(env, owner, &WorkspaceCommand::Authenticate { hash }).await;
+    match reply.map_err(|error| unavailable(&error))? {
+        WorkspaceReply::Scopes(Some(scopes)) => Ok(scopes),
+        _ => Err(ApiError::Unauthorized),
+    }
 }
 
 async fn scopes_of_session(env: &Env, session: SessionToken) -> Result<Vec<Scope>, ApiError> {

@@ -116,9 +116,11 @@ async fn route_workspace(
     workspace: Option<WorkspaceId>,
 ) -> Answer {
     let Some(workspace) = workspace else {
-        // Only the operator learns that there is no such workspace.
-        admit_operator(&request, env, config).await?;
-        return Err(ApiError::NotFound("workspace"));
+        // As for every other workspace that is not the caller's own.
+        return Err(match admit_operator(&request, env, config).await {
+            Ok(()) | Err(ApiError::OperatorOnly) => ApiError::NotFound("workspace"),
+            Err(error) => error,
+        });
     };
     let (caller, snapshot) =
         match authenticate(&request, env, config, &workspace, path == ["events"]).await {

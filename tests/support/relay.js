@@ -22,12 +22,9 @@ const EVENT_TYPES = ["alert.triggered", "policy.violated", "agent.registered", "
  * Starts the relay in this process.
  * `vars` overrides settings; `hooks` takes the build with test hooks; `persist` is a folder to keep the storage in
  * (default: a temporary one, removed by stop()). `isolated` cuts the relay off from everything: whatever it sends is
-<<<<<<< HEAD
- * answered 200 in its own process; `outbound` is a function that answers it, request by request. `origin` changes with
- * each restart(). `miniflare()` is what runs it, for tests that write its KV or evict an object.
-=======
- * answered 200 in its own process; `dataset` binds an Analytics Engine dataset that logs. `origin` changes with each restart().
->>>>>>> adopt
+ * answered 200 in its own process; `outbound` is a function that answers it, request by request; `dataset` binds an
+ * Analytics Engine dataset that logs. `origin` changes with each restart(). `miniflare()` is what runs it, for tests
+ * that write its KV or evict an object.
  */
 export function startRelay(options = {}) {
   return start(options, startInProcess);
@@ -38,22 +35,14 @@ export function startRelayProcess(options = {}) {
   return start(options, startChild);
 }
 
-<<<<<<< HEAD
-async function start({ vars, hooks = false, isolated = false, outbound, persist, port }, launch) {
-=======
-async function start({ vars, hooks = false, isolated = false, dataset = false, persist, port }, launch) {
->>>>>>> adopt
+async function start({ vars, hooks = false, isolated = false, outbound, dataset = false, persist, port }, launch) {
   const built = path.join(REPOSITORY, hooks ? "build/test-hooks/build" : "build", "index.js");
   assert.ok(existsSync(built), `${built} is missing: run \`node scripts/build.mjs${hooks ? " --test-hooks" : ""}\``);
   const state = persist ?? (await mkdtemp(path.join(tmpdir(), "relay-test-")));
   await mkdir(state, { recursive: true });
   const logs = [];
   const onLog = (line) => logs.push(line);
-<<<<<<< HEAD
-  const run = () => launch({ vars, hooks, isolated, outbound, port, state }, onLog);
-=======
-  const run = () => launch({ vars, hooks, isolated, dataset, port, state }, onLog);
->>>>>>> adopt
+  const run = () => launch({ vars, hooks, isolated, outbound, dataset, port, state }, onLog);
   let running = await run();
   const relay = {
     get origin() {
