@@ -22,7 +22,8 @@ const EVENT_TYPES = ["alert.triggered", "policy.violated", "agent.registered", "
  * Starts the relay in this process.
  * `vars` overrides settings; `hooks` takes the build with test hooks; `persist` is a folder to keep the storage in
  * (default: a temporary one, removed by stop()). `isolated` cuts the relay off from everything: whatever it sends is
- * answered 200 in its own process. `origin` changes with each restart().
+ * answered 200 in its own process. `origin` changes with each restart(). `dispatch(url, init)` is a request that the
+ * Worker sees at that very URL, https too, which no certificate stands in the way of.
  */
 export function startRelay(options = {}) {
   return start(options, startInProcess);
@@ -60,13 +61,15 @@ async function start({ vars, hooks = false, isolated = false, persist, port }, l
     },
   };
   if (running.kill) relay.kill = () => running.kill();
+  if (running.dispatch) relay.dispatch = (url, init) => running.dispatch(url, init);
   return relay;
 }
 
 async function startInProcess(options, onLog) {
   const miniflare = new Miniflare(relayOptions({ ...options, onLog }));
   try {
-    return { origin: (await miniflare.ready).origin, end: () => miniflare.dispose() };
+    const { origin } = await miniflare.ready;
+    return { origin, end: () => miniflare.dispose(), dispatch: (url, init) => miniflare.dispatchFetch(url, init) };
   } catch (error) {
     await miniflare.dispose();
     throw error;
