@@ -24,7 +24,8 @@ const EVENT_TYPES = ["alert.triggered", "policy.violated", "agent.registered", "
  * (default: a temporary one, removed by stop()). `isolated` cuts the relay off from everything: whatever it sends is
  * answered 200 in its own process; `outbound` is a function that answers it, request by request; `dataset` binds an
  * Analytics Engine dataset that logs. `origin` changes with each restart(). `miniflare()` is what runs it, for tests
- * that write its KV or evict an object.
+ * that write its KV or evict an object; `dispatch(url, init)` is a request that the Worker sees at that very URL, https
+ * too, which no certificate stands in the way of.
  */
 export function startRelay(options = {}) {
   return start(options, startInProcess);
@@ -62,7 +63,10 @@ async function start({ vars, hooks = false, isolated = false, outbound, dataset 
     },
   };
   if (running.kill) relay.kill = () => running.kill();
-  if (running.miniflare) relay.miniflare = () => running.miniflare;
+  if (running.miniflare) {
+    relay.miniflare = () => running.miniflare;
+    relay.dispatch = (url, init) => running.miniflare.dispatchFetch(url, init);
+  }
   return relay;
 }
 
