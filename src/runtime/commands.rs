@@ -14,7 +14,7 @@ use crate::{
         ids::{DeliveryId, EventId, KeyId, ResendId, WebhookId, WorkspaceId},
         record::{DeliveryFilter, DeliveryRecord, SentRequest},
         resend::{ResendJob, Selection},
-        secret::Sealed,
+        sealed::Sealed,
         stats::HourTally,
         subscriptions::Snapshot,
         timestamp::Timestamp,

@@ -348,7 +348,7 @@ impl Sender {
         let policy = &self.config.policy;
         let mut next = Some(grant);
         while let Some(grant) = next {
-            let mut report = sender::attempt(grant, policy).await;
+            let mut report = sender::attempt(grant, webhook, policy, &self.config.keys).await;
             let needed = policy.attempt_timeout.saturating_add(REPORT_TIME);
             report.wants_lease = now().saturating_add(needed) <= self.until;
             next = self

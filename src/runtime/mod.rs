@@ -28,6 +28,8 @@ mod rate_limits;
 
 mod sender;
 
+mod sealing;
+
 mod commands;
 
 mod workspace_object;

@@ -11,7 +11,7 @@ use crate::{
     api::error::ApiError,
     domain::{
         endpoint_url::UrlRules, event::REQUEST_LIMIT, ids::WorkspaceId, policy::Policy,
-        subscriptions::Snapshot,
+        sealed::EncryptionKeys, subscriptions::Snapshot,
     },
 };
 
@@ -128,6 +128,7 @@ pub(super) struct Call<'a> {
     pub(super) request: Request,
     pub(super) env: &'a Env,
     pub(super) policy: &'a Policy,
+    pub(super) keys: &'a EncryptionKeys,
     pub(super) workspace: WorkspaceId,
     pub(super) caller: Caller,
     /// What told who is calling, where it was the snapshot.

@@ -79,7 +79,7 @@ async fn route(request: Request, env: Env, context: Context) -> Answer {
             match (method.as_str(), path) {
                 ("POST", ["v1", "workspaces"]) => workspaces::create(request, &env).await,
                 ("GET", ["v1", "workspaces"]) => workspaces::list(&url, &env).await,
-                ("GET", ["metrics"]) => metrics::show(&url, &env).await,
+                ("GET", ["metrics"]) => metrics::show(&url, &env, &config.keys).await,
                 #[cfg(feature = "test-hooks")]
                 ("GET", ["test", "rows", workspace, webhook]) => {
                     let workspace = WorkspaceId::parse(workspace)
@@ -122,6 +122,7 @@ async fn route_workspace(
         request,
         env,
         policy: &config.policy,
+        keys: &config.keys,
         workspace,
         caller,
         snapshot,

@@ -12,6 +12,7 @@ use super::{
         Answer, Call, internal, json, no_content, random_bytes, read_json_body, unavailable,
         unexpected_reply, url_rules,
     },
+    sealing::{seal, seal_headers},
     sender, subscriptions,
 };
 use crate::{
@@ -28,9 +29,9 @@ use crate::{
         event::build_payload,
         event_type::EventType,
         ids::{DeliveryId, EventId, WebhookId},
-        secret::{Sealed, Secret},
+        secret::Secret,
         token::Scope,
-        webhook::{StoredHeader, Webhook},
+        webhook::Webhook,
     },
 };
 
@@ -42,21 +43,21 @@ pub(super) async fn create(mut call: Call<'_>) -> Answer {
         Some(secret) => secret,
         None => Secret::generate(random_bytes()?),
     };
+    let id = WebhookId::mint(now(), random_bytes()?);
     let webhook = NewWebhook {
         url: new.url.as_str().to_string(),
         events: names(&new.events),
         description: new.description,
-        headers: seal(&new.headers),
-        secret: Sealed::plain(secret.expose()),
+        headers: seal_headers(call.keys, &id, &new.headers).map_err(|error| not_sealed(&error))?,
+        secret: seal(call.keys, &id, secret.expose()).map_err(|error| not_sealed(&error))?,
     };
-    let id = WebhookId::mint(now(), random_bytes()?);
     let command = WorkspaceCommand::CreateWebhook {
         id: id.clone(),
         webhook,
     };
     let webhook = changed(&call, command).await?;
     let ping = probe(&call, &id, Kind::Ping, EventType::ping(), &ping_data(&id)?).await;
-    let webhook = view(webhook, true)?;
+    let webhook = view(&call, webhook, true)?;
     json(
         201,
         &CreatedWebhook {
@@ -74,7 +75,7 @@ pub(super) async fn list(call: Call<'_>) -> Answer {
         WorkspaceReply::Webhooks(webhooks) => {
             let data = webhooks
                 .into_iter()
-                .map(|webhook| view(webhook, may_write))
+                .map(|webhook| view(&call, webhook, may_write))
                 .collect::<Result<_, _>>()?;
             json(
                 200,
@@ -92,9 +93,10 @@ pub(super) async fn list(call: Call<'_>) -> Answer {
 pub(super) async fn read(call: Call<'_>, id: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksRead)?;
     match ask(&call, &WorkspaceCommand::ReadWebhook { id }).await? {
-        WorkspaceReply::Webhook { webhook, .. } => {
-            json(200, &view(*webhook, call.caller.has(Scope::WebhooksWrite))?)
-        }
+        WorkspaceReply::Webhook { webhook, .. } => json(
+            200,
+            &view(&call, *webhook, call.caller.has(Scope::WebhooksWrite))?,
+        ),
         WorkspaceReply::Refused(refusal) => Err(refusal.into()),
         _ => Err(unexpected_reply()),
     }
@@ -104,15 +106,17 @@ pub(super) async fn change(mut call: Call<'_>, id: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
     let rules = url_rules(&call.request, call.policy);
     let change = parse_webhook_change(&read_json_body(&mut call.request).await?, &rules)?;
+    let headers = change.headers.as_deref();
+    let headers = headers.map(|headers| seal_headers(call.keys, &id, headers));
     let change = WebhookChange {
         url: change.url.map(|url| url.as_str().to_string()),
         events: change.events.as_deref().map(names),
         description: change.description,
-        headers: change.headers.as_deref().map(seal),
+        headers: headers.transpose().map_err(|error| not_sealed(&error))?,
         enabled: change.enabled,
     };
     let webhook = changed(&call, WorkspaceCommand::ChangeWebhook { id, change }).await?;
-    json(200, &view(webhook, true)?)
+    json(200, &view(&call, webhook, true)?)
 }
 
 pub(super) async fn delete(call: Call<'_>, id: WebhookId) -> Answer {
@@ -130,7 +134,7 @@ pub(super) async fn delete(call: Call<'_>, id: WebhookId) -> Answer {
 pub(super) async fn read_secret(call: Call<'_>, id: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
     match ask(&call, &WorkspaceCommand::ReadWebhook { id }).await? {
-        WorkspaceReply::Webhook { webhook, .. } => json(200, &secret_view(&webhook)?),
+        WorkspaceReply::Webhook { webhook, .. } => json(200, &secret_view(&call, &webhook)?),
         WorkspaceReply::Refused(refusal) => Err(refusal.into()),
         _ => Err(unexpected_reply()),
     }
@@ -146,7 +150,7 @@ pub(super) async fn rotate_secret(mut call: Call<'_>, id: WebhookId) -> Answer {
         Some(secret) => secret,
         None => Secret::generate(random_bytes()?),
     };
-    let secret = Sealed::plain(secret.expose());
+    let secret = seal(call.keys, &id, secret.expose()).map_err(|error| not_sealed(&error))?;
     let webhook = changed(
         &call,
         WorkspaceCommand::RotateSecret {
@@ -156,7 +160,7 @@ pub(super) async fn rotate_secret(mut call: Call<'_>, id: WebhookId) -> Answer {
         },
     )
     .await?;
-    json(200, &secret_view(&webhook)?)
+    json(200, &secret_view(&call, &webhook)?)
 }
 
 pub(super) async fn test(mut call: Call<'_>, id: WebhookId) -> Answer {
@@ -171,12 +175,10 @@ pub(super) async fn test(mut call: Call<'_>, id: WebhookId) -> Answer {
     )
 }
 
-fn secret_view(webhook: &Webhook) -> Result<SecretView, ApiError> {
+fn secret_view(call: &Call<'_>, webhook: &Webhook) -> Result<SecretView, ApiError> {
     let settings = &webhook.settings;
-    let secret = settings
-        .secret
-        .open()
-        .map_err(|error| internal("showing a secret", &error))?;
+    let secret = call.keys.open(&settings.secret, &webhook.id);
+    let secret = secret.map_err(|error| internal("showing a secret", &error))?;
     let previous = settings
         .previous_secret
         .as_ref()
@@ -239,13 +241,14 @@ async fn probe(
         _ => return Err(unexpected_reply()),
     };
     grant.payload = Some(payload);
-    let report = sender::attempt(grant, call.policy).await;
+    let report = sender::attempt(grant, webhook, call.policy, call.keys).await;
     ask(WebhookCommand::Report(Box::new(report))).await?;
     match ask(WebhookCommand::Read { id }).await? {
         WebhookReply::Delivery(record) => {
             let shown = DeliveryView::whole(
                 *record,
                 webhook.clone(),
+                call.keys,
                 call.caller.has(Scope::WebhooksWrite),
             );
             shown.map_err(|error| internal("showing a delivery", &error))
@@ -260,23 +263,18 @@ fn ping_data(webhook: &WebhookId) -> Result<Box<RawValue>, ApiError> {
         .map_err(|error| internal("building a payload", &error))
 }
 
-fn view(webhook: Webhook, may_write: bool) -> Result<WebhookView, ApiError> {
-    WebhookView::new(webhook, may_write).map_err(|error| internal("showing a webhook", &error))
+fn view(call: &Call<'_>, webhook: Webhook, may_write: bool) -> Result<WebhookView, ApiError> {
+    WebhookView::new(webhook, call.keys, may_write)
+        .map_err(|error| internal("showing a webhook", &error))
+}
+
+fn not_sealed(error: &worker::Error) -> ApiError {
+    internal("sealing a value", error)
 }
 
 fn names(types: &[EventType]) -> Vec<String> {
     types
         .iter()
         .map(|event_type| event_type.as_str().to_string())
-        .collect()
-}
-
-fn seal(headers: &[(String, String)]) -> Vec<StoredHeader> {
-    headers
-        .iter()
-        .map(|(name, value)| StoredHeader {
-            name: name.clone(),
-            value: Sealed::plain(value),
-        })
         .collect()
 }

@@ -40,7 +40,8 @@ async function start({ vars, hooks = false, isolated = false, persist, port }, l
   await mkdir(state, { recursive: true });
   const logs = [];
   const onLog = (line) => logs.push(line);
-  const run = () => launch({ vars, hooks, isolated, port, state }, onLog);
+  let settings = vars;
+  const run = () => launch({ vars: settings, hooks, isolated, port, state }, onLog);
   let running = await run();
   const relay = {
     get origin() {
@@ -50,8 +51,10 @@ async function start({ vars, hooks = false, isolated = false, persist, port }, l
     state,
     logs,
     fetch: (target, init) => request(running.origin, target, init),
-    async restart() {
+    /** Starts anew on the same storage, with other settings where `vars` are given. */
+    async restart({ vars: changed } = {}) {
       await running.end();
+      settings = changed ?? settings;
       running = await run();
     },
     async stop() {

@@ -15,6 +15,7 @@ use crate::{
     },
     runtime::{
         commands::{AttemptReport, Grant, WebhookReply},
+        config::Config,
         entropy::now,
         sender,
     },
@@ -40,8 +41,10 @@ impl WebhookObject {
     }
 
     /// Makes an attempt from here and stores its report.
-    pub(super) async fn attempt(&self, grant: Grant, policy: &Policy) -> Result<()> {
-        let report = sender::attempt(grant, policy).await;
+    pub(super) async fn attempt(&self, grant: Grant, config: &Config) -> Result<()> {
+        let webhook = self.webhook_id()?;
+        let policy = &config.policy;
+        let report = sender::attempt(grant, &webhook, policy, &config.keys).await;
         let now = now();
         self.with_desk(|open| self.settle(open, report, now, policy))?;
         Ok(())
