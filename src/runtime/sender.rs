@@ -99,7 +99,7 @@ pub(super) async fn attempt(
         id: grant.id,
         lease: grant.lease,
         revision: grant.revision,
-        retry_after_ms: retry_after.and_then(|delay| delay.as_millis().try_into().ok()),
+        retry_after_ms: retry_after.map(|delay| delay.as_millis().try_into().unwrap_or(u64::MAX)),
         attempt,
         request,
         wants_lease: false,

@@ -117,8 +117,12 @@ impl DurableObject for WebhookObject {
         let reply = match self.obey(command).await {
             Ok(reply) => reply,
             Err(error) => {
-                // Memory and rows may differ: the next command reads the rows anew.
+                // Memory and rows may differ: the next command reads the rows anew. What was stored before the fault has
+                // no other alarm.
                 self.desk.replace(Desk::Unread);
+                if let Err(error) = self.arm().await {
+                    console_error!("arming {}: {error}", self.name());
+                }
                 return Err(error);
             }
         };
