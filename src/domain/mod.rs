@@ -51,3 +51,7 @@ pub mod resend;
 pub mod stats;
 
 pub mod token;
+
+pub mod session;
+
+pub mod cookie;

@@ -234,8 +234,12 @@ pub enum DisabledReason {
 }
 
 impl Webhook {
-    /// Takes a person's word on the status, in the settings' present revision.
-    pub const fn set_enabled(&mut self, enabled: bool) {
+    /// Takes a person's word on the status, in the settings' present revision. Disabling what is disabled keeps the
+    /// reason and the time; enabling always counts, because an auto-disable may be on its way here.
+    pub fn set_enabled(&mut self, enabled: bool) {
+        if !enabled && self.disabled().is_some() {
+            return;
+        }
         self.settings.enabled = enabled;
         self.settings.status_revision = self.settings.revision;
         self.settings.status_changed_at = self.updated_at;
@@ -362,6 +366,25 @@ mod tests {
         assert_eq!(webhook.disabled(), Some((DisabledReason::Gone, at(2))));
         webhook.settings.enabled = false;
         assert_eq!(webhook.disabled(), Some((DisabledReason::Manual, at(0))));
+    }
+
+    #[test]
+    fn disabling_what_is_disabled_keeps_its_reason_and_time() {
+        let mut webhook = webhook();
+        webhook.updated_at = at(5);
+        webhook.set_enabled(false);
+        webhook.updated_at = at(6);
+        webhook.set_enabled(false);
+        assert_eq!(webhook.disabled(), Some((DisabledReason::Manual, at(5))));
+        webhook.set_enabled(true);
+        assert_eq!(webhook.disabled(), None);
+        webhook.standing.disabled = Some(AutoDisable {
+            reason: AutoDisableReason::Gone,
+            at: at(7),
+            revision: 3,
+        });
+        webhook.set_enabled(false);
+        assert_eq!(webhook.disabled(), Some((DisabledReason::Gone, at(7))));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use worker::{
 use super::{
     commands::{AttemptReport, Grant},
     entropy::now,
+    observer::Observer,
 };
 use crate::domain::{
     attempt::{Attempt, RESPONSE_BODY_LIMIT, RESPONSE_HEADERS_LIMIT},
@@ -50,7 +51,11 @@ struct Head {
 }
 
 /// Makes the attempt of a lease. It ends within the attempt timeout, which begins when the request is sent.
-pub(super) async fn attempt(mut grant: Grant, policy: &Policy) -> AttemptReport {
+pub(super) async fn attempt(
+    mut grant: Grant,
+    policy: &Policy,
+    observer: &Observer<'_>,
+) -> AttemptReport {
     let started_at = now();
     let payload = grant.payload.take();
     let payload = payload.as_ref().map_or("", |payload| payload.get());
@@ -73,15 +78,15 @@ pub(super) async fn attempt(mut grant: Grant, policy: &Policy) -> AttemptReport 
         custom_headers: grant.headers.clone(),
     };
     let request = (grant.kind != Kind::Event).then(sent);
+    let retry_after = answer.head.retry_after;
+    let attempt = answer.into_attempt(grant.lease.attempt, started_at);
+    observer.attempt_ended((&grant.id, &grant.event_type, grant.kind), &attempt);
     AttemptReport {
         id: grant.id,
         lease: grant.lease,
         revision: grant.revision,
-        retry_after_ms: answer
-            .head
-            .retry_after
-            .and_then(|delay| delay.as_millis().try_into().ok()),
-        attempt: answer.into_attempt(grant.lease.attempt, started_at),
+        retry_after_ms: retry_after.and_then(|delay| delay.as_millis().try_into().ok()),
+        attempt,
         request,
         wants_lease: false,
     }

@@ -22,7 +22,10 @@ const EVENT_TYPES = ["alert.triggered", "policy.violated", "agent.registered", "
  * Starts the relay in this process.
  * `vars` overrides settings; `hooks` takes the build with test hooks; `persist` is a folder to keep the storage in
  * (default: a temporary one, removed by stop()). `isolated` cuts the relay off from everything: whatever it sends is
- * answered 200 in its own process. `origin` changes with each restart().
+ * answered 200 in its own process; `outbound` is a function that answers it, request by request; `dataset` binds an
+ * Analytics Engine dataset that logs. `origin` changes with each restart(). `miniflare()` is what runs it, for tests
+ * that write its KV or evict an object; `dispatch(url, init)` is a request that the Worker sees at that very URL, https
+ * too, which no certificate stands in the way of.
  */
 export function startRelay(options = {}) {
   return start(options, startInProcess);
@@ -33,14 +36,14 @@ export function startRelayProcess(options = {}) {
   return start(options, startChild);
 }
 
-async function start({ vars, hooks = false, isolated = false, persist, port }, launch) {
+async function start({ vars, hooks = false, isolated = false, outbound, dataset = false, persist, port }, launch) {
   const built = path.join(REPOSITORY, hooks ? "build/test-hooks/build" : "build", "index.js");
   assert.ok(existsSync(built), `${built} is missing: run \`node scripts/build.mjs${hooks ? " --test-hooks" : ""}\``);
   const state = persist ?? (await mkdtemp(path.join(tmpdir(), "relay-test-")));
   await mkdir(state, { recursive: true });
   const logs = [];
   const onLog = (line) => logs.push(line);
-  const run = () => launch({ vars, hooks, isolated, port, state }, onLog);
+  const run = () => launch({ vars, hooks, isolated, outbound, dataset, port, state }, onLog);
   let running = await run();
   const relay = {
     get origin() {
@@ -60,13 +63,17 @@ async function start({ vars, hooks = false, isolated = false, persist, port }, l
     },
   };
   if (running.kill) relay.kill = () => running.kill();
+  if (running.miniflare) {
+    relay.miniflare = () => running.miniflare;
+    relay.dispatch = (url, init) => running.miniflare.dispatchFetch(url, init);
+  }
   return relay;
 }
 
 async function startInProcess(options, onLog) {
   const miniflare = new Miniflare(relayOptions({ ...options, onLog }));
   try {
-    return { origin: (await miniflare.ready).origin, end: () => miniflare.dispose() };
+    return { origin: (await miniflare.ready).origin, end: () => miniflare.dispose(), miniflare };
   } catch (error) {
     await miniflare.dispose();
     throw error;

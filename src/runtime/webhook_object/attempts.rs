@@ -16,6 +16,7 @@ use crate::{
     runtime::{
         commands::{AttemptReport, Grant, WebhookReply},
         entropy::now,
+        observer::Observer,
         sender,
     },
 };
@@ -41,7 +42,9 @@ impl WebhookObject {
 
     /// Makes an attempt from here and stores its report.
     pub(super) async fn attempt(&self, grant: Grant, policy: &Policy) -> Result<()> {
-        let report = sender::attempt(grant, policy).await;
+        let name = self.name();
+        let observer = Observer::of_object(&self.env, &name);
+        let report = sender::attempt(grant, policy, &observer).await;
         let now = now();
         self.with_desk(|open| self.settle(open, report, now, policy))?;
         Ok(())
