@@ -3,8 +3,10 @@
 use super::{
     Page, assets,
     forms::{WebhookErrors, WebhookForm},
-    frame::Frame,
+    frame::{Frame, Notice},
+    words,
 };
+use crate::domain::event_type;
 
 /// The page on which a webhook is added.
 #[derive(Page)]

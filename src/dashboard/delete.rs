@@ -1,6 +1,10 @@
 //! The question before a webhook is deleted.
 
-use super::{Page, assets, frame::Frame};
+use super::{
+    Page, assets,
+    frame::{Frame, Notice},
+    words,
+};
 use crate::domain::webhook::Webhook;
 
 /// The page that asks.

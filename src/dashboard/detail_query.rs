@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::forms::parse_time;
 use crate::domain::{
     delivery::Status,
-    ids::{DeliveryId, ResendId},
+    ids::{DeliveryId, ResendId, WebhookId},
     record::DeliveryFilter,
     timestamp::Timestamp,
 };
@@ -147,6 +147,27 @@ impl DetailQuery {
         let times = parse_time(&read.since).and(parse_time(&read.until));
         read.time_error = times.err();
         read
+    }
+
+    /// The address of a page of the deliveries that this filter lets through.
+    #[must_use]
+    pub fn address(&self, webhook: &WebhookId, before: Option<&DeliveryId>) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        let range = Some(self.range.word()).filter(|_| self.range != Range::All);
+        for (name, value) in [
+            ("status", self.status.map(Status::as_str)),
+            ("type", Some(self.event_type.as_str())),
+            ("range", range),
+            ("since", Some(self.since.as_str())),
+            ("until", Some(self.until.as_str())),
+            ("cursor", before.map(AsRef::as_ref)),
+        ] {
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                query.append_pair(name, value);
+            }
+        }
+        let query = query.finish();
+        format!("/settings/webhooks/{webhook}?{query}#deliveries")
     }
 
     /// The deliveries to ask for. A time that was typed goes before the range's.

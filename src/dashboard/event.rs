@@ -1,7 +1,12 @@
 //! What became of an event: for each webhook its delivery, or why it has none.
 
-use super::{Page, assets, frame::Frame};
+use super::{
+    Page, assets,
+    frame::{Frame, Notice},
+    when, words,
+};
 use crate::domain::{
+    event_type,
     history::Absence,
     ids::{EventId, WebhookId},
     record::DeliveryRecord,

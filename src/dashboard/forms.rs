@@ -1,6 +1,6 @@
 //! What people type into the dashboard's forms: read as text, checked by the rules of the domain, kept where refused.
 
-use super::words::capitalise;
+use super::words::sentence;
 use crate::domain::{
     custom_headers::check_headers,
     delivery::Status,
@@ -174,13 +174,14 @@ impl WebhookForm {
         if self.url.is_empty() {
             return Err("Enter the URL of your endpoint.".into());
         }
-        EndpointUrl::parse(&self.url, rules).map_err(|error| sentence(&error))
+        EndpointUrl::parse(&self.url, rules).map_err(|error| sentence(&error.to_string()))
     }
 
     fn check_events(&self) -> Result<Vec<EventType>, String> {
         let mut types = Vec::new();
         for name in &self.events {
-            let event_type = EventType::parse(name).map_err(|error| sentence(&error))?;
+            let event_type =
+                EventType::parse(name).map_err(|error| sentence(&error.to_string()))?;
             if !types.contains(&event_type) {
                 types.push(event_type);
             }
@@ -203,7 +204,7 @@ impl WebhookForm {
             };
             headers.push((name.trim().to_string(), value.trim().to_string()));
         }
-        check_headers(&headers).map_err(|error| sentence(&error))?;
+        check_headers(&headers).map_err(|error| sentence(&error.to_string()))?;
         Ok(headers)
     }
 }
@@ -212,15 +213,8 @@ fn check_secret(typed: &str) -> Result<Option<Secret>, String> {
     if typed.is_empty() {
         return Ok(None);
     }
-    let secret = Secret::parse(typed).map_err(|error| sentence(&error))?;
+    let secret = Secret::parse(typed).map_err(|error| sentence(&error.to_string()))?;
     Ok(Some(secret))
-}
-
-/// An error of the domain as a sentence beside a field.
-fn sentence(error: &impl ToString) -> String {
-    let mut text = capitalise(&error.to_string());
-    text.push('.');
-    text
 }
 
 /// A rotation of the secret as typed.
@@ -351,5 +345,6 @@ pub fn parse_time(typed: &str) -> Result<Option<Timestamp>, String> {
 /// # Errors
 /// What is wrong, as a sentence.
 pub fn parse_test(body: &[u8]) -> Result<EventType, String> {
-    EventType::parse(&text(&parse_fields(body), "type")).map_err(|error| sentence(&error))
+    EventType::parse(&text(&parse_fields(body), "type"))
+        .map_err(|error| sentence(&error.to_string()))
 }

@@ -1,6 +1,6 @@
 //! What all pages have around their content: who is signed in, what they may do, what just happened.
 
-use std::time::Duration;
+use std::{borrow::Borrow, time::Duration};
 
 use crate::domain::{ids::WorkspaceId, timestamp::Timestamp};
 
@@ -39,6 +39,12 @@ impl Frame {
         self.session
             .as_ref()
             .is_some_and(|session| session.may_write)
+    }
+
+    /// When a webhook that fails since a time may be disabled.
+    #[must_use]
+    pub fn disabled_on(&self, failing_since: impl Borrow<Timestamp>) -> Timestamp {
+        failing_since.borrow().saturating_add(self.disable_after)
     }
 }
 

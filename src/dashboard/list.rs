@@ -1,6 +1,11 @@
 //! The list of a workspace's webhooks.
 
-use super::{Page, assets, frame::Frame};
+use super::{
+    Page, assets,
+    chart::Chart,
+    frame::{Frame, Notice},
+    when, words,
+};
 use crate::domain::{stats::HourTally, webhook::Webhook};
 
 /// The list of webhooks.

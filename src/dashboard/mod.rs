@@ -9,6 +9,8 @@ pub use askama::Template as Page;
 
 pub mod words;
 
+pub mod when;
+
 pub mod frame;
 
 pub mod assets;
@@ -32,6 +34,8 @@ pub mod delivery;
 pub mod probe;
 
 pub mod verify;
+
+mod json;
 
 pub mod event;
 

@@ -1,6 +1,10 @@
 //! The way in: an API key, or a dashboard link whose button uses it up.
 
-use super::{Page, assets, frame::Frame};
+use super::{
+    Page, assets,
+    frame::{Frame, Notice},
+    words,
+};
 
 /// The page on which people sign in.
 #[derive(Page)]
