@@ -200,18 +200,29 @@ fn show_request(
     keys: &EncryptionKeys,
     may_write: bool,
 ) -> Result<RequestView, SealedError> {
-    let mut headers: Vec<_> = request.headers.into_iter().collect();
-    let custom = show_headers(&request.custom_headers, webhook, keys, may_write)?;
-    headers.extend(
-        custom
-            .into_iter()
-            .map(|(name, value)| (name.to_ascii_lowercase(), value)),
-    );
     Ok(RequestView {
+        headers: show_sent_headers(&request, webhook, keys, may_write)?,
         url: request.url,
-        headers,
         body: body.map(|body| body.get().to_string()),
     })
+}
+
+/// Shows the headers of a request as it was sent; the values of custom ones only to who may change them.
+///
+/// # Errors
+/// Where a stored value cannot be read.
+pub fn show_sent_headers(
+    request: &SentRequest,
+    webhook: &WebhookId,
+    keys: &EncryptionKeys,
+    may_write: bool,
+) -> Result<Vec<(String, String)>, SealedError> {
+    let relays = request.headers.clone().into_iter();
+    let custom = show_headers(&request.custom_headers, webhook, keys, may_write)?;
+    let custom = custom
+        .into_iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), value));
+    Ok(relays.chain(custom).collect())
 }
 
 /// A page of a list.

@@ -16,14 +16,8 @@ use crate::domain::{
     sealed::{EncryptionKeys, SealedError},
     secret::Secret,
     timestamp::{Timestamp, as_iso, as_iso_option},
-    webhook::{DisabledReason, StoredHeader, Webhook},
+    webhook::{DESCRIPTION_LIMIT, DisabledReason, OVERLAP_LIMIT, StoredHeader, Webhook},
 };
-
-/// Characters of a description.
-const DESCRIPTION_LIMIT: usize = 1000;
-
-/// How long an old secret may go on signing after a rotation, in seconds: seven days.
-const OVERLAP_LIMIT: u64 = 604_800;
 
 /// How long it does where nothing is said, in seconds: a day.
 const OVERLAP: u64 = 86_400;

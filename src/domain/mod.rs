@@ -53,3 +53,7 @@ pub mod resend;
 pub mod stats;
 
 pub mod token;
+
+pub mod session;
+
+pub mod cookie;

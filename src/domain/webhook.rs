@@ -14,6 +14,12 @@ use super::{ids::WebhookId, sealed::Sealed, timestamp::Timestamp};
 /// Webhooks of one workspace.
 pub const WEBHOOKS_LIMIT: usize = 50;
 
+/// Characters of a description.
+pub const DESCRIPTION_LIMIT: usize = 1000;
+
+/// How long an old secret may go on signing after a rotation, in seconds: seven days.
+pub const OVERLAP_LIMIT: u64 = 604_800;
+
 /// A webhook that made no attempt for so long has no failures in a row to count.
 const QUIET_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -246,8 +252,12 @@ pub enum DisabledReason {
 }
 
 impl Webhook {
-    /// Takes a person's word on the status, in the settings' present revision.
-    pub const fn set_enabled(&mut self, enabled: bool) {
+    /// Takes a person's word on the status, in the settings' present revision. Disabling what is disabled keeps the
+    /// reason and the time; enabling always counts, because an auto-disable may be on its way here.
+    pub fn set_enabled(&mut self, enabled: bool) {
+        if !enabled && self.disabled().is_some() {
+            return;
+        }
         self.settings.enabled = enabled;
         self.settings.status_revision = self.settings.revision;
         self.settings.status_changed_at = self.updated_at;
@@ -375,6 +385,25 @@ mod tests {
         assert_eq!(webhook.disabled(), Some((DisabledReason::Gone, at(2))));
         webhook.settings.enabled = false;
         assert_eq!(webhook.disabled(), Some((DisabledReason::Manual, at(0))));
+    }
+
+    #[test]
+    fn disabling_what_is_disabled_keeps_its_reason_and_time() {
+        let mut webhook = webhook();
+        webhook.updated_at = at(5);
+        webhook.set_enabled(false);
+        webhook.updated_at = at(6);
+        webhook.set_enabled(false);
+        assert_eq!(webhook.disabled(), Some((DisabledReason::Manual, at(5))));
+        webhook.set_enabled(true);
+        assert_eq!(webhook.disabled(), None);
+        webhook.standing.disabled = Some(AutoDisable {
+            reason: AutoDisableReason::Gone,
+            at: at(7),
+            revision: 3,
+        });
+        webhook.set_enabled(false);
+        assert_eq!(webhook.disabled(), Some((DisabledReason::Gone, at(7))));
     }
 
     #[test]

@@ -73,7 +73,7 @@ fn show(call: &Call<'_>, webhook: WebhookId, reply: WebhookReply, status: u16) -
             let shown = DeliveryView::whole(
                 *record,
                 webhook,
-                call.keys,
+                &call.config.keys,
                 call.caller.has(Scope::WebhooksWrite),
             );
             json(

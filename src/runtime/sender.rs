@@ -14,7 +14,9 @@ use worker::{
 
 use super::{
     commands::{AttemptReport, Grant},
+    config::Config,
     entropy::now,
+    observer::Observer,
     sealing::seal_anew,
 };
 use crate::domain::{
@@ -56,8 +58,8 @@ struct Head {
 pub(super) async fn attempt(
     mut grant: Grant,
     webhook: &WebhookId,
-    policy: &Policy,
-    keys: &EncryptionKeys,
+    Config { policy, keys, .. }: &Config,
+    observer: &Observer<'_>,
 ) -> AttemptReport {
     let started_at = now();
     let payload = grant.payload.take();
@@ -90,15 +92,15 @@ pub(super) async fn attempt(
             custom_headers,
         }
     });
+    let retry_after = answer.head.retry_after;
+    let attempt = answer.into_attempt(grant.lease.attempt, started_at);
+    observer.attempt_ended((&grant.id, &grant.event_type, grant.kind), &attempt);
     AttemptReport {
         id: grant.id,
         lease: grant.lease,
         revision: grant.revision,
-        retry_after_ms: answer
-            .head
-            .retry_after
-            .and_then(|delay| delay.as_millis().try_into().ok()),
-        attempt: answer.into_attempt(grant.lease.attempt, started_at),
+        retry_after_ms: retry_after.and_then(|delay| delay.as_millis().try_into().ok()),
+        attempt,
         request,
         wants_lease: false,
     }

@@ -22,7 +22,9 @@ const EVENT_TYPES = ["alert.triggered", "policy.violated", "agent.registered", "
  * Starts the relay in this process.
  * `vars` overrides settings; `hooks` takes the build with test hooks; `persist` is a folder to keep the storage in
  * (default: a temporary one, removed by stop()). `isolated` cuts the relay off from everything: whatever it sends is
- * answered 200 in its own process. `origin` changes with each restart().
+ * answered 200 in its own process; `outbound` is a function that answers it, request by request. `dataset` binds an
+ * Analytics Engine dataset that logs. `origin` changes with each restart(). `miniflare()` is what runs it, for tests that
+ * write its KV or evict an object.
  */
 export function startRelay(options = {}) {
   return start(options, startInProcess);
@@ -33,7 +35,7 @@ export function startRelayProcess(options = {}) {
   return start(options, startChild);
 }
 
-async function start({ vars, hooks = false, isolated = false, persist, port }, launch) {
+async function start({ vars, hooks = false, isolated = false, outbound, dataset = false, persist, port }, launch) {
   const built = path.join(REPOSITORY, hooks ? "build/test-hooks/build" : "build", "index.js");
   assert.ok(existsSync(built), `${built} is missing: run \`node scripts/build.mjs${hooks ? " --test-hooks" : ""}\``);
   const state = persist ?? (await mkdtemp(path.join(tmpdir(), "relay-test-")));
@@ -41,7 +43,7 @@ async function start({ vars, hooks = false, isolated = false, persist, port }, l
   const logs = [];
   const onLog = (line) => logs.push(line);
   let settings = vars;
-  const run = () => launch({ vars: settings, hooks, isolated, port, state }, onLog);
+  const run = () => launch({ vars: settings, hooks, isolated, outbound, dataset, port, state }, onLog);
   let running = await run();
   const relay = {
     get origin() {
@@ -63,13 +65,14 @@ async function start({ vars, hooks = false, isolated = false, persist, port }, l
     },
   };
   if (running.kill) relay.kill = () => running.kill();
+  if (running.miniflare) relay.miniflare = () => running.miniflare;
   return relay;
 }
 
 async function startInProcess(options, onLog) {
   const miniflare = new Miniflare(relayOptions({ ...options, onLog }));
   try {
-    return { origin: (await miniflare.ready).origin, end: () => miniflare.dispose() };
+    return { origin: (await miniflare.ready).origin, end: () => miniflare.dispose(), miniflare };
   } catch (error) {
     await miniflare.dispose();
     throw error;

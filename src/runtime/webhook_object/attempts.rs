@@ -17,6 +17,7 @@ use crate::{
         commands::{AttemptReport, Grant, WebhookReply},
         config::Config,
         entropy::now,
+        observer::Observer,
         sender,
     },
 };
@@ -43,10 +44,11 @@ impl WebhookObject {
     /// Makes an attempt from here and stores its report.
     pub(super) async fn attempt(&self, grant: Grant, config: &Config) -> Result<()> {
         let webhook = self.webhook_id()?;
-        let policy = &config.policy;
-        let report = sender::attempt(grant, &webhook, policy, &config.keys).await;
+        let name = self.name();
+        let observer = Observer::of_object(&self.env, &name);
+        let report = sender::attempt(grant, &webhook, config, &observer).await;
         let now = now();
-        self.with_desk(|open| self.settle(open, report, now, policy))?;
+        self.with_desk(|open| self.settle(open, report, now, &config.policy))?;
         Ok(())
     }
 

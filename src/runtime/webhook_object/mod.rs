@@ -15,6 +15,8 @@ mod intake;
 
 mod people;
 
+mod pages;
+
 mod resends;
 
 mod counts;
@@ -55,6 +57,9 @@ use crate::domain::{
 /// After a fault of the relay's own, when the alarm tries again.
 const AFTER_FAULT: Duration = Duration::from_secs(10);
 
+/// How long counts that only memory has wait for the alarm that folds them: an idle object keeps its memory for 10 s.
+const FOLD_WITHIN: Duration = Duration::from_secs(5);
+
 /// The object of one webhook.
 #[durable_object(alarm)]
 pub struct WebhookObject {
@@ -93,6 +98,8 @@ struct Open {
 
 impl DurableObject for WebhookObject {
     fn new(state: State, env: Env) -> Self {
+        #[cfg(feature = "test-hooks")]
+        super::test_hooks::begin(&env);
         let storage = state.storage();
         Self {
             store: WebhookStore::new(&storage),
@@ -153,6 +160,7 @@ impl WebhookObject {
             WebhookCommand::StopJob { id } => self.stop_job(&id)?,
             WebhookCommand::Stats { hours } => self.stats(hours)?,
             WebhookCommand::Gauges => self.gauges()?,
+            WebhookCommand::Show(wanted) => self.show(wanted)?,
             #[cfg(feature = "test-hooks")]
             WebhookCommand::Counted => {
                 let (rows_read, rows_written) = self.store.database().counted();
@@ -268,7 +276,12 @@ impl WebhookObject {
             .job
             .as_ref()
             .filter(|job| job.free_places() == UNDER_WAY_LIMIT);
-        [open.dispatch.queue.next_wake(), tell, job.map(|_| now)]
+        let fold = open
+            .tally
+            .has_older()
+            .then(|| now.saturating_add(FOLD_WITHIN));
+        let queue = open.dispatch.queue.next_wake();
+        [queue, tell, job.map(|_| now), fold]
             .into_iter()
             .flatten()
             .min()

@@ -53,6 +53,14 @@ impl WorkspaceObject {
         self.save_webhook(workspace, webhook).await
     }
 
+    /// The endpoint URL of each webhook.
+    pub(super) fn urls(&self) -> Result<Vec<(WebhookId, String)>> {
+        let webhooks = self.store.webhooks()?.into_iter();
+        Ok(webhooks
+            .map(|webhook| (webhook.id, webhook.settings.url))
+            .collect())
+    }
+
     pub(super) async fn change_webhook(
         &self,
         workspace: Workspace,
