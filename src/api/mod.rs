@@ -22,4 +22,6 @@ pub mod resends;
 
 pub mod metrics;
 
+pub mod attempt_line;
+
 pub mod openapi;

@@ -31,6 +31,19 @@ impl Outcome {
         }
     }
 
+    /// The word of the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::HttpError => "http_error",
+            Self::Timeout => "timeout",
+            Self::Unreachable => "unreachable",
+            Self::Blocked => "blocked",
+            Self::Lost => "lost",
+        }
+    }
+
     /// Whether the endpoint took the delivery.
     #[must_use]
     pub const fn is_success(self) -> bool {
@@ -82,18 +95,19 @@ mod tests {
 
     #[test]
     fn the_words_are_those_of_the_api() {
-        let words = serde_json::to_string(&[
-            Outcome::Succeeded,
-            Outcome::HttpError,
-            Outcome::Timeout,
-            Outcome::Unreachable,
-            Outcome::Blocked,
-            Outcome::Lost,
-        ])
-        .unwrap();
-        assert_eq!(
-            words,
-            r#"["succeeded","http_error","timeout","unreachable","blocked","lost"]"#
-        );
+        for (outcome, word) in [
+            (Outcome::Succeeded, "succeeded"),
+            (Outcome::HttpError, "http_error"),
+            (Outcome::Timeout, "timeout"),
+            (Outcome::Unreachable, "unreachable"),
+            (Outcome::Blocked, "blocked"),
+            (Outcome::Lost, "lost"),
+        ] {
+            assert_eq!(outcome.as_str(), word);
+            assert_eq!(
+                serde_json::to_string(&outcome).unwrap(),
+                format!("\"{word}\"")
+            );
+        }
     }
 }

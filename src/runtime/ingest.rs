@@ -20,6 +20,7 @@ use super::{
     },
     config::{Config, config},
     entropy::now,
+    observer::Observer,
     rate_limits::count_ingest,
     request::{Answer, Call, internal, json, random_bytes, read_json_body},
     sender, subscriptions,
@@ -346,9 +347,10 @@ impl Sender {
     /// Makes an attempt, reports it, and goes on with the lease that the report is answered with, while time is left.
     async fn keep_sending(&self, webhook: &WebhookId, grant: Grant) {
         let policy = &self.config.policy;
+        let observer = Observer::new(&self.env, self.workspace.as_ref(), webhook.as_ref());
         let mut next = Some(grant);
         while let Some(grant) = next {
-            let mut report = sender::attempt(grant, policy).await;
+            let mut report = sender::attempt(grant, webhook, &self.config, &observer).await;
             let needed = policy.attempt_timeout.saturating_add(REPORT_TIME);
             report.wants_lease = now().saturating_add(needed) <= self.until;
             next = self

@@ -18,9 +18,15 @@ mod workspaces;
 
 mod webhooks;
 
+mod webhook_changes;
+
+mod probes;
+
 mod deliveries;
 
 mod trace;
+
+mod dashboard;
 
 mod metrics;
 
@@ -28,7 +34,16 @@ mod rate_limits;
 
 mod sender;
 
+mod observer;
+
+mod sealing;
+
 mod commands;
+
+mod page_reads;
+
+#[cfg(feature = "test-hooks")]
+mod object_calls;
 
 mod workspace_object;
 

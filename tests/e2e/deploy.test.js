@@ -1,9 +1,10 @@
-// What a deployment would upload, as wrangler itself lists it, without uploading anything.
+// What a deployment would upload, as wrangler itself reads and lists it, without uploading anything.
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
+import { unstable_readConfig as readConfig } from "wrangler";
 import { PACKAGE_PROGRAMS, ROOT, capture } from "../../scripts/programs.mjs";
 
 // The defaults that the HTTP contract promises.
@@ -19,34 +20,123 @@ const SETTINGS = {
 // Part of every name that the cargo feature `test-hooks` adds.
 const TEST_HOOK = "x-test-hook";
 
+// The names of the deployed Workers.
+const ENVIRONMENTS = { production: "webhook-relay", staging: "webhook-relay-staging" };
+const argumentsFor = (environment) => (environment === "production" ? ["--env="] : ["--env", environment]);
+const CONFIG = path.join(ROOT, "wrangler.toml");
+// Copied, for its objects have no prototype.
+const configOf = (environment, config = CONFIG) =>
+  structuredClone(readConfig({ config, env: environment === "production" ? undefined : environment }, { hideWarnings: true }));
+
 let folder;
-let dryRun;
+const dryRuns = {};
 
 before(async () => {
   folder = await mkdtemp(path.join(tmpdir(), "relay-deploy-"));
-  dryRun = await capture(path.join(PACKAGE_PROGRAMS, "wrangler"), ["deploy", "--dry-run", "--outdir", folder]);
+  for (const environment of Object.keys(ENVIRONMENTS)) {
+    const output = path.join(folder, environment);
+    dryRuns[environment] = await runWrangler("deploy", "--dry-run", "--outdir", output, ...argumentsFor(environment));
+  }
 });
 
 after(() => rm(folder, { recursive: true, force: true }));
 
-test("a_dry_run_deployment_passes", () => {
-  assert.equal(dryRun.code, 0, dryRun.output);
+const runWrangler = (...args) => capture(path.join(PACKAGE_PROGRAMS, "wrangler"), args);
+
+/** wrangler.toml with lines changed, as a file of its own beside nothing that wrangler could mistake for the project. */
+async function changedConfig(change) {
+  const file = path.join(await mkdtemp(path.join(folder, "config-")), "wrangler.toml");
+  const text = await readFile(CONFIG, "utf8");
+  const changed = change(text);
+  assert.notEqual(changed, text, "the lines to change are there");
+  await writeFile(file, changed);
+  return file;
+}
+
+/** Removes the `# ` before the lines from `first` on, up to the next empty line. */
+const uncomment = (first) => (text) => {
+  const [before, rest] = text.split(`# ${first}\n`);
+  const end = rest.indexOf("\n\n");
+  return `${before}${first}\n${rest.slice(0, end).replaceAll(/^# /gm, "")}${rest.slice(end)}`;
+};
+
+for (const [environment, name] of Object.entries(ENVIRONMENTS)) {
+  describe(`a deployment of ${environment}`, () => {
+    test("passes_as_a_dry_run_without_a_warning", () => {
+      const { code, output } = dryRuns[environment];
+      assert.equal(code, 0, output);
+      assert.doesNotMatch(output, /WARNING/, output);
+    });
+
+    test("binds_the_store_both_object_classes_both_limits_and_every_setting_with_its_default", () => {
+      const { output } = dryRuns[environment];
+      const lists = (text) => assert.ok(output.includes(text), `no ${text} in:\n${output}`);
+      lists("env.SUBSCRIPTIONS");
+      lists("env.WORKSPACES (WorkspaceObject)");
+      lists("env.WEBHOOKS (WebhookObject)");
+      lists("env.FAILED_AUTHENTICATIONS (300 requests/60s)");
+      lists("env.INGEST (50000 requests/10s)");
+      for (const [setting, value] of Object.entries(SETTINGS)) lists(`env.${setting} ("${value}")`);
+    });
+
+    test("makes_both_classes_with_sqlite_under_a_name_of_its_own_and_keeps_its_logs", () => {
+      const config = configOf(environment);
+      assert.equal(config.name, name);
+      assert.ok(config.compatibility_date >= "2026-10-01", config.compatibility_date);
+      const classes = config.durable_objects.bindings.map((binding) => binding.class_name);
+      assert.deepEqual(config.migrations.flatMap((migration) => migration.new_sqlite_classes ?? []).sort(), classes.sort());
+      assert.equal(config.observability.enabled, true);
+    });
+
+    test("has_no_test_hooks", async () => {
+      const output = path.join(folder, environment);
+      const uploaded = await Promise.all((await readdir(output)).map((file) => readFile(path.join(output, file))));
+      assert.ok(uploaded.some((bytes) => bytes.subarray(0, 4).equals(Buffer.from("\0asm"))), "the upload has a Wasm module");
+      for (const bytes of uploaded) assert.ok(!bytes.includes(TEST_HOOK));
+      // The other build has them: the search above would find them.
+      assert.ok((await readFile(path.join(ROOT, "build/test-hooks/build/index_bg.wasm"))).includes(TEST_HOOK));
+    });
+  });
+}
+
+test("staging_shares_no_store_no_counter_and_no_address_with_production", async () => {
+  const config = await changedConfig(uncomment("[[routes]]"));
+  const [production, staging] = [configOf("production", config), configOf("staging", config)];
+  assert.deepEqual(production.routes, [{ pattern: "hooks.example.com", custom_domain: true }]);
+  assert.deepEqual(staging.routes, []);
+  assert.equal(staging.workers_dev, true);
+  assert.deepEqual(Object.keys(staging.vars), Object.keys(production.vars));
+  const unshared = [(one) => one.kv_namespaces.map(({ id }) => id), (one) => one.ratelimits.map((limit) => limit.namespace_id)];
+  for (const ids of unshared) assert.deepEqual(ids(production).filter((id) => ids(staging).includes(id)), []);
+  // A binding that names a script would reach that script's objects.
+  for (const binding of staging.durable_objects.bindings) assert.equal(binding.script_name, undefined);
 });
 
-test("a_deployment_binds_the_store_both_object_classes_and_every_setting_with_its_default", () => {
-  const lists = (text) => assert.ok(dryRun.output.includes(text), `no ${text} in:\n${dryRun.output}`);
-  lists("env.SUBSCRIPTIONS");
-  lists("env.WORKSPACES (WorkspaceObject)");
-  lists("env.WEBHOOKS (WebhookObject)");
-  for (const [name, value] of Object.entries(SETTINGS)) lists(`env.${name} ("${value}")`);
+test("the_dataset_of_attempts_is_bound_once_its_lines_are_no_comment", async () => {
+  const config = await changedConfig(uncomment("[[analytics_engine_datasets]]"));
+  assert.deepEqual(configOf("production").analytics_engine_datasets, []);
+  assert.deepEqual(configOf("production", config).analytics_engine_datasets, [{ binding: "ATTEMPTS", dataset: "webhook_attempts" }]);
 });
 
-test("a_deployment_has_no_test_hooks", async () => {
-  const uploaded = await Promise.all((await readdir(folder)).map((name) => readFile(path.join(folder, name))));
-  assert.ok(uploaded.some((bytes) => bytes.subarray(0, 4).equals(Buffer.from("\0asm"))), "the upload has a Wasm module");
-  for (const bytes of uploaded) assert.ok(!bytes.includes(TEST_HOOK));
-  // The other build has them: the search above would find them.
-  assert.ok((await readFile(path.join(ROOT, "build/test-hooks/build/index_bg.wasm"))).includes(TEST_HOOK));
+test("wrangler_types_the_same_bindings_for_both_environments", async () => {
+  const file = path.join(folder, "env.d.ts");
+  const { code, output } = await runWrangler("types", "--include-runtime=false", file);
+  assert.equal(code, 0, output);
+  const types = await readFile(file, "utf8");
+  const members = (header) => {
+    const body = types.slice(types.indexOf(header)).match(/\{\n([^}]*)\}/)[1];
+    return Object.fromEntries([...body.matchAll(/^\s*(\w+): (.*);$/gm)].map(([, name, type]) => [name, type.replace(/<.*>/, "")]));
+  };
+  const typed = members("interface __BaseEnv_Env");
+  for (const [setting, value] of Object.entries(SETTINGS)) assert.equal(typed[setting], `"${value}"`);
+  const expected = {
+    SUBSCRIPTIONS: "KVNamespace", WORKSPACES: "DurableObjectNamespace", WEBHOOKS: "DurableObjectNamespace",
+    FAILED_AUTHENTICATIONS: "RateLimit", INGEST: "RateLimit",
+  };
+  for (const [binding, type] of Object.entries(expected)) assert.equal(typed[binding], type);
+  const { OPERATOR_TOKEN: _, ...bound } = typed;
+  const { OPERATOR_TOKEN: __, ...boundInStaging } = members("interface StagingEnv");
+  assert.deepEqual(boundInStaging, bound);
 });
 
 test("the_tests_run_on_the_runtime_that_wrangler_brings", async () => {

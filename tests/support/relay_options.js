@@ -48,14 +48,26 @@ function readCompatibilityDate() {
   return found[1];
 }
 
+// In place of an Analytics Engine dataset, of which Miniflare has none: called the same way, it prints each data point.
+const DATASET = {
+  name: "dataset",
+  compatibilityDate: readCompatibilityDate(),
+  modules: true,
+  script: `import { WorkerEntrypoint } from "cloudflare:workers";
+    export default class extends WorkerEntrypoint {
+      writeDataPoint(point) { console.log("data point " + JSON.stringify(point)); }
+    }`,
+};
+
 /**
  * The options of one Miniflare. `state` is the folder of its storage, `onLog` receives each line it prints; `isolated`
- * answers what the Worker sends in its place, so that it can reach nobody; `outbound` is a function that does so.
+ * answers what the Worker sends in its place, so that it can reach nobody; `outbound` is a function that does so;
+ * `dataset` binds ATTEMPTS.
  */
-export function relayOptions({ vars = {}, hooks = false, isolated = false, outbound, port = 0, state, onLog }) {
+export function relayOptions({ vars = {}, hooks = false, isolated = false, outbound, dataset = false, port = 0, state, onLog }) {
   const root = hooks ? path.join(REPOSITORY, "build/test-hooks") : REPOSITORY;
   const module = (type, file) => ({ type, path: path.join(root, file) });
-  return convertV4MiniflareOptions({
+  const relay = {
     name: "webhook-relay",
     rootPath: root,
     modulesRoot: root,
@@ -74,6 +86,10 @@ export function relayOptions({ vars = {}, hooks = false, isolated = false, outbo
     },
     ...(isolated ? { outboundService: () => new Response("taken") } : {}),
     ...(outbound ? { outboundService: outbound } : {}),
+    ...(dataset ? { serviceBindings: { ATTEMPTS: DATASET.name } } : {}),
+  };
+  return convertV4MiniflareOptions({
+    workers: dataset ? [relay, DATASET] : [relay],
     host: "127.0.0.1",
     port,
     // `false`, or Miniflare asks a server of its maker for a sample of the `cf` object.

@@ -16,6 +16,7 @@ use crate::{
         delivery::Change,
         dispatch::ALARM_SENDS,
         policy::Policy,
+        record::DeliveryRecord,
         stats::{HOURS_LIMIT, hour_of},
         timestamp::Timestamp,
     },
@@ -23,6 +24,7 @@ use crate::{
         commands::{WorkspaceCommand, ask_workspace, parse_webhook_object_name},
         config::config,
         entropy::now,
+        observer::Observer,
     },
 };
 
@@ -60,7 +62,7 @@ impl WebhookObject {
                     .flatten();
                 let Some((grant, suspect)) = next else { break };
                 alone = suspect;
-                sends.push(self.attempt(grant, policy));
+                sends.push(self.attempt(grant, &config));
             }
             if sends.is_empty() {
                 break;
@@ -113,6 +115,9 @@ impl WebhookObject {
                 if change != Change::DueAgain {
                     open.count(&record, change, now);
                 }
+                if matches!(change, Change::Rescheduled | Change::Failed(_)) {
+                    self.observe_last_attempt(&record);
+                }
             }
             self.feed_job(open, now)?;
             let dispatch = &mut open.dispatch;
@@ -134,6 +139,19 @@ impl WebhookObject {
             Ok(false)
         })?;
         Ok(done.unwrap_or(true))
+    }
+
+    /// A lost attempt has no sender to tell of it.
+    fn observe_last_attempt(&self, record: &DeliveryRecord) {
+        let Some(attempt) = record.attempts.last() else {
+            return;
+        };
+        let delivery = (
+            &record.id,
+            record.event_type.as_str(),
+            record.delivery.kind(),
+        );
+        Observer::of_object(&self.env, &self.name()).attempt_ended(delivery, attempt);
     }
 
     /// Tells the workspace how the webhook stands, where it does not know yet; the next alarm tries again.

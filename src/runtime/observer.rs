@@ -1,0 +1,63 @@
+//! What operators see of each attempt: a line in the log, and a data point where the deployment binds a dataset.
+
+use worker::{AnalyticsEngineDataPointBuilder, Env, console_error, console_log};
+
+use crate::{
+    api::attempt_line::AttemptLine,
+    domain::{attempt::Attempt, delivery::Kind, ids::DeliveryId},
+};
+
+/// The binding of the Analytics Engine dataset in wrangler.toml; optional.
+const DATASET: &str = "ATTEMPTS";
+
+/// Sees the attempts of one webhook.
+pub(super) struct Observer<'a> {
+    env: &'a Env,
+    workspace: &'a str,
+    webhook: &'a str,
+}
+
+impl<'a> Observer<'a> {
+    pub(super) const fn new(env: &'a Env, workspace: &'a str, webhook: &'a str) -> Self {
+        Self {
+            env,
+            workspace,
+            webhook,
+        }
+    }
+
+    /// The same, from the name of the webhook's object.
+    pub(super) fn of_object(env: &'a Env, name: &'a str) -> Self {
+        let (workspace, webhook) = name.split_once('/').unwrap_or_default();
+        Self::new(env, workspace, webhook)
+    }
+
+    /// Tells that an attempt is over.
+    pub(super) fn attempt_ended(&self, delivery: (&DeliveryId, &str, Kind), attempt: &Attempt) {
+        let line = AttemptLine::new((self.workspace, self.webhook), delivery, attempt);
+        match serde_json::to_string(&line) {
+            Ok(line) => console_log!("{line}"),
+            Err(error) => console_error!("writing the line of an attempt: {error}"),
+        }
+        let Ok(dataset) = self.env.analytics_engine(DATASET) else {
+            return;
+        };
+        let (_, event_type, kind) = delivery;
+        // docs/operations.md names these columns: an order that changes would mix old and new points.
+        let point = AnalyticsEngineDataPointBuilder::new()
+            .indexes([self.webhook])
+            .add_blob(self.workspace)
+            .add_blob(self.webhook)
+            .add_blob(event_type)
+            .add_blob(kind.as_str())
+            .add_blob(attempt.outcome.as_str())
+            .add_double(f64::from(attempt.attempt))
+            .add_double(f64::from(attempt.response_status.unwrap_or_default()))
+            .add_double(f64::from(
+                u32::try_from(attempt.duration_ms).unwrap_or(u32::MAX),
+            ));
+        if let Err(error) = point.write_to(&dataset) {
+            console_error!("writing a data point: {error}");
+        }
+    }
+}
