@@ -15,5 +15,7 @@ pub mod domain;
 
 pub mod api;
 
+pub mod dashboard;
+
 #[cfg(target_arch = "wasm32")]
 mod runtime;

@@ -55,7 +55,9 @@ pub enum ApiError {
         allowed: &'static str,
     },
     /// No valid token.
-    #[error("a valid token is needed: Authorization: Bearer <operator token or API key>")]
+    #[error(
+        "a valid token is needed: Authorization: Bearer <operator token or API key>, or a dashboard session"
+    )]
     Unauthorized,
     /// The token does not allow the call.
     #[error("this token does not have the scope {}", .0.as_str())]
@@ -63,6 +65,11 @@ pub enum ApiError {
     /// Only the operator may make the call.
     #[error("only the operator token may do this")]
     OperatorOnly,
+    /// A browser sent its session's cookie for a page that is not the relay's.
+    #[error(
+        "a request with a dashboard session must come from the relay's own pages; its Origin header is not the relay's"
+    )]
+    ForeignOrigin,
     /// The thing does not exist, or belongs to another workspace.
     #[error("there is no such {0}")]
     NotFound(&'static str),
@@ -190,7 +197,7 @@ impl ApiError {
             | Self::MissingField { .. }
             | Self::InvalidParameter { .. } => 400,
             Self::Unauthorized => 401,
-            Self::MissingScope(_) | Self::OperatorOnly => 403,
+            Self::MissingScope(_) | Self::OperatorOnly | Self::ForeignOrigin => 403,
             Self::NotFound(_) | Self::EventNotFound => 404,
             Self::MethodNotAllowed { .. } => 405,
             Self::WorkspaceExists
@@ -223,7 +230,7 @@ impl ApiError {
             Self::MissingField { .. } => "missing_field",
             Self::InvalidParameter { .. } => "invalid_parameter",
             Self::Unauthorized => "unauthorized",
-            Self::MissingScope(_) | Self::OperatorOnly => "forbidden",
+            Self::MissingScope(_) | Self::OperatorOnly | Self::ForeignOrigin => "forbidden",
             Self::NotFound(_) => "not_found",
             Self::EventNotFound => "event_not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
@@ -271,6 +278,7 @@ impl ApiError {
             | Self::Unauthorized
             | Self::MissingScope(_)
             | Self::OperatorOnly
+            | Self::ForeignOrigin
             | Self::NotFound(_)
             | Self::EventNotFound
             | Self::MethodNotAllowed { .. }

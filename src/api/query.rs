@@ -29,9 +29,14 @@ impl<'a> Query<'a> {
         for (name, value) in pairs {
             let field = || name.chars().take(NAME_SHOWN).collect();
             if !known.contains(&name) {
+                let allowed = if known.is_empty() {
+                    "no parameter".into()
+                } else {
+                    known.join(", ")
+                };
                 return Err(ApiError::UnknownField {
                     field: field(),
-                    allowed: known.join(", "),
+                    allowed,
                 });
             }
             if entries.iter().any(|(seen, _)| *seen == name) {
@@ -124,6 +129,11 @@ mod tests {
             allowed: "a, b".into(),
         };
         assert_eq!(refusal(&[("a", ""), ("c", "")]), unknown);
+        let none = Query::parse([("a", "")].into_iter(), &[]).unwrap_err();
+        assert_eq!(
+            none.to_string(),
+            "a is not known here; allowed: no parameter"
+        );
         let repeated = ApiError::RepeatedField { field: "a".into() };
         assert_eq!(refusal(&[("a", "1"), ("a", "1")]), repeated);
     }

@@ -18,6 +18,8 @@ pub mod endpoint_url;
 
 pub mod secret;
 
+pub mod sealed;
+
 pub mod signature;
 
 pub mod workspace;
@@ -51,3 +53,7 @@ pub mod resend;
 pub mod stats;
 
 pub mod token;
+
+pub mod session;
+
+pub mod cookie;

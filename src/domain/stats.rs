@@ -135,6 +135,12 @@ impl Tally {
         self.hours.get(&hour)
     }
 
+    /// Whether an attempt was counted that would be lost with the memory.
+    #[must_use]
+    pub const fn has_older(&self) -> bool {
+        self.has_older
+    }
+
     /// Whether it is time to fold: after some attempts, or one that would be lost with the memory.
     #[must_use]
     pub fn should_fold(&self, attempts: u64) -> bool {
@@ -258,9 +264,12 @@ mod tests {
         let now = Timestamp::from_millis(103_000);
         let mut tally = Tally::since(Timestamp::from_millis(100_000));
         tally.count(now, &made_at(100), &took(1), Change::Delivered);
-        assert!(tally.should_fold(1) && !tally.should_fold(2));
+        assert!(tally.should_fold(1) && !tally.should_fold(2) && !tally.has_older());
         tally.count(now, &made_at(99), &took(1), Change::Delivered);
-        assert!(tally.should_fold(9), "a restart would not find it again");
+        assert!(
+            tally.should_fold(9) && tally.has_older(),
+            "a restart would not find it again"
+        );
         tally.fold(now);
         assert_eq!(tally, Tally::since(now));
     }

@@ -89,6 +89,12 @@ pub fn mint_link_token(workspace: &WorkspaceId, random: [u8; 32]) -> String {
     mint_token("dl_", workspace, random)
 }
 
+/// Makes the token of a dashboard session of a workspace: `se_<workspace id without its prefix>_<random>`.
+#[must_use]
+pub fn mint_session_token(workspace: &WorkspaceId, random: [u8; 32]) -> String {
+    mint_token("se_", workspace, random)
+}
+
 fn mint_token(prefix: &str, workspace: &WorkspaceId, random: [u8; 32]) -> String {
     let owner = workspace.as_ref().trim_start_matches("ws_");
     format!("{prefix}{owner}_{}", hex::encode(random))
@@ -97,7 +103,23 @@ fn mint_token(prefix: &str, workspace: &WorkspaceId, random: [u8; 32]) -> String
 /// The workspace of a token that has the form of an API key.
 #[must_use]
 pub fn workspace_of_key(token: &str) -> Option<WorkspaceId> {
-    let (owner, random) = token.strip_prefix("sk_")?.split_once('_')?;
+    workspace_of("sk_", token)
+}
+
+/// The workspace of a token that has the form of a dashboard link's.
+#[must_use]
+pub fn workspace_of_link(token: &str) -> Option<WorkspaceId> {
+    workspace_of("dl_", token)
+}
+
+/// The workspace of a token that has the form of a dashboard session's.
+#[must_use]
+pub fn workspace_of_session(token: &str) -> Option<WorkspaceId> {
+    workspace_of("se_", token)
+}
+
+fn workspace_of(prefix: &str, token: &str) -> Option<WorkspaceId> {
+    let (owner, random) = token.strip_prefix(prefix)?.split_once('_')?;
     let is_random = random.len() == 64
         && random
             .bytes()
@@ -123,6 +145,25 @@ mod tests {
             &format!("{key}0"),
         ] {
             assert_eq!(workspace_of_key(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_read_as_what_it_was_made_for_alone() {
+        let own = WorkspaceId::parse("ws_a").unwrap();
+        let tokens = [
+            mint_api_key(&own, [7; 32]),
+            mint_link_token(&own, [7; 32]),
+            mint_session_token(&own, [7; 32]),
+        ];
+        let readers = [workspace_of_key, workspace_of_link, workspace_of_session];
+        for (made, token) in tokens.iter().enumerate() {
+            for (read, workspace_of) in readers.iter().enumerate() {
+                let expected = (made == read).then(|| own.clone());
+                assert_eq!(workspace_of(token), expected, "{token}");
+                assert_eq!(workspace_of(&format!(" {token}")), None);
+                assert_eq!(workspace_of(&format!("\"{token}\"")), None);
+            }
         }
     }
 

@@ -9,10 +9,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ids::WebhookId, secret::Sealed, timestamp::Timestamp};
+use super::{ids::WebhookId, sealed::Sealed, timestamp::Timestamp};
 
 /// Webhooks of one workspace.
 pub const WEBHOOKS_LIMIT: usize = 50;
+
+/// Characters of a description.
+pub const DESCRIPTION_LIMIT: usize = 1000;
+
+/// How long an old secret may go on signing after a rotation, in seconds: seven days.
+pub const OVERLAP_LIMIT: u64 = 604_800;
 
 /// A webhook that made no attempt for so long has no failures in a row to count.
 const QUIET_DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -70,6 +76,24 @@ impl Settings {
     #[must_use]
     pub fn selects(&self, event_type: &str) -> bool {
         self.events.iter().any(|selected| selected == event_type)
+    }
+
+    /// Everything in it that is stored sealed.
+    pub fn sealed(&self) -> impl Iterator<Item = &Sealed> {
+        let previous = self.previous_secret.iter();
+        let headers = self.headers.iter().map(|header| &header.value);
+        std::iter::once(&self.secret)
+            .chain(previous.map(|previous| &previous.secret))
+            .chain(headers)
+    }
+
+    /// The same, to be sealed anew.
+    pub fn sealed_mut(&mut self) -> impl Iterator<Item = &mut Sealed> {
+        let previous = self.previous_secret.iter_mut();
+        let headers = self.headers.iter_mut().map(|header| &mut header.value);
+        std::iter::once(&mut self.secret)
+            .chain(previous.map(|previous| &mut previous.secret))
+            .chain(headers)
     }
 }
 
@@ -228,8 +252,12 @@ pub enum DisabledReason {
 }
 
 impl Webhook {
-    /// Takes a person's word on the status, in the settings' present revision.
-    pub const fn set_enabled(&mut self, enabled: bool) {
+    /// Takes a person's word on the status, in the settings' present revision. Disabling what is disabled keeps the
+    /// reason and the time; enabling always counts, because an auto-disable may be on its way here.
+    pub fn set_enabled(&mut self, enabled: bool) {
+        if !enabled && self.disabled().is_some() {
+            return;
+        }
         self.settings.enabled = enabled;
         self.settings.status_revision = self.settings.revision;
         self.settings.status_changed_at = self.updated_at;
@@ -256,6 +284,7 @@ impl Webhook {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::sealed::EncryptionKeys;
 
     #[test]
     fn the_stored_forms_are_pinned() {
@@ -359,6 +388,25 @@ mod tests {
     }
 
     #[test]
+    fn disabling_what_is_disabled_keeps_its_reason_and_time() {
+        let mut webhook = webhook();
+        webhook.updated_at = at(5);
+        webhook.set_enabled(false);
+        webhook.updated_at = at(6);
+        webhook.set_enabled(false);
+        assert_eq!(webhook.disabled(), Some((DisabledReason::Manual, at(5))));
+        webhook.set_enabled(true);
+        assert_eq!(webhook.disabled(), None);
+        webhook.standing.disabled = Some(AutoDisable {
+            reason: AutoDisableReason::Gone,
+            at: at(7),
+            revision: 3,
+        });
+        webhook.set_enabled(false);
+        assert_eq!(webhook.disabled(), Some((DisabledReason::Gone, at(7))));
+    }
+
+    #[test]
     fn a_workspace_is_told_of_a_disable_at_once_and_of_failing_after_an_hour() {
         let mut standing = Standing::default();
         standing.attempt_failed(at(0));
@@ -382,11 +430,11 @@ mod tests {
                 events: vec!["alert.triggered".into()],
                 headers: vec![StoredHeader {
                     name: "X-Team".into(),
-                    value: Sealed::plain("a"),
+                    value: plain("a"),
                 }],
-                secret: Sealed::plain("secret!"),
+                secret: plain("secret!"),
                 previous_secret: Some(PreviousSecret {
-                    secret: Sealed::plain("older!!"),
+                    secret: plain("older!!"),
                     expires_at: at(9),
                 }),
             },
@@ -398,6 +446,13 @@ mod tests {
                 failing_since: Some(at(7)),
             },
         }
+    }
+
+    fn plain(text: &str) -> Sealed {
+        let webhook = WebhookId::mint(at(0), [0; 10]);
+        EncryptionKeys::default()
+            .seal(text, &webhook, [0; 12])
+            .unwrap()
     }
 
     fn at(seconds: i64) -> Timestamp {

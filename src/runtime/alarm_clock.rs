@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use worker::{Result, ScheduledTime, Storage};
 
-use super::entropy::now;
+use super::entropy::{now, skew_ms};
 use crate::domain::timestamp::Timestamp;
 
 /// An alarm that is so late has been lost by the platform.
@@ -45,8 +45,9 @@ impl AlarmClock {
         let now = now();
         if matches!(self.armed.get(), Armed::Unknown) {
             let armed = self.storage.get_alarm().await?;
-            self.armed
-                .set(armed.map_or(Armed::No, |time| Armed::At(Timestamp::from_millis(time))));
+            self.armed.set(armed.map_or(Armed::No, |time| {
+                Armed::At(Timestamp::from_millis(time.saturating_add(skew_ms())))
+            }));
         }
         if let Armed::At(armed) = self.armed.get()
             && armed <= time
@@ -62,8 +63,12 @@ impl AlarmClock {
             clippy::cast_precision_loss,
             reason = "milliseconds since 1970 are far below 2^53"
         )]
-        let date = js_sys::Date::new(&(time.as_millis() as f64).into());
-        self.storage.set_alarm(ScheduledTime::new(date)).await
+        let date = js_sys::Date::new(&(time.as_millis().saturating_sub(skew_ms()) as f64).into());
+        let set = self.storage.set_alarm(ScheduledTime::new(date)).await;
+        if set.is_err() {
+            self.armed.set(Armed::Unknown);
+        }
+        set
     }
 
     /// How often the alarm was set since the object started.

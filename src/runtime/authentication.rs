@@ -1,4 +1,4 @@
-//! Who is calling: the operator, or an API key of the workspace in the path.
+//! Who is calling: the operator, an API key of the workspace in the path, or a dashboard session of it.
 
 use std::rc::Rc;
 
@@ -7,15 +7,17 @@ use worker::{Env, Request};
 use super::{
     commands::{WorkspaceCommand, WorkspaceReply, ask_workspace},
     config::Config,
-    request::{header, unavailable},
+    request::{header, internal, unavailable},
     subscriptions,
 };
 use crate::{
     api::error::ApiError,
     domain::{
+        cookie::read_cookie,
         ids::WorkspaceId,
+        session::{Transport, may_act},
         subscriptions::Snapshot,
-        token::{Scope, TokenHash, bearer_token, workspace_of_key},
+        token::{Scope, TokenHash, bearer_token, workspace_of_key, workspace_of_session},
     },
 };
 
@@ -24,8 +26,8 @@ use crate::{
 pub(super) enum Caller {
     /// May do everything.
     Operator,
-    /// May do what its scopes allow, in its own workspace.
-    Key(Vec<Scope>),
+    /// An API key or a session: may do what its scopes allow, in its own workspace.
+    Scoped(Vec<Scope>),
 }
 
 impl Caller {
@@ -33,7 +35,7 @@ impl Caller {
     pub(super) fn has(&self, scope: Scope) -> bool {
         match self {
             Self::Operator => true,
-            Self::Key(scopes) => scopes.contains(&scope),
+            Self::Scoped(scopes) => scopes.contains(&scope),
         }
     }
 
@@ -47,24 +49,84 @@ impl Caller {
     }
 }
 
-/// Refuses everybody but the operator; a valid key is told that it may not, anything else that it is not valid.
+/// What a caller shows.
+enum Shown {
+    Token(String),
+    Session(SessionToken),
+}
+
+/// The token of a dashboard session, as a browser's cookie has it; not known to be good.
+pub(super) struct SessionToken {
+    pub(super) workspace: WorkspaceId,
+    pub(super) hash: TokenHash,
+}
+
+/// How a request reached the relay: its own origin, and its transport.
+pub(super) fn own_origin(request: &Request) -> Result<(String, Transport), ApiError> {
+    let url = request
+        .url()
+        .map_err(|error| internal("reading a request's address", &error))?;
+    let origin = url.origin().ascii_serialization();
+    Ok((origin, Transport::of_scheme(url.scheme())))
+}
+
+/// Refuses a request that another site may have made a browser send.
+pub(super) fn require_own_origin(request: &Request) -> Result<(), ApiError> {
+    let (own, _) = own_origin(request)?;
+    let method = request.method().to_string();
+    if may_act(&method, header(request, "origin").as_deref(), &own) {
+        Ok(())
+    } else {
+        Err(ApiError::ForeignOrigin)
+    }
+}
+
+/// The session in a request's cookie, where it has one.
+///
+/// # Errors
+/// `ForeignOrigin` where another site may have made the browser send it, `Unauthorized` where it can be no session.
+pub(super) fn session_token(request: &Request) -> Result<Option<SessionToken>, ApiError> {
+    let (_, transport) = own_origin(request)?;
+    let cookies = header(request, "cookie").unwrap_or_default();
+    let Some(token) = read_cookie(&cookies, transport.cookie_name()) else {
+        return Ok(None);
+    };
+    require_own_origin(request)?;
+    let workspace = workspace_of_session(token).ok_or(ApiError::Unauthorized)?;
+    let hash = TokenHash::of(token);
+    Ok(Some(SessionToken { workspace, hash }))
+}
+
+/// A header goes before a cookie, which browsers send unasked.
+fn shown(request: &Request) -> Result<Shown, ApiError> {
+    let shown = match header(request, "authorization") {
+        Some(header) => bearer_token(&header).map(|token| Shown::Token(token.to_string())),
+        None => session_token(request)?.map(Shown::Session),
+    };
+    shown.ok_or(ApiError::Unauthorized)
+}
+
+/// Refuses everybody but the operator; a valid key or session is told that it may not, anything else that it is not valid.
 pub(super) async fn require_operator(
     request: &Request,
     env: &Env,
     config: &Config,
 ) -> Result<(), ApiError> {
-    let token = token(request).ok_or(ApiError::Unauthorized)?;
-    if config.operator.matches(&TokenHash::of(&token)) {
-        return Ok(());
-    }
-    let workspace = workspace_of_key(&token).ok_or(ApiError::Unauthorized)?;
+    let workspace = match shown(request)? {
+        Shown::Token(token) if config.operator.matches(&TokenHash::of(&token)) => return Ok(()),
+        Shown::Token(token) => workspace_of_key(&token).ok_or(ApiError::Unauthorized)?,
+        Shown::Session(session) => session.workspace,
+    };
     authenticate(request, env, config, &workspace, false).await?;
     Err(ApiError::OperatorOnly)
 }
 
 /// Finds the caller of a workspace's path, and the snapshot that told it, where one did. Only for posting events does
 /// the snapshot suffice, which may still have a key that was revoked a minute ago.
-/// A key of another workspace is told what a key of an unknown one is.
+///
+/// # Errors
+/// `Unauthorized` without a valid token; `NotFound` for a valid one of another workspace, whether or not the path's
+/// workspace exists.
 pub(super) async fn authenticate(
     request: &Request,
     env: &Env,
@@ -72,20 +134,28 @@ pub(super) async fn authenticate(
     workspace: &WorkspaceId,
     snapshot_suffices: bool,
 ) -> Result<(Caller, Option<Rc<Snapshot>>), ApiError> {
-    let token = token(request).ok_or(ApiError::Unauthorized)?;
+    let token = match shown(request)? {
+        Shown::Token(token) => token,
+        Shown::Session(session) => {
+            let is_own = session.workspace == *workspace;
+            let caller = Caller::Scoped(scopes_of_session(env, session).await?);
+            return is_own
+                .then_some((caller, None))
+                .ok_or(ApiError::NotFound("workspace"));
+        }
+    };
     let hash = TokenHash::of(&token);
     if config.operator.matches(&hash) {
         return Ok((Caller::Operator, None));
     }
-    if workspace_of_key(&token).as_ref() != Some(workspace) {
-        return Err(ApiError::Unauthorized);
+    let owner = workspace_of_key(&token).ok_or(ApiError::Unauthorized)?;
+    if owner != *workspace {
+        scopes_of_key(env, &owner, hash).await?;
+        return Err(ApiError::NotFound("workspace"));
     }
     if !snapshot_suffices {
-        let reply = ask_workspace(env, workspace, &WorkspaceCommand::Authenticate { hash }).await;
-        return match reply.map_err(|error| unavailable(&error))? {
-            WorkspaceReply::Scopes(Some(scopes)) => Ok((Caller::Key(scopes), None)),
-            _ => Err(ApiError::Unauthorized),
-        };
+        let scopes = scopes_of_key(env, workspace, hash).await?;
+        return Ok((Caller::Scoped(scopes), None));
     }
     let knows_key = |snapshot: &Snapshot| snapshot.scopes_of(&hash).is_some();
     let snapshot = match subscriptions::read(env, workspace, None, knows_key).await {
@@ -96,9 +166,30 @@ pub(super) async fn authenticate(
         .scopes_of(&hash)
         .ok_or(ApiError::Unauthorized)?
         .to_vec();
-    Ok((Caller::Key(scopes), Some(snapshot)))
+    Ok((Caller::Scoped(scopes), Some(snapshot)))
 }
 
-fn token(request: &Request) -> Option<String> {
-    bearer_token(&header(request, "authorization")?).map(ToString::to_string)
+async fn scopes_of_key(
+    env: &Env,
+    owner: &WorkspaceId,
+    hash: TokenHash,
+) -> Result<Vec<Scope>, ApiError> {
+    let reply = ask_workspace(env, owner, &WorkspaceCommand::Authenticate { hash }).await;
+    match reply.map_err(|error| unavailable(&error))? {
+        WorkspaceReply::Scopes(Some(scopes)) => Ok(scopes),
+        _ => Err(ApiError::Unauthorized),
+    }
+}
+
+async fn scopes_of_session(env: &Env, session: SessionToken) -> Result<Vec<Scope>, ApiError> {
+    let command = WorkspaceCommand::AsSession {
+        session: session.hash,
+        needs: None,
+        command: Box::new(WorkspaceCommand::Read),
+    };
+    let reply = ask_workspace(env, &session.workspace, &command).await;
+    match reply.map_err(|error| unavailable(&error))? {
+        WorkspaceReply::Session { scopes, .. } => Ok(scopes),
+        _ => Err(ApiError::Unauthorized),
+    }
 }

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 use worker::{Env, Headers, Method, Request, RequestInit, Response};
 
+use super::page_reads::{Shown, Wanted};
 use crate::{
     api::error::ApiError,
     domain::{
@@ -14,7 +15,8 @@ use crate::{
         ids::{DeliveryId, EventId, KeyId, ResendId, WebhookId, WorkspaceId},
         record::{DeliveryFilter, DeliveryRecord, SentRequest},
         resend::{ResendJob, Selection},
-        secret::Sealed,
+        sealed::Sealed,
+        session::Credential,
         stats::HourTally,
         subscriptions::Snapshot,
         timestamp::Timestamp,
@@ -42,7 +44,7 @@ pub(super) enum WorkspaceCommand {
         id: WebhookId,
     },
     ListWebhooks,
-    /// What each webhook selected when, deleted ones too.
+    /// What each webhook selected when, deleted ones too; and the endpoint URLs of those that exist.
     History,
     ChangeWebhook {
         id: WebhookId,
@@ -69,6 +71,20 @@ pub(super) enum WorkspaceCommand {
     CreateLink {
         hash: TokenHash,
         link: DashboardLink,
+    },
+    /// Opens a session; a link is used up by it.
+    SignIn {
+        with: Credential,
+        session: TokenHash,
+    },
+    SignOut {
+        session: TokenHash,
+    },
+    /// Does what a session asks for, where it is good and has the scope: one call for a page that has to know both.
+    AsSession {
+        session: TokenHash,
+        needs: Option<Scope>,
+        command: Box<WorkspaceCommand>,
     },
     RotateSecret {
         id: WebhookId,
@@ -117,9 +133,18 @@ pub(super) enum WorkspaceReply {
         applied: bool,
     },
     Webhooks(Vec<Webhook>),
-    History(Vec<SelectionChange>),
+    History {
+        changes: Vec<SelectionChange>,
+        urls: Vec<(WebhookId, String)>,
+    },
     Keys(Vec<ApiKey>),
     Scopes(Option<Vec<Scope>>),
+    /// Of a session that is good: what it may do, the name of its workspace, and the answer to what it asked for.
+    Session {
+        scopes: Vec<Scope>,
+        workspace_name: String,
+        reply: Box<WorkspaceReply>,
+    },
     Done {
         applied: bool,
     },
@@ -180,6 +205,8 @@ pub(super) enum WebhookCommand {
         hours: u32,
     },
     Gauges,
+    /// Asks for all that a page shows.
+    Show(Wanted),
     #[cfg(feature = "test-hooks")]
     Counted,
 }
@@ -234,6 +261,7 @@ pub(super) enum WebhookReply {
         held: usize,
         last_hour: HourTally,
     },
+    Shown(Box<Shown>),
     Refused(Refusal),
     #[cfg(feature = "test-hooks")]
     Counted {
@@ -327,6 +355,9 @@ pub(super) enum Refusal {
     NoDelivery,
     NoKey,
     NoJob,
+    /// The credential or the session is not good, or has ended.
+    NotSignedIn,
+    MissingScope(Scope),
     WorkspaceExists,
     WorkspaceDeleted,
     TooManyWebhooks,
@@ -355,6 +386,8 @@ impl From<Refusal> for ApiError {
             Refusal::NoDelivery => Self::NotFound("delivery"),
             Refusal::NoKey => Self::NotFound("key"),
             Refusal::NoJob => Self::NotFound("resend"),
+            Refusal::NotSignedIn => Self::Unauthorized,
+            Refusal::MissingScope(scope) => Self::MissingScope(scope),
             Refusal::WorkspaceExists => Self::WorkspaceExists,
             Refusal::WorkspaceDeleted => Self::WorkspaceDeleted,
             Refusal::TooManyWebhooks => Self::TooManyWebhooks,
@@ -419,6 +452,8 @@ async fn call<C: Serialize, R: DeserializeOwned>(
     name: &str,
     command: &C,
 ) -> Result<R, CallError> {
+    #[cfg(feature = "test-hooks")]
+    super::object_calls::count(name);
     exchange(env, namespace, name, command)
         .await
         .map_err(|cause| CallError {

@@ -29,6 +29,8 @@ impl Database {
         statement: &str,
         parameters: Vec<SqlStorageValue>,
     ) -> Result<Vec<Row>> {
+        #[cfg(feature = "test-hooks")]
+        super::test_hooks::before_statement(statement)?;
         let cursor = self.sql.exec(statement, parameters)?;
         // Not `one()`: on anything but one row it never returns.
         let rows = cursor

@@ -18,9 +18,15 @@ mod workspaces;
 
 mod webhooks;
 
+mod webhook_changes;
+
+mod probes;
+
 mod deliveries;
 
 mod trace;
+
+mod dashboard;
 
 mod metrics;
 
@@ -30,7 +36,14 @@ mod sender;
 
 mod observer;
 
+mod sealing;
+
 mod commands;
+
+mod page_reads;
+
+#[cfg(feature = "test-hooks")]
+mod object_calls;
 
 mod workspace_object;
 
@@ -42,9 +55,14 @@ mod alarm_clock;
 
 mod entropy;
 
+#[cfg(feature = "test-hooks")]
+mod test_hooks;
+
 use worker::{Context, Env, Request, Response, Result, event};
 
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
+    #[cfg(feature = "test-hooks")]
+    test_hooks::begin(&env);
     router::answer(request, env, context).await
 }

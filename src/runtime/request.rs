@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use serde::Serialize;
 use worker::{Env, Request, Response, ResponseBuilder, console_error};
 
-use super::{authentication::Caller, commands::CallError, entropy::random};
+use super::{authentication::Caller, commands::CallError, config::Config, entropy::random};
 use crate::{
     api::error::ApiError,
     domain::{
@@ -15,24 +15,43 @@ use crate::{
     },
 };
 
+/// Bytes of a form: several times what its fields may have.
+const FORM_LIMIT: usize = 64 * 1024;
+
 /// What a handler answers.
 pub(super) type Answer = Result<Response, ApiError>;
 
 /// Reads a JSON body; one that is too large is refused before it is read whole.
 pub(super) async fn read_json_body(request: &mut Request) -> Result<Vec<u8>, ApiError> {
-    let content_type = header(request, "content-type").unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("application/json") {
+    if !is_declared_as(request, "application/json") {
         return Err(ApiError::UnsupportedMediaType);
     }
+    read_body(request, REQUEST_LIMIT).await
+}
+
+/// Reads a form's body.
+pub(super) async fn read_form_body(request: &mut Request) -> Result<Vec<u8>, ApiError> {
+    if !is_declared_as(request, "application/x-www-form-urlencoded") {
+        return Err(ApiError::UnsupportedMediaType);
+    }
+    read_body(request, FORM_LIMIT).await
+}
+
+fn is_declared_as(request: &Request, wanted: &str) -> bool {
+    let content_type = header(request, "content-type").unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case(wanted)
+}
+
+async fn read_body(request: &mut Request, limit: usize) -> Result<Vec<u8>, ApiError> {
     let too_large = || ApiError::PayloadTooLarge {
         field: None,
         what: "a request",
-        limit: REQUEST_LIMIT,
+        limit,
     };
     let length: Option<usize> =
         header(request, "content-length").and_then(|length| length.parse().ok());
-    if length.is_some_and(|length| length > REQUEST_LIMIT) {
+    if length.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
     if length.is_some() {
@@ -47,7 +66,7 @@ pub(super) async fn read_json_body(request: &mut Request) -> Result<Vec<u8>, Api
     let mut body = Vec::new();
     while let Some(chunk) = stream.next().await {
         body.extend_from_slice(&chunk.map_err(|error| internal("reading a body", &error))?);
-        if body.len() > REQUEST_LIMIT {
+        if body.len() > limit {
             return Err(too_large());
         }
     }
@@ -127,7 +146,7 @@ pub(super) fn random_bytes<const LENGTH: usize>() -> Result<[u8; LENGTH], ApiErr
 pub(super) struct Call<'a> {
     pub(super) request: Request,
     pub(super) env: &'a Env,
-    pub(super) policy: &'a Policy,
+    pub(super) config: &'a Config,
     pub(super) workspace: WorkspaceId,
     pub(super) caller: Caller,
     /// What told who is calling, where it was the snapshot.

@@ -5,12 +5,12 @@ use worker::{Context, Env, Request, Response, Result, Url};
 use super::{
     authentication::{Caller, authenticate, require_operator},
     config::{Config, config},
-    deliveries, ingest, metrics, rate_limits,
+    dashboard, deliveries, ingest, metrics, rate_limits,
     request::{Answer, Call, header, json, refusal},
     trace, webhooks, workspaces,
 };
 use crate::{
-    api::{error::ApiError, openapi},
+    api::{error::ApiError, openapi, query::Query},
     domain::{
         event_type::catalogue,
         ids::{DeliveryId, KeyId, ResendId, WebhookId, WorkspaceId},
@@ -23,23 +23,34 @@ pub(super) async fn answer(request: Request, env: Env, context: Context) -> Resu
         super::entropy::random()
             .map_or_else(|_| "unknown".into(), |random: [u8; 8]| hex::encode(random))
     });
-    let answered = match route(request, env, context).await {
-        Ok(response) => response,
-        Err(error) => {
-            if error.status() >= 500 {
-                worker::console_error!("request {request_id}: {}", error.code());
+    #[cfg(feature = "test-hooks")]
+    super::object_calls::take();
+    let answered = if dashboard::has(&request.path()) {
+        dashboard::answer(request, &env, &request_id).await?
+    } else {
+        match route(request, env, context).await {
+            Ok(response) => response,
+            Err(error) => {
+                if error.status() >= 500 {
+                    worker::console_error!("request {request_id}: {}", error.code());
+                }
+                refusal(&error)?
             }
-            refusal(&error)?
         }
     };
     answered.headers().set("X-Request-Id", &request_id)?;
+    #[cfg(feature = "test-hooks")]
+    answered
+        .headers()
+        .set("X-Object-Calls", &super::object_calls::take())?;
     Ok(answered)
 }
 
 async fn route(request: Request, env: Env, context: Context) -> Answer {
     let config = config(&env)?;
     let url = request.url().map_err(|_| ApiError::NotFound("page"))?;
-    let method = request.method().to_string();
+    // Not `request.method()`: it takes a method that it does not know for GET.
+    let method = request.inner().method();
     let path: Vec<&str> = url
         .path()
         .strip_prefix('/')
@@ -79,13 +90,15 @@ async fn route(request: Request, env: Env, context: Context) -> Answer {
             match (method.as_str(), path) {
                 ("POST", ["v1", "workspaces"]) => workspaces::create(request, &env).await,
                 ("GET", ["v1", "workspaces"]) => workspaces::list(&url, &env).await,
-                ("GET", ["metrics"]) => metrics::show(&url, &env).await,
+                ("GET", ["metrics"]) => metrics::show(&url, &env, &config.keys).await,
                 #[cfg(feature = "test-hooks")]
                 ("GET", ["test", "rows", workspace, webhook]) => {
                     let workspace = WorkspaceId::parse(workspace)
                         .map_err(|_| ApiError::NotFound("workspace"))?;
                     deliveries::counts(&env, &workspace, &webhook_id(webhook)?).await
                 }
+                #[cfg(feature = "test-hooks")]
+                ("PUT", ["test", "switches"]) => super::test_hooks::answer(request).await,
                 _ => Err(ApiError::NotFound("page")),
             }
         }
@@ -103,9 +116,11 @@ async fn route_workspace(
     workspace: Option<WorkspaceId>,
 ) -> Answer {
     let Some(workspace) = workspace else {
-        // Only the operator learns that there is no such workspace.
-        admit_operator(&request, env, config).await?;
-        return Err(ApiError::NotFound("workspace"));
+        // As for every other workspace that is not the caller's own.
+        return Err(match admit_operator(&request, env, config).await {
+            Ok(()) | Err(ApiError::OperatorOnly) => ApiError::NotFound("workspace"),
+            Err(error) => error,
+        });
     };
     let (caller, snapshot) =
         match authenticate(&request, env, config, &workspace, path == ["events"]).await {
@@ -121,7 +136,7 @@ async fn route_workspace(
     let call = Call {
         request,
         env,
-        policy: &config.policy,
+        config,
         workspace,
         caller,
         snapshot,
@@ -131,13 +146,19 @@ async fn route_workspace(
         ("PATCH", []) => workspaces::rename(call).await,
         ("DELETE", []) => workspaces::delete(call).await,
         ("POST", ["keys"]) => workspaces::create_key(call).await,
-        ("GET", ["keys"]) => workspaces::list_keys(call).await,
+        ("GET", ["keys"]) => {
+            refuse_parameters(url)?;
+            workspaces::list_keys(call).await
+        }
         ("DELETE", ["keys", key]) => workspaces::revoke_key(call, key_id(key)?).await,
         ("POST", ["dashboard-links"]) => workspaces::create_link(call, url).await,
         ("POST", ["events"]) => ingest::post_events(call, context).await,
-        ("GET", ["events", event]) => trace::trace(call, url, event).await,
+        ("GET", ["events", event]) => trace::show(call, url, event).await,
         ("POST", ["webhooks"]) => webhooks::create(call).await,
-        ("GET", ["webhooks"]) => webhooks::list(call).await,
+        ("GET", ["webhooks"]) => {
+            refuse_parameters(url)?;
+            webhooks::list(call).await
+        }
         ("GET", ["webhooks", id]) => webhooks::read(call, webhook_id(id)?).await,
         ("PATCH", ["webhooks", id]) => webhooks::change(call, webhook_id(id)?).await,
         ("DELETE", ["webhooks", id]) => webhooks::delete(call, webhook_id(id)?).await,
@@ -179,6 +200,8 @@ fn allowed_methods(path: &[&str]) -> Option<&'static str> {
         ["healthz" | "openapi.json" | "metrics"] | ["v1", "event-types"] => "GET",
         #[cfg(feature = "test-hooks")]
         ["test", "rows", _, _] => "GET",
+        #[cfg(feature = "test-hooks")]
+        ["test", "switches"] => "PUT",
         ["v1", "workspaces"] => "GET, POST",
         ["v1", "workspaces", _, path @ ..] => match path {
             [] => "GET, PATCH, DELETE",
@@ -218,18 +241,27 @@ fn openapi_document() -> Answer {
     response.map_err(|error| super::request::internal("writing the document", &error))
 }
 
+/// For the lists that are answered whole: a `limit` that changes nothing would be a typo lost silently.
+fn refuse_parameters(url: &Url) -> std::result::Result<(), ApiError> {
+    let pairs: Vec<_> = url.query_pairs().collect();
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| (name.as_ref(), value.as_ref()));
+    Query::parse(pairs, &[]).map(drop)
+}
+
 fn key_id(segment: &str) -> std::result::Result<KeyId, ApiError> {
     KeyId::parse(segment).map_err(|_| ApiError::NotFound("key"))
 }
 
-fn webhook_id(segment: &str) -> std::result::Result<WebhookId, ApiError> {
+pub(super) fn webhook_id(segment: &str) -> std::result::Result<WebhookId, ApiError> {
     WebhookId::parse(segment).map_err(|_| ApiError::NotFound("webhook"))
 }
 
-fn delivery_id(segment: &str) -> std::result::Result<DeliveryId, ApiError> {
+pub(super) fn delivery_id(segment: &str) -> std::result::Result<DeliveryId, ApiError> {
     DeliveryId::parse(segment).map_err(|_| ApiError::NotFound("delivery"))
 }
 
-fn resend_id(segment: &str) -> std::result::Result<ResendId, ApiError> {
+pub(super) fn resend_id(segment: &str) -> std::result::Result<ResendId, ApiError> {
     ResendId::parse(segment).map_err(|_| ApiError::NotFound("resend"))
 }

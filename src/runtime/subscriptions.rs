@@ -93,6 +93,8 @@ pub(super) async fn publish(
     workspace: &Workspace,
     snapshot: &Snapshot,
 ) -> worker::Result<()> {
+    #[cfg(feature = "test-hooks")]
+    super::test_hooks::before_kv_put()?;
     let kv = env.kv(BINDING)?;
     let key = key(&workspace.id);
     if workspace.deleted_at.is_some() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 use percent_encoding::percent_decode_str;
-use worker::Url;
+use worker::{Env, Url};
 
 use super::{
     commands::{
@@ -20,15 +20,29 @@ use crate::{
         traces::{TraceQuery, TraceView, TracedWebhook, parse_trace_query},
     },
     domain::{
-        history::{SelectionChange, explain},
-        ids::{EventId, WebhookId},
+        history::{Absence, SelectionChange, explain},
+        ids::{EventId, WebhookId, WorkspaceId},
         record::DeliveryRecord,
+        timestamp::Timestamp,
         token::Scope,
     },
 };
 
+/// Each webhook of a workspace, deleted ones too, and what it selected when, oldest first.
+pub(super) type Selections = BTreeMap<WebhookId, Vec<SelectionChange>>;
+
+/// What became of an event.
+pub(super) struct Trace {
+    pub(super) event_id: EventId,
+    pub(super) event_type: String,
+    /// The time for which absences are explained.
+    pub(super) at: Timestamp,
+    /// Each webhook of the workspace, deleted ones too: its delivery, or why it has none.
+    pub(super) webhooks: Vec<(WebhookId, Result<DeliveryRecord, Absence>)>,
+}
+
 /// `id` is the event's id, or the id of one of its deliveries.
-pub(super) async fn trace(call: Call<'_>, url: &Url, id: &str) -> Answer {
+pub(super) async fn show(call: Call<'_>, url: &Url, id: &str) -> Answer {
     call.caller.require(Scope::WebhooksRead)?;
     let query: Vec<_> = url.query_pairs().collect();
     let query = parse_trace_query(
@@ -37,9 +51,60 @@ pub(super) async fn trace(call: Call<'_>, url: &Url, id: &str) -> Answer {
             .map(|(name, value)| (name.as_ref(), value.as_ref())),
     )?;
     let id = percent_decode_str(id).decode_utf8_lossy();
-    let mut event_id = EventId::parse(&id).map_err(|_| ApiError::NotFound("event"))?;
-    let changes = history(&call).await?;
-    let mut found = find(&call, &changes, &event_id).await?;
+    let event_id = EventId::parse(&id).map_err(|_| ApiError::NotFound("event"))?;
+    let reply = ask_workspace(call.env, &call.workspace, &WorkspaceCommand::History).await;
+    let changes = match reply.map_err(|error| unavailable(&error))? {
+        WorkspaceReply::History { changes, .. } => changes,
+        WorkspaceReply::Refused(refusal) => return Err(refusal.into()),
+        _ => return Err(unexpected_reply()),
+    };
+    let trace = trace(
+        call.env,
+        &call.workspace,
+        by_webhook(changes),
+        event_id,
+        query,
+    )
+    .await?;
+    let webhooks = trace
+        .webhooks
+        .into_iter()
+        .map(|(webhook, found)| match found {
+            Ok(record) => TracedWebhook::delivery(webhook, record),
+            Err(absence) => TracedWebhook::absent(webhook, absence),
+        });
+    json(
+        200,
+        &TraceView {
+            event_id: trace.event_id,
+            event_type: trace.event_type,
+            at: trace.at,
+            webhooks: webhooks.collect(),
+        },
+    )
+}
+
+/// The record of selections, webhook by webhook.
+pub(super) fn by_webhook(changes: Vec<SelectionChange>) -> Selections {
+    let mut webhooks = Selections::new();
+    for change in changes {
+        webhooks
+            .entry(change.webhook.clone())
+            .or_default()
+            .push(change);
+    }
+    webhooks
+}
+
+/// Finds an event's deliveries, by the event's id or by that of one of them, and explains where there is none.
+pub(super) async fn trace(
+    env: &Env,
+    workspace: &WorkspaceId,
+    selections: Selections,
+    mut event_id: EventId,
+    TraceQuery { event_type, at }: TraceQuery,
+) -> Result<Trace, ApiError> {
+    let mut found = find(env, workspace, &selections, &event_id).await?;
     // By a delivery's id: the event's other deliveries are found by the event's.
     if let Some(other) = found
         .values()
@@ -47,11 +112,10 @@ pub(super) async fn trace(call: Call<'_>, url: &Url, id: &str) -> Answer {
         .find(|other| **other != event_id)
     {
         event_id = other.clone();
-        for (webhook, record) in find(&call, &changes, &event_id).await? {
+        for (webhook, record) in find(env, workspace, &selections, &event_id).await? {
             found.entry(webhook).or_insert(record);
         }
     }
-    let TraceQuery { event_type, at } = query;
     let stored = found.values().next();
     let stored_type = stored.map(|record| record.event_type.clone());
     let event_type = stored_type.or(event_type).ok_or(ApiError::EventNotFound)?;
@@ -59,46 +123,26 @@ pub(super) async fn trace(call: Call<'_>, url: &Url, id: &str) -> Answer {
         .map(|record| record.id.minted_at())
         .or(at)
         .unwrap_or_else(now);
-    let webhooks = changes.into_iter().map(|(webhook, changes)| {
-        if let Some(record) = found.remove(&webhook) {
-            return TracedWebhook::delivery(webhook, record);
-        }
+    let webhooks = selections.into_iter().map(|(webhook, changes)| {
         let changes: Vec<_> = changes.iter().collect();
-        TracedWebhook::absent(webhook, explain(&changes, &event_type, at))
+        let delivery = found.remove(&webhook);
+        let traced = delivery.ok_or_else(|| explain(&changes, &event_type, at));
+        (webhook, traced)
     });
-    json(
-        200,
-        &TraceView {
-            event_id,
-            event_type: event_type.clone(),
-            at,
-            webhooks: webhooks.collect(),
-        },
-    )
-}
-
-/// Each webhook of the workspace, deleted ones too, and what it selected when.
-async fn history(call: &Call<'_>) -> Result<BTreeMap<WebhookId, Vec<SelectionChange>>, ApiError> {
-    let reply = ask_workspace(call.env, &call.workspace, &WorkspaceCommand::History).await;
-    let changes = match reply.map_err(|error| unavailable(&error))? {
-        WorkspaceReply::History(changes) => changes,
-        WorkspaceReply::Refused(refusal) => return Err(refusal.into()),
-        _ => return Err(unexpected_reply()),
-    };
-    let mut webhooks: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for change in changes {
-        webhooks
-            .entry(change.webhook.clone())
-            .or_default()
-            .push(change);
-    }
-    Ok(webhooks)
+    let webhooks = webhooks.collect();
+    Ok(Trace {
+        event_id,
+        event_type,
+        at,
+        webhooks,
+    })
 }
 
 /// The deliveries that the webhooks have of an event.
 async fn find(
-    call: &Call<'_>,
-    webhooks: &BTreeMap<WebhookId, Vec<SelectionChange>>,
+    env: &Env,
+    workspace: &WorkspaceId,
+    webhooks: &Selections,
     event_id: &EventId,
 ) -> Result<BTreeMap<WebhookId, DeliveryRecord>, ApiError> {
     let command = WebhookCommand::Trace {
@@ -108,7 +152,7 @@ async fn find(
         .iter()
         .filter(|(_, changes)| changes.last().is_some_and(|change| change.events.is_some()));
     let asked = live.map(|(webhook, _)| async {
-        match ask_webhook(call.env, &call.workspace, webhook, &command)
+        match ask_webhook(env, workspace, webhook, &command)
             .await
             .map_err(|error| unavailable(&error))?
         {

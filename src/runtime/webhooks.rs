@@ -1,63 +1,45 @@
-//! Creating, reading, changing and deleting webhooks.
-
-use serde_json::value::{RawValue, to_raw_value};
+//! Creating, reading, changing and deleting webhooks over the API.
 
 use super::{
     commands::{
-        NewDelivery, NewWebhook, WebhookChange, WebhookCommand, WebhookReply, WorkspaceCommand,
-        WorkspaceReply, ask_webhook, ask_workspace,
+        WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply, ask_webhook, ask_workspace,
     },
     entropy::now,
-    observer::Observer,
+    probes,
     request::{
         Answer, Call, internal, json, no_content, random_bytes, read_json_body, unavailable,
         unexpected_reply, url_rules,
     },
-    sender, subscriptions,
+    webhook_changes::{self, changed, deleted, reveal_secret},
 };
 use crate::{
     api::{
         deliveries::{DeliveryView, Page},
         error::ApiError,
         webhooks::{
-            CreatedWebhook, Rotation, SecretView, WebhookView, parse_new_webhook, parse_rotation,
-            parse_test, parse_webhook_change,
+            CreatedWebhook, WebhookView, parse_new_webhook, parse_rotation, parse_test,
+            parse_webhook_change,
         },
     },
     domain::{
-        delivery::Kind,
-        event::build_payload,
-        event_type::EventType,
-        ids::{DeliveryId, EventId, WebhookId},
-        secret::{Sealed, Secret},
+        ids::{DeliveryId, WebhookId},
         token::Scope,
-        webhook::{StoredHeader, Webhook},
+        webhook::Webhook,
     },
 };
 
 pub(super) async fn create(mut call: Call<'_>) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
-    let rules = url_rules(&call.request, call.policy);
+    let rules = url_rules(&call.request, &call.config.policy);
     let new = parse_new_webhook(&read_json_body(&mut call.request).await?, &rules)?;
-    let secret = match new.secret {
-        Some(secret) => secret,
-        None => Secret::generate(random_bytes()?),
-    };
-    let webhook = NewWebhook {
-        url: new.url.as_str().to_string(),
-        events: names(&new.events),
-        description: new.description,
-        headers: seal(&new.headers),
-        secret: Sealed::plain(secret.expose()),
-    };
     let id = WebhookId::mint(now(), random_bytes()?);
-    let command = WorkspaceCommand::CreateWebhook {
-        id: id.clone(),
-        webhook,
+    let (command, secret) = webhook_changes::creation(&call.config.keys, id.clone(), new)?;
+    let webhook = changed(&call.workspace, ask(&call, &command).await?)?;
+    let ping = match probes::ping(call.env, call.config, &call.workspace, &id).await {
+        Ok(ping) => read_probe(&call, &id, ping).await,
+        Err(error) => Err(error),
     };
-    let webhook = changed(&call, command).await?;
-    let ping = probe(&call, &id, Kind::Ping, EventType::ping(), &ping_data(&id)?).await;
-    let webhook = view(webhook, true)?;
+    let webhook = view(&call, webhook, true)?;
     json(
         201,
         &CreatedWebhook {
@@ -75,7 +57,7 @@ pub(super) async fn list(call: Call<'_>) -> Answer {
         WorkspaceReply::Webhooks(webhooks) => {
             let data = webhooks
                 .into_iter()
-                .map(|webhook| view(webhook, may_write))
+                .map(|webhook| view(&call, webhook, may_write))
                 .collect::<Result<_, _>>()?;
             json(
                 200,
@@ -93,9 +75,10 @@ pub(super) async fn list(call: Call<'_>) -> Answer {
 pub(super) async fn read(call: Call<'_>, id: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksRead)?;
     match ask(&call, &WorkspaceCommand::ReadWebhook { id }).await? {
-        WorkspaceReply::Webhook { webhook, .. } => {
-            json(200, &view(*webhook, call.caller.has(Scope::WebhooksWrite))?)
-        }
+        WorkspaceReply::Webhook { webhook, .. } => json(
+            200,
+            &view(&call, *webhook, call.caller.has(Scope::WebhooksWrite))?,
+        ),
         WorkspaceReply::Refused(refusal) => Err(refusal.into()),
         _ => Err(unexpected_reply()),
     }
@@ -103,35 +86,26 @@ pub(super) async fn read(call: Call<'_>, id: WebhookId) -> Answer {
 
 pub(super) async fn change(mut call: Call<'_>, id: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
-    let rules = url_rules(&call.request, call.policy);
+    let rules = url_rules(&call.request, &call.config.policy);
     let change = parse_webhook_change(&read_json_body(&mut call.request).await?, &rules)?;
-    let change = WebhookChange {
-        url: change.url.map(|url| url.as_str().to_string()),
-        events: change.events.as_deref().map(names),
-        description: change.description,
-        headers: change.headers.as_deref().map(seal),
-        enabled: change.enabled,
-    };
-    let webhook = changed(&call, WorkspaceCommand::ChangeWebhook { id, change }).await?;
-    json(200, &view(webhook, true)?)
+    let command = webhook_changes::change(&call.config.keys, id, change)?;
+    let webhook = changed(&call.workspace, ask(&call, &command).await?)?;
+    json(200, &view(&call, webhook, true)?)
 }
 
 pub(super) async fn delete(call: Call<'_>, id: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
     let reply = ask(&call, &WorkspaceCommand::DeleteWebhook { id }).await?;
-    subscriptions::forget_answer(&call.workspace);
-    match reply {
-        WorkspaceReply::Done { applied: true } => Ok(no_content()),
-        WorkspaceReply::Done { applied: false } => Err(ApiError::NotApplied),
-        WorkspaceReply::Refused(refusal) => Err(refusal.into()),
-        _ => Err(unexpected_reply()),
-    }
+    deleted(&call.workspace, &reply)?;
+    Ok(no_content())
 }
 
 pub(super) async fn read_secret(call: Call<'_>, id: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
     match ask(&call, &WorkspaceCommand::ReadWebhook { id }).await? {
-        WorkspaceReply::Webhook { webhook, .. } => json(200, &secret_view(&webhook)?),
+        WorkspaceReply::Webhook { webhook, .. } => {
+            json(200, &reveal_secret(&call.config.keys, &webhook)?)
+        }
         WorkspaceReply::Refused(refusal) => Err(refusal.into()),
         _ => Err(unexpected_reply()),
     }
@@ -139,53 +113,17 @@ pub(super) async fn read_secret(call: Call<'_>, id: WebhookId) -> Answer {
 
 pub(super) async fn rotate_secret(mut call: Call<'_>, id: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
-    let Rotation {
-        secret,
-        overlap_seconds,
-    } = parse_rotation(&read_json_body(&mut call.request).await?)?;
-    let secret = match secret {
-        Some(secret) => secret,
-        None => Secret::generate(random_bytes()?),
-    };
-    let secret = Sealed::plain(secret.expose());
-    let webhook = changed(
-        &call,
-        WorkspaceCommand::RotateSecret {
-            id,
-            secret,
-            overlap_seconds,
-        },
-    )
-    .await?;
-    json(200, &secret_view(&webhook)?)
+    let rotation = parse_rotation(&read_json_body(&mut call.request).await?)?;
+    let command = webhook_changes::rotation(&call.config.keys, id, rotation)?;
+    let webhook = changed(&call.workspace, ask(&call, &command).await?)?;
+    json(200, &reveal_secret(&call.config.keys, &webhook)?)
 }
 
 pub(super) async fn test(mut call: Call<'_>, id: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
     let event_type = parse_test(&read_json_body(&mut call.request).await?)?;
-    let sample = event_type
-        .sample()
-        .ok_or_else(|| internal("making a test", &"the type has no sample"))?;
-    json(
-        200,
-        &probe(&call, &id, Kind::Test, event_type, sample).await?,
-    )
-}
-
-fn secret_view(webhook: &Webhook) -> Result<SecretView, ApiError> {
-    let settings = &webhook.settings;
-    let secret = settings
-        .secret
-        .open()
-        .map_err(|error| internal("showing a secret", &error))?;
-    let previous = settings
-        .previous_secret
-        .as_ref()
-        .filter(|previous| now() < previous.expires_at);
-    Ok(SecretView {
-        secret,
-        previous_expires_at: previous.map(|previous| previous.expires_at),
-    })
+    let test = probes::test(call.env, call.config, &call.workspace, &id, event_type).await?;
+    json(200, &read_probe(&call, &id, test).await?)
 }
 
 async fn ask(call: &Call<'_>, command: &WorkspaceCommand) -> Result<WorkspaceReply, ApiError> {
@@ -194,91 +132,26 @@ async fn ask(call: &Call<'_>, command: &WorkspaceCommand) -> Result<WorkspaceRep
         .map_err(|error| unavailable(&error))
 }
 
-/// Asks for a change of a webhook; it is good only when the webhook's object has it.
-async fn changed(call: &Call<'_>, command: WorkspaceCommand) -> Result<Webhook, ApiError> {
-    let reply = ask(call, &command).await?;
-    subscriptions::forget_answer(&call.workspace);
-    match reply {
-        WorkspaceReply::Webhook {
-            webhook,
-            applied: true,
-        } => Ok(*webhook),
-        WorkspaceReply::Webhook { applied: false, .. } => Err(ApiError::NotApplied),
-        WorkspaceReply::Refused(refusal) => Err(refusal.into()),
-        _ => Err(unexpected_reply()),
-    }
-}
-
-/// Makes the one attempt of a ping or a test, and shows the delivery that it became.
-async fn probe(
+/// The delivery that a ping or a test became.
+async fn read_probe(
     call: &Call<'_>,
     webhook: &WebhookId,
-    kind: Kind,
-    event_type: EventType,
-    data: &RawValue,
+    id: DeliveryId,
 ) -> Result<DeliveryView, ApiError> {
-    let now = now();
-    let id = DeliveryId::mint(now, random_bytes()?);
-    let payload = build_payload(&id, event_type.as_str(), &now.to_string(), data);
-    let payload = RawValue::from_string(payload);
-    let payload = payload.map_err(|error| internal("building a payload", &error))?;
-    let delivery = NewDelivery {
-        id: id.clone(),
-        event_id: EventId::mint(now, random_bytes()?),
-        event_id_given: false,
-        event_type: event_type.as_str().to_string(),
-        payload: payload.clone(),
-    };
-    let ask = |command| async move {
-        ask_webhook(call.env, &call.workspace, webhook, &command)
-            .await
-            .map_err(|error| unavailable(&error))
-    };
-    let mut grant = match ask(WebhookCommand::Probe { kind, delivery }).await? {
-        WebhookReply::Granted(Some(grant)) => grant,
-        WebhookReply::Refused(refusal) => return Err(refusal.into()),
-        _ => return Err(unexpected_reply()),
-    };
-    grant.payload = Some(payload);
-    let observer = Observer::new(call.env, call.workspace.as_ref(), webhook.as_ref());
-    let report = sender::attempt(grant, call.policy, &observer).await;
-    ask(WebhookCommand::Report(Box::new(report))).await?;
-    match ask(WebhookCommand::Read { id }).await? {
+    let command = WebhookCommand::Read { id };
+    let reply = ask_webhook(call.env, &call.workspace, webhook, &command).await;
+    match reply.map_err(|error| unavailable(&error))? {
         WebhookReply::Delivery(record) => {
-            let shown = DeliveryView::whole(
-                *record,
-                webhook.clone(),
-                call.caller.has(Scope::WebhooksWrite),
-            );
-            shown.map_err(|error| internal("showing a delivery", &error))
+            let may_write = call.caller.has(Scope::WebhooksWrite);
+            DeliveryView::whole(*record, webhook.clone(), &call.config.keys, may_write)
+                .map_err(|error| internal("showing a delivery", &error))
         }
         WebhookReply::Refused(refusal) => Err(refusal.into()),
         _ => Err(unexpected_reply()),
     }
 }
 
-fn ping_data(webhook: &WebhookId) -> Result<Box<RawValue>, ApiError> {
-    to_raw_value(&serde_json::json!({ "webhook_id": webhook }))
-        .map_err(|error| internal("building a payload", &error))
-}
-
-fn view(webhook: Webhook, may_write: bool) -> Result<WebhookView, ApiError> {
-    WebhookView::new(webhook, may_write).map_err(|error| internal("showing a webhook", &error))
-}
-
-fn names(types: &[EventType]) -> Vec<String> {
-    types
-        .iter()
-        .map(|event_type| event_type.as_str().to_string())
-        .collect()
-}
-
-fn seal(headers: &[(String, String)]) -> Vec<StoredHeader> {
-    headers
-        .iter()
-        .map(|(name, value)| StoredHeader {
-            name: name.clone(),
-            value: Sealed::plain(value),
-        })
-        .collect()
+fn view(call: &Call<'_>, webhook: Webhook, may_write: bool) -> Result<WebhookView, ApiError> {
+    WebhookView::new(webhook, &call.config.keys, may_write)
+        .map_err(|error| internal("showing a webhook", &error))
 }

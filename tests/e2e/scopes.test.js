@@ -78,7 +78,7 @@ describe("each route", () => {
       assertRefused(await call(route, null), 401, { code: "unauthorized" });
       assertRefused(await call(route, "wrong"), 401, { code: "unauthorized" });
       assertRefused(await call(route, keyWithout[needed]), 403, { code: "forbidden" });
-      assertRefused(await call(route, foreign), [401, 404]);
+      assertRefused(await call(route, foreign), 404, { code: "not_found" });
       const token = needed === OPERATOR ? relay.operatorToken : keyWith[needed];
       answered(await call(route, token), status);
     });
@@ -116,9 +116,13 @@ test("another workspace's ids under the own path are not found, never forbidden"
   assert.equal(theirs.receiver.events().length, 1, "a foreign call sent something");
 });
 
-test("a key used in a workspace that does not exist is told what an unknown key is told", async () => {
+test("a valid key learns nothing of workspaces that are not its own: those that exist answer as those that do not", async () => {
   const { key } = await createKey(relay, await createWorkspace(relay));
-  for (const token of [key, "wrong"]) {
-    assertRefused(await relay.fetch("/v1/workspaces/ws_unknown/webhooks", { token }), [401, 404]);
+  const paths = [await createWorkspace(relay), "ws_unknown", "ws_IMPOSSIBLE"].map((workspace) => `/v1/workspaces/${workspace}/webhooks`);
+  const answers = await Promise.all(paths.map((path) => relay.fetch(path, { token: key })));
+  for (const answer of answers) {
+    assertRefused(answer, 404, { code: "not_found" });
+    assert.equal(answer.text, answers[0].text);
   }
+  for (const path of paths) assertRefused(await relay.fetch(path, { token: "wrong" }), 401, { code: "unauthorized" });
 });

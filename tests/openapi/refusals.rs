@@ -30,7 +30,7 @@ macro_rules! name_variants {
 
 name_variants! {
     InvalidJson InvalidType UnknownField RepeatedField MissingField InvalidParameter Unauthorized MissingScope
-    OperatorOnly NotFound EventNotFound MethodNotAllowed UnsupportedMediaType PayloadTooLarge InvalidValue UnknownEventType InvalidUrl
+    OperatorOnly ForeignOrigin NotFound EventNotFound MethodNotAllowed UnsupportedMediaType PayloadTooLarge InvalidValue UnknownEventType InvalidUrl
     InvalidSecret InvalidHeader WorkspaceExists WorkspaceDeleted TooManyWebhooks Refused ResendRunning RateLimited
     WebhookDisabled NotStored NotApplied Unavailable Misconfigured MisconfiguredSecret Internal
 }
@@ -91,6 +91,7 @@ fn every_refusal() -> Vec<ApiError> {
         ApiError::Unauthorized,
         ApiError::MissingScope(Scope::EventsWrite),
         ApiError::OperatorOnly,
+        ApiError::ForeignOrigin,
         ApiError::NotFound("webhook"),
         ApiError::EventNotFound,
         ApiError::MethodNotAllowed { allow: "GET" },

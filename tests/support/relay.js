@@ -22,7 +22,10 @@ const EVENT_TYPES = ["alert.triggered", "policy.violated", "agent.registered", "
  * Starts the relay in this process.
  * `vars` overrides settings; `hooks` takes the build with test hooks; `persist` is a folder to keep the storage in
  * (default: a temporary one, removed by stop()). `isolated` cuts the relay off from everything: whatever it sends is
- * answered 200 in its own process; `dataset` binds an Analytics Engine dataset that logs. `origin` changes with each restart().
+ * answered 200 in its own process; `outbound` is a function that answers it, request by request; `dataset` binds an
+ * Analytics Engine dataset that logs. `origin` changes with each restart(). `miniflare()` is what runs it, for tests
+ * that write its KV or evict an object; `dispatch(url, init)` is a request that the Worker sees at that very URL, https
+ * too, which no certificate stands in the way of.
  */
 export function startRelay(options = {}) {
   return start(options, startInProcess);
@@ -33,14 +36,15 @@ export function startRelayProcess(options = {}) {
   return start(options, startChild);
 }
 
-async function start({ vars, hooks = false, isolated = false, dataset = false, persist, port }, launch) {
+async function start({ vars, hooks = false, isolated = false, outbound, dataset = false, persist, port }, launch) {
   const built = path.join(REPOSITORY, hooks ? "build/test-hooks/build" : "build", "index.js");
   assert.ok(existsSync(built), `${built} is missing: run \`node scripts/build.mjs${hooks ? " --test-hooks" : ""}\``);
   const state = persist ?? (await mkdtemp(path.join(tmpdir(), "relay-test-")));
   await mkdir(state, { recursive: true });
   const logs = [];
   const onLog = (line) => logs.push(line);
-  const run = () => launch({ vars, hooks, isolated, dataset, port, state }, onLog);
+  let settings = vars;
+  const run = () => launch({ vars: settings, hooks, isolated, outbound, dataset, port, state }, onLog);
   let running = await run();
   const relay = {
     get origin() {
@@ -50,8 +54,10 @@ async function start({ vars, hooks = false, isolated = false, dataset = false, p
     state,
     logs,
     fetch: (target, init) => request(running.origin, target, init),
-    async restart() {
+    /** Starts anew on the same storage, with other settings where `vars` are given. */
+    async restart({ vars: changed } = {}) {
       await running.end();
+      settings = changed ?? settings;
       running = await run();
     },
     async stop() {
@@ -60,13 +66,17 @@ async function start({ vars, hooks = false, isolated = false, dataset = false, p
     },
   };
   if (running.kill) relay.kill = () => running.kill();
+  if (running.miniflare) {
+    relay.miniflare = () => running.miniflare;
+    relay.dispatch = (url, init) => running.miniflare.dispatchFetch(url, init);
+  }
   return relay;
 }
 
 async function startInProcess(options, onLog) {
   const miniflare = new Miniflare(relayOptions({ ...options, onLog }));
   try {
-    return { origin: (await miniflare.ready).origin, end: () => miniflare.dispose() };
+    return { origin: (await miniflare.ready).origin, end: () => miniflare.dispose(), miniflare };
   } catch (error) {
     await miniflare.dispose();
     throw error;

@@ -61,9 +61,10 @@ const DATASET = {
 
 /**
  * The options of one Miniflare. `state` is the folder of its storage, `onLog` receives each line it prints; `isolated`
- * answers what the Worker sends in its place, so that it can reach nobody; `dataset` binds ATTEMPTS.
+ * answers what the Worker sends in its place, so that it can reach nobody; `outbound` is a function that does so;
+ * `dataset` binds ATTEMPTS.
  */
-export function relayOptions({ vars = {}, hooks = false, isolated = false, dataset = false, port = 0, state, onLog }) {
+export function relayOptions({ vars = {}, hooks = false, isolated = false, outbound, dataset = false, port = 0, state, onLog }) {
   const root = hooks ? path.join(REPOSITORY, "build/test-hooks") : REPOSITORY;
   const module = (type, file) => ({ type, path: path.join(root, file) });
   const relay = {
@@ -84,6 +85,7 @@ export function relayOptions({ vars = {}, hooks = false, isolated = false, datas
       WEBHOOKS: { className: "WebhookObject", useSQLite: true },
     },
     ...(isolated ? { outboundService: () => new Response("taken") } : {}),
+    ...(outbound ? { outboundService: outbound } : {}),
     ...(dataset ? { serviceBindings: { ATTEMPTS: DATASET.name } } : {}),
   };
   return convertV4MiniflareOptions({

@@ -33,6 +33,7 @@ impl WorkspaceObject {
         if !self.store.delete_key(id)? {
             return Ok(WorkspaceReply::Refused(Refusal::NoKey));
         }
+        self.store.delete_sessions_of(id)?;
         let workspace = next_revision(workspace);
         self.store.put_workspace(&workspace)?;
         self.tell(&workspace, None).await?;
@@ -41,12 +42,14 @@ impl WorkspaceObject {
 
     /// What a key may do, if it is one.
     pub(super) fn authenticate(&self, hash: &TokenHash) -> Result<WorkspaceReply> {
-        let key = self
-            .store
-            .keys()?
-            .into_iter()
-            .find(|key| key.hash.matches(hash));
-        Ok(WorkspaceReply::Scopes(key.map(|key| key.scopes)))
+        Ok(WorkspaceReply::Scopes(
+            self.find_key(hash)?.map(|key| key.scopes),
+        ))
+    }
+
+    pub(super) fn find_key(&self, hash: &TokenHash) -> Result<Option<ApiKey>> {
+        let keys = self.store.keys()?;
+        Ok(keys.into_iter().find(|key| key.hash.matches(hash)))
     }
 
     pub(super) fn create_link(
@@ -54,6 +57,7 @@ impl WorkspaceObject {
         hash: &TokenHash,
         link: &DashboardLink,
     ) -> Result<WorkspaceReply> {
+        self.forget_ended()?;
         self.store.put_link(hash, link)?;
         Ok(WorkspaceReply::Done { applied: true })
     }

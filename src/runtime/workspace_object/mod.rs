@@ -6,6 +6,8 @@
 
 mod keys;
 
+mod sessions;
+
 mod store;
 
 mod telling;
@@ -41,6 +43,8 @@ pub struct WorkspaceObject {
 
 impl DurableObject for WorkspaceObject {
     fn new(state: State, env: Env) -> Self {
+        #[cfg(feature = "test-hooks")]
+        super::test_hooks::begin(&env);
         let storage = state.storage();
         Self {
             store: WorkspaceStore::new(&storage),
@@ -58,7 +62,8 @@ impl DurableObject for WorkspaceObject {
 
     async fn alarm(&self) -> Result<Response> {
         self.clock.fired();
-        let told = match self.forget_old_secrets() {
+        let forgotten = self.forget_old_secrets().and_then(|()| self.forget_ended());
+        let told = match forgotten {
             Ok(()) => self.tell_all().await,
             Err(error) => Err(error),
         };
@@ -96,6 +101,13 @@ impl WorkspaceObject {
             WorkspaceCommand::ListKeys => Ok(WorkspaceReply::Keys(self.store.keys()?)),
             WorkspaceCommand::RevokeKey { id } => self.revoke_key(workspace, &id).await,
             WorkspaceCommand::CreateLink { hash, link } => self.create_link(&hash, &link),
+            WorkspaceCommand::SignIn { with, session } => self.sign_in(workspace, with, &session),
+            WorkspaceCommand::SignOut { session } => self.sign_out(&session),
+            WorkspaceCommand::AsSession {
+                session,
+                needs,
+                command,
+            } => self.as_session(workspace, &session, needs, *command).await,
             WorkspaceCommand::CreateWebhook { id, webhook } => {
                 self.create_webhook(workspace, id, webhook).await
             }
@@ -107,7 +119,10 @@ impl WorkspaceObject {
                 None => WorkspaceReply::Refused(Refusal::NoWebhook),
             }),
             WorkspaceCommand::ListWebhooks => Ok(WorkspaceReply::Webhooks(self.store.webhooks()?)),
-            WorkspaceCommand::History => Ok(WorkspaceReply::History(self.store.history()?)),
+            WorkspaceCommand::History => Ok(WorkspaceReply::History {
+                changes: self.store.history()?,
+                urls: self.urls()?,
+            }),
             WorkspaceCommand::ChangeWebhook { id, change } => {
                 self.change_webhook(workspace, &id, change).await
             }
@@ -120,7 +135,9 @@ impl WorkspaceObject {
                     .await
             }
             WorkspaceCommand::DeleteWebhook { id } => self.delete_webhook(workspace, &id).await,
-            WorkspaceCommand::ReportStanding { id, standing } => self.take_standing(&id, standing),
+            WorkspaceCommand::ReportStanding { id, standing } => {
+                self.take_standing(workspace, &id, standing).await
+            }
         }
     }
 

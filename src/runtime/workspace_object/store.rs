@@ -8,6 +8,7 @@ use worker::{Result, SqlStorageValue as Value, Storage};
 use crate::domain::{
     history::SelectionChange,
     ids::{KeyId, WebhookId},
+    session::{SESSIONS_LIMIT, Session},
     subscriptions::{KeyGrant, Snapshot, Subscription},
     timestamp::Timestamp,
     token::TokenHash,
@@ -21,6 +22,9 @@ const SCHEMA: &str = "1";
 
 /// How long the selections of a deleted webhook are kept: longer than any delivery.
 const SELECTIONS_KEPT: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
+/// Links, and sessions, that are deleted at a time because they have ended.
+const ENDED_SLICE: u32 = 100;
 
 const TABLES: [&str; 6] = [
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -190,11 +194,81 @@ impl WorkspaceStore {
         Ok(())
     }
 
-    /// Deletes all keys and links.
+    /// Takes a dashboard link out of storage, which uses it up.
+    pub(super) fn take_link(&self, hash: &TokenHash) -> Result<Option<DashboardLink>> {
+        let statement = "DELETE FROM dashboard_links WHERE hash = ? RETURNING value";
+        self.read(statement, hash.as_ref())
+    }
+
+    /// Keeps a session under its token's hash; the first one makes the table. Where there are too many, those that
+    /// would end first go.
+    pub(super) fn put_session(&self, hash: &TokenHash, session: &Session) -> Result<()> {
+        let table = "CREATE TABLE IF NOT EXISTS sessions (hash TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID";
+        self.database.run(table, vec![])?;
+        let statement = "INSERT OR REPLACE INTO sessions (hash, value) VALUES (?, ?)";
+        self.database.run(
+            statement,
+            vec![hash.as_ref().into(), serde_json::to_string(session)?.into()],
+        )?;
+        let too_many = "DELETE FROM sessions WHERE hash IN
+            (SELECT hash FROM sessions ORDER BY json_extract(value, '$.expires_at') DESC LIMIT -1 OFFSET ?)";
+        let limit = i64::from(SESSIONS_LIMIT);
+        self.database.run(too_many, vec![limit.into()])?;
+        Ok(())
+    }
+
+    pub(super) fn session(&self, hash: &TokenHash) -> Result<Option<Session>> {
+        if !self.has_sessions()? {
+            return Ok(None);
+        }
+        self.read("SELECT value FROM sessions WHERE hash = ?", hash.as_ref())
+    }
+
+    pub(super) fn delete_session(&self, hash: &TokenHash) -> Result<()> {
+        self.delete_sessions("hash = ?", vec![hash.as_ref().into()])
+    }
+
+    /// Deletes the sessions that a key opened.
+    pub(super) fn delete_sessions_of(&self, key: &KeyId) -> Result<()> {
+        let opened = "json_extract(value, '$.key') = ?";
+        self.delete_sessions(opened, vec![key.as_ref().into()])
+    }
+
+    /// Deletes a bounded number of the links and sessions that have ended by themselves.
+    pub(super) fn delete_ended(&self, now: Timestamp) -> Result<()> {
+        let tables = ["dashboard_links", "sessions"];
+        let has_sessions = self.has_sessions()?;
+        for table in tables
+            .into_iter()
+            .filter(|table| has_sessions || *table != "sessions")
+        {
+            let statement = format!(
+                "DELETE FROM {table} WHERE hash IN
+                (SELECT hash FROM {table} WHERE json_extract(value, '$.expires_at') <= ? LIMIT {ENDED_SLICE})"
+            );
+            self.database
+                .run(&statement, vec![now.as_millis().into()])?;
+        }
+        Ok(())
+    }
+
+    fn delete_sessions(&self, which: &str, parameters: Vec<Value>) -> Result<()> {
+        if self.has_sessions()? {
+            let statement = format!("DELETE FROM sessions WHERE {which}");
+            self.database.run(&statement, parameters)?;
+        }
+        Ok(())
+    }
+
+    fn has_sessions(&self) -> Result<bool> {
+        self.database.has_table("sessions")
+    }
+
+    /// Deletes all keys, links and sessions.
     pub(super) fn delete_tokens(&self) -> Result<()> {
         self.database.run("DELETE FROM api_keys", vec![])?;
         self.database.run("DELETE FROM dashboard_links", vec![])?;
-        Ok(())
+        self.delete_sessions("TRUE", vec![])
     }
 
     /// What KV has to hold.

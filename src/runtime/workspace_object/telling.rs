@@ -5,6 +5,8 @@ use std::time::Duration;
 use worker::{Delay, Result, console_error};
 
 use super::{WorkspaceObject, store::Untold};
+#[cfg(feature = "test-hooks")]
+use crate::runtime::test_hooks;
 use crate::{
     domain::{
         ids::{WebhookId, WorkspaceId},
@@ -33,6 +35,8 @@ impl WorkspaceObject {
         webhook: Option<&WebhookId>,
     ) -> Result<bool> {
         self.clock.arm(now().saturating_add(TELL_AGAIN)).await?;
+        #[cfg(feature = "test-hooks")]
+        test_hooks::pass("stored").await;
         let applied = match webhook {
             Some(id) => {
                 self.tell_webhook(&workspace.id, id, workspace.revision)
@@ -40,7 +44,11 @@ impl WorkspaceObject {
             }
             None => true,
         };
+        #[cfg(feature = "test-hooks")]
+        test_hooks::pass("told").await;
         self.publish(workspace.revision).await?;
+        #[cfg(feature = "test-hooks")]
+        test_hooks::pass("published").await;
         Ok(applied)
     }
 
@@ -91,7 +99,10 @@ impl WorkspaceObject {
             Some(webhook) => WebhookCommand::Apply(webhook.settings),
             None => WebhookCommand::Delete { revision },
         };
-        match ask_webhook(&self.env, workspace, id, &command).await {
+        let reply = ask_webhook(&self.env, workspace, id, &command).await;
+        #[cfg(feature = "test-hooks")]
+        test_hooks::pass("applied").await;
+        match reply {
             Ok(_) => {
                 self.store.webhook_told(id, revision)?;
                 Ok(true)
@@ -121,6 +132,8 @@ impl WorkspaceObject {
                 console_error!("{error}");
                 return Ok(false);
             }
+            #[cfg(feature = "test-hooks")]
+            test_hooks::pass("put").await;
             self.published
                 .set(self.published.get().max(workspace.revision));
             self.store.snapshot_told(workspace.revision)?;

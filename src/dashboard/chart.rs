@@ -1,0 +1,320 @@
+//! The chart of a webhook's last hours: bars drawn as one SVG path a series, the same in words, and as a table.
+//!
+//! Delivered stands above the line and failed below it, so that the two differ by more than colour.
+
+use std::{borrow::Borrow, fmt::Write};
+
+use super::{
+    detail_query::ChartSpan,
+    words::{count, took},
+};
+use crate::domain::{
+    stats::{HourTally, hour_of, start_of},
+    timestamp::Timestamp,
+};
+
+/// Units of a bar's place; a bar leaves one free on each side.
+const PLACE: usize = 10;
+
+/// Units of the chart's height.
+const HEIGHT: u64 = 100;
+
+/// What the smallest number gets, so that it is seen beside the largest.
+const SMALLEST: u64 = 4;
+
+/// Counts over time, the oldest first.
+pub struct Chart {
+    /// A bar each.
+    pub bins: Vec<Bin>,
+    span: ChartSpan,
+}
+
+/// What one bar stands for.
+#[derive(Clone, Debug, Default)]
+pub struct Bin {
+    /// From when.
+    pub start: Timestamp,
+    /// The counts.
+    pub tally: HourTally,
+}
+
+impl Bin {
+    /// The 95th percentile of the durations in words.
+    #[must_use]
+    pub fn p95(&self) -> String {
+        p95(&self.tally)
+    }
+}
+
+fn p95(tally: &HourTally) -> String {
+    tally.percentile(95).map_or_else(|| "–".into(), took)
+}
+
+impl Chart {
+    /// The chart of the hours up to now; `hours` are those that have counts.
+    #[must_use]
+    pub fn new(
+        hours: &[(i64, HourTally)],
+        span: impl Borrow<ChartSpan>,
+        now: impl Borrow<Timestamp>,
+    ) -> Self {
+        let (span, now) = (*span.borrow(), *now.borrow());
+        let (width, places) = match span {
+            ChartSpan::Day => (1, 24),
+            ChartSpan::Week => (6, 28),
+        };
+        let end = hour_of(now).saturating_add(1);
+        let bins = (0..places).rev().map(|place: i64| {
+            let last = end.saturating_sub(place.saturating_mul(width));
+            let first = last.saturating_sub(width);
+            let mut tally = HourTally::default();
+            for (hour, counted) in hours {
+                if (first..last).contains(hour) {
+                    tally.add(counted);
+                }
+            }
+            Bin {
+                start: start_of(first),
+                tally,
+            }
+        });
+        Self {
+            bins: bins.collect(),
+            span,
+        }
+    }
+
+    /// The chart of the last 24 hours.
+    #[must_use]
+    pub fn day(hours: &[(i64, HourTally)], now: impl Borrow<Timestamp>) -> Self {
+        Self::new(hours, ChartSpan::Day, now)
+    }
+
+    /// Whether nothing happened.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.total().attempts == 0
+    }
+
+    /// All bars together.
+    #[must_use]
+    pub fn total(&self) -> HourTally {
+        let mut total = HourTally::default();
+        for bin in &self.bins {
+            total.add(&bin.tally);
+        }
+        total
+    }
+
+    /// The 95th percentile of all durations in words.
+    #[must_use]
+    pub fn p95(&self) -> String {
+        p95(&self.total())
+    }
+
+    /// The `viewBox` of its drawings.
+    #[must_use]
+    pub fn view_box(&self) -> String {
+        format!("0 0 {} {HEIGHT}", self.bins.len().saturating_mul(PLACE))
+    }
+
+    /// The bars of what was delivered, above the line.
+    #[must_use]
+    pub fn delivered(&self) -> String {
+        let line = self.line();
+        self.bars(|tally| {
+            let height = self.height(tally.delivered);
+            (line.saturating_sub(height), height)
+        })
+    }
+
+    /// The bars of what failed, below the line.
+    #[must_use]
+    pub fn failed(&self) -> String {
+        let line = self.line();
+        self.bars(|tally| (line, self.height(tally.failed)))
+    }
+
+    /// The line between the two, as a path.
+    #[must_use]
+    pub fn base(&self) -> String {
+        let width = self.bins.len().saturating_mul(PLACE);
+        format!("M0 {}h{width}", self.line())
+    }
+
+    /// Bars of the attempts.
+    #[must_use]
+    pub fn attempts(&self) -> String {
+        self.standing(|tally| tally.attempts)
+    }
+
+    /// The largest number of attempts of a bar.
+    #[must_use]
+    pub fn most_attempts(&self) -> u64 {
+        self.most(|tally| tally.attempts)
+    }
+
+    /// Bars of the 95th percentile of the durations.
+    #[must_use]
+    pub fn durations(&self) -> String {
+        self.standing(|tally| tally.percentile(95).unwrap_or_default())
+    }
+
+    /// The longest of these, in words.
+    #[must_use]
+    pub fn longest(&self) -> String {
+        took(self.most(|tally| tally.percentile(95).unwrap_or_default()))
+    }
+
+    /// What the drawing says, in a sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let total = self.total();
+        let span = match self.span {
+            ChartSpan::Day => "Last 24 hours",
+            ChartSpan::Week => "Last 7 days",
+        };
+        if total.delivered == 0 && total.failed == 0 {
+            return format!("{span}: no event was delivered or failed.");
+        }
+        let delivered = count(total.delivered, "event");
+        format!("{span}: {delivered} delivered, {} failed.", total.failed)
+    }
+
+    /// The same beside the drawing.
+    #[must_use]
+    pub fn caption(&self) -> String {
+        let total = self.total();
+        if total.delivered == 0 && total.failed == 0 {
+            return "no events".into();
+        }
+        format!("{} delivered, {} failed", total.delivered, total.failed)
+    }
+
+    fn most(&self, value: impl Fn(&HourTally) -> u64) -> u64 {
+        let values = self.bins.iter().map(|bin| value(&bin.tally));
+        values.max().unwrap_or_default()
+    }
+
+    /// Delivered and failed share a scale: together their highest bars fill the height.
+    fn height(&self, value: u64) -> u64 {
+        let all = self
+            .most(|tally| tally.delivered)
+            .saturating_add(self.most(|tally| tally.failed));
+        scaled(value, all)
+    }
+
+    fn line(&self) -> u64 {
+        if self.total().failed == 0 {
+            return HEIGHT;
+        }
+        self.height(self.most(|tally| tally.delivered))
+    }
+
+    fn standing(&self, value: impl Fn(&HourTally) -> u64) -> String {
+        let most = self.most(&value);
+        self.bars(|tally| {
+            let height = scaled(value(tally), most);
+            (HEIGHT.saturating_sub(height), height)
+        })
+    }
+
+    fn bars(&self, top_and_height: impl Fn(&HourTally) -> (u64, u64)) -> String {
+        let mut path = String::new();
+        for (index, bin) in self.bins.iter().enumerate() {
+            let (top, height) = top_and_height(&bin.tally);
+            if height > 0 {
+                let left = index.saturating_mul(PLACE).saturating_add(1);
+                // Writing to a String cannot fail.
+                let _ = write!(path, "M{left} {top}h8v{height}h-8z");
+            }
+        }
+        path
+    }
+}
+
+/// A share of the height, with the smallest still seen; the two together never exceed it.
+fn scaled(value: u64, all: u64) -> u64 {
+    if value == 0 {
+        return 0;
+    }
+    let room = HEIGHT.saturating_sub(SMALLEST);
+    value
+        .saturating_mul(room)
+        .checked_div(all)
+        .unwrap_or_default()
+        .max(SMALLEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_hour_of_the_span_has_its_place_and_older_ones_have_none() {
+        let hours = [(75, tally(1, 0)), (76, tally(2, 0)), (99, tally(3, 0))];
+        let chart = Chart::new(&hours, ChartSpan::Day, start_of(99));
+        let delivered: Vec<_> = chart.bins.iter().map(|bin| bin.tally.delivered).collect();
+        assert_eq!((delivered.len(), delivered[0], delivered[23]), (24, 2, 3));
+        assert_eq!(chart.bins[0].start, start_of(76));
+    }
+
+    #[test]
+    fn a_bar_of_the_week_stands_for_six_hours() {
+        let hours = [(94, tally(1, 2)), (99, tally(3, 4)), (93, tally(50, 0))];
+        let chart = Chart::new(&hours, ChartSpan::Week, start_of(99));
+        let last = &chart.bins[27].tally;
+        assert_eq!((chart.bins.len(), last.delivered, last.failed), (28, 4, 6));
+        assert_eq!(
+            chart.sentence(),
+            "Last 7 days: 54 events delivered, 6 failed."
+        );
+    }
+
+    #[test]
+    fn delivered_stands_above_the_line_and_failed_below_it_within_the_drawing() {
+        for (delivered, failed) in [(1, 0), (0, 1), (1, 1_000_000), (1_000_000, 1), (7, 7)] {
+            let hours = [(99, tally(delivered, failed))];
+            let chart = Chart::new(&hours, ChartSpan::Day, start_of(99));
+            let line = chart.line();
+            assert!(chart.height(delivered) <= line, "{delivered} {failed}");
+            assert!(
+                line + chart.height(failed) <= HEIGHT,
+                "{delivered} {failed}"
+            );
+            assert_eq!(chart.delivered().is_empty(), delivered == 0);
+            assert_eq!(chart.failed().is_empty(), failed == 0);
+        }
+    }
+
+    #[test]
+    fn the_smallest_number_is_seen_beside_the_largest() {
+        let hours = [(98, tally(1_000_000, 0)), (99, tally(1, 0))];
+        let chart = Chart::new(&hours, ChartSpan::Day, start_of(99));
+        assert!(
+            chart.delivered().ends_with("h8v4h-8z"),
+            "{}",
+            chart.delivered()
+        );
+    }
+
+    #[test]
+    fn nothing_is_said_in_words_too() {
+        let chart = Chart::new(&[], ChartSpan::Day, start_of(99));
+        assert!(chart.is_empty());
+        assert_eq!(
+            chart.sentence(),
+            "Last 24 hours: no event was delivered or failed."
+        );
+        assert_eq!(chart.p95(), "–");
+    }
+
+    fn tally(delivered: u64, failed: u64) -> HourTally {
+        HourTally {
+            delivered,
+            failed,
+            attempts: delivered + failed,
+            ..HourTally::default()
+        }
+    }
+}

@@ -1,0 +1,100 @@
+// What is better live: times in the reader's zone, copying, generated secrets, the progress of a bulk resend.
+// Every action works without it.
+
+const MINUTE = 60_000;
+const POLL_MS = 1_000;
+const UNITS = [["day", 86_400_000], ["hour", 3_600_000], ["minute", MINUTE]];
+
+showTimes();
+setInterval(showTimes, MINUTE / 2);
+offerCopies();
+offerSecrets();
+showBusyForms();
+for (const job of document.querySelectorAll("[data-poll]")) followJob(job);
+
+/** The reader's zone and relative words; the exact UTC stays on hover. */
+function showTimes() {
+  const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+  const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+  for (const element of document.querySelectorAll("time")) {
+    const at = new Date(element.dateTime);
+    const distance = at - Date.now();
+    const [unit, length] = UNITS.find(([, milliseconds]) => Math.abs(distance) >= milliseconds) ?? ["minute", MINUTE];
+    const words = Math.abs(distance) < MINUTE ? "this minute" : relative.format(Math.round(distance / length), unit);
+    const isNear = Math.abs(distance) < 7 * 86_400_000;
+    element.textContent = isNear ? `${exact.format(at)} (${words})` : exact.format(at);
+  }
+  const zone = document.getElementById("zone");
+  if (zone) zone.textContent = Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
+
+function offerCopies() {
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    const label = button.innerHTML;
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      const source = document.getElementById(button.dataset.copy);
+      try {
+        await navigator.clipboard.writeText(source.textContent);
+        button.textContent = "Copied";
+      } catch {
+        // No clipboard here (an insecure origin, a refusal): leave it selected, ready for the keyboard.
+        getSelection().selectAllChildren(source);
+        button.textContent = "Press Ctrl+C";
+      }
+      setTimeout(() => (button.innerHTML = label), 2_000);
+    });
+  }
+}
+
+function offerSecrets() {
+  for (const button of document.querySelectorAll("[data-generate]")) {
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      const bytes = crypto.getRandomValues(new Uint8Array(32));
+      const field = document.getElementById(button.dataset.generate);
+      field.value = `whsec_${btoa(String.fromCharCode(...bytes))}`;
+      field.focus();
+    });
+  }
+}
+
+/** A form is sent once, and says so while an endpoint is asked. */
+function showBusyForms() {
+  for (const form of document.querySelectorAll("form[method=post]")) {
+    form.addEventListener("submit", (event) => {
+      if (form.ariaBusy === "true") return event.preventDefault();
+      form.ariaBusy = "true";
+      const button = event.submitter;
+      if (form.dataset.busy && button) {
+        button.dataset.label = button.textContent;
+        button.textContent = form.dataset.busy;
+      }
+    });
+  }
+  // Going back shows the page as it was left.
+  addEventListener("pageshow", () => {
+    for (const form of document.querySelectorAll("form[aria-busy]")) {
+      form.ariaBusy = null;
+      for (const button of form.querySelectorAll("[data-label]")) button.textContent = button.dataset.label;
+    }
+  });
+}
+
+async function followJob(element) {
+  const part = (name) => element.querySelector(`[data-job=${name}]`);
+  const progress = element.querySelector("progress");
+  for (const link of element.querySelectorAll("[data-without-script]")) link.hidden = true;
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    const job = await fetch(element.dataset.poll).then((answer) => (answer.ok ? answer.json() : null), () => null);
+    if (job === null) continue;
+    progress.max = job.total;
+    progress.value = job.done;
+    for (const name of ["done", "total", "delivered", "failed"]) part(name).textContent = job[name];
+    if (job.status === "running") continue;
+    part("headline").textContent = job.status === "finished" ? "All events were sent again." : "Sending again was stopped.";
+    for (const action of element.querySelectorAll("[data-job=actions]")) action.remove();
+    return;
+  }
+}

@@ -1,0 +1,128 @@
+//! A delivery: its payload, and its attempts on a time line.
+
+use serde_json::value::RawValue;
+
+use super::{
+    Page, assets,
+    frame::{Frame, Notice},
+    json,
+    probe::SentParts,
+    verify::SAMPLES,
+    when, words,
+};
+use crate::domain::{
+    attempt::Attempt,
+    delivery::{FailedReason, Kind, State, Status},
+    record::DeliveryRecord,
+    webhook::Webhook,
+};
+
+/// Attempts on the time line; it takes several resends to have more.
+const ATTEMPTS_SHOWN: usize = 24;
+
+/// Bytes of HTML for the bodies of all attempts together, the latest first, so that the page stays light.
+const BODIES_ROOM: usize = 16 * 1024;
+
+/// Bytes of HTML for the payload.
+const PAYLOAD_ROOM: usize = 10 * 1024;
+
+/// The page of a delivery.
+#[derive(Page)]
+#[template(path = "delivery.html", config = "src/dashboard/askama.toml")]
+pub struct DeliveryPage {
+    /// What is around it.
+    pub frame: Frame,
+    /// Its webhook.
+    pub webhook: Webhook,
+    /// The delivery, whole.
+    pub record: DeliveryRecord,
+    /// The request's URL and headers, of a ping or a test.
+    pub request: Option<SentParts>,
+}
+
+impl DeliveryPage {
+    /// The address of the webhook's page.
+    fn base(&self) -> String {
+        format!("/settings/webhooks/{}", self.webhook.id)
+    }
+
+    /// The address of the page.
+    fn here(&self) -> String {
+        format!("{}/deliveries/{}", self.base(), self.record.id)
+    }
+
+    fn is_probe(&self) -> bool {
+        self.record.delivery.kind() != Kind::Event
+    }
+
+    fn is_held(&self) -> bool {
+        self.record.delivery.status() == Status::Held
+    }
+
+    fn is_leased(&self) -> bool {
+        matches!(self.record.delivery.state(), State::Leased { .. })
+    }
+
+    fn may_resend(&self) -> bool {
+        let is_over = match self.record.delivery.state() {
+            State::Held | State::Delivered { .. } | State::Failed { .. } => true,
+            State::Scheduled { .. } | State::Leased { .. } => false,
+        };
+        is_over && !self.is_probe() && self.webhook.disabled().is_none()
+    }
+
+    /// Whether only the disabled webhook keeps it from being sent.
+    fn waits_for_enable(&self) -> bool {
+        let wants = match self.record.delivery.state() {
+            State::Held | State::Scheduled { .. } => true,
+            State::Failed { reason, .. } => reason != FailedReason::SingleAttempt,
+            State::Leased { .. } | State::Delivered { .. } => false,
+        };
+        wants && !self.is_probe() && self.webhook.disabled().is_some()
+    }
+
+    fn may_cancel(&self) -> bool {
+        !self.record.delivery.is_settled() && !self.is_probe()
+    }
+
+    fn left_out(&self) -> u64 {
+        let surplus = self.record.attempts.len().saturating_sub(ATTEMPTS_SHOWN);
+        surplus.try_into().unwrap_or(u64::MAX)
+    }
+
+    /// The attempts on the time line, oldest first, each with the bytes that its response's body may take.
+    fn shown_attempts(&self) -> Vec<(&Attempt, usize)> {
+        let mut room = BODIES_ROOM;
+        let mut shown: Vec<_> = self
+            .record
+            .attempts
+            .iter()
+            .rev()
+            .take(ATTEMPTS_SHOWN)
+            .map(|attempt| {
+                let body = attempt.response_body.as_deref().unwrap_or_default();
+                let given = room.div_euclid(2).max(512);
+                let (used, _) = words::beginning(body, given);
+                room = room.saturating_sub(words::weight(used));
+                (attempt, given)
+            })
+            .collect();
+        shown.reverse();
+        shown
+    }
+
+    fn payload_shown(payload: &RawValue) -> (String, bool) {
+        let indented = json::indented(payload.get());
+        let (beginning, is_all) = words::beginning(&indented, PAYLOAD_ROOM);
+        (beginning.into(), is_all)
+    }
+
+    /// The delivery as the API answers it; the session's cookie opens it.
+    fn json_address(&self) -> Option<String> {
+        let session = self.frame.session.as_ref()?;
+        Some(format!(
+            "/v1/workspaces/{}/webhooks/{}/deliveries/{}",
+            session.workspace, self.webhook.id, self.record.id
+        ))
+    }
+}

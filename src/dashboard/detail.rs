@@ -1,0 +1,147 @@
+//! A webhook: its settings, its secret, how it does, its deliveries.
+
+use super::{
+    Page, assets,
+    chart::Chart,
+    detail_query::{DetailQuery, Range},
+    forms::{RotateForm, WebhookErrors, WebhookForm},
+    frame::{Done, Frame, Notice},
+    json,
+    probe::Probe,
+    when, words,
+};
+use crate::domain::{
+    event_type,
+    ids::DeliveryId,
+    record::DeliveryRecord,
+    resend::{JobStatus, ResendJob},
+    stats::HourTally,
+    timestamp::Timestamp,
+    webhook::Webhook,
+};
+
+/// The page of a webhook.
+#[derive(Page)]
+#[template(path = "detail.html", config = "src/dashboard/askama.toml")]
+pub struct DetailPage {
+    /// What is around it.
+    pub frame: Frame,
+    /// What the address asked for.
+    pub query: DetailQuery,
+    /// The webhook.
+    pub webhook: Webhook,
+    /// The settings form: [`WebhookForm::of`] the webhook, or what was typed and refused. Custom headers' values only
+    /// for who may write.
+    pub form: WebhookForm,
+    /// What is wrong with the settings form.
+    pub errors: WebhookErrors,
+    /// The rotation form: default, or what was typed and refused.
+    pub rotation: RotateForm,
+    /// What is wrong with the rotation form.
+    pub rotation_error: Option<String>,
+    /// The secret, where it was asked for, or the webhook was just created or its secret rotated, by who may write.
+    pub secret: Option<String>,
+    /// The ping of a new webhook, or the test that was sent just now.
+    pub probe: Option<Probe>,
+    /// The hours that have counts, of [`super::detail_query::ChartSpan::hours`]; none where they could not be read.
+    pub hours: Option<Vec<(i64, HourTally)>>,
+    /// The bulk resend that runs, or that the address asks for.
+    pub job: Option<ResendJob>,
+    /// Why a bulk resend was refused.
+    pub resend_error: Option<String>,
+    /// Deliveries, newest first; without payloads.
+    pub deliveries: Vec<DeliveryRecord>,
+    /// Whether there are older ones.
+    pub more: bool,
+    /// Why the id that was looked up leads nowhere.
+    pub id_error: Option<String>,
+}
+
+impl DetailPage {
+    /// The address of the page.
+    fn base(&self) -> String {
+        format!("/settings/webhooks/{}", self.webhook.id)
+    }
+
+    /// Whether the webhook was created just now: its ping and its secret stand on top then.
+    fn is_new(&self) -> bool {
+        self.query.created.is_some() || self.query.done == Done::Created.word()
+    }
+
+    fn probe_succeeded(&self) -> bool {
+        let attempt = self
+            .probe
+            .as_ref()
+            .and_then(|probe| probe.record.attempts.last());
+        attempt.is_some_and(|attempt| attempt.outcome.is_success())
+    }
+
+    fn shows_test(&self) -> bool {
+        self.query.test.is_some() && !self.is_new()
+    }
+
+    /// The type that the test's form offers: that of the test before, else the first that the webhook selects.
+    fn is_tested(&self, event_type: &str) -> bool {
+        let tested = self.probe.as_ref().filter(|_| self.shows_test());
+        let before = tested.map(|probe| probe.record.event_type.as_str());
+        let first = self.webhook.settings.events.first();
+        before.or(first.map(String::as_str)) == Some(event_type)
+    }
+
+    fn previous_secret_until(&self) -> Option<Timestamp> {
+        let previous = self.webhook.settings.previous_secret.as_ref()?;
+        Some(previous.expires_at).filter(|until| self.frame.now < *until)
+    }
+
+    fn has_status(&self, word: &str) -> bool {
+        self.query
+            .status
+            .is_some_and(|status| status.as_str() == word)
+    }
+
+    fn has_times(&self) -> bool {
+        !self.query.since.is_empty() || !self.query.until.is_empty()
+    }
+
+    fn is_filtered(&self) -> bool {
+        self.query.status.is_some()
+            || !self.query.event_type.is_empty()
+            || self.query.range != Range::All
+            || self.has_times()
+    }
+
+    fn first_page(&self) -> String {
+        self.query.address(&self.webhook.id, None)
+    }
+
+    fn next_page(&self) -> Option<String> {
+        let last: &DeliveryId = &self.deliveries.last().filter(|_| self.more)?.id;
+        Some(self.query.address(&self.webhook.id, Some(last)))
+    }
+
+    fn job_runs(&self) -> bool {
+        self.job
+            .as_ref()
+            .is_some_and(|job| job.status == JobStatus::Running)
+    }
+
+    fn job_headline(&self) -> &'static str {
+        match self.job.as_ref().map(|job| job.status) {
+            Some(JobStatus::Running) => "Sending events again…",
+            Some(JobStatus::Finished) => "All events were sent again.",
+            Some(JobStatus::Stopped) => "Sending again was stopped.",
+            None => "",
+        }
+    }
+
+    /// Where the script asks how far the bulk resend is.
+    fn poll_address(&self) -> String {
+        match (&self.frame.session, &self.job) {
+            (Some(session), Some(job)) => format!(
+                "/v1/workspaces/{}/webhooks/{}/resend/{}",
+                session.workspace, self.webhook.id, job.id
+            ),
+            _ => String::new(),
+        }
+    }
+}

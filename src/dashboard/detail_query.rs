@@ -1,0 +1,198 @@
+//! What the address of a webhook's page asks for: which deliveries, which chart, what to show in place.
+
+use std::time::Duration;
+
+use super::forms::parse_time;
+use crate::domain::{
+    delivery::Status,
+    ids::{DeliveryId, ResendId, WebhookId},
+    record::DeliveryFilter,
+    timestamp::Timestamp,
+};
+
+/// Deliveries of one page.
+const PAGE: usize = 50;
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// A time range by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Range {
+    /// The last 24 hours.
+    Day,
+    /// The last 7 days.
+    Week,
+    /// The last 30 days.
+    Month,
+    /// All that is kept.
+    #[default]
+    All,
+}
+
+impl Range {
+    /// Every range: its word and what people read.
+    pub const CHOICES: [(&'static str, &'static str); 4] = [
+        ("all", "Any time"),
+        ("24h", "Last 24 hours"),
+        ("7d", "Last 7 days"),
+        ("30d", "Last 30 days"),
+    ];
+
+    /// The word in a query.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Day => "24h",
+            Self::Week => "7d",
+            Self::Month => "30d",
+            Self::All => "all",
+        }
+    }
+
+    fn of_word(word: &str) -> Self {
+        [Self::Day, Self::Week, Self::Month]
+            .into_iter()
+            .find(|range| range.word() == word)
+            .unwrap_or_default()
+    }
+
+    fn since(self, now: Timestamp) -> Option<Timestamp> {
+        let hours = match self {
+            Self::Day => 24,
+            Self::Week => 7 * 24,
+            Self::Month => 30 * 24,
+            Self::All => return None,
+        };
+        Some(now.saturating_sub(HOUR.saturating_mul(hours)))
+    }
+}
+
+/// How much time the chart shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChartSpan {
+    /// 24 hours, a bar an hour.
+    #[default]
+    Day,
+    /// 7 days, a bar for six hours.
+    Week,
+}
+
+impl ChartSpan {
+    /// Hours of stats to ask for.
+    #[must_use]
+    pub const fn hours(self) -> u32 {
+        match self {
+            Self::Day => 24,
+            Self::Week => 7 * 24,
+        }
+    }
+}
+
+/// What the address asks for. What cannot be read is left out; the two times say so beside their fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DetailQuery {
+    /// Deliveries of one status.
+    pub status: Option<Status>,
+    /// Deliveries of one event type; empty for all.
+    pub event_type: String,
+    /// Deliveries of a time range by name.
+    pub range: Range,
+    /// Deliveries from a time on, as typed.
+    pub since: String,
+    /// Deliveries before a time, as typed.
+    pub until: String,
+    /// What is wrong with one of the two times.
+    pub time_error: Option<String>,
+    /// A delivery's id to look up, as typed; empty for none.
+    pub id: String,
+    /// Where the page before ended.
+    pub cursor: Option<DeliveryId>,
+    /// Whether to show the secret.
+    pub shows_secret: bool,
+    /// A test whose result to show in place.
+    pub test: Option<DeliveryId>,
+    /// The ping of a webhook that was created just now, whose result to show on top.
+    pub created: Option<DeliveryId>,
+    /// A bulk resend whose progress to show.
+    pub resend: Option<ResendId>,
+    /// How much time the chart shows.
+    pub chart: ChartSpan,
+    /// The word for what just happened ([`super::frame::Done::of_word`]).
+    pub done: String,
+}
+
+impl DetailQuery {
+    /// Reads the query.
+    #[must_use]
+    pub fn parse<'a>(query: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut read = Self::default();
+        for (name, value) in query {
+            match name {
+                "status" => read.status = status_of_word(value),
+                "type" => read.event_type = value.into(),
+                "range" => read.range = Range::of_word(value),
+                "since" => read.since = value.into(),
+                "until" => read.until = value.into(),
+                "id" => read.id = value.trim().into(),
+                "cursor" => read.cursor = DeliveryId::parse(value).ok(),
+                "secret" => read.shows_secret = value == "shown",
+                "test" => read.test = DeliveryId::parse(value).ok(),
+                "created" => read.created = DeliveryId::parse(value).ok(),
+                "resend" => read.resend = ResendId::parse(value).ok(),
+                "chart" if value == "7d" => read.chart = ChartSpan::Week,
+                "done" => read.done = value.into(),
+                _ => {}
+            }
+        }
+        let times = parse_time(&read.since).and(parse_time(&read.until));
+        read.time_error = times.err();
+        read
+    }
+
+    /// The address of a page of the deliveries that this filter lets through.
+    #[must_use]
+    pub fn address(&self, webhook: &WebhookId, before: Option<&DeliveryId>) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        let range = Some(self.range.word()).filter(|_| self.range != Range::All);
+        for (name, value) in [
+            ("status", self.status.map(Status::as_str)),
+            ("type", Some(self.event_type.as_str())),
+            ("range", range),
+            ("since", Some(self.since.as_str())),
+            ("until", Some(self.until.as_str())),
+            ("cursor", before.map(AsRef::as_ref)),
+        ] {
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                query.append_pair(name, value);
+            }
+        }
+        let query = query.finish();
+        format!("/settings/webhooks/{webhook}?{query}#deliveries")
+    }
+
+    /// The deliveries to ask for. A time that was typed goes before the range's.
+    #[must_use]
+    pub fn filter(&self, now: Timestamp) -> DeliveryFilter {
+        let typed = |text| parse_time(text).ok().flatten();
+        DeliveryFilter {
+            status: self.status,
+            event_type: Some(self.event_type.clone()).filter(|name| !name.is_empty()),
+            kind: None,
+            since: typed(&self.since).or_else(|| self.range.since(now)),
+            until: typed(&self.until),
+            before: self.cursor.clone(),
+            limit: PAGE,
+        }
+    }
+}
+
+fn status_of_word(word: &str) -> Option<Status> {
+    [
+        Status::Pending,
+        Status::Delivered,
+        Status::Failed,
+        Status::Held,
+    ]
+    .into_iter()
+    .find(|status| status.as_str() == word)
+}

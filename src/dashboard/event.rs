@@ -1,0 +1,78 @@
+//! What became of an event: for each webhook its delivery, or why it has none.
+
+use super::{
+    Page, assets,
+    frame::{Frame, Notice},
+    when, words,
+};
+use crate::domain::{
+    event_type,
+    history::Absence,
+    ids::{EventId, WebhookId},
+    record::DeliveryRecord,
+    timestamp::Timestamp,
+};
+
+/// The page on which an event is looked up.
+#[derive(Page)]
+#[template(path = "event.html", config = "src/dashboard/askama.toml")]
+pub struct EventPage {
+    /// What is around it.
+    pub frame: Frame,
+    /// What was asked.
+    pub query: EventQuery,
+    /// Why nothing is shown, as a sentence.
+    pub error: Option<String>,
+    /// What was found.
+    pub trace: Option<Trace>,
+}
+
+/// The question as typed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventQuery {
+    /// `id`: an event's, or one of its deliveries'. Empty at first.
+    pub id: String,
+    /// `type`: for an event of which no delivery is kept. Empty for none.
+    pub event_type: String,
+    /// `at`: when it was posted, in UTC. Empty for none; [`super::forms::parse_time`] reads it.
+    pub at: String,
+}
+
+impl EventQuery {
+    /// Reads the query.
+    #[must_use]
+    pub fn parse<'a>(query: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut read = Self::default();
+        for (name, value) in query {
+            match name {
+                "id" => read.id = value.trim().into(),
+                "type" => read.event_type = value.into(),
+                "at" => read.at = value.trim().into(),
+                _ => {}
+            }
+        }
+        read
+    }
+}
+
+/// What became of an event.
+pub struct Trace {
+    /// The event.
+    pub event_id: EventId,
+    /// Its type.
+    pub event_type: String,
+    /// The time for which absences are explained.
+    pub at: Timestamp,
+    /// Each webhook of the workspace, deleted ones too.
+    pub webhooks: Vec<TracedWebhook>,
+}
+
+/// One webhook's part in it.
+pub struct TracedWebhook {
+    /// The webhook.
+    pub id: WebhookId,
+    /// Its endpoint URL; none where it is deleted or was not asked.
+    pub url: Option<String>,
+    /// Its delivery, or why there is none.
+    pub found: Result<Box<DeliveryRecord>, Absence>,
+}

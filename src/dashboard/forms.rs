@@ -1,0 +1,350 @@
+//! What people type into the dashboard's forms: read as text, checked by the rules of the domain, kept where refused.
+
+use super::words::sentence;
+use crate::domain::{
+    custom_headers::check_headers,
+    delivery::Status,
+    endpoint_url::{EndpointUrl, UrlRules},
+    event_type::EventType,
+    resend::Selection,
+    secret::Secret,
+    timestamp::Timestamp,
+    webhook::{DESCRIPTION_LIMIT, OVERLAP_LIMIT, Webhook},
+};
+
+/// How long an old secret goes on signing where nothing is said, in seconds: a day.
+const OVERLAP: u64 = 86_400;
+
+/// Reads the fields of a form's body (`application/x-www-form-urlencoded`), in their order.
+#[must_use]
+pub fn parse_fields(body: &[u8]) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(body)
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect()
+}
+
+fn text(fields: &[(String, String)], name: &str) -> String {
+    let found = fields.iter().find(|(field, _)| field == name);
+    found.map(|(_, value)| value.clone()).unwrap_or_default()
+}
+
+/// The sign-in form: one of the two.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct SignInForm {
+    /// An API key.
+    pub key: String,
+    /// A link's token.
+    pub link: String,
+}
+
+impl SignInForm {
+    /// Reads the form.
+    #[must_use]
+    pub fn parse(body: &[u8]) -> Self {
+        let fields = parse_fields(body);
+        Self {
+            key: text(&fields, "key").trim().into(),
+            link: text(&fields, "link").trim().into(),
+        }
+    }
+}
+
+/// A webhook's settings as typed: to create it, or to change it.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct WebhookForm {
+    /// The endpoint URL.
+    pub url: String,
+    /// The chosen event types.
+    pub events: Vec<String>,
+    /// A note for people.
+    pub description: String,
+    /// Custom headers, one `Name: value` a line.
+    pub headers: String,
+    /// The customer's own secret; empty to have one generated. Of the form that creates alone.
+    pub secret: String,
+}
+
+/// A webhook's settings, checked.
+pub struct CheckedWebhook {
+    /// The endpoint URL.
+    pub url: EndpointUrl,
+    /// At least one type.
+    pub events: Vec<EventType>,
+    /// A note for people.
+    pub description: String,
+    /// Custom headers, names and values.
+    pub headers: Vec<(String, String)>,
+    /// The customer's own secret, if one was typed.
+    pub secret: Option<Secret>,
+}
+
+/// What is wrong with a webhook's settings, field by field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WebhookErrors {
+    /// With the endpoint URL.
+    pub url: Option<String>,
+    /// With the event types.
+    pub events: Option<String>,
+    /// With the note.
+    pub description: Option<String>,
+    /// With the custom headers.
+    pub headers: Option<String>,
+    /// With the secret.
+    pub secret: Option<String>,
+}
+
+impl WebhookErrors {
+    /// Whether anything is wrong.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
+impl WebhookForm {
+    /// Reads the form.
+    #[must_use]
+    pub fn parse(body: &[u8]) -> Self {
+        let fields = parse_fields(body);
+        let events = fields.iter().filter(|(name, _)| name == "events");
+        Self {
+            url: text(&fields, "url").trim().into(),
+            events: events.map(|(_, value)| value.clone()).collect(),
+            description: text(&fields, "description").replace("\r\n", "\n"),
+            headers: text(&fields, "headers").replace("\r\n", "\n"),
+            secret: text(&fields, "secret").trim().into(),
+        }
+    }
+
+    /// The form with a webhook's present settings; `headers` are its custom headers as they may be shown.
+    #[must_use]
+    pub fn of(webhook: &Webhook, headers: &[(String, String)]) -> Self {
+        let lines: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect();
+        Self {
+            url: webhook.settings.url.clone(),
+            events: webhook.settings.events.clone(),
+            description: webhook.description.clone(),
+            headers: lines.join("\n"),
+            secret: String::new(),
+        }
+    }
+
+    /// Whether an event type is chosen.
+    #[must_use]
+    pub fn selects(&self, event_type: &str) -> bool {
+        self.events.iter().any(|chosen| chosen == event_type)
+    }
+
+    /// Checks what was typed.
+    ///
+    /// # Errors
+    /// All that is wrong, each beside its field.
+    pub fn check(&self, rules: &UrlRules) -> Result<CheckedWebhook, WebhookErrors> {
+        let url = self.check_url(rules);
+        let events = self.check_events();
+        let headers = self.check_headers();
+        let secret = check_secret(&self.secret);
+        let description = if self.description.chars().count() > DESCRIPTION_LIMIT {
+            Err(format!("Use at most {DESCRIPTION_LIMIT} characters."))
+        } else {
+            Ok(self.description.clone())
+        };
+        match (url, events, description, headers, secret) {
+            (Ok(url), Ok(events), Ok(description), Ok(headers), Ok(secret)) => Ok(CheckedWebhook {
+                url,
+                events,
+                description,
+                headers,
+                secret,
+            }),
+            (url, events, description, headers, secret) => Err(WebhookErrors {
+                url: url.err(),
+                events: events.err(),
+                description: description.err(),
+                headers: headers.err(),
+                secret: secret.err(),
+            }),
+        }
+    }
+
+    fn check_url(&self, rules: &UrlRules) -> Result<EndpointUrl, String> {
+        if self.url.is_empty() {
+            return Err("Enter the URL of your endpoint.".into());
+        }
+        EndpointUrl::parse(&self.url, rules).map_err(|error| sentence(&error.to_string()))
+    }
+
+    fn check_events(&self) -> Result<Vec<EventType>, String> {
+        let mut types = Vec::new();
+        for name in &self.events {
+            let event_type =
+                EventType::parse(name).map_err(|error| sentence(&error.to_string()))?;
+            if !types.contains(&event_type) {
+                types.push(event_type);
+            }
+        }
+        if types.is_empty() {
+            return Err("Choose at least one event type.".into());
+        }
+        Ok(types)
+    }
+
+    fn check_headers(&self) -> Result<Vec<(String, String)>, String> {
+        let mut headers = Vec::new();
+        let lines = self.headers.lines().enumerate();
+        for (index, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
+            let Some((name, value)) = line.split_once(':') else {
+                let number = index.saturating_add(1);
+                return Err(format!(
+                    "Line {number} has no colon: write each header as Name: value."
+                ));
+            };
+            headers.push((name.trim().to_string(), value.trim().to_string()));
+        }
+        check_headers(&headers).map_err(|error| sentence(&error.to_string()))?;
+        Ok(headers)
+    }
+}
+
+fn check_secret(typed: &str) -> Result<Option<Secret>, String> {
+    if typed.is_empty() {
+        return Ok(None);
+    }
+    let secret = Secret::parse(typed).map_err(|error| sentence(&error.to_string()))?;
+    Ok(Some(secret))
+}
+
+/// A rotation of the secret as typed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RotateForm {
+    /// The customer's own new secret; empty to have one generated.
+    pub secret: String,
+    /// How long the old one goes on signing, in seconds.
+    pub overlap_seconds: String,
+}
+
+/// A rotation, checked.
+pub struct CheckedRotation {
+    /// The customer's own new secret, if one was typed.
+    pub secret: Option<Secret>,
+    /// How long the old one goes on signing.
+    pub overlap_seconds: u64,
+}
+
+impl Default for RotateForm {
+    fn default() -> Self {
+        Self {
+            secret: String::new(),
+            overlap_seconds: OVERLAP.to_string(),
+        }
+    }
+}
+
+impl RotateForm {
+    /// The choices of the overlap: seconds, and the words for them.
+    pub const OVERLAPS: [(&'static str, &'static str); 5] = [
+        ("0", "at once"),
+        ("3600", "in 1 hour"),
+        ("86400", "in 24 hours"),
+        ("259200", "in 3 days"),
+        ("604800", "in 7 days"),
+    ];
+
+    /// Reads the form.
+    #[must_use]
+    pub fn parse(body: &[u8]) -> Self {
+        let fields = parse_fields(body);
+        Self {
+            secret: text(&fields, "secret").trim().into(),
+            overlap_seconds: text(&fields, "overlap_seconds"),
+        }
+    }
+
+    /// Checks what was typed.
+    ///
+    /// # Errors
+    /// What is wrong with the secret, or with the overlap, as a sentence.
+    pub fn check(&self) -> Result<CheckedRotation, String> {
+        let overlap = self.overlap_seconds.parse().ok();
+        let overlap_seconds = overlap
+            .filter(|seconds| *seconds <= OVERLAP_LIMIT)
+            .ok_or("Choose how long the old secret stays valid: at most 7 days.")?;
+        Ok(CheckedRotation {
+            secret: check_secret(&self.secret)?,
+            overlap_seconds,
+        })
+    }
+}
+
+/// A bulk resend as chosen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResendForm {
+    /// `failed` or `held`.
+    pub status: String,
+    /// From when, in UTC.
+    pub since: String,
+    /// Until when, in UTC.
+    pub until: String,
+}
+
+impl ResendForm {
+    /// Reads the form.
+    #[must_use]
+    pub fn parse(body: &[u8]) -> Self {
+        let fields = parse_fields(body);
+        Self {
+            status: text(&fields, "status"),
+            since: text(&fields, "since"),
+            until: text(&fields, "until"),
+        }
+    }
+
+    /// Checks what was chosen.
+    ///
+    /// # Errors
+    /// What is wrong, as a sentence.
+    pub fn check(&self) -> Result<Selection, String> {
+        let status = match self.status.as_str() {
+            "failed" => Status::Failed,
+            "held" => Status::Held,
+            _ => return Err("Choose failed or held events.".into()),
+        };
+        Ok(Selection {
+            status,
+            since: parse_time(&self.since)?,
+            until: parse_time(&self.until)?,
+        })
+    }
+}
+
+/// Reads a time as a date field writes it (`2026-01-15T10:30`, in UTC), or as RFC 3339; none where nothing is typed.
+///
+/// # Errors
+/// A sentence that shows an example.
+pub fn parse_time(typed: &str) -> Result<Option<Timestamp>, String> {
+    let typed = typed.trim();
+    if typed.is_empty() {
+        return Ok(None);
+    }
+    let completed = match typed.len() {
+        10 => format!("{typed}T00:00:00Z"),
+        16 => format!("{typed}:00Z"),
+        19 => format!("{typed}Z"),
+        _ => typed.to_string(),
+    };
+    Timestamp::parse_rfc3339(&completed)
+        .map(Some)
+        .map_err(|_| "Write the time in UTC, such as 2026-01-15T10:30.".into())
+}
+
+/// Reads the event type of a test.
+///
+/// # Errors
+/// What is wrong, as a sentence.
+pub fn parse_test(body: &[u8]) -> Result<EventType, String> {
+    EventType::parse(&text(&parse_fields(body), "type"))
+        .map_err(|error| sentence(&error.to_string()))
+}

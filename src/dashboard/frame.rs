@@ -1,0 +1,175 @@
+//! What all pages have around their content: who is signed in, what they may do, what just happened.
+
+use std::{borrow::Borrow, time::Duration};
+
+use crate::domain::{ids::WorkspaceId, timestamp::Timestamp};
+
+/// The surroundings of a page.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Who is signed in; none on the way in.
+    pub session: Option<Session>,
+    /// Whether the relay sends to private addresses, which every page then says.
+    pub allow_private_endpoints: bool,
+    /// What just happened.
+    pub notice: Option<Notice>,
+    /// When the page is rendered.
+    pub now: Timestamp,
+    /// How long an endpoint may take to answer.
+    pub attempt_timeout: Duration,
+    /// How long a webhook may fail before it is disabled.
+    pub disable_after: Duration,
+}
+
+/// Who is signed in.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// To which workspace.
+    pub workspace: WorkspaceId,
+    /// Its name.
+    pub workspace_name: String,
+    /// Whether they may change webhooks and see secrets.
+    pub may_write: bool,
+}
+
+impl Frame {
+    /// Whether who is signed in may change webhooks.
+    #[must_use]
+    pub fn may_write(&self) -> bool {
+        self.session
+            .as_ref()
+            .is_some_and(|session| session.may_write)
+    }
+
+    /// When a webhook that fails since a time may be disabled.
+    #[must_use]
+    pub fn disabled_on(&self, failing_since: impl Borrow<Timestamp>) -> Timestamp {
+        failing_since.borrow().saturating_add(self.disable_after)
+    }
+}
+
+/// What just happened, told once on top of the next page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Something was done.
+    Done(Done),
+    /// Something was refused or did not work, in words.
+    Problem(String),
+}
+
+impl Notice {
+    /// What a redirect's query tells, where it does.
+    #[must_use]
+    pub fn of_query<'a>(mut query: impl Iterator<Item = (&'a str, &'a str)>) -> Option<Self> {
+        let (_, word) = query.find(|(name, _)| *name == "done")?;
+        Done::of_word(word).map(Self::Done)
+    }
+}
+
+/// What was done; a redirect names it in its query as `done=<word>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// A webhook was created.
+    Created,
+    /// Settings were saved.
+    Saved,
+    /// A webhook was enabled.
+    Enabled,
+    /// A webhook was disabled.
+    Disabled,
+    /// A webhook was deleted.
+    Deleted,
+    /// A secret was rotated.
+    Rotated,
+    /// A delivery is sent again.
+    Resent,
+    /// A delivery was cancelled.
+    Cancelled,
+    /// A bulk resend has begun.
+    ResendStarted,
+    /// A bulk resend was stopped.
+    ResendStopped,
+    /// A test event was sent.
+    Tested,
+    /// The session was ended.
+    SignedOut,
+}
+
+impl Done {
+    const ALL: [Self; 12] = [
+        Self::Created,
+        Self::Saved,
+        Self::Enabled,
+        Self::Disabled,
+        Self::Deleted,
+        Self::Rotated,
+        Self::Resent,
+        Self::Cancelled,
+        Self::ResendStarted,
+        Self::ResendStopped,
+        Self::Tested,
+        Self::SignedOut,
+    ];
+
+    /// The word in a query.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Saved => "saved",
+            Self::Enabled => "enabled",
+            Self::Disabled => "disabled",
+            Self::Deleted => "deleted",
+            Self::Rotated => "rotated",
+            Self::Resent => "resent",
+            Self::Cancelled => "cancelled",
+            Self::ResendStarted => "resend-started",
+            Self::ResendStopped => "resend-stopped",
+            Self::Tested => "tested",
+            Self::SignedOut => "signed-out",
+        }
+    }
+
+    /// Finds what a word of a query stands for.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|done| done.word() == word)
+    }
+
+    /// The sentence that people read.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Created => "Webhook created.",
+            Self::Saved => "Settings saved.",
+            Self::Enabled => {
+                "Webhook enabled. It takes new events from now on; held events wait until you send them."
+            }
+            Self::Disabled => {
+                "Webhook disabled. New events are held until you enable it and send them."
+            }
+            Self::Deleted => "Webhook deleted.",
+            Self::Rotated => "Secret rotated.",
+            Self::Resent => "The event is being sent again.",
+            Self::Cancelled => "Delivery cancelled. No further attempt is made.",
+            Self::ResendStarted => "Resending has begun.",
+            Self::ResendStopped => "Resending was stopped.",
+            Self::Tested => "Test event sent.",
+            Self::SignedOut => "You are signed out.",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_of_a_redirect_is_read_back() {
+        for done in Done::ALL {
+            assert_eq!(Done::of_word(done.word()), Some(done));
+            assert!(done.sentence().ends_with('.'));
+        }
+        assert_eq!(Done::of_word("<script>"), None);
+    }
+}

@@ -1,0 +1,44 @@
+//! Settings → Webhooks, the dashboard that customers use: pages, their style sheet and their script; pure.
+//!
+//! A page is a struct that a handler fills and renders ([`Page::render`]); what was typed comes back as a form that
+//! checks itself. Every text is escaped by the templates. No page has an inline style or script, or asks another origin
+//! for anything, so the strictest Content-Security-Policy holds; the script improves what works without it.
+
+/// What renders a page to HTML.
+pub use askama::Template as Page;
+
+pub mod words;
+
+pub mod when;
+
+pub mod frame;
+
+pub mod assets;
+
+pub mod forms;
+
+pub mod detail_query;
+
+pub mod chart;
+
+pub mod sign_in;
+
+pub mod list;
+
+pub mod add;
+
+pub mod detail;
+
+pub mod delivery;
+
+pub mod probe;
+
+pub mod verify;
+
+mod json;
+
+pub mod event;
+
+pub mod delete;
+
+pub mod error;

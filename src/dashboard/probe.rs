@@ -1,0 +1,19 @@
+//! The result of a ping or a test, shown in place: the request as it was sent, and what came back.
+
+use crate::domain::record::DeliveryRecord;
+
+/// A ping or a test with its one attempt.
+pub struct Probe {
+    /// The delivery, with its payload, which is the request's body.
+    pub record: DeliveryRecord,
+    /// What is kept of the request beside its body; none before the attempt is over.
+    pub request: Option<SentParts>,
+}
+
+/// What is kept of a ping's or a test's request beside its body.
+pub struct SentParts {
+    /// The URL.
+    pub url: String,
+    /// The headers; values of custom ones only for who may write.
+    pub headers: Vec<(String, String)>,
+}

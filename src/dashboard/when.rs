@@ -1,0 +1,56 @@
+//! Points in time as people read them: UTC in the page, the reader's own zone where the script runs.
+
+use std::{borrow::Borrow, fmt};
+
+use askama::filters::HtmlSafe;
+use chrono::DateTime;
+
+use super::words::length;
+use crate::domain::timestamp::Timestamp;
+
+/// A `<time>` element: the text to the minute, the exact UTC on hover.
+#[derive(Clone, Copy, Debug)]
+pub struct When(pub Timestamp);
+
+// Digits, English month names and the markup below: nothing of a stranger's is in it.
+impl HtmlSafe for When {}
+impl askama::FastWritable for When {
+    fn write_into(&self, into: &mut dyn fmt::Write, _: &dyn askama::Values) -> askama::Result<()> {
+        write!(into, "{self}")?;
+        Ok(())
+    }
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(at) = self;
+        let time = DateTime::from_timestamp_millis(at.as_millis()).unwrap_or_default();
+        write!(
+            formatter,
+            "<time datetime=\"{at}\" title=\"{}\">{}</time>",
+            time.format("%-d %B %Y, %H:%M:%S%.3f UTC"),
+            time.format("%-d %b %Y, %H:%M UTC"),
+        )
+    }
+}
+
+/// Shows a time.
+#[must_use]
+pub fn at(time: impl Borrow<Timestamp>) -> When {
+    When(*time.borrow())
+}
+
+/// How far a time is from now: `in 5 minutes`, `3 days ago`, `just now`.
+#[must_use]
+pub fn distance(at: impl Borrow<Timestamp>, now: impl Borrow<Timestamp>) -> String {
+    let (at, now) = (*at.borrow(), *now.borrow());
+    let ahead = at.saturating_duration_since(now);
+    let behind = now.saturating_duration_since(at);
+    if ahead.as_secs() > 0 {
+        format!("in {}", length(ahead))
+    } else if behind.as_secs() > 0 {
+        format!("{} ago", length(behind))
+    } else {
+        "just now".into()
+    }
+}

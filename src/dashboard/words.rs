@@ -1,0 +1,275 @@
+//! What happened, in words that people use: `did not answer within 10 seconds`, not `timeout`.
+
+use std::{
+    borrow::{Borrow, Cow},
+    fmt::Write,
+    time::Duration,
+};
+
+use crate::domain::{
+    attempt::Attempt,
+    delivery::{FailedReason, GONE, State},
+    history::Absence,
+    outcome::Outcome,
+    webhook::DisabledReason,
+};
+
+/// A text with its first letter in upper case.
+#[must_use]
+pub fn capitalise(text: &str) -> String {
+    let mut letters = text.chars();
+    letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect())
+        .unwrap_or_default()
+}
+
+/// An error's words as a sentence.
+#[must_use]
+pub fn sentence(text: &str) -> String {
+    let mut sentence = capitalise(text.trim_end_matches('.'));
+    sentence.push('.');
+    sentence
+}
+
+/// A number with the noun for it: `1 attempt`, `2 attempts`.
+#[must_use]
+pub fn count(number: u64, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{ending}")
+}
+
+/// How long something took: `48 ms`, `1.2 s`, `17 s`.
+#[must_use]
+pub fn took(milliseconds: impl Borrow<u64>) -> String {
+    let milliseconds = *milliseconds.borrow();
+    let tenths = milliseconds.div_euclid(100);
+    match milliseconds {
+        0..1_000 => format!("{milliseconds} ms"),
+        1_000..10_000 => format!("{}.{} s", tenths.div_euclid(10), tenths.rem_euclid(10)),
+        _ => format!("{} s", tenths.div_euclid(10)),
+    }
+}
+
+/// A length of time in its largest whole unit: `10 seconds`, `1 hour`, `5 days`.
+#[must_use]
+pub fn length(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    for (unit, name) in [(86_400, "day"), (3_600, "hour"), (60, "minute")] {
+        let whole = seconds.checked_div(unit).unwrap_or_default();
+        // Just below a unit its smaller sibling is more exact: 90 minutes, 36 hours.
+        if whole >= 2 || (whole == 1 && seconds.checked_rem(unit) == Some(0)) {
+            return count(whole, name);
+        }
+    }
+    if duration.as_millis() < 1_000 {
+        return count(duration.subsec_millis().into(), "millisecond");
+    }
+    count(seconds, "second")
+}
+
+/// An HTTP status with its name, where it has a common one (RFC 9110, 15).
+#[must_use]
+pub fn status(code: impl Borrow<u16>) -> String {
+    let code = code.borrow();
+    let name = match code {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        422 => "Unprocessable Content",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => return code.to_string(),
+    };
+    format!("{code} {name}")
+}
+
+/// What came of an attempt, as a sentence that is [`visible`]. `timeout` is how long an endpoint may take to answer.
+#[must_use]
+pub fn outcome(attempt: &Attempt, timeout: impl Borrow<Duration>) -> String {
+    let code = attempt.response_status.unwrap_or_default();
+    let answered = || format!("The endpoint answered {}", status(code));
+    let reason = attempt.error.as_deref().map(visible);
+    let reason = reason.as_deref();
+    match attempt.outcome {
+        Outcome::HttpError if code == GONE => {
+            format!("{}: it wants no more events.", answered())
+        }
+        Outcome::HttpError if (300..400).contains(&code) => {
+            format!("{}. Redirects are not followed.", answered())
+        }
+        Outcome::Succeeded | Outcome::HttpError => format!("{}.", answered()),
+        Outcome::Timeout => format!(
+            "The endpoint did not answer within {}.",
+            length(*timeout.borrow())
+        ),
+        Outcome::Unreachable => {
+            reason.map_or_else(|| "The endpoint could not be reached.".into(), sentence)
+        }
+        Outcome::Blocked => {
+            let why = reason.unwrap_or("the URL is not allowed");
+            format!("Nothing was sent: {}.", why.trim_end_matches('.'))
+        }
+        Outcome::Lost => reason.map_or_else(
+            || "The relay was interrupted before it learnt the answer.".into(),
+            sentence,
+        ),
+    }
+}
+
+/// The same in a word or two, for a table.
+#[must_use]
+pub fn outcome_briefly(attempt: &Attempt) -> String {
+    match (attempt.outcome, attempt.response_status) {
+        (Outcome::Succeeded | Outcome::HttpError, Some(code)) => status(code),
+        (Outcome::Succeeded, None) => "Answered".into(),
+        (Outcome::HttpError, None) => "Wrong answer".into(),
+        (Outcome::Timeout, _) => "No answer in time".into(),
+        (Outcome::Unreachable, _) => "Not reached".into(),
+        (Outcome::Blocked, _) => "Not sent".into(),
+        (Outcome::Lost, _) => "Interrupted".into(),
+    }
+}
+
+/// Why a delivery stands as it does, as a sentence; none where its status says it all.
+#[must_use]
+pub fn state(state: State, is_probe: bool) -> &'static str {
+    match state {
+        State::Scheduled { .. } => "Waits for its next attempt.",
+        State::Leased { .. } => "Is being sent at this moment.",
+        State::Held => {
+            "Held because the webhook was disabled when it was due. Enable the webhook, then send it."
+        }
+        State::Delivered { .. } => "The endpoint has taken it.",
+        State::Failed { reason, .. } => match reason {
+            FailedReason::ScheduleSpent => {
+                "Every attempt failed. No further one is made by itself."
+            }
+            FailedReason::Gone => {
+                "The endpoint answered 410 Gone. No further attempt is made, and the webhook was disabled."
+            }
+            FailedReason::Cancelled => "Cancelled by a person. No further attempt is made.",
+            FailedReason::SingleAttempt if is_probe => {
+                "Its only attempt failed. Pings and tests are not retried."
+            }
+            FailedReason::SingleAttempt => "Its only attempt failed.",
+        },
+    }
+}
+
+/// Why a webhook is disabled, as a sentence.
+#[must_use]
+pub fn disabled(reason: impl Borrow<DisabledReason>) -> &'static str {
+    match reason.borrow() {
+        DisabledReason::Manual => "Somebody disabled it.",
+        DisabledReason::Gone => {
+            "It was disabled because the endpoint answered 410 Gone, which means that it wants no more events."
+        }
+        DisabledReason::Failing => "It was disabled because the endpoint had failed for too long.",
+    }
+}
+
+/// Why a webhook has no delivery of an event, as a sentence.
+#[must_use]
+pub fn absence(absence: impl Borrow<Absence>) -> &'static str {
+    match absence.borrow() {
+        Absence::WebhookDidNotExist => "This webhook did not exist yet when the event was posted.",
+        Absence::WebhookDeleted => "This webhook had been deleted before the event was posted.",
+        Absence::TypeNotSelected => "This webhook had not selected this event type.",
+        Absence::NotStored => {
+            "This webhook had selected this event type, but no delivery is kept: the webhook's backlog was full, the change was too recent to be known everywhere, or the delivery is older than what is kept."
+        }
+    }
+}
+
+/// A text with its control characters, and those that turn or hide text, made visible: what an endpoint answered must
+/// not rearrange the page.
+#[must_use]
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_treacherous) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_treacherous(character) {
+            // Writing to a String cannot fail.
+            let _ = write!(shown, "[U+{:04X}]", u32::from(character));
+        } else {
+            shown.push(character);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+const fn is_treacherous(character: char) -> bool {
+    match character {
+        '\n' | '\t' => false,
+        // Controls; marks, embeddings, overrides and isolates of direction; separators and joiners without width.
+        '\0'..='\u{1f}'
+        | '\u{7f}'..='\u{9f}'
+        | '\u{61c}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{2069}'
+        | '\u{feff}' => true,
+        _ => false,
+    }
+}
+
+/// The beginning of a text whose HTML has at most so many bytes, and whether that is all of it.
+#[must_use]
+pub fn beginning(text: &str, bytes: impl Borrow<usize>) -> (&str, bool) {
+    let mut total: usize = 0;
+    for (index, character) in text.char_indices() {
+        total = total.saturating_add(weight_of(character));
+        if total > *bytes.borrow() {
+            return (text.get(..index).unwrap_or_default(), false);
+        }
+    }
+    (text, true)
+}
+
+/// The bytes that a text takes in HTML, made visible and escaped.
+#[must_use]
+pub fn weight(text: &str) -> usize {
+    text.chars().map(weight_of).fold(0, usize::saturating_add)
+}
+
+const fn weight_of(character: char) -> usize {
+    match character {
+        '<' | '>' | '&' | '"' | '\'' => 5,
+        _ if is_treacherous(character) => 10,
+        _ => character.len_utf8(),
+    }
+}
+
+/// A text of one line for a table: visible, cut after so many characters.
+#[must_use]
+pub fn one_line(text: &str, characters: usize) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let mut shown: String = line.chars().take(characters).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    visible(&shown).into_owned()
+}

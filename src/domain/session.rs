@@ -1,0 +1,284 @@
+//! Dashboard sessions: what one may do, how long it lasts, and the cookie that carries its token.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ids::{KeyId, WorkspaceId},
+    timestamp::Timestamp,
+    token::{Scope, TokenHash, workspace_of_key, workspace_of_link},
+    workspace::{ApiKey, DashboardLink},
+};
+
+/// How long a session lasts: twelve hours.
+pub const SESSION_LENGTH: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// Sessions of one workspace at a time; one more ends those that would have ended first.
+pub const SESSIONS_LIMIT: u32 = 1000;
+
+/// What opens a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Credential {
+    /// An API key.
+    Key(TokenHash),
+    /// A dashboard link, which is good once.
+    Link(TokenHash),
+}
+
+impl Credential {
+    /// Reads a token as what it was made for; and its workspace. None for any other text.
+    #[must_use]
+    pub fn parse(token: &str) -> Option<(Self, WorkspaceId)> {
+        let hash = || TokenHash::of(token);
+        let key = workspace_of_key(token).map(|workspace| (Self::Key(hash()), workspace));
+        key.or_else(|| workspace_of_link(token).map(|workspace| (Self::Link(hash()), workspace)))
+    }
+}
+
+/// A stored session; its token is not kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// The API key that opened it, and whose end is its own; none where a link did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyId>,
+    /// Until when it is good.
+    pub expires_at: Timestamp,
+}
+
+impl Session {
+    /// Opens the session of an API key.
+    #[must_use]
+    pub fn of_key(key: &ApiKey, now: Timestamp) -> Self {
+        Self {
+            scopes: key.scopes.clone(),
+            key: Some(key.id.clone()),
+            expires_at: now.saturating_add(SESSION_LENGTH),
+        }
+    }
+
+    /// Opens the session of a dashboard link; none where the link has expired.
+    #[must_use]
+    pub fn of_link(link: DashboardLink, now: Timestamp) -> Option<Self> {
+        (now < link.expires_at).then(|| Self {
+            scopes: link.scopes,
+            key: None,
+            expires_at: now.saturating_add(SESSION_LENGTH),
+        })
+    }
+
+    /// Whether it has not ended by itself.
+    #[must_use]
+    pub fn is_good(&self, now: Timestamp) -> bool {
+        now < self.expires_at
+    }
+}
+
+/// Whether a request that a browser sent with its cookie may act: it only reads, or its `Origin` says that a page of
+/// the relay itself made it. Other sites can make a browser send the cookie, and cannot change the `Origin`.
+#[must_use]
+pub fn may_act(method: &str, origin: Option<&str>, own_origin: &str) -> bool {
+    matches!(method, "GET" | "HEAD") || origin == Some(own_origin)
+}
+
+/// How the browser reaches the relay; it decides the cookie's name and form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// `https`.
+    Secure,
+    /// `http`, as on a developer's machine.
+    Plain,
+}
+
+impl Transport {
+    /// The transport of a URL's scheme.
+    #[must_use]
+    pub fn of_scheme(scheme: &str) -> Self {
+        if scheme == "https" {
+            Self::Secure
+        } else {
+            Self::Plain
+        }
+    }
+
+    /// The name of the session's cookie. Over https a browser takes one with this prefix only from the host itself
+    /// (RFC 6265bis, 4.1.3.2), so that no neighbouring host can plant a session.
+    #[must_use]
+    pub const fn cookie_name(self) -> &'static str {
+        match self {
+            Self::Secure => "__Host-session",
+            Self::Plain => "session",
+        }
+    }
+
+    /// The `Set-Cookie` that gives a browser a session's token.
+    #[must_use]
+    pub fn set_cookie(self, token: &str) -> String {
+        self.cookie(token, SESSION_LENGTH.as_secs())
+    }
+
+    /// The `Set-Cookie` that takes it away.
+    #[must_use]
+    pub fn clear_cookie(self) -> String {
+        self.cookie("", 0)
+    }
+
+    fn cookie(self, value: &str, seconds: u64) -> String {
+        let name = self.cookie_name();
+        let secure = match self {
+            Self::Secure => "; Secure",
+            Self::Plain => "",
+        };
+        format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}")
+    }
+}
+
+/// Where to go on after signing in: a path of the relay's own, never an address that leads elsewhere.
+#[must_use]
+pub fn local_path(next: &str) -> Option<&str> {
+    let rest = next.strip_prefix('/')?;
+    // Browsers read `//host` and `/\host` as another host, and leave out tabs and line breaks first.
+    let leads_away = rest.starts_with(['/', '\\']);
+    let plain = next
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    (plain && !leads_away).then_some(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::token::{mint_api_key, mint_link_token, mint_session_token};
+
+    #[test]
+    fn the_stored_form_is_pinned() {
+        let by_link = Session {
+            scopes: vec![Scope::WebhooksRead],
+            key: None,
+            expires_at: at(9),
+        };
+        let stored = r#"{"scopes":["webhooks:read"],"expires_at":9000}"#;
+        assert_eq!(serde_json::to_string(&by_link).unwrap(), stored);
+        assert_eq!(serde_json::from_str::<Session>(stored).unwrap(), by_link);
+
+        let by_key = Session {
+            key: Some(KeyId::mint(at(0), [0; 10])),
+            ..by_link
+        };
+        let stored = r#"{"scopes":["webhooks:read"],"key":"key_00000000000070008000000000000000","expires_at":9000}"#;
+        assert_eq!(serde_json::to_string(&by_key).unwrap(), stored);
+        assert_eq!(serde_json::from_str::<Session>(stored).unwrap(), by_key);
+    }
+
+    #[test]
+    fn a_session_has_the_scopes_of_what_opened_it_and_lasts_twelve_hours() {
+        let key = ApiKey {
+            id: KeyId::mint(at(0), [0; 10]),
+            name: "ci".into(),
+            scopes: vec![Scope::EventsWrite],
+            created_at: at(0),
+            hash: TokenHash::of(""),
+        };
+        let session = Session::of_key(&key, at(5));
+        assert_eq!(session.scopes, key.scopes);
+        assert_eq!(session.key, Some(key.id));
+        assert!(session.is_good(at(5 + 43_199)));
+        assert!(!session.is_good(at(5 + 43_200)));
+    }
+
+    #[test]
+    fn an_expired_link_opens_nothing() {
+        let link = DashboardLink {
+            scopes: vec![Scope::WebhooksRead],
+            expires_at: at(9),
+        };
+        let session = Session::of_link(link.clone(), at(8)).unwrap();
+        assert_eq!((session.scopes, session.key), (link.scopes.clone(), None));
+        assert_eq!(Session::of_link(link, at(9)), None);
+    }
+
+    #[test]
+    fn a_key_and_a_link_open_a_session_and_nothing_else_does() {
+        let own = WorkspaceId::parse("ws_a").unwrap();
+        let key = mint_api_key(&own, [7; 32]);
+        let link = mint_link_token(&own, [7; 32]);
+        let by_key = Credential::Key(TokenHash::of(&key));
+        assert_eq!(Credential::parse(&key), Some((by_key, own.clone())));
+        let by_link = Credential::Link(TokenHash::of(&link));
+        assert_eq!(Credential::parse(&link), Some((by_link, own.clone())));
+        for other in [mint_session_token(&own, [7; 32]), String::new(), key + "0"] {
+            assert_eq!(Credential::parse(&other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn only_the_relay_s_own_pages_make_a_session_act() {
+        let own = "https://relay.example.com";
+        assert!(may_act("POST", Some(own), own));
+        for method in ["GET", "HEAD"] {
+            assert!(may_act(method, None, own));
+            assert!(may_act(method, Some("https://evil.example.com"), own));
+        }
+        for origin in [
+            None,
+            Some("null"),
+            Some(""),
+            Some("http://relay.example.com"),
+            Some("https://relay.example.com:8443"),
+            Some("https://relay.example.com.evil.example.com"),
+            Some("https://relay.example.com/"),
+        ] {
+            for method in ["POST", "PATCH", "DELETE", "PUT", "OPTIONS", "get"] {
+                assert!(!may_act(method, origin, own), "{method} {origin:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_cookie_is_out_of_reach_of_scripts_other_sites_and_plain_connections() {
+        assert_eq!(
+            Transport::of_scheme("https").set_cookie("se_a_1"),
+            "__Host-session=se_a_1; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax; Secure"
+        );
+        assert_eq!(
+            Transport::of_scheme("http").set_cookie("se_a_1"),
+            "session=se_a_1; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax"
+        );
+        assert_eq!(
+            Transport::Secure.clear_cookie(),
+            "__Host-session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Secure"
+        );
+    }
+
+    #[test]
+    fn signing_in_leads_to_the_relay_s_own_pages_alone() {
+        for path in [
+            "/settings/webhooks",
+            "/settings/webhooks?status=failed&x=%2F%2F",
+            "/",
+        ] {
+            assert_eq!(local_path(path), Some(path));
+        }
+        for other in [
+            "",
+            "settings",
+            "//evil.example.com",
+            "/\\evil.example.com",
+            "/\t/evil.example.com",
+            "/a\\b",
+            "/a\r\nSet-Cookie: a=b",
+            "https://evil.example.com",
+            "javascript:alert(1)",
+            "/é",
+        ] {
+            assert_eq!(local_path(other), None, "{other:?}");
+        }
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1000)
+    }
+}

@@ -1,0 +1,163 @@
+//! Answers to a browser: pages, redirects, files and refusals, all with the headers that keep a page to itself.
+
+use std::time::Duration;
+
+use worker::{Response, ResponseBuilder, Result, Url};
+
+use super::{HOME, visit::Visit};
+use crate::{
+    api::error::ApiError,
+    dashboard::{Page, assets, error::ErrorPage, frame::Frame, words::capitalise},
+    runtime::{
+        authentication::own_origin,
+        entropy::now,
+        request::{Answer, internal},
+    },
+};
+
+/// Only what this origin serves as a file is loaded, only to it forms are sent, and nobody shows a page in a frame.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
+     connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// For a file that is addressed by its content.
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
+
+/// A page.
+pub(super) fn page(status: u16, page: &impl Page) -> Answer {
+    page_with(status, page, Vec::new())
+}
+
+fn page_with(status: u16, page: &impl Page, headers: Vec<(&'static str, String)>) -> Answer {
+    let html = page
+        .render()
+        .map_err(|error| internal("rendering a page", &error))?;
+    let build = || {
+        let mut builder = guarded("no-store")?
+            .with_status(status)
+            .with_header("Content-Type", "text/html; charset=utf-8")?;
+        for (name, value) in headers {
+            builder = builder.with_header(name, &value)?;
+        }
+        Ok(builder.fixed(html.into_bytes()))
+    };
+    finish(build())
+}
+
+/// A redirect within the relay, with a cookie to set.
+pub(super) fn redirect(status: u16, location: &str, cookie: Option<&str>) -> Answer {
+    let build = || {
+        let mut builder = guarded("no-store")?
+            .with_status(status)
+            .with_header("Location", location)?;
+        if let Some(cookie) = cookie {
+            builder = builder.with_header("Set-Cookie", cookie)?;
+        }
+        Ok(builder.empty())
+    };
+    finish(build())
+}
+
+/// Where to go on after a form was taken: a reload posts nothing again.
+pub(super) fn see_other(location: &str) -> Answer {
+    redirect(303, location, None)
+}
+
+/// The way to the sign-in page, and from there back. `ended`: the browser's cookie is good for nothing.
+pub(super) fn to_sign_in(visit: &Visit<'_>, ended: bool) -> Result<Response> {
+    let method = visit.request.method().to_string();
+    let url = visit.request.url()?;
+    let wanted = &url[worker::url::Position::BeforePath..];
+    let location = if method == "POST" || wanted == HOME {
+        "/sign-in".to_string()
+    } else {
+        let next: String = url::form_urlencoded::byte_serialize(wanted.as_bytes()).collect();
+        format!("/sign-in?next={next}")
+    };
+    let cookie = own_origin(&visit.request)
+        .ok()
+        .filter(|_| ended)
+        .map(|(_, transport)| transport.clear_cookie());
+    redirect(303, &location, cookie.as_deref())
+        .map_err(|error| worker::Error::RustError(error.to_string()))
+}
+
+/// A file of the dashboard's own.
+pub(super) fn asset(url: &Url) -> Answer {
+    let (content_type, content) = assets::find(url.path()).ok_or(ApiError::NotFound("page"))?;
+    let asked = url.query().map(|query| format!("{}?{query}", url.path()));
+    let addressed = [
+        assets::style_address(),
+        assets::script_address(),
+        assets::icon_address(),
+    ];
+    let is_addressed = asked.is_some_and(|asked| addressed.contains(&asked));
+    let build = || {
+        let builder = guarded(if is_addressed { FOR_EVER } else { "no-cache" })?
+            .with_header("Content-Type", content_type)?;
+        Ok(builder.fixed(content.as_bytes().to_vec()))
+    };
+    finish(build())
+}
+
+/// A refusal as a page.
+pub(super) fn refusal(
+    visit: Option<&Visit<'_>>,
+    error: &ApiError,
+    request_id: &str,
+) -> Result<Response> {
+    let status = error.status();
+    if status >= 500 {
+        worker::console_error!("request {request_id}: {}", error.code());
+    }
+    let frame = visit.map_or_else(bare_frame, |visit| visit.frame_with(None));
+    let shown = ErrorPage {
+        frame,
+        status,
+        message: sentence(error),
+        request_id: (status >= 500).then(|| request_id.to_string()),
+    };
+    page_with(status, &shown, error.headers())
+        .map_err(|error| worker::Error::RustError(error.to_string()))
+}
+
+/// What a refusal says to people, who know pages and no tokens.
+pub(super) fn sentence(error: &ApiError) -> String {
+    match error {
+        ApiError::MissingScope(scope) => format!(
+            "Your session does not have the permission {}. Sign in with a key or a link that has it.",
+            scope.as_str()
+        ),
+        ApiError::ForeignOrigin => {
+            "This request did not come from a page of this site, so nothing was done. Open the page here and try again."
+                .into()
+        }
+        ApiError::UnsupportedMediaType => {
+            "The request is no form: its Content-Type must be application/x-www-form-urlencoded.".into()
+        }
+        error => format!("{}.", capitalise(&error.to_string())),
+    }
+}
+
+/// What is around the page of a relay whose settings cannot be read.
+fn bare_frame() -> Frame {
+    Frame {
+        session: None,
+        allow_private_endpoints: false,
+        notice: None,
+        now: now(),
+        attempt_timeout: Duration::ZERO,
+        disable_after: Duration::ZERO,
+    }
+}
+
+fn guarded(cache: &str) -> Result<ResponseBuilder> {
+    Response::builder()
+        .with_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)?
+        .with_header("Referrer-Policy", "same-origin")?
+        .with_header("X-Content-Type-Options", "nosniff")?
+        .with_header("Cache-Control", cache)
+}
+
+fn finish(built: Result<Response>) -> Answer {
+    built.map_err(|error| internal("writing an answer", &error))
+}

@@ -1,0 +1,163 @@
+//! The dashboard's routes: each reads a form, asks the objects as the API does, and answers a page or a redirect.
+//!
+//! A page costs one call to the workspace's object, which judges the session and reads or changes in the same call, and
+//! then one call to the object of each webhook that it shows. Whatever goes wrong is a page too, never JSON.
+
+mod answers;
+
+mod visit;
+
+mod sign_in;
+
+mod webhooks;
+
+mod detail;
+
+mod deliveries;
+
+mod events;
+
+use worker::{Env, Request, Response};
+
+use self::visit::{Detour, Visit};
+use super::{
+    config::config,
+    rate_limits,
+    router::{delivery_id, resend_id, webhook_id},
+};
+use crate::api::error::ApiError;
+
+/// Whether a path is one of the dashboard's, by which its errors are pages.
+pub(super) fn has(path: &str) -> bool {
+    let first = path.strip_prefix('/').unwrap_or(path).split('/').next();
+    matches!(
+        first,
+        Some("" | "sign-in" | "sign-out" | "settings" | "assets")
+    ) && (path == "/" || first != Some(""))
+}
+
+/// Answers a request for a page; a refusal is a page too.
+pub(super) async fn answer(
+    request: Request,
+    env: &Env,
+    request_id: &str,
+) -> worker::Result<Response> {
+    let config = match config(env) {
+        Ok(config) => config,
+        Err(error) => return answers::refusal(None, &error, request_id),
+    };
+    let mut visit = Visit::new(request, env, &config);
+    let detour = match route(&mut visit).await {
+        Ok(response) => return Ok(response),
+        Err(detour) => detour,
+    };
+    let error = match detour {
+        Detour::SignIn => return answers::to_sign_in(&visit, false),
+        Detour::Refused(ApiError::Unauthorized) => {
+            match rate_limits::count_failed_authentication(&visit.request, env).await {
+                ApiError::Unauthorized => return answers::to_sign_in(&visit, true),
+                limited => limited,
+            }
+        }
+        Detour::Refused(error) => error,
+    };
+    answers::refusal(Some(&visit), &error, request_id)
+}
+
+async fn route(visit: &mut Visit<'_>) -> Result<Response, Detour> {
+    let url = visit
+        .request
+        .url()
+        .map_err(|_| ApiError::NotFound("page"))?;
+    let path: Vec<&str> = url.path().split('/').skip(1).collect();
+    let path = path.as_slice();
+    let allow = allowed_methods(path).ok_or(ApiError::NotFound("page"))?;
+    let method = visit.request.method().to_string();
+    if !allow.split(", ").any(|allowed| allowed == method) {
+        return Err(ApiError::MethodNotAllowed { allow }.into());
+    }
+    let posts = method == "POST";
+    if posts {
+        super::authentication::require_own_origin(&visit.request)?;
+    }
+    match path {
+        [""] => Ok(answers::redirect(302, HOME, None)?),
+        ["assets", ..] => Ok(answers::asset(&url)?),
+        ["sign-in"] if posts => sign_in::sign_in(visit, &url).await,
+        ["sign-in"] => sign_in::show(visit, &url),
+        ["sign-out"] => sign_in::sign_out(visit).await,
+        ["settings", "events"] => {
+            visit.require_cookie()?;
+            events::show(visit, &url).await
+        }
+        ["settings", "webhooks", path @ ..] => {
+            visit.require_cookie()?;
+            if posts {
+                act(visit, path).await
+            } else {
+                show(visit, path, &url).await
+            }
+        }
+        _ => Err(ApiError::NotFound("page").into()),
+    }
+}
+
+async fn show(visit: &mut Visit<'_>, path: &[&str], url: &worker::Url) -> Result<Response, Detour> {
+    match path {
+        [] => webhooks::list(visit, url).await,
+        ["new"] => webhooks::ask_new(visit).await,
+        [id] => detail::show(visit, webhook_id(id)?, url).await,
+        [id, "delete"] => webhooks::ask_deletion(visit, webhook_id(id)?).await,
+        [id, "deliveries", delivery] => {
+            deliveries::show(visit, webhook_id(id)?, delivery_id(delivery)?, url).await
+        }
+        _ => Err(ApiError::NotFound("page").into()),
+    }
+}
+
+async fn act(visit: &mut Visit<'_>, path: &[&str]) -> Result<Response, Detour> {
+    match path {
+        ["new"] => webhooks::create(visit).await,
+        [id] => webhooks::save(visit, webhook_id(id)?).await,
+        [id, "enable"] => webhooks::set_enabled(visit, webhook_id(id)?, true).await,
+        [id, "disable"] => webhooks::set_enabled(visit, webhook_id(id)?, false).await,
+        [id, "delete"] => webhooks::delete(visit, webhook_id(id)?).await,
+        [id, "rotate"] => webhooks::rotate(visit, webhook_id(id)?).await,
+        [id, "test"] => webhooks::test(visit, webhook_id(id)?).await,
+        [id, "resend"] => deliveries::start_resend(visit, webhook_id(id)?).await,
+        [id, "resend", resend, "stop"] => {
+            deliveries::stop_resend(visit, webhook_id(id)?, resend_id(resend)?).await
+        }
+        [id, "deliveries", delivery, "resend"] => {
+            deliveries::resend(visit, webhook_id(id)?, delivery_id(delivery)?).await
+        }
+        [id, "deliveries", delivery, "cancel"] => {
+            deliveries::cancel(visit, webhook_id(id)?, delivery_id(delivery)?).await
+        }
+        _ => Err(ApiError::NotFound("page").into()),
+    }
+}
+
+/// Where people begin.
+const HOME: &str = "/settings/webhooks";
+
+/// The methods of each path; none for a path that does not exist.
+fn allowed_methods(path: &[&str]) -> Option<&'static str> {
+    const SHOWN: &str = "GET, HEAD";
+    const SHOWN_AND_POSTED: &str = "GET, HEAD, POST";
+    const POSTED: &str = "POST";
+    Some(match path {
+        ["sign-out"] => POSTED,
+        ["" | "assets", ..] | ["settings", "events"] => SHOWN,
+        ["sign-in"] => SHOWN_AND_POSTED,
+        ["settings", "webhooks", path @ ..] => match path {
+            [] | [_, "deliveries", _] => SHOWN,
+            [_] | [_, "delete"] => SHOWN_AND_POSTED,
+            [_, "enable" | "disable" | "rotate" | "test" | "resend"]
+            | [_, "resend", _, "stop"]
+            | [_, "deliveries", _, "resend" | "cancel"] => POSTED,
+            _ => return None,
+        },
+        _ => return None,
+    })
+}

@@ -1,0 +1,107 @@
+//! Signing in by key or link, and signing out.
+
+use worker::{Response, Url};
+
+use super::{
+    HOME,
+    answers::{page, redirect},
+    visit::{Detour, Visit},
+};
+use crate::{
+    api::error::ApiError,
+    dashboard::{forms::SignInForm, frame::Done, sign_in::SignInPage},
+    domain::{
+        session::{Credential, local_path},
+        token::{TokenHash, mint_session_token, workspace_of_link},
+    },
+    runtime::{
+        authentication::{own_origin, session_token},
+        commands::{WorkspaceCommand, WorkspaceReply, ask_workspace},
+        rate_limits,
+        request::{random_bytes, read_form_body, unavailable},
+    },
+};
+
+/// Shows the page. A link in the address is not used up by that: mail scanners open what they find.
+pub(super) fn show(visit: &Visit<'_>, url: &Url) -> Result<Response, Detour> {
+    let link = parameter(url, "link");
+    let good = link
+        .as_deref()
+        .is_some_and(|link| workspace_of_link(link).is_some());
+    let done = parameter(url, "done").unwrap_or_default();
+    let shown = SignInPage {
+        frame: visit.frame(&done),
+        link_error: (link.is_some() && !good).then(|| LINK_REFUSED.to_string()),
+        link: link.filter(|_| good),
+        key_error: None,
+    };
+    Ok(page(200, &shown)?)
+}
+
+/// Opens a session and goes on to where it was wanted.
+pub(super) async fn sign_in(visit: &mut Visit<'_>, url: &Url) -> Result<Response, Detour> {
+    let form = SignInForm::parse(&read_form_body(&mut visit.request).await?);
+    let by_link = !form.link.is_empty();
+    let typed = if by_link { &form.link } else { &form.key };
+    let Some(token) = open(visit, typed).await? else {
+        let refused = rate_limits::count_failed_authentication(&visit.request, visit.env).await;
+        if refused != ApiError::Unauthorized {
+            return Err(refused.into());
+        }
+        let shown = SignInPage {
+            frame: visit.frame(""),
+            link: None,
+            key_error: (!by_link).then(|| KEY_REFUSED.to_string()),
+            link_error: by_link.then(|| LINK_REFUSED.to_string()),
+        };
+        return Ok(page(422, &shown)?);
+    };
+    let next = parameter(url, "next");
+    let next = next.as_deref().and_then(local_path).unwrap_or(HOME);
+    let (_, transport) = own_origin(&visit.request)?;
+    Ok(redirect(303, next, Some(&transport.set_cookie(&token)))?)
+}
+
+/// The token of a new session; none where the credential is not good.
+async fn open(visit: &Visit<'_>, typed: &str) -> Result<Option<String>, ApiError> {
+    let Some((with, workspace)) = Credential::parse(typed) else {
+        return Ok(None);
+    };
+    let token = mint_session_token(&workspace, random_bytes()?);
+    let session = TokenHash::of(&token);
+    let command = WorkspaceCommand::SignIn { with, session };
+    let reply = ask_workspace(visit.env, &workspace, &command).await;
+    let opened = matches!(
+        reply.map_err(|error| unavailable(&error))?,
+        WorkspaceReply::Session { .. }
+    );
+    Ok(opened.then_some(token))
+}
+
+/// Ends the session at the relay and takes the cookie away; a session that has ended already is as well.
+pub(super) async fn sign_out(visit: &mut Visit<'_>) -> Result<Response, Detour> {
+    if let Ok(Some(token)) = session_token(&visit.request) {
+        let command = WorkspaceCommand::SignOut {
+            session: token.hash,
+        };
+        ask_workspace(visit.env, &token.workspace, &command)
+            .await
+            .map_err(|error| unavailable(&error))?;
+    }
+    let (_, transport) = own_origin(&visit.request)?;
+    let location = format!("/sign-in?done={}", Done::SignedOut.word());
+    Ok(redirect(303, &location, Some(&transport.clear_cookie()))?)
+}
+
+const KEY_REFUSED: &str =
+    "This API key is not valid. Check that you copied it whole; it begins with sk_.";
+
+const LINK_REFUSED: &str =
+    "This link is not valid: it was used before, or it has expired. Ask for a new one.";
+
+fn parameter(url: &Url, name: &str) -> Option<String> {
+    let mut pairs = url.query_pairs();
+    pairs
+        .find(|(found, _)| found == name)
+        .map(|(_, value)| value.into_owned())
+}

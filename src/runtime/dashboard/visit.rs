@@ -1,0 +1,136 @@
+//! A visit: who asks for a page, judged by the workspace's object together with what is asked.
+
+use std::cell::OnceCell;
+
+use worker::{Env, Request};
+
+use crate::{
+    api::error::ApiError,
+    dashboard::frame::{Done, Frame, Notice, Session},
+    domain::{ids::WorkspaceId, token::Scope},
+    runtime::{
+        authentication::{SessionToken, session_token},
+        commands::{
+            Refusal, WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply, ask_webhook,
+            ask_workspace,
+        },
+        config::Config,
+        entropy::now,
+        request::{unavailable, unexpected_reply},
+    },
+};
+
+/// Why a request does not get the page that it asked for.
+pub(super) enum Detour {
+    /// Nobody is signed in.
+    SignIn,
+    Refused(ApiError),
+}
+
+impl From<ApiError> for Detour {
+    fn from(error: ApiError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// A request for a page.
+pub(super) struct Visit<'a> {
+    pub(super) request: Request,
+    pub(super) env: &'a Env,
+    pub(super) config: &'a Config,
+    /// Who is signed in, once that is known.
+    session: OnceCell<Session>,
+}
+
+impl<'a> Visit<'a> {
+    pub(super) const fn new(request: Request, env: &'a Env, config: &'a Config) -> Self {
+        Self {
+            request,
+            env,
+            config,
+            session: OnceCell::new(),
+        }
+    }
+
+    /// Sends everybody without a session's cookie to the sign-in page, before anything else of the request is read.
+    pub(super) fn require_cookie(&self) -> Result<(), Detour> {
+        self.token().map(drop)
+    }
+
+    fn token(&self) -> Result<SessionToken, Detour> {
+        session_token(&self.request)?.ok_or(Detour::SignIn)
+    }
+
+    /// Does what the session asks for, where it is good and has the scope; the session's workspace, and its answer.
+    pub(super) async fn ask(
+        &self,
+        needs: Scope,
+        command: WorkspaceCommand,
+    ) -> Result<(WorkspaceId, WorkspaceReply), Detour> {
+        let SessionToken { workspace, hash } = self.token()?;
+        let command = WorkspaceCommand::AsSession {
+            session: hash,
+            needs: Some(needs),
+            command: Box::new(command),
+        };
+        let reply = ask_workspace(self.env, &workspace, &command).await;
+        match reply.map_err(|error| unavailable(&error))? {
+            WorkspaceReply::Session {
+                scopes,
+                workspace_name,
+                reply,
+            } => {
+                self.session.get_or_init(|| Session {
+                    workspace: workspace.clone(),
+                    workspace_name,
+                    may_write: scopes.contains(&Scope::WebhooksWrite),
+                });
+                match *reply {
+                    WorkspaceReply::Refused(refusal) => Err(ApiError::from(refusal).into()),
+                    reply => Ok((workspace, reply)),
+                }
+            }
+            WorkspaceReply::Refused(Refusal::NoWorkspace | Refusal::NotSignedIn) => {
+                Err(ApiError::Unauthorized.into())
+            }
+            _ => Err(unexpected_reply().into()),
+        }
+    }
+
+    /// Asks the object of a webhook, on behalf of a session that was found good.
+    pub(super) async fn ask_webhook(
+        &self,
+        workspace: &WorkspaceId,
+        webhook: &crate::domain::ids::WebhookId,
+        command: &WebhookCommand,
+    ) -> Result<WebhookReply, ApiError> {
+        let reply = ask_webhook(self.env, workspace, webhook, command).await;
+        match reply.map_err(|error| unavailable(&error))? {
+            WebhookReply::Refused(refusal) => Err(refusal.into()),
+            reply => Ok(reply),
+        }
+    }
+
+    /// Whether who is signed in may change webhooks.
+    pub(super) fn may_write(&self) -> bool {
+        self.session.get().is_some_and(|session| session.may_write)
+    }
+
+    /// What is around a page; `done` is the word for what just happened.
+    pub(super) fn frame(&self, done: &str) -> Frame {
+        self.frame_with(Done::of_word(done).map(Notice::Done))
+    }
+
+    /// What is around a page that tells of a problem.
+    pub(super) fn frame_with(&self, notice: Option<Notice>) -> Frame {
+        let policy = &self.config.policy;
+        Frame {
+            session: self.session.get().cloned(),
+            allow_private_endpoints: policy.allow_private_endpoints,
+            notice,
+            now: now(),
+            attempt_timeout: policy.attempt_timeout,
+            disable_after: policy.disable_after,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Pings and tests: one attempt, made at once by the Worker that was asked for it.
+
+use serde_json::value::{RawValue, to_raw_value};
+use worker::Env;
+
+use super::{
+    commands::{NewDelivery, WebhookCommand, WebhookReply, ask_webhook},
+    config::Config,
+    entropy::now,
+    observer::Observer,
+    request::{internal, random_bytes, unavailable, unexpected_reply},
+    sender,
+};
+use crate::{
+    api::error::ApiError,
+    domain::{
+        delivery::Kind,
+        event::build_payload,
+        event_type::EventType,
+        ids::{DeliveryId, EventId, WebhookId, WorkspaceId},
+    },
+};
+
+/// Greets a new webhook; the delivery that the attempt became.
+pub(super) async fn ping(
+    env: &Env,
+    config: &Config,
+    workspace: &WorkspaceId,
+    webhook: &WebhookId,
+) -> Result<DeliveryId, ApiError> {
+    let data = to_raw_value(&serde_json::json!({ "webhook_id": webhook }))
+        .map_err(|error| internal("building a payload", &error))?;
+    let probe = Probe {
+        kind: Kind::Ping,
+        event_type: EventType::ping(),
+        data: &data,
+    };
+    probe.send(env, config, workspace, webhook).await
+}
+
+/// Sends a type's sample; the delivery that the attempt became.
+pub(super) async fn test(
+    env: &Env,
+    config: &Config,
+    workspace: &WorkspaceId,
+    webhook: &WebhookId,
+    event_type: EventType,
+) -> Result<DeliveryId, ApiError> {
+    let sample = event_type
+        .sample()
+        .ok_or_else(|| internal("making a test", &"the type has no sample"))?;
+    let probe = Probe {
+        kind: Kind::Test,
+        event_type,
+        data: sample,
+    };
+    probe.send(env, config, workspace, webhook).await
+}
+
+struct Probe<'a> {
+    kind: Kind,
+    event_type: EventType,
+    data: &'a RawValue,
+}
+
+impl Probe<'_> {
+    async fn send(
+        self,
+        env: &Env,
+        config: &Config,
+        workspace: &WorkspaceId,
+        webhook: &WebhookId,
+    ) -> Result<DeliveryId, ApiError> {
+        let now = now();
+        let id = DeliveryId::mint(now, random_bytes()?);
+        let event_type = self.event_type.as_str();
+        let payload = build_payload(&id, event_type, &now.to_string(), self.data);
+        let payload = RawValue::from_string(payload);
+        let payload = payload.map_err(|error| internal("building a payload", &error))?;
+        let delivery = NewDelivery {
+            id: id.clone(),
+            event_id: EventId::mint(now, random_bytes()?),
+            event_id_given: false,
+            event_type: event_type.to_string(),
+            payload: payload.clone(),
+        };
+        let ask = |command| async move {
+            ask_webhook(env, workspace, webhook, &command)
+                .await
+                .map_err(|error| unavailable(&error))
+        };
+        let kind = self.kind;
+        let mut grant = match ask(WebhookCommand::Probe { kind, delivery }).await? {
+            WebhookReply::Granted(Some(grant)) => grant,
+            WebhookReply::Refused(refusal) => return Err(refusal.into()),
+            _ => return Err(unexpected_reply()),
+        };
+        grant.payload = Some(payload);
+        let observer = Observer::new(env, workspace.as_ref(), webhook.as_ref());
+        let report = sender::attempt(grant, webhook, config, &observer).await;
+        ask(WebhookCommand::Report(Box::new(report))).await?;
+        Ok(id)
+    }
+}

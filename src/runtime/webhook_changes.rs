@@ -1,0 +1,134 @@
+//! Changes of webhooks as commands and what came of them, for the API and the dashboard alike: a checked change is
+//! sealed here, and it is good only when the webhook's object has it.
+
+use super::{
+    commands::{NewWebhook, WebhookChange, WorkspaceCommand, WorkspaceReply},
+    entropy::now,
+    request::{internal, random_bytes, unexpected_reply},
+    sealing::{seal, seal_headers},
+    subscriptions,
+};
+use crate::{
+    api::{
+        error::ApiError,
+        webhooks::{self, Rotation, SecretView},
+    },
+    domain::{
+        event_type::EventType,
+        ids::{WebhookId, WorkspaceId},
+        sealed::EncryptionKeys,
+        secret::Secret,
+        webhook::Webhook,
+    },
+};
+
+/// A webhook to create: the command, and the secret that its owner gave or that was generated.
+pub(super) fn creation(
+    keys: &EncryptionKeys,
+    id: WebhookId,
+    new: webhooks::NewWebhook,
+) -> Result<(WorkspaceCommand, Secret), ApiError> {
+    let secret = given_or_generated(new.secret)?;
+    let webhook = NewWebhook {
+        url: new.url.as_str().to_string(),
+        events: names(&new.events),
+        description: new.description,
+        headers: seal_headers(keys, &id, &new.headers).map_err(|error| not_sealed(&error))?,
+        secret: seal(keys, &id, secret.expose()).map_err(|error| not_sealed(&error))?,
+    };
+    Ok((WorkspaceCommand::CreateWebhook { id, webhook }, secret))
+}
+
+/// A change of a webhook.
+pub(super) fn change(
+    keys: &EncryptionKeys,
+    id: WebhookId,
+    change: webhooks::WebhookChange,
+) -> Result<WorkspaceCommand, ApiError> {
+    let headers = change.headers.as_deref();
+    let headers = headers.map(|headers| seal_headers(keys, &id, headers));
+    let change = WebhookChange {
+        url: change.url.map(|url| url.as_str().to_string()),
+        events: change.events.as_deref().map(names),
+        description: change.description,
+        headers: headers.transpose().map_err(|error| not_sealed(&error))?,
+        enabled: change.enabled,
+    };
+    Ok(WorkspaceCommand::ChangeWebhook { id, change })
+}
+
+/// A rotation of a webhook's secret.
+pub(super) fn rotation(
+    keys: &EncryptionKeys,
+    id: WebhookId,
+    rotation: Rotation,
+) -> Result<WorkspaceCommand, ApiError> {
+    let secret = given_or_generated(rotation.secret)?;
+    Ok(WorkspaceCommand::RotateSecret {
+        secret: seal(keys, &id, secret.expose()).map_err(|error| not_sealed(&error))?,
+        id,
+        overlap_seconds: rotation.overlap_seconds,
+    })
+}
+
+/// The webhook after a change that its object has.
+pub(super) fn changed(workspace: &WorkspaceId, reply: WorkspaceReply) -> Result<Webhook, ApiError> {
+    subscriptions::forget_answer(workspace);
+    match reply {
+        WorkspaceReply::Webhook {
+            webhook,
+            applied: true,
+        } => Ok(*webhook),
+        WorkspaceReply::Webhook { applied: false, .. } => Err(ApiError::NotApplied),
+        WorkspaceReply::Refused(refusal) => Err(refusal.into()),
+        _ => Err(unexpected_reply()),
+    }
+}
+
+/// What came of a deletion.
+pub(super) fn deleted(workspace: &WorkspaceId, reply: &WorkspaceReply) -> Result<(), ApiError> {
+    subscriptions::forget_answer(workspace);
+    match reply {
+        WorkspaceReply::Done { applied: true } => Ok(()),
+        WorkspaceReply::Done { applied: false } => Err(ApiError::NotApplied),
+        WorkspaceReply::Refused(refusal) => Err((*refusal).into()),
+        _ => Err(unexpected_reply()),
+    }
+}
+
+/// A webhook's secret, for who may see it.
+pub(super) fn reveal_secret(
+    keys: &EncryptionKeys,
+    webhook: &Webhook,
+) -> Result<SecretView, ApiError> {
+    let settings = &webhook.settings;
+    let secret = keys
+        .open(&settings.secret, &webhook.id)
+        .map_err(|error| internal("showing a secret", &error))?;
+    let previous = settings
+        .previous_secret
+        .as_ref()
+        .filter(|previous| now() < previous.expires_at);
+    Ok(SecretView {
+        secret,
+        previous_expires_at: previous.map(|previous| previous.expires_at),
+    })
+}
+
+fn given_or_generated(secret: Option<Secret>) -> Result<Secret, ApiError> {
+    match secret {
+        Some(secret) => Ok(secret),
+        None => Ok(Secret::generate(random_bytes()?)),
+    }
+}
+
+fn names(types: &[EventType]) -> Vec<String> {
+    types
+        .iter()
+        .map(|event_type| event_type.as_str().to_string())
+        .collect()
+}
+
+fn not_sealed(error: &worker::Error) -> ApiError {
+    internal("sealing a value", error)
+}

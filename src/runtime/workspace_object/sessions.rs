@@ -1,0 +1,81 @@
+//! Dashboard sessions: opened by a key or, once, by a link; kept as hashes.
+//!
+//! A session is found by its hash and not compared in constant time: who guesses cannot choose the hash of a guess.
+
+use worker::Result;
+
+use super::WorkspaceObject;
+use crate::{
+    domain::{
+        session::{Credential, Session},
+        token::{Scope, TokenHash},
+        workspace::Workspace,
+    },
+    runtime::{
+        commands::{Refusal, WorkspaceCommand, WorkspaceReply},
+        entropy::now,
+    },
+};
+
+impl WorkspaceObject {
+    /// Opens a session. There is no wait between finding a link and deleting it, so that it opens one alone.
+    pub(super) fn sign_in(
+        &self,
+        workspace: Workspace,
+        with: Credential,
+        hash: &TokenHash,
+    ) -> Result<WorkspaceReply> {
+        let now = now();
+        let opened = match with {
+            Credential::Key(key) => self.find_key(&key)?.map(|key| Session::of_key(&key, now)),
+            Credential::Link(link) => self
+                .store
+                .take_link(&link)?
+                .and_then(|link| Session::of_link(link, now)),
+        };
+        let Some(session) = opened else {
+            return Ok(WorkspaceReply::Refused(Refusal::NotSignedIn));
+        };
+        self.forget_ended()?;
+        self.store.put_session(hash, &session)?;
+        Ok(WorkspaceReply::Session {
+            scopes: session.scopes,
+            workspace_name: workspace.name,
+            reply: Box::new(WorkspaceReply::Done { applied: true }),
+        })
+    }
+
+    /// Ends a session; one that has ended already has.
+    pub(super) fn sign_out(&self, hash: &TokenHash) -> Result<WorkspaceReply> {
+        self.store.delete_session(hash)?;
+        Ok(WorkspaceReply::Done { applied: true })
+    }
+
+    pub(super) async fn as_session(
+        &self,
+        workspace: Workspace,
+        hash: &TokenHash,
+        needs: Option<Scope>,
+        command: WorkspaceCommand,
+    ) -> Result<WorkspaceReply> {
+        let session = self.store.session(hash)?;
+        let Some(session) = session.filter(|session| session.is_good(now())) else {
+            return Ok(WorkspaceReply::Refused(Refusal::NotSignedIn));
+        };
+        let missing = needs.filter(|scope| !session.scopes.contains(scope));
+        let reply = match missing {
+            Some(scope) => WorkspaceReply::Refused(Refusal::MissingScope(scope)),
+            None => Box::pin(self.obey(command)).await?,
+        };
+        Ok(WorkspaceReply::Session {
+            scopes: session.scopes,
+            workspace_name: workspace.name,
+            reply: Box::new(reply),
+        })
+    }
+
+    /// Deletes some of the links and sessions that have ended.
+    pub(super) fn forget_ended(&self) -> Result<()> {
+        self.store.delete_ended(now())
+    }
+}

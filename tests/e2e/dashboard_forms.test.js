@@ -1,0 +1,323 @@
+// Each form of the dashboard: what it does, how it refuses, and that a read-only session can do none of it.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { eventually } from "../support/eventually.js";
+import { answerInTurn, answerWith, hang, startReceiver } from "../support/receiver.js";
+import { createWorkspace, startRelay } from "../support/relay.js";
+import { acceptForOne, acceptArray, alert, answered, awaitDelivery, awaitSettled, changeWebhook, pathOf, readDelivery, setUpWebhook } from "../support/steps.js";
+import { assertLeadsTo, assertPage, signIn } from "../support/visitor.js";
+
+const HOME = "/settings/webhooks";
+// Of the right form, and never given.
+const NOBODY = "00000000000070008000000000000000";
+
+let relay;
+before(async () => (relay = await startRelay()));
+after(() => relay?.stop());
+
+/** A webhook, somebody who may change it, and its page's path. */
+async function setUp(t, answer, settings) {
+  const scene = await setUpWebhook(t, relay, answer, settings);
+  return { ...scene, visitor: await signIn(relay, scene.workspace), page: `${HOME}/${scene.webhook.id}` };
+}
+
+const read = async (scene, below = "") => answered(await relay.fetch(pathOf(scene, below)), 200);
+const webhooksOf = async (workspace) => answered(await relay.fetch(`/v1/workspaces/${workspace}/webhooks`), 200).data;
+const settingsOf = ({ webhook, receiver }) => ({ url: receiver.url, events: webhook.events[0], description: "", headers: "" });
+
+/** The page that a redirect leads to. */
+const follow = async (visitor, answer) => assertPage(await visitor.get(assertLeadsTo(answer, /^\/settings/)));
+
+describe("adding a webhook", () => {
+  test("saves it, pings it, and shows the ping and the secret", async (t) => {
+    const receiver = await startReceiver(answerWith(200), { ping: answerWith(200, {}, "pong of the endpoint") });
+    t.after(() => receiver.stop());
+    const workspace = await createWorkspace(relay);
+    const visitor = await signIn(relay, workspace);
+    const fields = [
+      ["url", receiver.url], ["events", "agent.error"], ["events", "alert.triggered"], ["description", "first\r\nsecond"],
+      ["headers", "X-Team: a b\r\nX-Other:c\r\n"], ["secret", "my-own-secret"],
+    ];
+    const answer = await visitor.post(`${HOME}/new`, fields);
+    const [webhook] = await webhooksOf(workspace);
+    assertLeadsTo(answer, new RegExp(`^${HOME}/${webhook.id}\\?`));
+    assert.deepEqual(
+      [webhook.url, webhook.events.toSorted(), webhook.description, webhook.headers],
+      [receiver.url, ["agent.error", "alert.triggered"], "first\nsecond", { "X-Team": "a b", "X-Other": "c" }],
+    );
+    assert.equal(receiver.pings().length, 1);
+    const html = await follow(visitor, answer);
+    assert.ok(html.includes("pong of the endpoint"), "the ping's answer is not shown");
+    assert.ok(html.includes("my-own-secret"), "the secret is not shown");
+    assert.equal((await read({ workspace, webhook }, "/secret")).secret, "my-own-secret");
+  });
+
+  test("generates a secret where none is typed, and does not mind a failed ping", async (t) => {
+    const receiver = await startReceiver(answerWith(200), { ping: answerWith(503) });
+    t.after(() => receiver.stop());
+    const workspace = await createWorkspace(relay);
+    const visitor = await signIn(relay, workspace);
+    const answer = await visitor.post(`${HOME}/new`, { url: receiver.url, events: "agent.error", description: "", headers: "", secret: "" });
+    const html = await follow(visitor, answer);
+    const [webhook] = await webhooksOf(workspace);
+    const { secret } = await read({ workspace, webhook }, "/secret");
+    assert.match(secret, /^whsec_/);
+    assert.ok(html.includes(secret), "the secret is not shown");
+    assert.ok(html.includes("503"), "the failed ping is not shown");
+  });
+
+  test("refuses what is wrong beside its field, keeps what was typed, and stores nothing", async () => {
+    const workspace = await createWorkspace(relay);
+    const visitor = await signIn(relay, workspace);
+    const good = { url: "https://hooks.example.com/typed", events: "agent.error", description: "typed note", headers: "X-Team: typed", secret: "" };
+    for (const wrong of [
+      { url: "" }, { url: "ftp://hooks.example.com/typed" }, { url: "https://localhost" }, { events: "unknown" }, { events: [] }, { secret: "short" },
+      { secret: "whsec_!!" }, { headers: "no colon" }, { headers: "Host: a" }, { headers: "X-Team: a\nx-team: b" }, { description: "a".repeat(1_001) },
+    ]) {
+      const html = assertPage(await visitor.post(`${HOME}/new`, { ...good, ...wrong }), 422);
+      assert.match(html, /aria-invalid="true"/, JSON.stringify(wrong));
+      if (!("description" in wrong)) assert.ok(html.includes("typed note"), `${JSON.stringify(wrong)}: the note is lost`);
+      if (!("url" in wrong)) assert.ok(html.includes(good.url), `${JSON.stringify(wrong)}: the URL is lost`);
+    }
+    assert.deepEqual(await webhooksOf(workspace), []);
+  });
+
+  test("says so where a workspace has all that it may", { timeout: 120_000 }, async (t) => {
+    const scene = await setUp(t);
+    const { url } = scene.receiver;
+    const body = { url, events: ["agent.error"] };
+    const path = `/v1/workspaces/${scene.workspace}/webhooks`;
+    for (let count = 1; count < 50; count += 7) {
+      const some = Array.from({ length: Math.min(7, 50 - count) }, () => relay.fetch(path, { method: "POST", body }));
+      for (const answer of await Promise.all(some)) answered(answer, 201);
+    }
+    const html = assertPage(await scene.visitor.post(`${HOME}/new`, { url, events: "agent.error", description: "typed note" }), 409);
+    assert.ok(html.includes("typed note") && html.includes("at most 50 webhooks"), html);
+    assertPage(await scene.visitor.get(HOME));
+  });
+});
+
+describe("a webhook's settings", () => {
+  test("are saved", async (t) => {
+    const scene = await setUp(t);
+    const fields = { url: `${scene.receiver.url}/other`, events: "policy.violated", description: "new", headers: "X-New: 1" };
+    const answer = await scene.visitor.post(scene.page, fields);
+    assertLeadsTo(answer, `${scene.page}?done=saved`);
+    await follow(scene.visitor, answer);
+    const { url, events, description, headers } = await read(scene);
+    assert.deepEqual([url, events, description, headers], [fields.url, ["policy.violated"], "new", { "X-New": "1" }]);
+  });
+
+  test("are refused beside the field, with what was typed", async (t) => {
+    const scene = await setUp(t);
+    const html = assertPage(await scene.visitor.post(scene.page, { ...settingsOf(scene), url: "nonsense", description: "typed note" }), 422);
+    assert.match(html, /aria-invalid="true"/);
+    assert.ok(html.includes("typed note") && html.includes("nonsense"));
+    assert.equal((await read(scene)).url, scene.webhook.url);
+  });
+
+  test("are disabled and enabled", async (t) => {
+    const scene = await setUp(t);
+    assertLeadsTo(await scene.visitor.post(`${scene.page}/disable`), `${scene.page}?done=disabled`);
+    assert.equal((await read(scene)).disabled_reason, "manual");
+    assertPage(await scene.visitor.get(scene.page));
+    assertLeadsTo(await scene.visitor.post(`${scene.page}/enable`), `${scene.page}?done=enabled`);
+    assert.equal((await read(scene)).status, "enabled");
+  });
+
+  test("are deleted after a question", async (t) => {
+    const scene = await setUp(t);
+    assert.ok(assertPage(await scene.visitor.get(`${scene.page}/delete`)).includes(scene.receiver.url));
+    assert.equal((await webhooksOf(scene.workspace)).length, 1);
+    const answer = await scene.visitor.post(`${scene.page}/delete`);
+    assertLeadsTo(answer, `${HOME}?done=deleted`);
+    assert.deepEqual(await webhooksOf(scene.workspace), []);
+    assert.ok(!(await follow(scene.visitor, answer)).includes(scene.receiver.url));
+    assertPage(await scene.visitor.post(`${scene.page}/delete`), 404);
+  });
+});
+
+describe("a secret", () => {
+  test("is shown where it is asked for, and nowhere else", async (t) => {
+    const scene = await setUp(t, undefined, { secret: "my-own-secret" });
+    assert.ok(assertPage(await scene.visitor.get(`${scene.page}?secret=shown`)).includes("my-own-secret"));
+    for (const path of [HOME, scene.page, `${scene.page}?secret=`, `${scene.page}/delete`]) {
+      assert.ok(!assertPage(await scene.visitor.get(path)).includes("my-own-secret"), path);
+    }
+    const reader = await signIn(relay, scene.workspace, ["webhooks:read"]);
+    assert.ok(!assertPage(await reader.get(`${scene.page}?secret=shown`)).includes("my-own-secret"));
+  });
+
+  test("is rotated, with an overlap", async (t) => {
+    const scene = await setUp(t, undefined, { secret: "my-own-secret" });
+    const answer = await scene.visitor.post(`${scene.page}/rotate`, { secret: "my-next-secret", overlap_seconds: "3600" });
+    const html = await follow(scene.visitor, answer);
+    assert.ok(html.includes("my-next-secret") && !html.includes("my-own-secret"));
+    const { secret, previous_expires_at: until } = await read(scene, "/secret");
+    assert.equal(secret, "my-next-secret");
+    assert.ok(Math.abs(Date.parse(until) - Date.now() - 3_600_000) < 60_000, until);
+    await follow(scene.visitor, await scene.visitor.post(`${scene.page}/rotate`, { secret: "", overlap_seconds: "0" }));
+    assert.match((await read(scene, "/secret")).secret, /^whsec_/);
+  });
+
+  test("is not rotated to one that is refused", async (t) => {
+    const scene = await setUp(t, undefined, { secret: "my-own-secret" });
+    for (const fields of [{ secret: "short", overlap_seconds: "0" }, { secret: "", overlap_seconds: "604801" }, { secret: "" }, { overlap_seconds: "-1" }]) {
+      assertPage(await scene.visitor.post(`${scene.page}/rotate`, fields), 422);
+    }
+    assert.equal((await read(scene, "/secret")).secret, "my-own-secret");
+  });
+});
+
+describe("a test event", () => {
+  test("is sent at once, and its result shown in place", async (t) => {
+    const scene = await setUp(t, answerWith(418, { "x-kind": "teapot" }, "short and stout"));
+    const answer = await scene.visitor.post(`${scene.page}/test`, { type: "policy.violated" });
+    const location = assertLeadsTo(answer, new RegExp(`^${scene.page}\\?test=evt_\\w+&done=tested$`));
+    assert.equal(scene.receiver.events().length, 1);
+    assert.equal(scene.receiver.events()[0].headers["x-secureagentics-event"], "policy.violated");
+    const html = assertPage(await scene.visitor.get(location));
+    for (const part of ["418", "short and stout", "x-kind", "teapot"]) assert.ok(html.includes(part), `${part} is not shown`);
+    // Shown again on reload, and not sent again.
+    assertPage(await scene.visitor.get(location));
+    assert.equal(scene.receiver.events().length, 1);
+  });
+
+  test("needs a type of the catalogue", async (t) => {
+    const scene = await setUp(t);
+    for (const fields of [{}, { type: "" }, { type: "unknown" }, { type: "ping" }]) assertPage(await scene.visitor.post(`${scene.page}/test`, fields), 422);
+    assert.equal(scene.receiver.events().length, 0);
+  });
+});
+
+describe("a delivery", () => {
+  test("is shown and sent again", async (t) => {
+    const scene = await setUp(t, answerWith(200));
+    const entry = await acceptForOne(relay, scene.workspace, alert({ data: { marker: "marked-payload" } }));
+    await awaitSettled(relay, scene.workspace, entry);
+    const page = `${scene.page}/deliveries/${entry.id}`;
+    const html = assertPage(await scene.visitor.get(page));
+    assert.ok(html.includes("marked-payload") && html.includes(entry.id));
+    assertLeadsTo(await scene.visitor.post(`${page}/resend`), `${page}?done=resent`);
+    await eventually(() => scene.receiver.attemptsOf(entry.id).length === 2);
+  });
+
+  test("is cancelled once, and says so the second time", async (t) => {
+    const scene = await setUp(t, () => hang());
+    const entry = await acceptForOne(relay, scene.workspace);
+    const page = `${scene.page}/deliveries/${entry.id}`;
+    assertPage(await scene.visitor.post(`${page}/resend`), 409);
+    assertLeadsTo(await scene.visitor.post(`${page}/cancel`), `${page}?done=cancelled`);
+    assert.equal((await readDelivery(relay, scene.workspace, entry)).reason, "cancelled");
+    const html = assertPage(await scene.visitor.post(`${page}/cancel`), 409);
+    assert.match(html, /already ended/);
+  });
+
+  test("is found by its id and by its event's", async (t) => {
+    const scene = await setUp(t);
+    const entry = await acceptForOne(relay, scene.workspace, alert({ event_id: "order-17" }));
+    for (const id of [entry.id, "order-17", ` ${entry.id} `]) {
+      assertLeadsTo(await scene.visitor.get(`${scene.page}?id=${encodeURIComponent(id)}`), `${scene.page}/deliveries/${entry.id}`);
+    }
+    for (const id of [`evt_${NOBODY}`, "unknown", "not an id"]) assertPage(await scene.visitor.get(`${scene.page}?id=${encodeURIComponent(id)}`));
+  });
+
+  test("is listed by status, type and time, page by page", async (t) => {
+    const scene = await setUp(t, answerWith(200));
+    const posted = await acceptArray(relay, scene.workspace, Array.from({ length: 60 }, () => alert()));
+    const ids = posted.map(({ deliveries }) => deliveries[0].id);
+    await eventually(() => ids.every((id) => scene.receiver.receivedIds().has(id)), { timeout: 30_000 });
+    const listed = async (query) => {
+      const html = assertPage(await scene.visitor.get(`${scene.page}?${query}`));
+      return { html, found: ids.filter((id) => html.includes(`/deliveries/${id}`)) };
+    };
+    const first = await listed("type=alert.triggered");
+    assert.equal(first.found.length, 50);
+    const [next] = first.html.match(/cursor=evt_[0-9a-f]+/) ?? [];
+    assert.ok(next, "there is no way to the next page");
+    const second = await listed(`type=alert.triggered&${next}`);
+    assert.deepEqual([...first.found, ...second.found].sort(), ids.toSorted());
+    for (const query of ["status=failed", "type=agent.error", "until=2026-01-01", "since=2200-01-01T00:00"]) {
+      assert.deepEqual((await listed(query)).found, [], query);
+    }
+    for (const query of ["range=24h", "range=7d", "range=30d", "range=all", "since=2026-01-01"]) assert.equal((await listed(query)).found.length, 50, query);
+    assertPage(await scene.visitor.get(`${scene.page}?since=yesterday&status=odd&cursor=odd&test=odd&created=odd&resend=odd&chart=odd`));
+  });
+});
+
+describe("resending many", () => {
+  test("begins, shows its progress, and is stopped", async (t) => {
+    const scene = await setUp(t, () => hang());
+    await changeWebhook(relay, scene, { status: "disabled" });
+    const posted = await acceptArray(relay, scene.workspace, Array.from({ length: 20 }, () => alert()));
+    const [{ deliveries: [entry] }] = posted;
+    await awaitDelivery(relay, scene.workspace, entry, ({ status }) => status === "held");
+    assertPage(await scene.visitor.post(`${scene.page}/resend`, { status: "held" }), 409);
+    assertLeadsTo(await scene.visitor.post(`${scene.page}/enable`), /done=enabled/);
+
+    const answer = await scene.visitor.post(`${scene.page}/resend`, { status: "held", since: "", until: "" });
+    const location = assertLeadsTo(answer, new RegExp(`^${scene.page}\\?resend=rs_\\w+&done=resend-started$`));
+    const [job] = location.match(/rs_\w+/);
+    assert.ok(assertPage(await scene.visitor.get(location)).includes(job));
+    assert.match(assertPage(await scene.visitor.post(`${scene.page}/resend`, { status: "held" }), 409), /running/);
+    assertLeadsTo(await scene.visitor.post(`${scene.page}/resend/${job}/stop`), `${scene.page}?resend=${job}&done=resend-stopped`);
+    assert.equal((await read(scene, `/resend/${job}`)).status, "stopped");
+    assertPage(await scene.visitor.post(`${scene.page}/resend/rs_${NOBODY}/stop`), 404);
+  });
+
+  test("sends what failed in a time", async (t) => {
+    const scene = await setUp(t, answerInTurn(410, 200));
+    const entry = await acceptForOne(relay, scene.workspace);
+    await awaitSettled(relay, scene.workspace, entry);
+    assertLeadsTo(await scene.visitor.post(`${scene.page}/enable`), /done=enabled/);
+    const [since, until] = ["2026-01-01T00:00", "2200-01-01T00:00"];
+    assertLeadsTo(await scene.visitor.post(`${scene.page}/resend`, { status: "failed", since, until }), /resend=rs_/);
+    await awaitDelivery(relay, scene.workspace, entry, ({ status }) => status === "delivered");
+  });
+
+  test("refuses a status or a time that cannot be", async (t) => {
+    const scene = await setUp(t);
+    for (const fields of [{}, { status: "delivered" }, { status: "failed", since: "yesterday" }, { status: "held", until: "x" }]) {
+      assertPage(await scene.visitor.post(`${scene.page}/resend`, fields), 422);
+    }
+  });
+});
+
+test("an event is traced to each webhook, or the absence is explained", async (t) => {
+  const scene = await setUp(t);
+  const other = await setUpWebhook(t, relay, undefined, { workspace: scene.workspace, events: ["agent.error"] });
+  const entry = await acceptForOne(relay, scene.workspace, alert({ event_id: "order-18" }));
+  for (const id of ["order-18", entry.id]) {
+    const html = assertPage(await scene.visitor.get(`/settings/events?id=${id}`));
+    for (const part of [entry.id, scene.receiver.url, other.receiver.url]) assert.ok(html.includes(part), `${id}: ${part} is not shown`);
+  }
+  assertPage(await scene.visitor.get("/settings/events?id=unknown"), 404);
+  assertPage(await scene.visitor.get("/settings/events?id=unknown&type=agent.error&at=2026-01-01T00:00"));
+  for (const query of ["id=not+an+id", "id=unknown&type=odd", "id=unknown&type=agent.error&at=yesterday"]) {
+    assertPage(await scene.visitor.get(`/settings/events?${query}`), 422);
+  }
+});
+
+test("a read-only session is shown no button, and posts nothing", async (t) => {
+  const scene = await setUp(t, answerWith(410), { headers: { "X-Team": "team-secret" } });
+  const entry = await acceptForOne(relay, scene.workspace);
+  await awaitSettled(relay, scene.workspace, entry);
+  const reader = await signIn(relay, scene.workspace, ["webhooks:read"]);
+  const { page } = scene;
+  const sent = scene.receiver.requests.length;
+  for (const path of [HOME, page, `${page}/deliveries/${entry.id}`]) {
+    const html = assertPage(await reader.get(path));
+    assert.ok(!html.includes("team-secret"), path);
+    const forms = [...html.matchAll(/<form[^>]*method="post"[^>]*action="([^"]*)"/g)].map(([, action]) => action);
+    assert.deepEqual(forms, ["/sign-out"], path);
+  }
+  for (const path of [`${HOME}/new`, `${page}/delete`]) assertPage(await reader.get(path), 403);
+  for (const [path, fields] of [
+    [`${HOME}/new`, settingsOf(scene)], [`${HOME}/new`, {}], [page, settingsOf(scene)], [page, {}], [`${page}/enable`, {}], [`${page}/disable`, {}],
+    [`${page}/delete`, {}], [`${page}/rotate`, { overlap_seconds: "0" }], [`${page}/rotate`, {}], [`${page}/test`, { type: "agent.error" }],
+    [`${page}/test`, {}], [`${page}/resend`, { status: "failed" }], [`${page}/resend`, {}], [`${page}/resend/rs_${NOBODY}/stop`, {}],
+    [`${page}/deliveries/${entry.id}/resend`, {}], [`${page}/deliveries/${entry.id}/cancel`, {}],
+  ]) assertPage(await reader.post(path, fields), 403);
+  assert.equal((await read(scene)).disabled_reason, "gone");
+  assert.equal(scene.receiver.requests.length, sent);
+});

@@ -1,0 +1,204 @@
+// What each page of the dashboard answers: the headers that keep it to itself, its errors as pages, hostile texts as texts.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { requestRaw } from "../support/raw_request.js";
+import { answerWith } from "../support/receiver.js";
+import { createWorkspace, startRelay } from "../support/relay.js";
+import { acceptForOne, alert, answered, awaitSettled, setUpWebhook } from "../support/steps.js";
+import { assertLeadsTo, assertPage, createVisitor, signIn } from "../support/visitor.js";
+
+const HOME = "/settings/webhooks";
+const POLICY =
+  "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; " +
+  "frame-ancestors 'none'; base-uri 'none'";
+const LARGEST_PAGE = 50 * 1024;
+// Of the right form, and never given.
+const NOBODY = "00000000000070008000000000000000";
+
+let relay;
+let scene;
+let visitor;
+before(async () => {
+  relay = await startRelay();
+  // For the whole file, so that each test has a webhook with a delivery.
+  scene = await setUpWebhook({ after }, relay, answerWith(200));
+  scene.delivery = await acceptForOne(relay, scene.workspace);
+  await awaitSettled(relay, scene.workspace, scene.delivery);
+  visitor = await signIn(relay, scene.workspace);
+});
+after(() => relay?.stop());
+
+const webhookPage = () => `${HOME}/${scene.webhook.id}`;
+/** Each page that somebody who is signed in can open. */
+const pages = () => [
+  HOME, `${HOME}/new`, webhookPage(), `${webhookPage()}?secret=shown&chart=7d&status=failed&range=24h`, `${webhookPage()}/delete`,
+  `${webhookPage()}/deliveries/${scene.delivery.id}`, "/settings/events", `/settings/events?id=${scene.delivery.id}`, "/sign-in",
+];
+
+function assertGuarded({ headers }, cache = "no-store") {
+  assert.equal(headers.get("content-security-policy"), POLICY);
+  assert.equal(headers.get("referrer-policy"), "same-origin");
+  assert.equal(headers.get("x-content-type-options"), "nosniff");
+  assert.equal(headers.get("cache-control"), cache);
+  assert.ok(headers.get("x-request-id")?.length > 0);
+}
+
+describe("each page", () => {
+  test("is there, keeps to itself, and is small", async (t) => {
+    for (const path of pages()) {
+      const answer = await visitor.get(path);
+      const html = assertPage(answer);
+      assertGuarded(answer);
+      t.diagnostic(`${path.replace(/\w{20,}/g, "…")}: ${html.length} bytes`);
+      assert.ok(html.length < LARGEST_PAGE, `${path} has ${html.length} bytes`);
+      assert.ok(!/<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=/i.test(html), `${path} has an inline script or style`);
+      const addresses = [...html.matchAll(/\s(?:src|href|action)="([^"]*)"/g)].map(([, address]) => address);
+      for (const address of addresses.filter((one) => /^(\w+:|\/\/)/.test(one))) assert.fail(`${path} leads to ${address}`);
+    }
+  });
+
+  test("is asked for with HEAD like with GET, without its body", async () => {
+    for (const path of pages()) {
+      const answer = await visitor.get(path, { method: "HEAD" });
+      assert.equal(answer.status, 200);
+      assert.equal(answer.text, "");
+      assertGuarded(answer);
+    }
+  });
+
+  test("but the way in is for those who are signed in", async () => {
+    for (const path of pages().filter((one) => one !== "/sign-in")) {
+      const answer = await createVisitor(relay).get(path);
+      const location = assertLeadsTo(answer, /^\/sign-in/);
+      assert.equal(new URL(location, relay.origin).searchParams.get("next") ?? HOME, path);
+      assertGuarded(answer);
+    }
+  });
+});
+
+test("the root leads to the webhooks", async () => {
+  assertLeadsTo(await createVisitor(relay).get("/"), HOME, 302);
+});
+
+test("each file is kept for ever under its present address, and is asked for anew under another", async () => {
+  const html = assertPage(await createVisitor(relay).get("/sign-in"));
+  const files = [...html.matchAll(/"(\/assets\/[^"]+)"/g)].map(([, address]) => address);
+  assert.ok(files.length >= 2, html);
+  for (const address of files) {
+    const answer = await createVisitor(relay).get(address);
+    assert.equal(answer.status, 200);
+    assert.match(answer.headers.get("content-type"), /^(text\/css|text\/javascript|image\/svg\+xml)/);
+    assertGuarded(answer, "public, max-age=31536000, immutable");
+    assertGuarded(await createVisitor(relay).get(address.replace(/\?.*/, "?0")), "no-cache");
+  }
+  assertPage(await createVisitor(relay).get("/assets/nothing.css"), 404);
+});
+
+describe("an error is a page", () => {
+  test("404 for what does not exist, and for another workspace's things", async (t) => {
+    const theirs = await setUpWebhook(t, relay);
+    const entry = await acceptForOne(relay, theirs.workspace);
+    const paths = [
+      "/settings", "/settings/", "/settings/nothing", `${HOME}/`, `${HOME}/wh_${NOBODY}`, `${HOME}/nonsense`, `${HOME}/${theirs.webhook.id}`,
+      `${HOME}/${theirs.webhook.id}/delete`, `${HOME}/${theirs.webhook.id}/deliveries/${entry.id}`, `${webhookPage()}/deliveries/${entry.id}`,
+      `${webhookPage()}/deliveries/evt_${NOBODY}`, `${webhookPage()}/deliveries/nonsense`, `${webhookPage()}/nothing`, "/sign-in/now", "/assets",
+    ];
+    for (const path of paths) {
+      const answer = await visitor.get(path);
+      assertPage(answer, 404);
+      assertGuarded(answer);
+    }
+  });
+
+  test("404 for a form of another workspace's webhook, and nothing is done", async (t) => {
+    const theirs = await setUpWebhook(t, relay, answerWith(500));
+    const entry = await acceptForOne(relay, theirs.workspace);
+    await awaitSettled(relay, theirs.workspace, entry);
+    const sent = theirs.receiver.requests.length;
+    const webhook = `${HOME}/${theirs.webhook.id}`;
+    const forms = [
+      [webhook, { url: theirs.receiver.url, events: "agent.error" }], [`${webhook}/disable`, {}], [`${webhook}/enable`, {}], [`${webhook}/delete`, {}],
+      [`${webhook}/rotate`, { overlap_seconds: "0" }], [`${webhook}/test`, { type: "agent.error" }], [`${webhook}/resend`, { status: "failed" }],
+      [`${webhook}/resend/rs_${NOBODY}/stop`, {}], [`${webhook}/deliveries/${entry.id}/resend`, {}], [`${webhook}/deliveries/${entry.id}/cancel`, {}],
+    ];
+    for (const [path, fields] of forms) assertPage(await visitor.post(path, fields), 404);
+    assert.equal(theirs.receiver.requests.length, sent);
+    const left = answered(await relay.fetch(`/v1/workspaces/${theirs.workspace}/webhooks/${theirs.webhook.id}`), 200);
+    assert.deepEqual(left, { ...left, status: "enabled", updated_at: theirs.webhook.updated_at });
+  });
+
+  test("405 with the methods that are allowed", async () => {
+    for (const [method, path, allow] of [
+      ["POST", "/", "GET, HEAD"], ["PUT", HOME, "GET, HEAD"], ["DELETE", webhookPage(), "GET, HEAD, POST"], ["GET", `${webhookPage()}/disable`, "POST"],
+      ["GET", "/sign-out", "POST"], ["OPTIONS", "/sign-in", "GET, HEAD, POST"], ["PATCH", "/assets/style.css", "GET, HEAD"],
+    ]) {
+      const answer = await visitor.get(path, { method, headers: { origin: relay.origin } });
+      assertPage(answer, 405);
+      assert.equal(answer.headers.get("allow"), allow, `${method} ${path}`);
+      assertGuarded(answer);
+    }
+  });
+
+  test("415 for what is no form, 413 for one that is too large", async () => {
+    const forms = [`${HOME}/new`, webhookPage(), `${webhookPage()}/disable`, `${webhookPage()}/test`, "/sign-in"];
+    for (const path of forms) {
+      for (const type of ["application/json", "text/plain", "multipart/form-data; boundary=x"]) {
+        assertPage(await visitor.post(path, {}, { headers: { "content-type": type } }), 415);
+      }
+      assertPage(await visitor.post(path, { description: "a".repeat(65 * 1024) }), 413);
+    }
+    // Announced as too large: refused before it is sent.
+    const headers = { "content-type": "application/x-www-form-urlencoded", "content-length": "1000000", origin: relay.origin };
+    const answer = await requestRaw(relay.origin, "/sign-in", { method: "POST", headers, part: "key=" });
+    assert.equal(answer.status, 413);
+    assert.match(answer.text, /^<!doctype html>/);
+  });
+
+  test("403 without the scope", async () => {
+    const blind = await signIn(relay, scene.workspace, ["events:write"]);
+    for (const path of pages().filter((one) => one !== "/sign-in")) {
+      const html = assertPage(await blind.get(path), 403);
+      assert.ok(!html.includes(scene.receiver.url), path);
+    }
+  });
+
+  test("500 where a setting of the relay does not parse", async () => {
+    const broken = await startRelay({ vars: { RETRY_SCHEDULE: "soon" } });
+    try {
+      const answer = await createVisitor(broken).get(HOME);
+      const html = assertPage(answer, 500);
+      assertGuarded(answer);
+      assert.ok(html.includes(answer.headers.get("x-request-id")), "the page does not show the id under which the log has it");
+    } finally {
+      await broken.stop();
+    }
+  });
+});
+
+describe("a hostile text is a text", () => {
+  const SCRIPT = `<script>alert("1")</script>'"&<img src=x onerror=alert(1)>`;
+  const TEXTS = [SCRIPT, "a".repeat(900), "\u202eevil\u2066", "{{ 7*7 }} {% raw %}"];
+
+  test("in a description, a header, a response and an event's data", async (t) => {
+    const hostile = await setUpWebhook(t, relay, answerWith(500, { "x-evil": "<b>evil</b>" }, SCRIPT), {
+      workspace: scene.workspace,
+      description: TEXTS.join("\n").slice(0, 1_000),
+      headers: { "X-Team": "<b>team</b>" },
+    });
+    const deliveries = answered(
+      await relay.fetch(`/v1/workspaces/${scene.workspace}/events`, { method: "POST", body: alert({ data: { text: SCRIPT } }) }),
+      202,
+    ).deliveries;
+    const entry = deliveries.find((one) => one.webhook_id === hostile.webhook.id);
+    await awaitSettled(relay, scene.workspace, entry);
+    const webhook = `${HOME}/${hostile.webhook.id}`;
+    const query = `id=${encodeURIComponent(SCRIPT)}&type=${encodeURIComponent(SCRIPT)}&since=${encodeURIComponent(SCRIPT)}`;
+    for (const path of [HOME, webhook, `${webhook}/deliveries/${entry.id}`, `${webhook}/delete`, `${webhook}?${query}`, `/settings/events?${query}`]) {
+      const answer = await visitor.get(path);
+      assert.ok([200, 422].includes(answer.status), `${path}: ${answer.status}`);
+      assert.ok(!/<script(?![^>]*\ssrc=)|<img|<b>(evil|team)/i.test(answer.text), path);
+    }
+    const refused = await visitor.post(webhook, { url: SCRIPT, description: SCRIPT, headers: SCRIPT, events: SCRIPT });
+    assert.ok(!/<script(?![^>]*\ssrc=)|<img/i.test(assertPage(refused, 422)));
+  });
+});

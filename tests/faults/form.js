@@ -1,0 +1,19 @@
+// The long form (`npm run test:faults`) and the short form (`npm test`) of the same tests.
+
+/** Whether the long form was asked for. */
+export const LONG = process.env.FAULTS === "long";
+
+/** The first value in the long form, the second in the short one. */
+export const inForm = (long, short) => (LONG ? long : short);
+
+/** Random numbers from 0 to 1 that a seed repeats (mulberry32). `FAULTS_SEED` gives the seed of an earlier run. */
+export function seededRandom(seed = Number(process.env.FAULTS_SEED ?? Math.floor(Math.random() * 2 ** 32))) {
+  let state = seed >>> 0;
+  const random = () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+  return { seed, random };
+}
