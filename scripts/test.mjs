@@ -19,6 +19,7 @@ const STEPS = [
   ["cargo test", () => run("cargo", ["test"])],
   ["build", () => build("release")],
   ["build, test hooks", () => build("test-hooks")],
+  ["conformance", runConformance],
   ["end to end", runEndToEnd],
   ["faults, short form", () => runFaults("short")],
 ];
@@ -28,6 +29,12 @@ const STEPS = [
 function runEndToEnd() {
   const runner = ["--test", "--test-concurrency=4", "--test-force-exit", `--test-timeout=${TEST_TIMEOUT_MS}`, "--test-reporter=spec"];
   return run(nodeProgram(), [...runner, "tests/e2e/*.test.js"]);
+}
+
+// The suite for webhook senders: first that it notices what it is for, then this relay, whose report is shown.
+async function runConformance() {
+  await run(nodeProgram(), ["--test", "--test-force-exit", `--test-timeout=${TEST_TIMEOUT_MS}`, "--test-reporter=dot", "tests/conformance/suite.test.js"]);
+  await run(nodeProgram(), ["tests/conformance/run.mjs", "tests/conformance/adapters/relay.mjs"]);
 }
 
 await runAsProgram(import.meta.url, async () => {
