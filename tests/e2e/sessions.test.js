@@ -296,7 +296,7 @@ describe("a session on the API", () => {
     }
     assertRefused(await call(visitor, `/v1/workspaces/${own}/webhooks/${theirs.webhook.id}`), 404, { code: "not_found" });
     for (const other of [theirs.workspace, "ws_unknown"]) {
-      assertRefused(await call(visitor, `/v1/workspaces/${other}/webhooks`), 401, { code: "unauthorized" });
+      assertRefused(await call(visitor, `/v1/workspaces/${other}/webhooks`), 404, { code: "not_found" });
     }
   });
 
