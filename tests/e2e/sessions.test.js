@@ -325,6 +325,34 @@ describe("a session on the API", () => {
   });
 });
 
+test("guessing keys, links and sessions is slowed down with that of tokens, and valid ones never notice", { timeout: 120_000 }, async (t) => {
+  const own = await startRelay();
+  t.after(() => own.stop());
+  const workspace = await createWorkspace(own);
+  const { key } = await createKey(own, workspace);
+  const guesses = [
+    (visitor) => visitor.post("/sign-in", { key: "nonsense" }),
+    (visitor) => visitor.post("/sign-in", { link: `dl_${workspace.slice(3)}_${"0".repeat(64)}` }),
+    (visitor) => Object.assign(visitor, { cookie: `session=se_${workspace.slice(3)}_${"0".repeat(64)}` }).get(HOME),
+    () => own.fetch("/v1/workspaces", { token: "wrong" }),
+  ];
+  const statuses = new Map();
+  // Twice as many as a minute allows: should the minute end in between, its successor ends the guessing.
+  for (let number = 0; number < 640; number += 20) {
+    const some = Array.from({ length: 20 }, (_, index) => guesses[index % guesses.length](createVisitor(own)));
+    for (const { status } of await Promise.all(some)) statuses.set(status, (statuses.get(status) ?? 0) + 1);
+  }
+  t.diagnostic(JSON.stringify([...statuses]));
+  assert.ok(statuses.get(429) > 0, "no guess was limited");
+  assert.deepEqual([...statuses.keys()].sort(), [303, 401, 422, 429]);
+  const limited = await createVisitor(own).post("/sign-in", { key: "nonsense" });
+  assertPage(limited, 429);
+  assert.match(limited.headers.get("retry-after"), /^\d+$/);
+  const visitor = createVisitor(own);
+  assertLeadsTo(await visitor.post("/sign-in", { key }), HOME);
+  assertPage(await visitor.get(HOME));
+});
+
 test("a workspace keeps its thousand youngest sessions", { timeout: 120_000 }, async () => {
   const workspace = await createWorkspace(relay);
   const { key } = await createKey(relay, workspace);

@@ -171,6 +171,6 @@ async fn change_job(
 fn to_job(webhook: &WebhookId, id: &ResendId, done: Done) -> Result<Response, Detour> {
     let done = done.word();
     Ok(see_other(&format!(
-        "{HOME}/{webhook}?resend={id}&done={done}"
+        "{HOME}/{webhook}?resend={id}&done={done}#resend"
     ))?)
 }
