@@ -14,6 +14,9 @@ use crate::domain::{
     webhook::DisabledReason,
 };
 
+/// Characters of an error's words.
+const ERROR_LIMIT: usize = 300;
+
 /// A text with its first letter in upper case.
 #[must_use]
 pub fn capitalise(text: &str) -> String {
@@ -109,7 +112,10 @@ pub fn status(code: impl Borrow<u16>) -> String {
 pub fn outcome(attempt: &Attempt, timeout: impl Borrow<Duration>) -> String {
     let code = attempt.response_status.unwrap_or_default();
     let answered = || format!("The endpoint answered {}", status(code));
-    let reason = attempt.error.as_deref().map(visible);
+    let reason = attempt
+        .error
+        .as_deref()
+        .map(|error| one_line(error, ERROR_LIMIT));
     let reason = reason.as_deref();
     match attempt.outcome {
         Outcome::HttpError if code == GONE => {
