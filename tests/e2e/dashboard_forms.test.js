@@ -71,7 +71,7 @@ describe("adding a webhook", () => {
     const visitor = await signIn(relay, workspace);
     const good = { url: "https://hooks.example.com/typed", events: "agent.error", description: "typed note", headers: "X-Team: typed", secret: "" };
     for (const wrong of [
-      { url: "" }, { url: "ftp://hooks.example.com/typed" }, { url: "https://localhost" }, { events: "unknown" }, { events: [] }, { secret: "short" },
+      { url: "" }, { url: "ftp://hooks.example.com/typed" }, { url: "https://user:word@hooks.example.com" }, { events: "unknown" }, { events: [] }, { secret: "short" },
       { secret: "whsec_!!" }, { headers: "no colon" }, { headers: "Host: a" }, { headers: "X-Team: a\nx-team: b" }, { description: "a".repeat(1_001) },
     ]) {
       const html = assertPage(await visitor.post(`${HOME}/new`, { ...good, ...wrong }), 422);
