@@ -14,12 +14,12 @@ use webhook_relay::domain::{
     attempt::Attempt,
     delivery::{Change, FailedReason, Kind, Report, Status},
     dispatch::Dispatch,
-    ids::{DeliveryId, EventId},
+    ids::{DeliveryId, EventId, WebhookId},
     outcome::Outcome,
     policy::Policy,
     queue::Queue,
     record::DeliveryRecord,
-    secret::Sealed,
+    sealed::EncryptionKeys,
     timestamp::Timestamp,
     webhook::{AutoDisableReason, Settings, Standing},
 };
@@ -166,6 +166,9 @@ struct Relay {
 impl Relay {
     fn start() -> Self {
         let now = Timestamp::from_millis(1_767_225_600_000);
+        let secret = EncryptionKeys::default()
+            .seal("12345678", &WebhookId::mint(now, [0; 10]), [0; 12])
+            .unwrap();
         Self {
             now,
             policy: Policy::parse(|_| None).unwrap(),
@@ -178,7 +181,7 @@ impl Relay {
                     url: "https://hooks.example.com/".into(),
                     events: vec!["agent.error".into()],
                     headers: Vec::new(),
-                    secret: Sealed::plain("12345678"),
+                    secret,
                     previous_secret: None,
                 },
                 standing: Standing::default(),

@@ -16,7 +16,7 @@ use crate::domain::{
     ids::{DeliveryId, EventId, WebhookId},
     outcome::Outcome,
     record::{DeliveryFilter, DeliveryRecord, SentRequest},
-    secret::SealedError,
+    sealed::{EncryptionKeys, SealedError},
     timestamp::{Timestamp, as_iso, as_iso_option},
 };
 
@@ -115,13 +115,14 @@ impl DeliveryView {
     pub fn whole(
         record: DeliveryRecord,
         webhook_id: WebhookId,
+        keys: &EncryptionKeys,
         may_write: bool,
     ) -> Result<Self, SealedError> {
         let payload = record.payload.clone();
         let request = record
             .request
             .clone()
-            .map(|request| show_request(request, payload, may_write))
+            .map(|request| show_request(request, payload, &webhook_id, keys, may_write))
             .transpose()?;
         Ok(Self {
             request,
@@ -195,10 +196,12 @@ impl AttemptView {
 fn show_request(
     request: SentRequest,
     body: Option<Box<RawValue>>,
+    webhook: &WebhookId,
+    keys: &EncryptionKeys,
     may_write: bool,
 ) -> Result<RequestView, SealedError> {
     Ok(RequestView {
-        headers: show_sent_headers(&request, may_write)?,
+        headers: show_sent_headers(&request, webhook, keys, may_write)?,
         url: request.url,
         body: body.map(|body| body.get().to_string()),
     })
@@ -210,10 +213,12 @@ fn show_request(
 /// Where a stored value cannot be read.
 pub fn show_sent_headers(
     request: &SentRequest,
+    webhook: &WebhookId,
+    keys: &EncryptionKeys,
     may_write: bool,
 ) -> Result<Vec<(String, String)>, SealedError> {
     let relays = request.headers.clone().into_iter();
-    let custom = show_headers(&request.custom_headers, may_write)?;
+    let custom = show_headers(&request.custom_headers, webhook, keys, may_write)?;
     let custom = custom
         .into_iter()
         .map(|(name, value)| (name.to_ascii_lowercase(), value));

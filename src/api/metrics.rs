@@ -1,8 +1,12 @@
 //! The gauges of a workspace's webhooks as Prometheus text (exposition format 0.0.4).
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
-use crate::domain::{ids::WebhookId, stats::HourTally};
+use crate::domain::{
+    ids::WebhookId,
+    sealed::{EncryptionKeys, Sealed},
+    stats::HourTally,
+};
 
 /// The media type of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -30,6 +34,29 @@ pub fn render_info(version: &str, encrypted: bool) -> String {
          # TYPE relay_info gauge\n\
          relay_info{{version=\"{version}\",secrets_encrypted=\"{encrypted}\"}} 1\n"
     )
+}
+
+/// How many stored values each key encrypts: zero of an old key, and it can be taken out of `ENCRYPTION_KEYS`.
+#[must_use]
+pub fn render_sealed<'a>(
+    keys: &'a EncryptionKeys,
+    sealed: impl Iterator<Item = &'a Sealed>,
+) -> String {
+    let mut counts: BTreeMap<&str, u64> = keys.ids().map(|id| (id, 0)).collect();
+    for value in sealed {
+        let count = counts
+            .entry(value.key_id.as_deref().unwrap_or_default())
+            .or_default();
+        *count = count.saturating_add(1);
+    }
+    let mut text = String::from(
+        "# HELP relay_stored_values Stored secrets and header values, by the key that encrypts them; no key: plain.\n\
+         # TYPE relay_stored_values gauge\n",
+    );
+    for (id, count) in counts {
+        let _ = writeln!(text, "relay_stored_values{{key_id=\"{id}\"}} {count}");
+    }
+    text
 }
 
 /// The gauges of a workspace's webhooks, one sample a webhook.
@@ -110,6 +137,31 @@ mod tests {
         assert_eq!(
             render_info("0.1.0", false).lines().last(),
             Some("relay_info{version=\"0.1.0\",secrets_encrypted=\"false\"} 1")
+        );
+    }
+
+    #[test]
+    fn stored_values_are_counted_by_key_and_an_unused_key_has_zero() {
+        let webhook = WebhookId::mint(Timestamp::from_millis(0), [0; 10]);
+        let of = |id: &str| format!("{id}:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+        let old = EncryptionKeys::parse(&of("k1")).unwrap();
+        let sealed = [
+            old.seal("a", &webhook, [0; 12]).unwrap(),
+            old.seal("b", &webhook, [1; 12]).unwrap(),
+            EncryptionKeys::default()
+                .seal("c", &webhook, [2; 12])
+                .unwrap(),
+        ];
+        let keys = EncryptionKeys::parse(&format!("{},{}", of("k2"), of("k1"))).unwrap();
+        let text = render_sealed(&keys, sealed.iter());
+        let samples: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(
+            samples,
+            [
+                "relay_stored_values{key_id=\"\"} 1",
+                "relay_stored_values{key_id=\"k1\"} 2",
+                "relay_stored_values{key_id=\"k2\"} 0",
+            ]
         );
     }
 }

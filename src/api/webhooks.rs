@@ -13,7 +13,8 @@ use crate::domain::{
     endpoint_url::{EndpointUrl, UrlRules},
     event_type::EventType,
     ids::WebhookId,
-    secret::{SealedError, Secret},
+    sealed::{EncryptionKeys, SealedError},
+    secret::Secret,
     timestamp::{Timestamp, as_iso, as_iso_option},
     webhook::{DESCRIPTION_LIMIT, DisabledReason, OVERLAP_LIMIT, StoredHeader, Webhook},
 };
@@ -255,14 +256,19 @@ impl WebhookView {
     ///
     /// # Errors
     /// Where a stored value cannot be read.
-    pub fn new(webhook: Webhook, may_write: bool) -> Result<Self, SealedError> {
+    pub fn new(
+        webhook: Webhook,
+        keys: &EncryptionKeys,
+        may_write: bool,
+    ) -> Result<Self, SealedError> {
         let disabled = webhook.disabled();
+        let headers = show_headers(&webhook.settings.headers, &webhook.id, keys, may_write)?;
         Ok(Self {
             id: webhook.id,
             url: webhook.settings.url,
             events: webhook.settings.events,
             description: webhook.description,
-            headers: show_headers(&webhook.settings.headers, may_write)?,
+            headers,
             status: if disabled.is_some() {
                 "disabled"
             } else {
@@ -283,11 +289,13 @@ impl WebhookView {
 /// Where a stored value cannot be read.
 pub fn show_headers(
     headers: &[StoredHeader],
+    webhook: &WebhookId,
+    keys: &EncryptionKeys,
     may_write: bool,
 ) -> Result<Vec<(String, String)>, SealedError> {
     let show = |header: &StoredHeader| {
         let value = if may_write {
-            header.value.open()?
+            keys.open(&header.value, webhook)?
         } else {
             HIDDEN.to_string()
         };

@@ -18,6 +18,8 @@ pub mod endpoint_url;
 
 pub mod secret;
 
+pub mod sealed;
+
 pub mod signature;
 
 pub mod workspace;

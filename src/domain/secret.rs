@@ -1,4 +1,4 @@
-//! Signing secrets: what a customer may give, what is generated, and how both are stored.
+//! Signing secrets: what a customer may give, and what is generated. How they are stored: `sealed`.
 //!
 //! A [`Secret`] is kept exactly as the customer sees it, because the documented verification code uses its text as the
 //! key. It has no `Display` and no `Serialize`: a page or an answer has to call [`Secret::expose`] by name.
@@ -8,8 +8,6 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
-
 /// What a secret of the Standard Webhooks form begins with.
 const STANDARD_PREFIX: &str = "whsec_";
 
@@ -92,71 +90,6 @@ pub struct SigningSecrets {
     pub current: Secret,
     /// The one before it, which receivers may still hold.
     pub previous: Option<Secret>,
-}
-
-/// The stored form of a secret and of a custom header's value: the id of the key that encrypts it, and the bytes.
-///
-/// Every stored value has had both members from the first release on, so that encryption changes no format.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sealed {
-    /// Which of the operator's keys encrypts it; none where it is stored plain.
-    pub key_id: Option<String>,
-    /// Standard base64.
-    bytes: String,
-}
-
-impl Sealed {
-    /// Stores a text as it is.
-    #[must_use]
-    pub fn plain(text: &str) -> Self {
-        Self {
-            key_id: None,
-            bytes: STANDARD.encode(text),
-        }
-    }
-
-    /// The text that was stored.
-    ///
-    /// # Errors
-    ///
-    /// [`SealedError`] where it is encrypted under a key that is not known, or is damaged.
-    pub fn open(&self) -> Result<String, SealedError> {
-        if let Some(key_id) = &self.key_id {
-            return Err(SealedError::UnknownKey {
-                key_id: key_id.clone(),
-            });
-        }
-        let bytes = STANDARD
-            .decode(&self.bytes)
-            .map_err(|_| SealedError::Damaged)?;
-        String::from_utf8(bytes).map_err(|_| SealedError::Damaged)
-    }
-}
-
-impl fmt::Debug for Sealed {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Sealed")
-            .field("key_id", &self.key_id)
-            .field("bytes", &format_args!("[redacted]"))
-            .finish()
-    }
-}
-
-/// Why a stored value cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SealedError {
-    /// Encrypted under a key that the relay does not have.
-    #[error(
-        "a stored value is encrypted with the key '{key_id}', which ENCRYPTION_KEYS does not name"
-    )]
-    UnknownKey {
-        /// The id of the key.
-        key_id: String,
-    },
-    /// Not the base64 of a text.
-    #[error("a stored value is damaged: it must be the base64 of UTF-8 text")]
-    Damaged,
 }
 
 fn decode_standard(text: &str) -> Option<Vec<u8>> {
@@ -260,47 +193,6 @@ mod tests {
             format!("{secrets:?}"),
             "SigningSecrets { current: [redacted], previous: Some([redacted]) }"
         );
-        assert_eq!(
-            format!("{:?}", Sealed::plain("your-signing-secret")),
-            "Sealed { key_id: None, bytes: [redacted] }"
-        );
-    }
-
-    #[test]
-    fn the_stored_form_is_pinned() {
-        let plain = r#"{"key_id":null,"bytes":"eW91ci1zaWduaW5nLXNlY3JldA=="}"#;
-        assert_eq!(
-            serde_json::to_string(&Sealed::plain("your-signing-secret")).unwrap(),
-            plain
-        );
-        assert_eq!(
-            serde_json::from_str::<Sealed>(plain)
-                .unwrap()
-                .open()
-                .unwrap(),
-            "your-signing-secret"
-        );
-
-        let encrypted = r#"{"key_id":"k1","bytes":"AAEC"}"#;
-        let sealed: Sealed = serde_json::from_str(encrypted).unwrap();
-        assert_eq!(serde_json::to_string(&sealed).unwrap(), encrypted);
-        assert_eq!(
-            sealed.open(),
-            Err(SealedError::UnknownKey {
-                key_id: "k1".to_owned()
-            })
-        );
-    }
-
-    #[test]
-    fn a_damaged_value_is_an_error() {
-        for stored in [
-            r#"{"key_id":null,"bytes":"%%"}"#,
-            r#"{"key_id":null,"bytes":"/w=="}"#,
-        ] {
-            let sealed: Sealed = serde_json::from_str(stored).unwrap();
-            assert_eq!(sealed.open(), Err(SealedError::Damaged), "{stored}");
-        }
     }
 
     proptest! {
@@ -309,11 +201,6 @@ mod tests {
             let secret = Secret::generate(random);
             prop_assert_eq!(Secret::parse(secret.expose()), Ok(secret.clone()));
             prop_assert_eq!(secret.standard_key().into_owned(), random);
-        }
-
-        #[test]
-        fn what_is_sealed_is_read_back(text in "\\PC*") {
-            prop_assert_eq!(Sealed::plain(&text).open(), Ok(text));
         }
 
         #[test]

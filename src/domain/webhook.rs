@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ids::WebhookId, secret::Sealed, timestamp::Timestamp};
+use super::{ids::WebhookId, sealed::Sealed, timestamp::Timestamp};
 
 /// Webhooks of one workspace.
 pub const WEBHOOKS_LIMIT: usize = 50;
@@ -76,6 +76,24 @@ impl Settings {
     #[must_use]
     pub fn selects(&self, event_type: &str) -> bool {
         self.events.iter().any(|selected| selected == event_type)
+    }
+
+    /// Everything in it that is stored sealed.
+    pub fn sealed(&self) -> impl Iterator<Item = &Sealed> {
+        let previous = self.previous_secret.iter();
+        let headers = self.headers.iter().map(|header| &header.value);
+        std::iter::once(&self.secret)
+            .chain(previous.map(|previous| &previous.secret))
+            .chain(headers)
+    }
+
+    /// The same, to be sealed anew.
+    pub fn sealed_mut(&mut self) -> impl Iterator<Item = &mut Sealed> {
+        let previous = self.previous_secret.iter_mut();
+        let headers = self.headers.iter_mut().map(|header| &mut header.value);
+        std::iter::once(&mut self.secret)
+            .chain(previous.map(|previous| &mut previous.secret))
+            .chain(headers)
     }
 }
 
@@ -266,6 +284,7 @@ impl Webhook {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::sealed::EncryptionKeys;
 
     #[test]
     fn the_stored_forms_are_pinned() {
@@ -411,11 +430,11 @@ mod tests {
                 events: vec!["alert.triggered".into()],
                 headers: vec![StoredHeader {
                     name: "X-Team".into(),
-                    value: Sealed::plain("a"),
+                    value: plain("a"),
                 }],
-                secret: Sealed::plain("secret!"),
+                secret: plain("secret!"),
                 previous_secret: Some(PreviousSecret {
-                    secret: Sealed::plain("older!!"),
+                    secret: plain("older!!"),
                     expires_at: at(9),
                 }),
             },
@@ -427,6 +446,13 @@ mod tests {
                 failing_since: Some(at(7)),
             },
         }
+    }
+
+    fn plain(text: &str) -> Sealed {
+        let webhook = WebhookId::mint(at(0), [0; 10]);
+        EncryptionKeys::default()
+            .seal(text, &webhook, [0; 12])
+            .unwrap()
     }
 
     fn at(seconds: i64) -> Timestamp {

@@ -64,7 +64,11 @@ impl AlarmClock {
             reason = "milliseconds since 1970 are far below 2^53"
         )]
         let date = js_sys::Date::new(&(time.as_millis().saturating_sub(skew_ms()) as f64).into());
-        self.storage.set_alarm(ScheduledTime::new(date)).await
+        let set = self.storage.set_alarm(ScheduledTime::new(date)).await;
+        if set.is_err() {
+            self.armed.set(Armed::Unknown);
+        }
+        set
     }
 
     /// How often the alarm was set since the object started.

@@ -15,7 +15,7 @@ use crate::{
         ids::{DeliveryId, EventId, KeyId, ResendId, WebhookId, WorkspaceId},
         record::{DeliveryFilter, DeliveryRecord, SentRequest},
         resend::{ResendJob, Selection},
-        secret::Sealed,
+        sealed::Sealed,
         session::Credential,
         stats::HourTally,
         subscriptions::Snapshot,

@@ -8,6 +8,7 @@ use crate::{
     api::error::ApiError,
     domain::{
         policy::Policy,
+        sealed::{EncryptionKeys, KEYS_ALLOWED},
         token::{OPERATOR_TOKEN_LENGTH, TokenHash},
     },
 };
@@ -15,6 +16,8 @@ use crate::{
 /// What a deployment sets.
 pub(super) struct Config {
     pub(super) policy: Policy,
+    /// What stored secrets are encrypted with.
+    pub(super) keys: EncryptionKeys,
     /// The operator's token, as a hash.
     pub(super) operator: TokenHash,
 }
@@ -43,6 +46,23 @@ fn read(env: &Env) -> Result<Config, ApiError> {
     }
     Ok(Config {
         policy,
+        keys: read_encryption_keys(env)?,
         operator: TokenHash::of(&token),
     })
+}
+
+/// The keys; none where the secret is not set. Whatever else stands there is an error: a typing mistake must not end in
+/// secrets that are stored plain.
+fn read_encryption_keys(env: &Env) -> Result<EncryptionKeys, ApiError> {
+    const VARIABLE: &str = "ENCRYPTION_KEYS";
+    let wrong = || ApiError::MisconfiguredSecret {
+        variable: VARIABLE,
+        allowed: KEYS_ALLOWED,
+    };
+    let value = js_sys::Reflect::get(env, &VARIABLE.into()).map_err(|_| wrong())?;
+    if value.is_undefined() {
+        return Ok(EncryptionKeys::default());
+    }
+    let text = value.as_string().ok_or_else(wrong)?;
+    EncryptionKeys::parse(&text).map_err(|_| wrong())
 }

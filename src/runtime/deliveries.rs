@@ -70,8 +70,12 @@ pub(super) async fn cancel(call: Call<'_>, webhook: WebhookId, id: DeliveryId) -
 fn show(call: &Call<'_>, webhook: WebhookId, reply: WebhookReply, status: u16) -> Answer {
     match reply {
         WebhookReply::Delivery(record) => {
-            let shown =
-                DeliveryView::whole(*record, webhook, call.caller.has(Scope::WebhooksWrite));
+            let shown = DeliveryView::whole(
+                *record,
+                webhook,
+                &call.config.keys,
+                call.caller.has(Scope::WebhooksWrite),
+            );
             json(
                 status,
                 &shown.map_err(|error| internal("showing a delivery", &error))?,

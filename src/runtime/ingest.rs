@@ -350,7 +350,7 @@ impl Sender {
         let observer = Observer::new(&self.env, self.workspace.as_ref(), webhook.as_ref());
         let mut next = Some(grant);
         while let Some(grant) = next {
-            let mut report = sender::attempt(grant, policy, &observer).await;
+            let mut report = sender::attempt(grant, webhook, &self.config, &observer).await;
             let needed = policy.attempt_timeout.saturating_add(REPORT_TIME);
             report.wants_lease = now().saturating_add(needed) <= self.until;
             next = self

@@ -13,16 +13,21 @@ use super::{
 use crate::{
     api::{
         error::ApiError,
-        metrics::{CONTENT_TYPE, WebhookGauges, render_info, render_webhooks},
+        metrics::{CONTENT_TYPE, WebhookGauges, render_info, render_sealed, render_webhooks},
         query::Query,
     },
-    domain::{ids::WorkspaceId, webhook::Webhook},
+    domain::{ids::WorkspaceId, sealed::EncryptionKeys, webhook::Webhook},
 };
 
-pub(super) async fn show(url: &Url, env: &Env) -> Answer {
-    let mut text = render_info(env!("CARGO_PKG_VERSION"), false);
+pub(super) async fn show(url: &Url, env: &Env, keys: &EncryptionKeys) -> Answer {
+    let mut text = render_info(env!("CARGO_PKG_VERSION"), keys.encrypt());
     if let Some(workspace) = wanted(url)? {
-        text.push_str(&render_webhooks(&gauges(env, &workspace).await?));
+        let webhooks = webhooks(env, &workspace).await?;
+        let sealed = webhooks
+            .iter()
+            .flat_map(|webhook| webhook.settings.sealed());
+        text.push_str(&render_sealed(keys, sealed));
+        text.push_str(&render_webhooks(&gauges(env, &workspace, webhooks).await?));
     }
     let response = Response::builder().with_header("Content-Type", CONTENT_TYPE);
     response
@@ -40,13 +45,20 @@ fn wanted(url: &Url) -> Result<Option<WorkspaceId>, ApiError> {
     id.map_err(|_| ApiError::NotFound("workspace"))
 }
 
-async fn gauges(env: &Env, workspace: &WorkspaceId) -> Result<Vec<WebhookGauges>, ApiError> {
+async fn webhooks(env: &Env, workspace: &WorkspaceId) -> Result<Vec<Webhook>, ApiError> {
     let reply = ask_workspace(env, workspace, &WorkspaceCommand::ListWebhooks).await;
-    let webhooks = match reply.map_err(|error| unavailable(&error))? {
-        WorkspaceReply::Webhooks(webhooks) => webhooks,
-        WorkspaceReply::Refused(refusal) => return Err(refusal.into()),
-        _ => return Err(unexpected_reply()),
-    };
+    match reply.map_err(|error| unavailable(&error))? {
+        WorkspaceReply::Webhooks(webhooks) => Ok(webhooks),
+        WorkspaceReply::Refused(refusal) => Err(refusal.into()),
+        _ => Err(unexpected_reply()),
+    }
+}
+
+async fn gauges(
+    env: &Env,
+    workspace: &WorkspaceId,
+    webhooks: Vec<Webhook>,
+) -> Result<Vec<WebhookGauges>, ApiError> {
     let asked = webhooks
         .into_iter()
         .map(|webhook| gauges_of(env, workspace, webhook));

@@ -36,6 +36,8 @@ mod sender;
 
 mod observer;
 
+mod sealing;
+
 mod commands;
 
 mod page_reads;

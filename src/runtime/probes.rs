@@ -5,6 +5,7 @@ use worker::Env;
 
 use super::{
     commands::{NewDelivery, WebhookCommand, WebhookReply, ask_webhook},
+    config::Config,
     entropy::now,
     observer::Observer,
     request::{internal, random_bytes, unavailable, unexpected_reply},
@@ -17,14 +18,13 @@ use crate::{
         event::build_payload,
         event_type::EventType,
         ids::{DeliveryId, EventId, WebhookId, WorkspaceId},
-        policy::Policy,
     },
 };
 
 /// Greets a new webhook; the delivery that the attempt became.
 pub(super) async fn ping(
     env: &Env,
-    policy: &Policy,
+    config: &Config,
     workspace: &WorkspaceId,
     webhook: &WebhookId,
 ) -> Result<DeliveryId, ApiError> {
@@ -35,13 +35,13 @@ pub(super) async fn ping(
         event_type: EventType::ping(),
         data: &data,
     };
-    probe.send(env, policy, workspace, webhook).await
+    probe.send(env, config, workspace, webhook).await
 }
 
 /// Sends a type's sample; the delivery that the attempt became.
 pub(super) async fn test(
     env: &Env,
-    policy: &Policy,
+    config: &Config,
     workspace: &WorkspaceId,
     webhook: &WebhookId,
     event_type: EventType,
@@ -54,7 +54,7 @@ pub(super) async fn test(
         event_type,
         data: sample,
     };
-    probe.send(env, policy, workspace, webhook).await
+    probe.send(env, config, workspace, webhook).await
 }
 
 struct Probe<'a> {
@@ -67,7 +67,7 @@ impl Probe<'_> {
     async fn send(
         self,
         env: &Env,
-        policy: &Policy,
+        config: &Config,
         workspace: &WorkspaceId,
         webhook: &WebhookId,
     ) -> Result<DeliveryId, ApiError> {
@@ -97,7 +97,7 @@ impl Probe<'_> {
         };
         grant.payload = Some(payload);
         let observer = Observer::new(env, workspace.as_ref(), webhook.as_ref());
-        let report = sender::attempt(grant, policy, &observer).await;
+        let report = sender::attempt(grant, webhook, config, &observer).await;
         ask(WebhookCommand::Report(Box::new(report))).await?;
         Ok(id)
     }

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use serde::Serialize;
 use worker::{Env, Request, Response, ResponseBuilder, console_error};
 
-use super::{authentication::Caller, commands::CallError, entropy::random};
+use super::{authentication::Caller, commands::CallError, config::Config, entropy::random};
 use crate::{
     api::error::ApiError,
     domain::{
@@ -146,7 +146,7 @@ pub(super) fn random_bytes<const LENGTH: usize>() -> Result<[u8; LENGTH], ApiErr
 pub(super) struct Call<'a> {
     pub(super) request: Request,
     pub(super) env: &'a Env,
-    pub(super) policy: &'a Policy,
+    pub(super) config: &'a Config,
     pub(super) workspace: WorkspaceId,
     pub(super) caller: Caller,
     /// What told who is calling, where it was the snapshot.

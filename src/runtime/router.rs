@@ -90,7 +90,7 @@ async fn route(request: Request, env: Env, context: Context) -> Answer {
             match (method.as_str(), path) {
                 ("POST", ["v1", "workspaces"]) => workspaces::create(request, &env).await,
                 ("GET", ["v1", "workspaces"]) => workspaces::list(&url, &env).await,
-                ("GET", ["metrics"]) => metrics::show(&url, &env).await,
+                ("GET", ["metrics"]) => metrics::show(&url, &env, &config.keys).await,
                 #[cfg(feature = "test-hooks")]
                 ("GET", ["test", "rows", workspace, webhook]) => {
                     let workspace = WorkspaceId::parse(workspace)
@@ -136,7 +136,7 @@ async fn route_workspace(
     let call = Call {
         request,
         env,
-        policy: &config.policy,
+        config,
         workspace,
         caller,
         snapshot,

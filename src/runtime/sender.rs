@@ -9,23 +9,27 @@ use futures_util::{
 };
 use worker::{
     AbortController, Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect,
-    Response, js_sys::Uint8Array,
+    Response, console_error, js_sys::Uint8Array,
 };
 
 use super::{
     commands::{AttemptReport, Grant},
+    config::Config,
     entropy::now,
     observer::Observer,
+    sealing::seal_anew,
 };
 use crate::domain::{
     attempt::{Attempt, RESPONSE_BODY_LIMIT, RESPONSE_HEADERS_LIMIT},
     delivery::Kind,
     endpoint_url::{EndpointUrl, UrlRules},
+    ids::WebhookId,
     outcome::{Outcome, explain_status},
     policy::Policy,
     record::SentRequest,
     retry::parse_retry_after,
-    secret::{Sealed, SealedError, Secret, SigningSecrets},
+    sealed::{EncryptionKeys, Sealed, SealedError},
+    secret::{Secret, SigningSecrets},
     signature::sign,
     timestamp::Timestamp,
 };
@@ -53,7 +57,8 @@ struct Head {
 /// Makes the attempt of a lease. It ends within the attempt timeout, which begins when the request is sent.
 pub(super) async fn attempt(
     mut grant: Grant,
-    policy: &Policy,
+    webhook: &WebhookId,
+    Config { policy, keys, .. }: &Config,
     observer: &Observer<'_>,
 ) -> AttemptReport {
     let started_at = now();
@@ -61,31 +66,40 @@ pub(super) async fn attempt(
     let payload = payload.as_ref().map_or("", |payload| payload.get());
     #[cfg(feature = "test-hooks")]
     panic_where_a_test_asks(payload);
-    let (headers, answer) = match headers(&grant, payload, started_at) {
-        Err(error) => (
-            BTreeMap::new(),
-            Answer::without_status(Outcome::Blocked, error.to_string(), started_at),
-        ),
+    let (headers, answer) = match headers(&grant, webhook, keys, payload, started_at) {
+        Err(error) => {
+            console_error!("{webhook}, {}: not sent: {error}", grant.id);
+            let error = error.to_string();
+            let answer = Answer::without_status(Outcome::Blocked, error, started_at);
+            (BTreeMap::new(), answer)
+        }
         Ok((own, custom)) => {
             let all: Vec<_> = own.iter().chain(&custom).collect();
             let answer = post(&grant, payload, &all, policy).await;
             (own, answer)
         }
     };
-    let sent = || SentRequest {
-        url: grant.url.clone(),
-        headers,
-        custom_headers: grant.headers.clone(),
-    };
-    let request = (grant.kind != Kind::Event).then(sent);
     let retry_after = answer.head.retry_after;
     let attempt = answer.into_attempt(grant.lease.attempt, started_at);
     observer.attempt_ended((&grant.id, &grant.event_type, grant.kind), &attempt);
+    let request = (grant.kind != Kind::Event).then(|| {
+        let mut custom_headers = grant.headers;
+        let values = custom_headers.iter_mut().map(|header| &mut header.value);
+        // The settings may still be under an older key; what cannot be sealed anew is kept as it is.
+        if let Err(error) = seal_anew(keys, webhook, values) {
+            console_error!("{error}");
+        }
+        SentRequest {
+            url: grant.url,
+            headers,
+            custom_headers,
+        }
+    });
     AttemptReport {
         id: grant.id,
         lease: grant.lease,
         revision: grant.revision,
-        retry_after_ms: retry_after.and_then(|delay| delay.as_millis().try_into().ok()),
+        retry_after_ms: retry_after.map(|delay| delay.as_millis().try_into().unwrap_or(u64::MAX)),
         attempt,
         request,
         wants_lease: false,
@@ -97,12 +111,16 @@ type HeaderMap = BTreeMap<String, String>;
 /// The relay's headers and the owner's.
 fn headers(
     grant: &Grant,
+    webhook: &WebhookId,
+    keys: &EncryptionKeys,
     payload: &str,
     now: Timestamp,
 ) -> Result<(HeaderMap, HeaderMap), SealedError> {
+    let open = |sealed: &Sealed| keys.open(sealed, webhook);
+    let secret = |sealed| Secret::parse(&open(sealed)?).map_err(|_| SealedError::Damaged);
     let secrets = SigningSecrets {
-        current: open(&grant.secret)?,
-        previous: grant.previous_secret.as_ref().map(open).transpose()?,
+        current: secret(&grant.secret)?,
+        previous: grant.previous_secret.as_ref().map(secret).transpose()?,
     };
     let signature = sign(
         &secrets,
@@ -123,15 +141,11 @@ fn headers(
     let custom = grant
         .headers
         .iter()
-        .map(|header| Ok((header.name.clone(), header.value.open()?)));
+        .map(|header| Ok((header.name.clone(), open(&header.value)?)));
     Ok((
         own.map(|(name, value)| (name.to_string(), value)).into(),
         custom.collect::<Result<_, _>>()?,
     ))
-}
-
-fn open(sealed: &Sealed) -> Result<Secret, SealedError> {
-    Secret::parse(&sealed.open()?).map_err(|_| SealedError::Damaged)
 }
 
 async fn post(

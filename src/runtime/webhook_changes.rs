@@ -5,6 +5,7 @@ use super::{
     commands::{NewWebhook, WebhookChange, WorkspaceCommand, WorkspaceReply},
     entropy::now,
     request::{internal, random_bytes, unexpected_reply},
+    sealing::{seal, seal_headers},
     subscriptions,
 };
 use crate::{
@@ -15,13 +16,15 @@ use crate::{
     domain::{
         event_type::EventType,
         ids::{WebhookId, WorkspaceId},
-        secret::{Sealed, Secret},
-        webhook::{StoredHeader, Webhook},
+        sealed::EncryptionKeys,
+        secret::Secret,
+        webhook::Webhook,
     },
 };
 
 /// A webhook to create: the command, and the secret that its owner gave or that was generated.
 pub(super) fn creation(
+    keys: &EncryptionKeys,
     id: WebhookId,
     new: webhooks::NewWebhook,
 ) -> Result<(WorkspaceCommand, Secret), ApiError> {
@@ -30,30 +33,40 @@ pub(super) fn creation(
         url: new.url.as_str().to_string(),
         events: names(&new.events),
         description: new.description,
-        headers: seal(&new.headers),
-        secret: Sealed::plain(secret.expose()),
+        headers: seal_headers(keys, &id, &new.headers).map_err(|error| not_sealed(&error))?,
+        secret: seal(keys, &id, secret.expose()).map_err(|error| not_sealed(&error))?,
     };
     Ok((WorkspaceCommand::CreateWebhook { id, webhook }, secret))
 }
 
 /// A change of a webhook.
-pub(super) fn change(id: WebhookId, change: webhooks::WebhookChange) -> WorkspaceCommand {
+pub(super) fn change(
+    keys: &EncryptionKeys,
+    id: WebhookId,
+    change: webhooks::WebhookChange,
+) -> Result<WorkspaceCommand, ApiError> {
+    let headers = change.headers.as_deref();
+    let headers = headers.map(|headers| seal_headers(keys, &id, headers));
     let change = WebhookChange {
         url: change.url.map(|url| url.as_str().to_string()),
         events: change.events.as_deref().map(names),
         description: change.description,
-        headers: change.headers.as_deref().map(seal),
+        headers: headers.transpose().map_err(|error| not_sealed(&error))?,
         enabled: change.enabled,
     };
-    WorkspaceCommand::ChangeWebhook { id, change }
+    Ok(WorkspaceCommand::ChangeWebhook { id, change })
 }
 
 /// A rotation of a webhook's secret.
-pub(super) fn rotation(id: WebhookId, rotation: Rotation) -> Result<WorkspaceCommand, ApiError> {
+pub(super) fn rotation(
+    keys: &EncryptionKeys,
+    id: WebhookId,
+    rotation: Rotation,
+) -> Result<WorkspaceCommand, ApiError> {
     let secret = given_or_generated(rotation.secret)?;
     Ok(WorkspaceCommand::RotateSecret {
+        secret: seal(keys, &id, secret.expose()).map_err(|error| not_sealed(&error))?,
         id,
-        secret: Sealed::plain(secret.expose()),
         overlap_seconds: rotation.overlap_seconds,
     })
 }
@@ -84,11 +97,13 @@ pub(super) fn deleted(workspace: &WorkspaceId, reply: &WorkspaceReply) -> Result
 }
 
 /// A webhook's secret, for who may see it.
-pub(super) fn reveal_secret(webhook: &Webhook) -> Result<SecretView, ApiError> {
+pub(super) fn reveal_secret(
+    keys: &EncryptionKeys,
+    webhook: &Webhook,
+) -> Result<SecretView, ApiError> {
     let settings = &webhook.settings;
-    let secret = settings
-        .secret
-        .open()
+    let secret = keys
+        .open(&settings.secret, &webhook.id)
         .map_err(|error| internal("showing a secret", &error))?;
     let previous = settings
         .previous_secret
@@ -114,12 +129,6 @@ fn names(types: &[EventType]) -> Vec<String> {
         .collect()
 }
 
-fn seal(headers: &[(String, String)]) -> Vec<StoredHeader> {
-    headers
-        .iter()
-        .map(|(name, value)| StoredHeader {
-            name: name.clone(),
-            value: Sealed::plain(value),
-        })
-        .collect()
+fn not_sealed(error: &worker::Error) -> ApiError {
+    internal("sealing a value", error)
 }

@@ -30,16 +30,16 @@ use crate::{
 
 pub(super) async fn create(mut call: Call<'_>) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
-    let rules = url_rules(&call.request, call.policy);
+    let rules = url_rules(&call.request, &call.config.policy);
     let new = parse_new_webhook(&read_json_body(&mut call.request).await?, &rules)?;
     let id = WebhookId::mint(now(), random_bytes()?);
-    let (command, secret) = webhook_changes::creation(id.clone(), new)?;
+    let (command, secret) = webhook_changes::creation(&call.config.keys, id.clone(), new)?;
     let webhook = changed(&call.workspace, ask(&call, &command).await?)?;
-    let ping = match probes::ping(call.env, call.policy, &call.workspace, &id).await {
+    let ping = match probes::ping(call.env, call.config, &call.workspace, &id).await {
         Ok(ping) => read_probe(&call, &id, ping).await,
         Err(error) => Err(error),
     };
-    let webhook = view(webhook, true)?;
+    let webhook = view(&call, webhook, true)?;
     json(
         201,
         &CreatedWebhook {
@@ -57,7 +57,7 @@ pub(super) async fn list(call: Call<'_>) -> Answer {
         WorkspaceReply::Webhooks(webhooks) => {
             let data = webhooks
                 .into_iter()
-                .map(|webhook| view(webhook, may_write))
+                .map(|webhook| view(&call, webhook, may_write))
                 .collect::<Result<_, _>>()?;
             json(
                 200,
@@ -75,9 +75,10 @@ pub(super) async fn list(call: Call<'_>) -> Answer {
 pub(super) async fn read(call: Call<'_>, id: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksRead)?;
     match ask(&call, &WorkspaceCommand::ReadWebhook { id }).await? {
-        WorkspaceReply::Webhook { webhook, .. } => {
-            json(200, &view(*webhook, call.caller.has(Scope::WebhooksWrite))?)
-        }
+        WorkspaceReply::Webhook { webhook, .. } => json(
+            200,
+            &view(&call, *webhook, call.caller.has(Scope::WebhooksWrite))?,
+        ),
         WorkspaceReply::Refused(refusal) => Err(refusal.into()),
         _ => Err(unexpected_reply()),
     }
@@ -85,10 +86,11 @@ pub(super) async fn read(call: Call<'_>, id: WebhookId) -> Answer {
 
 pub(super) async fn change(mut call: Call<'_>, id: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
-    let rules = url_rules(&call.request, call.policy);
+    let rules = url_rules(&call.request, &call.config.policy);
     let change = parse_webhook_change(&read_json_body(&mut call.request).await?, &rules)?;
-    let reply = ask(&call, &webhook_changes::change(id, change)).await?;
-    json(200, &view(changed(&call.workspace, reply)?, true)?)
+    let command = webhook_changes::change(&call.config.keys, id, change)?;
+    let webhook = changed(&call.workspace, ask(&call, &command).await?)?;
+    json(200, &view(&call, webhook, true)?)
 }
 
 pub(super) async fn delete(call: Call<'_>, id: WebhookId) -> Answer {
@@ -101,7 +103,9 @@ pub(super) async fn delete(call: Call<'_>, id: WebhookId) -> Answer {
 pub(super) async fn read_secret(call: Call<'_>, id: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
     match ask(&call, &WorkspaceCommand::ReadWebhook { id }).await? {
-        WorkspaceReply::Webhook { webhook, .. } => json(200, &reveal_secret(&webhook)?),
+        WorkspaceReply::Webhook { webhook, .. } => {
+            json(200, &reveal_secret(&call.config.keys, &webhook)?)
+        }
         WorkspaceReply::Refused(refusal) => Err(refusal.into()),
         _ => Err(unexpected_reply()),
     }
@@ -110,14 +114,15 @@ pub(super) async fn read_secret(call: Call<'_>, id: WebhookId) -> Answer {
 pub(super) async fn rotate_secret(mut call: Call<'_>, id: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
     let rotation = parse_rotation(&read_json_body(&mut call.request).await?)?;
-    let reply = ask(&call, &webhook_changes::rotation(id, rotation)?).await?;
-    json(200, &reveal_secret(&changed(&call.workspace, reply)?)?)
+    let command = webhook_changes::rotation(&call.config.keys, id, rotation)?;
+    let webhook = changed(&call.workspace, ask(&call, &command).await?)?;
+    json(200, &reveal_secret(&call.config.keys, &webhook)?)
 }
 
 pub(super) async fn test(mut call: Call<'_>, id: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
     let event_type = parse_test(&read_json_body(&mut call.request).await?)?;
-    let test = probes::test(call.env, call.policy, &call.workspace, &id, event_type).await?;
+    let test = probes::test(call.env, call.config, &call.workspace, &id, event_type).await?;
     json(200, &read_probe(&call, &id, test).await?)
 }
 
@@ -138,7 +143,7 @@ async fn read_probe(
     match reply.map_err(|error| unavailable(&error))? {
         WebhookReply::Delivery(record) => {
             let may_write = call.caller.has(Scope::WebhooksWrite);
-            DeliveryView::whole(*record, webhook.clone(), may_write)
+            DeliveryView::whole(*record, webhook.clone(), &call.config.keys, may_write)
                 .map_err(|error| internal("showing a delivery", &error))
         }
         WebhookReply::Refused(refusal) => Err(refusal.into()),
@@ -146,6 +151,7 @@ async fn read_probe(
     }
 }
 
-fn view(webhook: Webhook, may_write: bool) -> Result<WebhookView, ApiError> {
-    WebhookView::new(webhook, may_write).map_err(|error| internal("showing a webhook", &error))
+fn view(call: &Call<'_>, webhook: Webhook, may_write: bool) -> Result<WebhookView, ApiError> {
+    WebhookView::new(webhook, &call.config.keys, may_write)
+        .map_err(|error| internal("showing a webhook", &error))
 }

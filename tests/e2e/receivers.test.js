@@ -11,6 +11,7 @@ import { createWebhook, createWorkspace, startRelay } from "../support/relay.js"
 import { acceptForOne, alert, awaitDelivery, awaitSettled } from "../support/steps.js";
 
 const RECEIVERS = fileURLToPath(new URL("../receivers", import.meta.url));
+const EXAMPLES = fileURLToPath(new URL("../../examples", import.meta.url));
 const READY_TIMEOUT_MS = 30_000;
 const DOCUMENTED_SECRET = "your-signing-secret";
 
@@ -24,9 +25,9 @@ before(async () => {
 after(() => relay?.stop());
 
 /** Runs a Python program until the test is over and returns its port, which `portIn` finds in a line of its output. */
-async function startPython(t, args, portIn) {
+async function startPython(t, args, portIn, cwd = RECEIVERS) {
   const child = spawn(python, ["-u", ...args], {
-    cwd: RECEIVERS,
+    cwd,
     env: { ...process.env, PYTHONDONTWRITEBYTECODE: "1" },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -65,7 +66,12 @@ async function deliverFirst(workspace, event) {
 
 describe("the Flask program of the customer docs", () => {
   const start = (t) =>
-    startPython(t, ["-m", "flask", "--app", "flask_receiver", "run", "--port", "0"], /Running on http:\/\/127\.0\.0\.1:(\d+)/);
+    startPython(
+      t,
+      ["-m", "flask", "--app", "flask_receiver", "run", "--port", "0"],
+      /Running on http:\/\/127\.0\.0\.1:(\d+)/,
+      EXAMPLES,
+    );
 
   test("takes what is signed with its secret", async (t) => {
     const flask = await start(t);

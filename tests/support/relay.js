@@ -43,7 +43,8 @@ async function start({ vars, hooks = false, isolated = false, outbound, dataset 
   await mkdir(state, { recursive: true });
   const logs = [];
   const onLog = (line) => logs.push(line);
-  const run = () => launch({ vars, hooks, isolated, outbound, dataset, port, state }, onLog);
+  let settings = vars;
+  const run = () => launch({ vars: settings, hooks, isolated, outbound, dataset, port, state }, onLog);
   let running = await run();
   const relay = {
     get origin() {
@@ -53,8 +54,10 @@ async function start({ vars, hooks = false, isolated = false, outbound, dataset 
     state,
     logs,
     fetch: (target, init) => request(running.origin, target, init),
-    async restart() {
+    /** Starts anew on the same storage, with other settings where `vars` are given. */
+    async restart({ vars: changed } = {}) {
       await running.end();
+      settings = changed ?? settings;
       running = await run();
     },
     async stop() {

@@ -6,7 +6,8 @@ import { readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
-const encodings = (text) => [text, Buffer.from(text).toString("base64"), Buffer.from(text).toString("hex")];
+/** A text as it is, in base64 and in hex. */
+export const encodings = (text) => [text, Buffer.from(text).toString("base64"), Buffer.from(text).toString("hex")];
 
 const asText = (value) => (value instanceof Uint8Array ? Buffer.from(value).toString("latin1") : String(value));
 
@@ -31,6 +32,12 @@ export function readStorage({ state }) {
   const values = files.filter((file) => path.basename(path.dirname(file)) === "blobs").map((file) => readFileSync(file, "latin1"));
   assert.ok(rows.length > 0, `${state} has no rows: nothing was searched`);
   return [...rows, ...values].join("\n");
+}
+
+/** All bytes under the folder `relay.state`, the free space of the databases too, as one text. */
+export function readStorageFiles({ state }) {
+  const files = readdirSync(state, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return files.map(({ parentPath, name }) => readFileSync(path.join(parentPath, name), "latin1")).join("\n");
 }
 
 /** Whether a text is stored, as it is or in base64 or hex. */

@@ -91,7 +91,8 @@ fn render(
     webhook: Webhook,
     record: DeliveryRecord,
 ) -> Result<Response, Detour> {
-    let request = sent_parts(record.request.as_ref(), visit.may_write())
+    let request = record.request.as_ref();
+    let request = sent_parts(request, &webhook.id, &visit.config.keys, visit.may_write())
         .map_err(|error| internal("showing a delivery", &error))?;
     let shown = DeliveryPage {
         frame,

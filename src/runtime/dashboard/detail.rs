@@ -20,7 +20,7 @@ use crate::{
         ids::{EventId, WebhookId, WorkspaceId},
         record::SentRequest,
         resend::{JobStatus, ResendJob},
-        secret::SealedError,
+        sealed::{EncryptionKeys, SealedError},
         token::Scope,
         webhook::Webhook,
     },
@@ -89,8 +89,10 @@ async fn render(
         ))?);
     }
     let may_write = visit.may_write();
+    let keys = &visit.config.keys;
     let read = |error: SealedError| internal("showing a webhook", &error);
-    let headers = show_headers(&webhook.settings.headers, may_write).map_err(read)?;
+    let headers =
+        show_headers(&webhook.settings.headers, &webhook.id, keys, may_write).map_err(read)?;
     let (form, errors) = remarks.form.unwrap_or_else(|| {
         (
             WebhookForm::of(&webhook, &headers),
@@ -102,12 +104,13 @@ async fn render(
         None => (RotateForm::default(), None),
     };
     let secret = if may_write && query.shows_secret {
-        Some(reveal_secret(&webhook)?.secret)
+        Some(reveal_secret(keys, &webhook)?.secret)
     } else {
         None
     };
     let probe = shown.delivery.map(|record| {
-        let request = sent_parts(record.request.as_ref(), may_write).map_err(read)?;
+        let request =
+            sent_parts(record.request.as_ref(), &webhook.id, keys, may_write).map_err(read)?;
         Ok::<_, ApiError>(Probe { record, request })
     });
     let shown = DetailPage {
@@ -175,12 +178,14 @@ async fn read_shown(
 /// What is kept of a ping's or a test's request.
 pub(super) fn sent_parts(
     request: Option<&SentRequest>,
+    webhook: &WebhookId,
+    keys: &EncryptionKeys,
     may_write: bool,
 ) -> Result<Option<SentParts>, SealedError> {
     let show = |request: &SentRequest| {
         Ok(SentParts {
             url: request.url.clone(),
-            headers: show_sent_headers(request, may_write)?,
+            headers: show_sent_headers(request, webhook, keys, may_write)?,
         })
     };
     request.map(show).transpose()

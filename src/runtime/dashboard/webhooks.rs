@@ -94,7 +94,8 @@ pub(super) async fn create(visit: &mut Visit<'_>) -> Result<Response, Detour> {
         }
     };
     let id = WebhookId::mint(now(), random_bytes()?);
-    let (command, _) = webhook_changes::creation(id.clone(), new_webhook(checked))?;
+    let (command, _) =
+        webhook_changes::creation(&visit.config.keys, id.clone(), new_webhook(checked))?;
     let workspace = match visit.ask(Scope::WebhooksWrite, command).await {
         Ok((workspace, reply)) => {
             webhook_changes::changed(&workspace, reply)?;
@@ -107,7 +108,7 @@ pub(super) async fn create(visit: &mut Visit<'_>) -> Result<Response, Detour> {
         }
         Err(detour) => return Err(detour),
     };
-    let ping = probes::ping(visit.env, &visit.config.policy, &workspace, &id).await;
+    let ping = probes::ping(visit.env, visit.config, &workspace, &id).await;
     let created = ping.map(|ping| format!("created={ping}&"));
     let created = created.unwrap_or_default();
     let done = Done::Created.word();
@@ -178,7 +179,7 @@ async fn change_webhook(
     change: WebhookChange,
     done: Done,
 ) -> Result<Response, Detour> {
-    let command = webhook_changes::change(id.clone(), change);
+    let command = webhook_changes::change(&visit.config.keys, id.clone(), change)?;
     let (workspace, reply) = visit.ask(Scope::WebhooksWrite, command).await?;
     webhook_changes::changed(&workspace, reply)?;
     Ok(see_other(&format!("{HOME}/{id}?done={}", done.word()))?)
@@ -221,7 +222,7 @@ pub(super) async fn rotate(visit: &mut Visit<'_>, id: WebhookId) -> Result<Respo
         secret: checked.secret,
         overlap_seconds: checked.overlap_seconds,
     };
-    let command = webhook_changes::rotation(id.clone(), rotation)?;
+    let command = webhook_changes::rotation(&visit.config.keys, id.clone(), rotation)?;
     let (workspace, reply) = visit.ask(Scope::WebhooksWrite, command).await?;
     webhook_changes::changed(&workspace, reply)?;
     let done = Done::Rotated.word();
@@ -242,8 +243,7 @@ pub(super) async fn test(visit: &mut Visit<'_>, id: WebhookId) -> Result<Respons
     let (workspace, _) = visit
         .ask(Scope::WebhooksWrite, WorkspaceCommand::Read)
         .await?;
-    let policy = &visit.config.policy;
-    let test = probes::test(visit.env, policy, &workspace, &id, event_type).await?;
+    let test = probes::test(visit.env, visit.config, &workspace, &id, event_type).await?;
     let done = Done::Tested.word();
     Ok(see_other(&format!("{HOME}/{id}?test={test}&done={done}"))?)
 }

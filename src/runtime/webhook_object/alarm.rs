@@ -62,7 +62,7 @@ impl WebhookObject {
                     .flatten();
                 let Some((grant, suspect)) = next else { break };
                 alone = suspect;
-                sends.push(self.attempt(grant, policy));
+                sends.push(self.attempt(grant, &config));
             }
             if sends.is_empty() {
                 break;

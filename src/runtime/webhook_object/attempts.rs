@@ -15,6 +15,7 @@ use crate::{
     },
     runtime::{
         commands::{AttemptReport, Grant, WebhookReply},
+        config::Config,
         entropy::now,
         observer::Observer,
         sender,
@@ -41,12 +42,13 @@ impl WebhookObject {
     }
 
     /// Makes an attempt from here and stores its report.
-    pub(super) async fn attempt(&self, grant: Grant, policy: &Policy) -> Result<()> {
+    pub(super) async fn attempt(&self, grant: Grant, config: &Config) -> Result<()> {
         let name = self.name();
         let observer = Observer::of_object(&self.env, &name);
-        let report = sender::attempt(grant, policy, &observer).await;
+        let webhook = self.webhook_id()?;
+        let report = sender::attempt(grant, &webhook, config, &observer).await;
         let now = now();
-        self.with_desk(|open| self.settle(open, report, now, policy))?;
+        self.with_desk(|open| self.settle(open, report, now, &config.policy))?;
         Ok(())
     }
 

@@ -37,13 +37,18 @@ use worker::{
 use self::store::WebhookStore;
 use super::{
     alarm_clock::AlarmClock,
-    commands::{Refusal, WebhookCommand, WebhookReply, read_command, reply_with},
+    commands::{
+        Refusal, WebhookCommand, WebhookReply, parse_webhook_object_name, read_command, reply_with,
+    },
     config::config,
     entropy::now,
+    sealing::seal_anew,
 };
 use crate::domain::{
     dispatch::Dispatch,
+    ids::WebhookId,
     resend::{ResendJob, UNDER_WAY_LIMIT},
+    sealed::EncryptionKeys,
     stats::Tally,
     timestamp::Timestamp,
     webhook::{ReportedStanding, Settings},
@@ -112,8 +117,12 @@ impl DurableObject for WebhookObject {
         let reply = match self.obey(command).await {
             Ok(reply) => reply,
             Err(error) => {
-                // Memory and rows may differ: the next command reads the rows anew.
+                // Memory and rows may differ: the next command reads the rows anew. What was stored before the fault has
+                // no other alarm.
                 self.desk.replace(Desk::Unread);
+                if let Err(error) = self.arm().await {
+                    console_error!("arming {}: {error}", self.name());
+                }
                 return Err(error);
             }
         };
@@ -139,7 +148,7 @@ impl WebhookObject {
             config(&self.env).map_err(|error| worker::Error::RustError(error.to_string()))?;
         let policy = &config.policy;
         let reply = match command {
-            WebhookCommand::Apply(settings) => self.apply(&settings)?,
+            WebhookCommand::Apply(settings) => self.apply(&settings, &config.keys)?,
             WebhookCommand::Delete { revision } => return self.delete(revision).await,
             WebhookCommand::Accept { events, leases } => self.accept(events, leases, policy)?,
             WebhookCommand::Recall { event_ids } => self.recall(&event_ids)?,
@@ -195,10 +204,17 @@ impl WebhookObject {
             .unwrap_or(WebhookReply::Refused(Refusal::NoWebhook)))
     }
 
-    fn apply(&self, settings: &Settings) -> Result<WebhookReply> {
+    fn apply(&self, settings: &Settings, keys: &EncryptionKeys) -> Result<WebhookReply> {
         let applied = self.with_desk(|Open { dispatch, .. }| {
             if settings.revision > dispatch.settings.revision {
                 self.store.put_settings(settings)?;
+                if !dispatch
+                    .settings
+                    .sealed()
+                    .all(|value| keys.is_current(value))
+                {
+                    self.seal_requests_anew(keys)?;
+                }
                 let before = dispatch.standing.clone();
                 dispatch.standing.settings_changed(settings);
                 if dispatch.standing != before {
@@ -214,6 +230,15 @@ impl WebhookObject {
             self.desk.replace(Desk::Unread);
         }
         Ok(WebhookReply::Done)
+    }
+
+    /// Pings and tests keep the values of custom headers as they were sealed when they were made.
+    fn seal_requests_anew(&self, keys: &EncryptionKeys) -> Result<()> {
+        let webhook = self.webhook_id()?;
+        self.store.change_requests(|request| {
+            let values = request.custom_headers.iter_mut();
+            seal_anew(keys, &webhook, values.map(|header| &mut header.value))
+        })
     }
 
     async fn delete(&self, revision: u64) -> Result<WebhookReply> {
@@ -264,6 +289,13 @@ impl WebhookObject {
             .into_iter()
             .flatten()
             .min()
+    }
+
+    fn webhook_id(&self) -> Result<WebhookId> {
+        let name = self.name();
+        let (_, webhook) = parse_webhook_object_name(&name)
+            .ok_or_else(|| worker::Error::RustError(format!("{name} is no webhook's object")))?;
+        Ok(webhook)
     }
 
     fn name(&self) -> String {

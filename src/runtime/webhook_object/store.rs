@@ -312,6 +312,30 @@ impl WebhookStore {
         Ok(())
     }
 
+    /// Changes the requests that are kept of pings and tests; `change` tells whether it changed one.
+    pub(super) fn change_requests(
+        &self,
+        change: impl Fn(&mut SentRequest) -> Result<bool>,
+    ) -> Result<()> {
+        let kept = "SELECT settled, id, request FROM deliveries WHERE request IS NOT NULL";
+        for mut row in self.database.run(kept, vec![])? {
+            let settled = integer(row.next().as_ref()).ok_or_else(|| damaged("settled"))?;
+            let id = delivery_id(row.next())?;
+            let mut request = json(row.next())?;
+            if change(&mut request)? {
+                self.database.run(
+                    "UPDATE deliveries SET request = ? WHERE settled = ? AND id = ?",
+                    vec![
+                        request_column(Some(&request))?,
+                        settled.into(),
+                        id.as_ref().into(),
+                    ],
+                )?;
+            }
+        }
+        Ok(())
+    }
+
     /// A delivery without its payload.
     pub(super) fn read(&self, id: &DeliveryId) -> Result<Option<DeliveryRecord>> {
         let statement =

@@ -135,7 +135,9 @@ impl WorkspaceObject {
                     .await
             }
             WorkspaceCommand::DeleteWebhook { id } => self.delete_webhook(workspace, &id).await,
-            WorkspaceCommand::ReportStanding { id, standing } => self.take_standing(&id, standing),
+            WorkspaceCommand::ReportStanding { id, standing } => {
+                self.take_standing(workspace, &id, standing).await
+            }
         }
     }
 

@@ -2,20 +2,22 @@
 
 use std::time::Duration;
 
-use worker::Result;
+use worker::{Error, Result};
 
 use super::{WorkspaceObject, next_revision};
 use crate::{
     domain::{
         history::SelectionChange,
         ids::WebhookId,
-        secret::Sealed,
+        sealed::Sealed,
         webhook::{PreviousSecret, ReportedStanding, Settings, WEBHOOKS_LIMIT, Webhook},
         workspace::Workspace,
     },
     runtime::{
         commands::{NewWebhook, Refusal, WebhookChange, WorkspaceReply},
+        config::config,
         entropy::now,
+        sealing::seal_anew,
     },
 };
 
@@ -114,6 +116,9 @@ impl WorkspaceObject {
     /// Forgets the secrets whose overlap has ended; their webhooks' objects have to be told.
     pub(super) fn forget_old_secrets(&self) -> Result<()> {
         let now = now();
+        let Some(mut workspace) = self.store.workspace()? else {
+            return Ok(());
+        };
         for mut webhook in self.store.webhooks()? {
             let settings = &mut webhook.settings;
             if settings
@@ -123,16 +128,21 @@ impl WorkspaceObject {
             {
                 settings.previous_secret = None;
                 settings.revision = settings.revision.saturating_add(1);
-                let Some(workspace) = self.store.workspace()? else {
-                    return Ok(());
-                };
+                self.seal_anew(&mut webhook)?;
+                workspace = next_revision(workspace);
+                self.store.put_workspace(&workspace)?;
                 self.store.put_webhook(&webhook, workspace.revision)?;
             }
         }
         Ok(())
     }
 
-    async fn save_webhook(&self, workspace: Workspace, webhook: Webhook) -> Result<WorkspaceReply> {
+    async fn save_webhook(
+        &self,
+        workspace: Workspace,
+        mut webhook: Webhook,
+    ) -> Result<WorkspaceReply> {
+        self.seal_anew(&mut webhook)?;
         let workspace = next_revision(workspace);
         self.store.put_workspace(&workspace)?;
         let before = self.store.webhook(&webhook.id)?;
@@ -167,8 +177,9 @@ impl WorkspaceObject {
         Ok(WorkspaceReply::Done { applied })
     }
 
-    pub(super) fn take_standing(
+    pub(super) async fn take_standing(
         &self,
+        workspace: Workspace,
         id: &WebhookId,
         standing: ReportedStanding,
     ) -> Result<WorkspaceReply> {
@@ -176,7 +187,23 @@ impl WorkspaceObject {
             return Ok(WorkspaceReply::Refused(Refusal::NoWebhook));
         };
         webhook.standing = standing;
-        self.store.put_standing(&webhook)?;
+        if self.seal_anew(&mut webhook)? {
+            // The webhook's object has the settings under the old key; the alarm tells it, since it waits for this reply.
+            let workspace = next_revision(workspace);
+            webhook.settings.revision = webhook.settings.revision.saturating_add(1);
+            self.store.put_workspace(&workspace)?;
+            self.store.put_webhook(&webhook, workspace.revision)?;
+            self.arm(false).await?;
+        } else {
+            self.store.put_standing(&webhook)?;
+        }
         Ok(WorkspaceReply::Done { applied: true })
+    }
+
+    /// Seals what an older state holds plain or under another key with the first one, as each write of a webhook does.
+    /// Tells whether it changed anything.
+    fn seal_anew(&self, webhook: &mut Webhook) -> Result<bool> {
+        let config = config(&self.env).map_err(|error| Error::RustError(error.to_string()))?;
+        seal_anew(&config.keys, &webhook.id, webhook.settings.sealed_mut())
     }
 }

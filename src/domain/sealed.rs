@@ -1,0 +1,385 @@
+//! How secrets and the values of custom headers are stored: encrypted with the operator's keys, or plain where there
+//! are none.
+//!
+//! AES-256-GCM with the webhook's id as associated data, so that a value that is moved to another webhook does not open
+//! there. Values travel sealed between the objects and are opened only where one is needed.
+
+use std::fmt;
+
+use aes_gcm::{
+    Aes256Gcm, KeyInit as _,
+    aead::{Aead as _, Payload},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::ids::WebhookId;
+
+/// Random bytes that no two values of one key may share (NIST SP 800-38D, 8.2.2); they are stored before the value.
+pub type Nonce = [u8; NONCE_LENGTH];
+
+const NONCE_LENGTH: usize = 12;
+
+/// Characters of a key's id.
+const KEY_ID_LIMIT: usize = 32;
+
+/// The stored form of a secret and of a custom header's value: the id of the key that encrypts it, and the bytes.
+///
+/// Every stored value has had both members from the first release on, so that encryption changes no format.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// Which of the operator's keys encrypts it; none where it is stored plain.
+    pub key_id: Option<String>,
+    /// Standard base64 of the text, or of the nonce, the encrypted text and its tag.
+    bytes: String,
+}
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Sealed")
+            .field("key_id", &self.key_id)
+            .field("bytes", &format_args!("[redacted]"))
+            .finish()
+    }
+}
+
+/// Why a stored value cannot be read, or a value not be stored.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SealedError {
+    /// Encrypted under a key that the relay does not have.
+    #[error(
+        "a stored value is encrypted with the key '{key_id}', which ENCRYPTION_KEYS does not name"
+    )]
+    UnknownKey {
+        /// The id of the key.
+        key_id: String,
+    },
+    /// The key of that id is another one, or the value belongs to another webhook, or was changed.
+    #[error(
+        "a stored value does not open with the key '{key_id}' of ENCRYPTION_KEYS: it was encrypted with another \
+         key of that id, for another webhook, or it is damaged"
+    )]
+    WrongKey {
+        /// The id of the key.
+        key_id: String,
+    },
+    /// Not the base64 of a text.
+    #[error("a stored value is damaged: it must be the base64 of UTF-8 text")]
+    Damaged,
+    /// Beyond what the cipher takes, which no accepted value is.
+    #[error("a value is too long to be encrypted")]
+    TooLong,
+}
+
+/// The operator's keys, `ENCRYPTION_KEYS`: the first one encrypts, each one decrypts. None: values are stored plain.
+#[derive(Default)]
+pub struct EncryptionKeys(Vec<Key>);
+
+struct Key {
+    id: String,
+    cipher: Aes256Gcm,
+}
+
+/// What `ENCRYPTION_KEYS` must be. The text itself is never part of an error: it is a secret.
+pub const KEYS_ALLOWED: &str = "a comma-separated list of id:base64, each an id of 1 to 32 letters, digits, _ or -, and \
+     the standard base64 of 32 bytes, no id twice; or not set, and stored secrets are not encrypted";
+
+/// `ENCRYPTION_KEYS` does not parse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("ENCRYPTION_KEYS must be {KEYS_ALLOWED}")]
+pub struct EncryptionKeysError;
+
+impl EncryptionKeys {
+    /// Reads `id:base64,id:base64`; spaces around an entry do not count.
+    ///
+    /// # Errors
+    /// Where it has not that form, a key has not 32 bytes, or an id comes twice.
+    pub fn parse(text: &str) -> Result<Self, EncryptionKeysError> {
+        let mut keys: Vec<Key> = Vec::new();
+        for entry in text.split(',') {
+            let key = Key::parse(entry.trim()).ok_or(EncryptionKeysError)?;
+            if keys.iter().any(|known| known.id == key.id) {
+                return Err(EncryptionKeysError);
+            }
+            keys.push(key);
+        }
+        Ok(Self(keys))
+    }
+
+    /// Whether values are encrypted.
+    #[must_use]
+    pub fn encrypt(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// The ids of the keys, the one that encrypts first.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|key| key.id.as_str())
+    }
+
+    /// Seals a value of a webhook with the first key, or as it is where there is none.
+    ///
+    /// # Errors
+    /// `TooLong`.
+    pub fn seal(
+        &self,
+        text: &str,
+        webhook: &WebhookId,
+        nonce: Nonce,
+    ) -> Result<Sealed, SealedError> {
+        let Some(key) = self.0.first() else {
+            return Ok(Sealed {
+                key_id: None,
+                bytes: STANDARD.encode(text),
+            });
+        };
+        let payload = payload(text.as_bytes(), webhook);
+        let encrypted = key.cipher.encrypt(&nonce.into(), payload);
+        let mut bytes = nonce.to_vec();
+        bytes.append(&mut encrypted.map_err(|_| SealedError::TooLong)?);
+        Ok(Sealed {
+            key_id: Some(key.id.clone()),
+            bytes: STANDARD.encode(bytes),
+        })
+    }
+
+    /// The text of a webhook's stored value.
+    ///
+    /// # Errors
+    /// `UnknownKey`, `WrongKey` or `Damaged`; never a text that was not sealed for this webhook.
+    pub fn open(&self, sealed: &Sealed, webhook: &WebhookId) -> Result<String, SealedError> {
+        let bytes = STANDARD.decode(&sealed.bytes);
+        let bytes = bytes.map_err(|_| SealedError::Damaged)?;
+        let text = match &sealed.key_id {
+            None => bytes,
+            Some(id) => {
+                let key = self.0.iter().find(|key| key.id == *id);
+                let key = key.ok_or_else(|| SealedError::UnknownKey { key_id: id.clone() })?;
+                key.decrypt(&bytes, webhook)
+                    .ok_or_else(|| SealedError::WrongKey { key_id: id.clone() })?
+            }
+        };
+        String::from_utf8(text).map_err(|_| SealedError::Damaged)
+    }
+
+    /// Whether a value is stored as a new one would be.
+    #[must_use]
+    pub fn is_current(&self, sealed: &Sealed) -> bool {
+        sealed.key_id.as_deref() == self.ids().next()
+    }
+
+    /// Seals a stored value anew, with the first key.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn renew(
+        &self,
+        sealed: &Sealed,
+        webhook: &WebhookId,
+        nonce: Nonce,
+    ) -> Result<Sealed, SealedError> {
+        self.seal(&self.open(sealed, webhook)?, webhook, nonce)
+    }
+}
+
+impl Key {
+    fn parse(entry: &str) -> Option<Self> {
+        let (id, key) = entry.split_once(':')?;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        if !(1..=KEY_ID_LIMIT).contains(&id.len()) || !id.bytes().all(plain) {
+            return None;
+        }
+        let key: [u8; 32] = STANDARD.decode(key).ok()?.try_into().ok()?;
+        Some(Self {
+            id: id.to_owned(),
+            cipher: Aes256Gcm::new(&key.into()),
+        })
+    }
+
+    fn decrypt(&self, bytes: &[u8], webhook: &WebhookId) -> Option<Vec<u8>> {
+        let (nonce, encrypted) = bytes.split_first_chunk::<NONCE_LENGTH>()?;
+        let payload = payload(encrypted, webhook);
+        self.cipher.decrypt(&(*nonce).into(), payload).ok()
+    }
+}
+
+fn payload<'a>(text: &'a [u8], webhook: &'a WebhookId) -> Payload<'a, 'a> {
+    Payload {
+        msg: text,
+        aad: webhook.as_ref().as_bytes(),
+    }
+}
+
+impl fmt::Debug for EncryptionKeys {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.ids()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::timestamp::Timestamp;
+
+    const TEXT: &str = "your-signing-secret";
+
+    #[test]
+    fn the_plain_stored_form_is_pinned() {
+        let stored = r#"{"key_id":null,"bytes":"eW91ci1zaWduaW5nLXNlY3JldA=="}"#;
+        let plain = EncryptionKeys::default();
+        let sealed = plain.seal(TEXT, &webhook(1), [0; 12]).unwrap();
+        assert_eq!(serde_json::to_string(&sealed).unwrap(), stored);
+        let sealed: Sealed = serde_json::from_str(stored).unwrap();
+        assert_eq!(plain.open(&sealed, &webhook(1)).unwrap(), TEXT);
+        assert_eq!(keys("k1").open(&sealed, &webhook(1)).unwrap(), TEXT);
+    }
+
+    /// The bytes are those that Python's `cryptography` makes: `AESGCM(bytes(range(32))).encrypt(bytes(12), text, webhook)`.
+    #[test]
+    fn the_encrypted_stored_form_is_pinned() {
+        let stored = r#"{"key_id":"k1","bytes":"AAAAAAAAAAAAAAAAd9PArJhf6tpmwcdSNV/0+qAmIlVBYWozs12U4qOL2hn/TEo="}"#;
+        let sealed = keys("k1").seal(TEXT, &webhook(1), [0; 12]).unwrap();
+        assert_eq!(serde_json::to_string(&sealed).unwrap(), stored);
+        let sealed: Sealed = serde_json::from_str(stored).unwrap();
+        assert_eq!(keys("k2,k1").open(&sealed, &webhook(1)).unwrap(), TEXT);
+    }
+
+    #[test]
+    fn a_value_opens_only_with_its_key_and_for_its_webhook() {
+        let sealed = keys("k1").seal(TEXT, &webhook(1), [7; 12]).unwrap();
+        let unknown = SealedError::UnknownKey {
+            key_id: "k1".into(),
+        };
+        let wrong = SealedError::WrongKey {
+            key_id: "k1".into(),
+        };
+        let open = |keys: &EncryptionKeys, id| keys.open(&sealed, &webhook(id));
+        assert_eq!(
+            open(&EncryptionKeys::default(), 1),
+            Err(unknown.clone()),
+            "no key at all is no leave to read it plain"
+        );
+        assert_eq!(open(&keys("k2"), 1), Err(unknown));
+        let another = EncryptionKeys::parse(&format!("k1:{}", STANDARD.encode([9; 32])));
+        assert_eq!(open(&another.unwrap(), 1), Err(wrong.clone()));
+        assert_eq!(open(&keys("k1"), 2), Err(wrong));
+    }
+
+    #[test]
+    fn a_value_that_was_changed_or_cut_does_not_open() {
+        let sealed = keys("k1").seal(TEXT, &webhook(1), [7; 12]).unwrap();
+        let bytes = STANDARD.decode(&sealed.bytes).unwrap();
+        let open = |bytes: &[u8]| {
+            let sealed = Sealed {
+                bytes: STANDARD.encode(bytes),
+                ..sealed.clone()
+            };
+            keys("k1").open(&sealed, &webhook(1))
+        };
+        assert_eq!(open(&bytes).unwrap(), TEXT);
+        for place in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[place] ^= 1;
+            assert!(
+                matches!(open(&changed), Err(SealedError::WrongKey { .. })),
+                "{place}"
+            );
+            assert!(
+                matches!(open(&bytes[..place]), Err(SealedError::WrongKey { .. })),
+                "{place}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_damaged_value_is_an_error() {
+        for stored in [
+            r#"{"key_id":null,"bytes":"%%"}"#,
+            r#"{"key_id":null,"bytes":"/w=="}"#,
+            r#"{"key_id":"k1","bytes":"%%"}"#,
+        ] {
+            let sealed: Sealed = serde_json::from_str(stored).unwrap();
+            assert_eq!(
+                keys("k1").open(&sealed, &webhook(1)),
+                Err(SealedError::Damaged),
+                "{stored}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_plain_value_and_one_of_an_older_key_are_renewed_under_the_first() {
+        let old = keys("k1");
+        let new = keys("k2,k1");
+        for sealed in [
+            EncryptionKeys::default()
+                .seal(TEXT, &webhook(1), [0; 12])
+                .unwrap(),
+            old.seal(TEXT, &webhook(1), [0; 12]).unwrap(),
+        ] {
+            assert!(!new.is_current(&sealed));
+            let renewed = new.renew(&sealed, &webhook(1), [1; 12]).unwrap();
+            assert!(new.is_current(&renewed));
+            assert_eq!(keys("k2").open(&renewed, &webhook(1)).unwrap(), TEXT);
+        }
+    }
+
+    #[test]
+    fn keys_are_id_and_base64_of_32_bytes() {
+        let key = STANDARD.encode([1; 32]);
+        let spaced = format!(" k2:{key} ,\n2026-11_a:{key}\n");
+        let ids: Vec<_> = EncryptionKeys::parse(&spaced)
+            .unwrap()
+            .ids()
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(ids, ["k2", "2026-11_a"]);
+        for text in [
+            String::new(),
+            ",".into(),
+            key.clone(),
+            format!(":{key}"),
+            format!("k 1:{key}"),
+            format!("k1:{key},"),
+            format!("k1:{key},k1:{key}"),
+            format!("k1:{key}:"),
+            format!("{}:{key}", "k".repeat(33)),
+            format!("k1:{}", STANDARD.encode([1; 31])),
+            format!("k1:{}", STANDARD.encode([1; 33])),
+            format!("k1:{}", key.trim_end_matches('=')),
+            format!("k1:{}", hex::encode([1; 32])),
+        ] {
+            let error = EncryptionKeys::parse(&text).unwrap_err().to_string();
+            assert!(!error.contains(&key), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_debug_output_shows_a_value_or_a_key() {
+        let sealed = EncryptionKeys::default()
+            .seal(TEXT, &webhook(1), [0; 12])
+            .unwrap();
+        assert_eq!(
+            format!("{sealed:?}"),
+            "Sealed { key_id: None, bytes: [redacted] }"
+        );
+        assert_eq!(format!("{:?}", keys("k2,k1")), r#"["k2", "k1"]"#);
+    }
+
+    /// Keys of these ids, each another one.
+    fn keys(ids: &str) -> EncryptionKeys {
+        let entry = |id: &str| {
+            let first = id.strip_prefix('k').unwrap().parse::<u8>().unwrap() - 1;
+            let key: Vec<u8> = (first * 32..(first + 1) * 32).collect();
+            format!("{id}:{}", STANDARD.encode(key))
+        };
+        let entries: Vec<_> = ids.split(',').map(entry).collect();
+        EncryptionKeys::parse(&entries.join(",")).unwrap()
+    }
+
+    fn webhook(number: u8) -> WebhookId {
+        WebhookId::mint(Timestamp::from_millis(0), [number; 10])
+    }
+}

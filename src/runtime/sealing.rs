@@ -1,0 +1,51 @@
+//! Sealing with fresh nonces: what the domain's keys cannot draw themselves.
+
+use worker::{Error, Result, console_error};
+
+use super::entropy::random;
+use crate::domain::{
+    ids::WebhookId,
+    sealed::{EncryptionKeys, Sealed},
+    webhook::StoredHeader,
+};
+
+/// Seals a value of a webhook.
+pub(super) fn seal(keys: &EncryptionKeys, webhook: &WebhookId, text: &str) -> Result<Sealed> {
+    keys.seal(text, webhook, random()?)
+        .map_err(|error| Error::RustError(error.to_string()))
+}
+
+/// Seals the values of custom headers.
+pub(super) fn seal_headers(
+    keys: &EncryptionKeys,
+    webhook: &WebhookId,
+    headers: &[(String, String)],
+) -> Result<Vec<StoredHeader>> {
+    let seal = |(name, value): &(String, String)| {
+        Ok(StoredHeader {
+            name: name.clone(),
+            value: seal(keys, webhook, value)?,
+        })
+    };
+    headers.iter().map(seal).collect()
+}
+
+/// Seals anew what is not under the first key; tells whether anything was. What cannot be read stays as it is, so that
+/// its owner can still replace it.
+pub(super) fn seal_anew<'a>(
+    keys: &EncryptionKeys,
+    webhook: &WebhookId,
+    values: impl Iterator<Item = &'a mut Sealed>,
+) -> Result<bool> {
+    let mut renewed = false;
+    for value in values.filter(|value| !keys.is_current(value)) {
+        match keys.renew(value, webhook, random()?) {
+            Ok(sealed) => {
+                *value = sealed;
+                renewed = true;
+            }
+            Err(error) => console_error!("sealing {webhook} anew: {error}"),
+        }
+    }
+    Ok(renewed)
+}
