@@ -33,6 +33,8 @@ use worker::{
 };
 
 use self::store::WebhookStore;
+#[cfg(feature = "test-hooks")]
+use super::commands::Counted;
 use super::{
     alarm_clock::AlarmClock,
     commands::{Refusal, WebhookCommand, WebhookReply, read_command, reply_with},
@@ -62,6 +64,8 @@ pub struct WebhookObject {
     wake: RefCell<Option<UnboundedSender<()>>>,
     /// When the workspace is told again, after it did not answer.
     tell_after: Cell<Timestamp>,
+    /// Commands obeyed since the object started.
+    obeyed: Cell<u32>,
 }
 
 /// The object's memory; losing it loses nothing.
@@ -97,6 +101,7 @@ impl DurableObject for WebhookObject {
             desk: RefCell::default(),
             wake: RefCell::default(),
             tell_after: Cell::default(),
+            obeyed: Cell::default(),
         }
     }
 
@@ -131,6 +136,7 @@ impl WebhookObject {
         let config =
             config(&self.env).map_err(|error| worker::Error::RustError(error.to_string()))?;
         let policy = &config.policy;
+        self.obeyed.set(self.obeyed.get().saturating_add(1));
         let reply = match command {
             WebhookCommand::Apply(settings) => self.apply(&settings)?,
             WebhookCommand::Delete { revision } => return self.delete(revision).await,
@@ -150,12 +156,17 @@ impl WebhookObject {
             WebhookCommand::Gauges => self.gauges()?,
             #[cfg(feature = "test-hooks")]
             WebhookCommand::Counted => {
+                // This one is not counted.
+                self.obeyed.set(self.obeyed.get().saturating_sub(1));
                 let (rows_read, rows_written) = self.store.database().counted();
-                WebhookReply::Counted {
+                let (alarms_set, alarms_run) = self.clock.counted();
+                WebhookReply::Counted(Counted {
                     rows_read,
                     rows_written,
-                    alarms_set: self.clock.sets(),
-                }
+                    alarms_set,
+                    alarms_run,
+                    object_requests: self.obeyed.get(),
+                })
             }
         };
         self.arm().await?;
