@@ -1,6 +1,6 @@
 // Everything that must hold before a change is merged, in order, up to the first failure. `npm test` runs this.
 import { nodeProgram, run, runAsProgram } from "./programs.mjs";
-import { setUp } from "./setup.mjs";
+import { setUp, setUpChromium } from "./setup.mjs";
 import { build } from "./build.mjs";
 import { preparePython } from "../tests/support/python.js";
 
@@ -10,6 +10,7 @@ const TEST_TIMEOUT_MS = 180_000;
 
 const STEPS = [
   ["set-up", setUp],
+  ["Chromium", setUpChromium],
   ["Python for the customers' code", preparePython],
   ["format", () => run("cargo", ["fmt", "--check"])],
   ["lint", () => run("cargo", ["clippy", "--all-targets", ...DENY_WARNINGS])],
@@ -19,6 +20,7 @@ const STEPS = [
   ["build", () => build("release")],
   ["build, test hooks", () => build("test-hooks")],
   ["end to end", runEndToEnd],
+  ["browser", runInBrowser],
 ];
 
 // Several files at once: most of the time they wait, for a retry to fall due or for KV's second between two writes.
@@ -26,6 +28,12 @@ const STEPS = [
 function runEndToEnd() {
   const runner = ["--test", "--test-concurrency=4", "--test-force-exit", `--test-timeout=${TEST_TIMEOUT_MS}`, "--test-reporter=spec"];
   return run(nodeProgram(), [...runner, "tests/e2e/*.test.js"]);
+}
+
+// Two files at once: a browser and a relay each want a core.
+function runInBrowser() {
+  const runner = ["--test", "--test-concurrency=2", "--test-force-exit", `--test-timeout=${TEST_TIMEOUT_MS}`, "--test-reporter=spec"];
+  return run(nodeProgram(), [...runner, "tests/browser/*.test.js"]);
 }
 
 await runAsProgram(import.meta.url, async () => {
