@@ -2,6 +2,7 @@
 import { nodeProgram, run, runAsProgram } from "./programs.mjs";
 import { setUp, setUpChromium } from "./setup.mjs";
 import { build } from "./build.mjs";
+import { runFaults } from "./faults.mjs";
 import { preparePython } from "../tests/support/python.js";
 
 const WASM_LIBRARY = ["--target", "wasm32-unknown-unknown", "--lib"];
@@ -19,8 +20,10 @@ const STEPS = [
   ["cargo test", () => run("cargo", ["test"])],
   ["build", () => build("release")],
   ["build, test hooks", () => build("test-hooks")],
+  ["conformance", runConformance],
   ["end to end", runEndToEnd],
   ["browser", runInBrowser],
+  ["faults, short form", () => runFaults("short")],
 ];
 
 // Several files at once: most of the time they wait, for a retry to fall due or for KV's second between two writes.
@@ -34,6 +37,12 @@ function runEndToEnd() {
 function runInBrowser() {
   const runner = ["--test", "--test-concurrency=2", "--test-force-exit", `--test-timeout=${TEST_TIMEOUT_MS}`, "--test-reporter=spec"];
   return run(nodeProgram(), [...runner, "tests/browser/*.test.js"]);
+}
+
+// The suite for webhook senders: first that it notices what it is for, then this relay, whose report is shown.
+async function runConformance() {
+  await run(nodeProgram(), ["--test", "--test-force-exit", `--test-timeout=${TEST_TIMEOUT_MS}`, "--test-reporter=dot", "tests/conformance/suite.test.js"]);
+  await run(nodeProgram(), ["tests/conformance/run.mjs", "tests/conformance/adapters/relay.mjs"]);
 }
 
 await runAsProgram(import.meta.url, async () => {
