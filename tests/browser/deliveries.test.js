@@ -43,7 +43,7 @@ async function failEvents(scene, count) {
 
 describe("a failing endpoint", () => {
   test("has its deliveries in the log, each attempt told in plain words", async (t) => {
-    const turns = answerInTurn(answerWith(500, { "x-trace": "abc" }, "out of memory"), hang(), answerWith(302, { location: "/" }), 503);
+    const turns = answerInTurn(answerWith(500, { "x-trace": "abc" }, "out of memory"), hang, answerWith(302, { location: "/" }), 503);
     const { page, home, ...scene } = await openWebhook(t, turns);
     const [entry] = await failEvents(scene, 1);
     await page.goto(home);
@@ -62,7 +62,7 @@ describe("a failing endpoint", () => {
       ...[4, 5, 6].map((number) => `Attempt ${number} The endpoint answered 503 Service Unavailable.`),
     ]);
     await assertSees(page, "out of memory");
-    await attempts.first().getByText("Response headers").click();
+    await attempts.first().locator("summary").click();
     await attempts.first().getByRole("row", { name: "x-trace abc" }).waitFor();
     await page.getByLabel("Payload", { exact: true }).getByText('"alert_id": "alrt_xyz"').waitFor();
   });
@@ -103,10 +103,10 @@ describe("a test event", () => {
     await assertSees(page, "I am a teapot");
     const [sent] = receiver.events();
     assert.equal(sent.headers["x-secureagentics-event"], "policy.violated");
-    await page.getByText("Request headers").click();
+    await page.locator("summary", { hasText: "Request headers" }).click();
     const signature = sent.headers["x-secureagentics-signature"];
     await page.getByRole("row", { name: `x-secureagentics-signature ${signature}` }).waitFor();
-    await page.getByText("Response headers").click();
+    await page.locator("summary", { hasText: "Response headers" }).click();
     await page.getByRole("row", { name: "x-kettle short and stout" }).waitFor();
     await page.getByLabel("Request body").getByText("pol_no_secrets").waitFor();
   });
