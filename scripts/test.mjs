@@ -2,6 +2,7 @@
 import { nodeProgram, run, runAsProgram } from "./programs.mjs";
 import { setUp } from "./setup.mjs";
 import { build } from "./build.mjs";
+import { runFaults } from "./faults.mjs";
 import { preparePython } from "../tests/support/python.js";
 
 const WASM_LIBRARY = ["--target", "wasm32-unknown-unknown", "--lib"];
@@ -20,6 +21,7 @@ const STEPS = [
   ["build, test hooks", () => build("test-hooks")],
   ["conformance", runConformance],
   ["end to end", runEndToEnd],
+  ["faults, short form", () => runFaults("short")],
 ];
 
 // Several files at once: most of the time they wait, for a retry to fall due or for KV's second between two writes.

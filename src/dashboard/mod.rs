@@ -37,6 +37,8 @@ pub mod verify;
 
 mod json;
 
+mod response;
+
 pub mod event;
 
 pub mod delete;

@@ -170,7 +170,10 @@ async fn ask(env: &Env, workspace: &WorkspaceId) -> Result<Rc<Snapshot>, ApiErro
 fn kept_answer(workspace: &WorkspaceId) -> Option<Rc<Snapshot>> {
     ANSWERS.with_borrow(|answers| {
         let (asked_at, snapshot) = answers.get(workspace)?;
-        (now().saturating_duration_since(*asked_at) < ANSWER_KEPT).then(|| Rc::clone(snapshot))
+        let now = now();
+        // Not from the future: the clock may have been put back.
+        let fresh = *asked_at <= now && now.saturating_duration_since(*asked_at) < ANSWER_KEPT;
+        fresh.then(|| Rc::clone(snapshot))
     })
 }
 

@@ -31,6 +31,17 @@ export function onDatabase(file, work) {
   }
 }
 
+/** When the alarm of a webhook's object is set, in milliseconds, also while the relay runs; undefined where none is. */
+export function armedAlarm({ state }, { workspace, webhook }) {
+  const database = new DatabaseSync(alarmsFile(state, "WebhookObject"), { readOnly: true });
+  try {
+    const alarm = database.prepare("SELECT scheduled_time / 1000000 AS time FROM _cf_ALARM WHERE actor_name = ?").get(`${workspace}/${webhook.id}`);
+    return alarm?.time;
+  } finally {
+    database.close();
+  }
+}
+
 /** Writes all that a stopped relay has in its objects to a folder, as SQL. */
 export function dumpObjects(state, folder) {
   for (const className of CLASSES) {

@@ -69,6 +69,8 @@ async fn route(visit: &mut Visit<'_>) -> Result<Response, Detour> {
         .request
         .url()
         .map_err(|_| ApiError::NotFound("page"))?;
+    #[cfg(feature = "test-hooks")]
+    assert!(url.query() != Some("x-test-hook=panic"), "as asked");
     let path: Vec<&str> = url.path().split('/').skip(1).collect();
     let path = path.as_slice();
     let allow = allowed_methods(path).ok_or(ApiError::NotFound("page"))?;

@@ -10,7 +10,10 @@ use crate::{
         docs::DocsPage,
         frame::{Done, Frame, Notice, Session},
     },
-    domain::{ids::WorkspaceId, token::Scope},
+    domain::{
+        ids::{WebhookId, WorkspaceId},
+        token::Scope,
+    },
     runtime::{
         authentication::{SessionToken, session_token},
         commands::{
@@ -104,7 +107,7 @@ impl<'a> Visit<'a> {
     pub(super) async fn ask_webhook(
         &self,
         workspace: &WorkspaceId,
-        webhook: &crate::domain::ids::WebhookId,
+        webhook: &WebhookId,
         command: &WebhookCommand,
     ) -> Result<WebhookReply, ApiError> {
         let reply = ask_webhook(self.env, workspace, webhook, command).await;

@@ -39,6 +39,8 @@ pub struct WorkspaceObject {
     next_put: Cell<Timestamp>,
     /// The revision that KV holds, as far as this instance knows.
     published: Cell<u64>,
+    /// Whether this instance has seen to it that an alarm tells what was left untold.
+    watched: Cell<bool>,
 }
 
 impl DurableObject for WorkspaceObject {
@@ -52,11 +54,16 @@ impl DurableObject for WorkspaceObject {
             env,
             next_put: Cell::default(),
             published: Cell::default(),
+            watched: Cell::default(),
         }
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         let command = read_command(&mut request).await?;
+        // The platform may have lost the alarm of a change that an earlier instance did not tell.
+        if !self.watched.replace(true) && !self.store.untold()?.is_empty() {
+            self.arm(false).await?;
+        }
         reply_with(&self.obey(command).await?)
     }
 

@@ -119,8 +119,10 @@ impl WorkspaceObject {
     async fn publish(&self, revision: u64) -> Result<bool> {
         while self.published.get() < revision {
             let now = now();
-            if now < self.next_put.get() {
-                Delay::from(self.next_put.get().saturating_duration_since(now)).await;
+            let wait = self.next_put.get().saturating_duration_since(now);
+            // A longer wait than there can be means that the clock was put back.
+            if !wait.is_zero() && wait <= BETWEEN_PUTS {
+                Delay::from(wait).await;
                 continue;
             }
             self.next_put.set(now.saturating_add(BETWEEN_PUTS));
