@@ -43,4 +43,6 @@ pub mod event;
 
 pub mod delete;
 
+pub mod docs;
+
 pub mod error;

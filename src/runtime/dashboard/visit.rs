@@ -6,7 +6,10 @@ use worker::{Env, Request};
 
 use crate::{
     api::error::ApiError,
-    dashboard::frame::{Done, Frame, Notice, Session},
+    dashboard::{
+        docs::DocsPage,
+        frame::{Done, Frame, Notice, Session},
+    },
     domain::{
         ids::{WebhookId, WorkspaceId},
         token::Scope,
@@ -122,6 +125,14 @@ impl<'a> Visit<'a> {
     /// What is around a page; `done` is the word for what just happened.
     pub(super) fn frame(&self, done: &str) -> Frame {
         self.frame_with(Done::of_word(done).map(Notice::Done))
+    }
+
+    /// The page for customers' developers, which is for everybody.
+    pub(super) fn docs_page(&self) -> DocsPage {
+        DocsPage {
+            frame: self.frame_with(None),
+            policy: self.config.policy.clone(),
+        }
     }
 
     /// What is around a page that tells of a problem.
