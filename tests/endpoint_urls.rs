@@ -335,9 +335,19 @@ fn a_refusal_says_what_is_allowed() {
     }
 }
 
+/// 2,000 cases of each law, or as many as `PROPTEST_CASES` says.
+fn config() -> ProptestConfig {
+    let config = ProptestConfig::default();
+    ProptestConfig {
+        cases: std::env::var("PROPTEST_CASES").map_or(2_000, |_| config.cases),
+        failure_persistence: None,
+        ..config
+    }
+}
+
 proptest! {
     // What a run finds belongs in the corpus, not in a file of seeds.
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn an_accepted_url_is_https_to_a_public_name_and_nothing_is_hidden_in_it(text in any_text()) {
