@@ -52,3 +52,8 @@ export async function makeDemo(origin, token, receiverPort, file) {
   mkdirSync(path.dirname(file), { recursive: true });
   writeFileSync(file, `${JSON.stringify({ webhook: made.id, url, secret })}\n`, { mode: 0o600 });
 }
+
+/** The address of a dashboard link of the demo workspace: it signs in once. */
+export async function makeDashboardLink(origin, token) {
+  return (await callOrFail(origin, token, "POST", "/v1/workspaces/ws_demo/dashboard-links", {})).url;
+}

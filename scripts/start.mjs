@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { build } from "./build.mjs";
-import { call, makeDemo, readOperatorToken } from "./demo.mjs";
+import { call, makeDashboardLink, makeDemo, readOperatorToken } from "./demo.mjs";
 import { Failure, ROOT, keepRunning, nodeProgram, runAsProgram } from "./programs.mjs";
 
 const READY_TIMEOUT_MS = 60_000;
@@ -55,21 +55,25 @@ async function waitUntilReady(origin) {
   throw new Failure(`the relay was not ready after ${READY_TIMEOUT_MS / 1000} s; GET ${origin}/healthz: ${last}`);
 }
 
-function describe(origin, token, state) {
-  const curl = [
-    `curl -sS ${origin}/v1/workspaces/ws_demo/events`,
-    `-H 'Authorization: Bearer ${token}'`,
-    "-H 'Content-Type: application/json'",
-    `-d '${JSON.stringify(DEMO_EVENT)}'`,
-  ];
+function describe(origin, token, state, link) {
+  const events = `${origin}/v1/workspaces/ws_demo/events`;
+  const authorization = `-H 'Authorization: Bearer ${token}'`;
+  const send = `curl -sS ${events} ${authorization} -H 'Content-Type: application/json' -d '${JSON.stringify(DEMO_EVENT)}'`;
   return `
 The relay runs. Ctrl-C ends it; what it stored stays in ${state}
 
-Dashboard:
-  ${origin}/settings/webhooks
+Dashboard: this link signs you in, once
+  ${link}
+  and then it is at ${origin}/settings/webhooks
+
+Documentation for your customers:
+  ${origin}/docs
 
 Send an event, and see below how it arrives:
-  ${curl.join(" ")}
+  ${send}
+
+See what became of an event, with the event_id of that answer in place of EVENT_ID:
+  curl -sS ${authorization} ${events}/EVENT_ID
 `;
 }
 
@@ -87,7 +91,8 @@ async function main() {
   await Promise.race([relay, waitUntilReady(origin)]);
   // Beside the state, so that one folder's removal begins anew.
   await Promise.race([relay, makeDemo(origin, token, receiverPort, path.join(path.dirname(state), "demo.json"))]);
-  console.log(describe(origin, token, state));
+  const link = await Promise.race([relay, makeDashboardLink(origin, token)]);
+  console.log(describe(origin, token, state, link));
   await relay;
 }
 

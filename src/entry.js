@@ -53,6 +53,13 @@ const guarded = (RustObject) =>
     }
   };
 
+const isPage = ({ url }) => /^\/(|(settings|sign-in|sign-out|assets)(\/.*)?)$/.test(new URL(url).pathname);
+
+function page(text, { status, headers }) {
+  const guarded = { "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": "default-src 'none'", "Cache-Control": "no-store" };
+  return new Response(`<!doctype html>\n<html lang="en"><title>Error</title><p>${text}</p></html>`, { status, headers: { ...headers, ...guarded } });
+}
+
 export class WorkspaceObject extends guarded(RustWorkspaceObject) {}
 export class WebhookObject extends guarded(RustWebhookObject) {}
 export default {
@@ -62,8 +69,10 @@ export default {
     } catch (error) {
       const id = crypto.randomUUID();
       console.error(`request ${id} aborted:`, error.message);
+      const init = { status: 500, headers: { "X-Request-Id": id } };
       const message = "something went wrong in the relay; the log has the cause under this answer's X-Request-Id";
-      return Response.json({ error: { code: "internal", message } }, { status: 500, headers: { "X-Request-Id": id } });
+      if (isPage(request)) return page(`Something went wrong in the relay. The log has the cause under ${id}.`, init);
+      return Response.json({ error: { code: "internal", message } }, init);
     }
   },
 };

@@ -21,7 +21,8 @@ function showTimes() {
     const distance = at - Date.now();
     const [unit, length] = UNITS.find(([, milliseconds]) => Math.abs(distance) >= milliseconds) ?? ["minute", MINUTE];
     const words = Math.abs(distance) < MINUTE ? "this minute" : relative.format(Math.round(distance / length), unit);
-    const isNear = Math.abs(distance) < 7 * 86_400_000;
+    // A table has its rows to compare; its columns stay narrow.
+    const isNear = Math.abs(distance) < 7 * 86_400_000 && !element.closest("table");
     element.textContent = isNear ? `${exact.format(at)} (${words})` : exact.format(at);
   }
   const zone = document.getElementById("zone");

@@ -7,6 +7,7 @@ use super::{
     frame::{Frame, Notice},
     json,
     probe::SentParts,
+    response::ShownResponse,
     verify::SAMPLES,
     when, words,
 };
@@ -20,8 +21,8 @@ use crate::domain::{
 /// Attempts on the time line; it takes several resends to have more.
 const ATTEMPTS_SHOWN: usize = 24;
 
-/// Bytes of HTML for the bodies of all attempts together, the latest first, so that the page stays light.
-const BODIES_ROOM: usize = 16 * 1024;
+/// Bytes of HTML for the responses of all attempts together, the latest first, so that the page stays light.
+const RESPONSES_ROOM: usize = 16 * 1024;
 
 /// Bytes of HTML for the payload.
 const PAYLOAD_ROOM: usize = 10 * 1024;
@@ -90,22 +91,12 @@ impl DeliveryPage {
         surplus.try_into().unwrap_or(u64::MAX)
     }
 
-    /// The attempts on the time line, oldest first, each with the bytes that its response's body may take.
-    fn shown_attempts(&self) -> Vec<(&Attempt, usize)> {
-        let mut room = BODIES_ROOM;
-        let mut shown: Vec<_> = self
-            .record
-            .attempts
-            .iter()
-            .rev()
-            .take(ATTEMPTS_SHOWN)
-            .map(|attempt| {
-                let body = attempt.response_body.as_deref().unwrap_or_default();
-                let given = room.div_euclid(2).max(512);
-                let (used, _) = words::beginning(body, given);
-                room = room.saturating_sub(words::weight(used));
-                (attempt, given)
-            })
+    /// The attempts on the time line, oldest first, each with its response.
+    fn shown_attempts(&self) -> Vec<(&Attempt, ShownResponse)> {
+        let mut room = RESPONSES_ROOM;
+        let latest = self.record.attempts.iter().rev().take(ATTEMPTS_SHOWN);
+        let mut shown: Vec<_> = latest
+            .map(|attempt| (attempt, ShownResponse::new(attempt, &mut room)))
             .collect();
         shown.reverse();
         shown

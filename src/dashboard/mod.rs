@@ -37,8 +37,12 @@ pub mod verify;
 
 mod json;
 
+mod response;
+
 pub mod event;
 
 pub mod delete;
+
+pub mod docs;
 
 pub mod error;

@@ -1,6 +1,10 @@
 //! The result of a ping or a test, shown in place: the request as it was sent, and what came back.
 
-use crate::domain::record::DeliveryRecord;
+use super::response::ShownResponse;
+use crate::domain::{attempt::Attempt, record::DeliveryRecord};
+
+/// Bytes of HTML for the response; it takes half of them.
+const RESPONSE_ROOM: usize = 16 * 1024;
 
 /// A ping or a test with its one attempt.
 pub struct Probe {
@@ -16,4 +20,10 @@ pub struct SentParts {
     pub url: String,
     /// The headers; values of custom ones only for who may write.
     pub headers: Vec<(String, String)>,
+}
+
+impl Probe {
+    pub(super) fn response(attempt: &Attempt) -> ShownResponse {
+        ShownResponse::new(attempt, &mut { RESPONSE_ROOM })
+    }
 }

@@ -54,3 +54,27 @@ pub fn distance(at: impl Borrow<Timestamp>, now: impl Borrow<Timestamp>) -> Stri
         "just now".into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_768_473_000_000);
+
+    #[test]
+    fn a_time_is_read_to_the_minute_and_exactly_on_hover() {
+        let shown = at(NOW.saturating_add(std::time::Duration::from_millis(1_234)));
+        assert_eq!(
+            shown.to_string(),
+            "<time datetime=\"2026-01-15T10:30:01.234Z\" title=\"15 January 2026, 10:30:01.234 UTC\">15 Jan 2026, 10:30 UTC</time>"
+        );
+    }
+
+    #[test]
+    fn how_far_a_time_is_goes_both_ways() {
+        let minutes = std::time::Duration::from_secs(300);
+        assert_eq!(distance(NOW.saturating_add(minutes), NOW), "in 5 minutes");
+        assert_eq!(distance(NOW.saturating_sub(minutes), NOW), "5 minutes ago");
+        assert_eq!(distance(NOW, NOW), "just now");
+    }
+}

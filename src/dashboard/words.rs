@@ -14,6 +14,9 @@ use crate::domain::{
     webhook::DisabledReason,
 };
 
+/// Characters of an error's words.
+const ERROR_LIMIT: usize = 300;
+
 /// A text with its first letter in upper case.
 #[must_use]
 pub fn capitalise(text: &str) -> String {
@@ -109,7 +112,10 @@ pub fn status(code: impl Borrow<u16>) -> String {
 pub fn outcome(attempt: &Attempt, timeout: impl Borrow<Duration>) -> String {
     let code = attempt.response_status.unwrap_or_default();
     let answered = || format!("The endpoint answered {}", status(code));
-    let reason = attempt.error.as_deref().map(visible);
+    let reason = attempt
+        .error
+        .as_deref()
+        .map(|error| one_line(error, ERROR_LIMIT));
     let reason = reason.as_deref();
     match attempt.outcome {
         Outcome::HttpError if code == GONE => {
@@ -272,4 +278,131 @@ pub fn one_line(text: &str, characters: usize) -> String {
         shown.push('…');
     }
     visible(&shown).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::timestamp::Timestamp;
+
+    #[test]
+    fn an_attempt_is_told_in_plain_words() {
+        let told = |outcome_of, response_status, error: Option<&str>| {
+            let at = Timestamp::from_millis(0);
+            let attempt = Attempt {
+                outcome: outcome_of,
+                response_status,
+                error: error.map(Into::into),
+                ..Attempt::lost(1, at, at)
+            };
+            outcome(&attempt, Duration::from_secs(10))
+        };
+        for (outcome, status, error, words) in [
+            (
+                Outcome::Succeeded,
+                Some(204),
+                None,
+                "The endpoint answered 204 No Content.",
+            ),
+            (
+                Outcome::HttpError,
+                Some(418),
+                None,
+                "The endpoint answered 418.",
+            ),
+            (
+                Outcome::HttpError,
+                Some(410),
+                None,
+                "The endpoint answered 410 Gone: it wants no more events.",
+            ),
+            (
+                Outcome::HttpError,
+                Some(301),
+                None,
+                "The endpoint answered 301 Moved Permanently. Redirects are not followed.",
+            ),
+            (
+                Outcome::Timeout,
+                None,
+                Some("timeout"),
+                "The endpoint did not answer within 10 seconds.",
+            ),
+            (
+                Outcome::Unreachable,
+                Some(521),
+                Some("the endpoint refused the connection"),
+                "The endpoint refused the connection.",
+            ),
+            (
+                Outcome::Unreachable,
+                None,
+                None,
+                "The endpoint could not be reached.",
+            ),
+            (
+                Outcome::Blocked,
+                None,
+                Some("url must use https"),
+                "Nothing was sent: url must use https.",
+            ),
+            (
+                Outcome::Lost,
+                None,
+                None,
+                "The relay was interrupted before it learnt the answer.",
+            ),
+        ] {
+            assert_eq!(told(outcome, status, error), words);
+        }
+        let long = told(Outcome::Unreachable, None, Some(&"é".repeat(9_000)));
+        assert!(long.chars().count() <= ERROR_LIMIT + 2);
+    }
+
+    #[test]
+    fn lengths_are_told_in_their_largest_whole_unit() {
+        for (seconds, words) in [
+            (0, "0 milliseconds"),
+            (1, "1 second"),
+            (59, "59 seconds"),
+            (60, "1 minute"),
+            (90, "90 seconds"),
+            (300, "5 minutes"),
+            (5_400, "90 minutes"),
+            (7_200, "2 hours"),
+            (86_400, "1 day"),
+            (129_600, "36 hours"),
+            (432_000, "5 days"),
+        ] {
+            assert_eq!(length(Duration::from_secs(seconds)), words);
+        }
+        assert_eq!(length(Duration::from_millis(250)), "250 milliseconds");
+        assert_eq!(
+            [0, 999, 1_000, 1_999, 10_000, 61_000].map(took),
+            ["0 ms", "999 ms", "1.0 s", "1.9 s", "10 s", "61 s"]
+        );
+    }
+
+    #[test]
+    fn text_that_turns_or_hides_is_made_visible_and_other_text_is_not_touched() {
+        assert_eq!(visible("a\u{202e}b\0\r"), "a[U+202E]b[U+0000][U+000D]");
+        assert!(matches!(visible("ümlaut, العربية\n\t"), Cow::Borrowed(_)));
+        assert_eq!(one_line("first\nsecond", 80), "first…");
+        assert_eq!(one_line("abcdef", 3), "abc…");
+        assert_eq!(one_line("abc", 3), "abc");
+    }
+
+    #[test]
+    fn a_beginning_fits_its_room_when_it_is_escaped() {
+        for text in [
+            "<<<<<<<<<<",
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "ééééééééééé",
+            "\0\0\0\0",
+        ] {
+            let (shown, is_all) = beginning(text, 20);
+            assert!(weight(shown) <= 20 && !is_all, "{text}");
+            assert_eq!(beginning(text, 1_000), (text, true));
+        }
+    }
 }

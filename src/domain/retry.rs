@@ -42,6 +42,12 @@ impl RetrySchedule {
         Ok(Self { delays })
     }
 
+    /// The delays, in their order.
+    #[must_use]
+    pub fn delays(&self) -> &[Duration] {
+        &self.delays
+    }
+
     /// How long to wait after that many failed attempts of this run of the schedule, counted from 1.
     /// `None` where the schedule is spent.
     #[must_use]

@@ -14,6 +14,8 @@ use crate::domain::{
 pub(super) struct Wanted {
     /// The counts of the last hours.
     pub(super) hours: u32,
+    /// Whether the counts have to tell how long attempts took; it is most of their weight.
+    pub(super) durations: bool,
     /// A page of deliveries.
     pub(super) deliveries: Option<DeliveryFilter>,
     /// One delivery, whole.

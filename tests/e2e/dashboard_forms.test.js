@@ -71,7 +71,7 @@ describe("adding a webhook", () => {
     const visitor = await signIn(relay, workspace);
     const good = { url: "https://hooks.example.com/typed", events: "agent.error", description: "typed note", headers: "X-Team: typed", secret: "" };
     for (const wrong of [
-      { url: "" }, { url: "ftp://hooks.example.com/typed" }, { url: "https://localhost" }, { events: "unknown" }, { events: [] }, { secret: "short" },
+      { url: "" }, { url: "ftp://hooks.example.com/typed" }, { url: "https://user:word@hooks.example.com" }, { events: "unknown" }, { events: [] }, { secret: "short" },
       { secret: "whsec_!!" }, { headers: "no colon" }, { headers: "Host: a" }, { headers: "X-Team: a\nx-team: b" }, { description: "a".repeat(1_001) },
     ]) {
       const html = assertPage(await visitor.post(`${HOME}/new`, { ...good, ...wrong }), 422);
@@ -173,7 +173,7 @@ describe("a test event", () => {
   test("is sent at once, and its result shown in place", async (t) => {
     const scene = await setUp(t, answerWith(418, { "x-kind": "teapot" }, "short and stout"));
     const answer = await scene.visitor.post(`${scene.page}/test`, { type: "policy.violated" });
-    const location = assertLeadsTo(answer, new RegExp(`^${scene.page}\\?test=evt_\\w+&done=tested$`));
+    const location = assertLeadsTo(answer, new RegExp(`^${scene.page}\\?test=evt_\\w+&done=tested#test$`));
     assert.equal(scene.receiver.events().length, 1);
     assert.equal(scene.receiver.events()[0].headers["x-secureagentics-event"], "policy.violated");
     const html = assertPage(await scene.visitor.get(location));
@@ -256,11 +256,11 @@ describe("resending many", () => {
     assertLeadsTo(await scene.visitor.post(`${scene.page}/enable`), /done=enabled/);
 
     const answer = await scene.visitor.post(`${scene.page}/resend`, { status: "held", since: "", until: "" });
-    const location = assertLeadsTo(answer, new RegExp(`^${scene.page}\\?resend=rs_\\w+&done=resend-started$`));
+    const location = assertLeadsTo(answer, new RegExp(`^${scene.page}\\?resend=rs_\\w+&done=resend-started#resend$`));
     const [job] = location.match(/rs_\w+/);
     assert.ok(assertPage(await scene.visitor.get(location)).includes(job));
     assert.match(assertPage(await scene.visitor.post(`${scene.page}/resend`, { status: "held" }), 409), /running/);
-    assertLeadsTo(await scene.visitor.post(`${scene.page}/resend/${job}/stop`), `${scene.page}?resend=${job}&done=resend-stopped`);
+    assertLeadsTo(await scene.visitor.post(`${scene.page}/resend/${job}/stop`), `${scene.page}?resend=${job}&done=resend-stopped#resend`);
     assert.equal((await read(scene, `/resend/${job}`)).status, "stopped");
     assertPage(await scene.visitor.post(`${scene.page}/resend/rs_${NOBODY}/stop`), 404);
   });

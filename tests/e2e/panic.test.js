@@ -77,3 +77,14 @@ test("three lost leases count as a failed attempt with the outcome lost", { time
   assert.equal(attempts[0].outcome, "lost");
   assert.equal(attempts[0].response_status, null);
 });
+
+test("a panic while a page is made is told on a page", async () => {
+  for (const path of ["/", "/sign-in", "/settings/webhooks"]) {
+    const answer = await relay.fetch(`${path}?x-test-hook=panic`, { token: null });
+    assert.equal(answer.status, 500);
+    assert.match(answer.headers.get("content-type"), /^text\/html/);
+    assert.ok(answer.text.includes(answer.headers.get("x-request-id")), answer.text);
+    assert.ok(!/panicked|wasm|\.rs/.test(answer.text), answer.text);
+  }
+  assert.equal((await relay.fetch("/sign-in", { token: null })).status, 200);
+});

@@ -41,7 +41,9 @@ describe("signing in by key", () => {
     const { key } = await createKey(relay, await createWorkspace(relay));
     const wanted = `${HOME}/wh_00000000000070008000000000000000?status=failed&type=a%20b`;
     const location = assertLeadsTo(await createVisitor(relay).get(wanted), /^\/sign-in\?next=/);
-    assertLeadsTo(await createVisitor(relay).post(location, { key }), wanted);
+    // Where the form of that page posts to: its own address, unless it names another.
+    const [, action = location] = assertPage(await createVisitor(relay).get(location)).match(/<form method="post"(?: action="([^"]*)")?>/);
+    assertLeadsTo(await createVisitor(relay).post(action, { key }), wanted);
     for (const next of ["//evil.example.com", FOREIGN, "/\\evil.example.com", "javascript:alert(1)", "/\t/evil.example.com"]) {
       assertLeadsTo(await createVisitor(relay).post(`/sign-in?next=${encodeURIComponent(next)}`, { key }), HOME);
     }
@@ -296,7 +298,7 @@ describe("a session on the API", () => {
     }
     assertRefused(await call(visitor, `/v1/workspaces/${own}/webhooks/${theirs.webhook.id}`), 404, { code: "not_found" });
     for (const other of [theirs.workspace, "ws_unknown"]) {
-      assertRefused(await call(visitor, `/v1/workspaces/${other}/webhooks`), 401, { code: "unauthorized" });
+      assertRefused(await call(visitor, `/v1/workspaces/${other}/webhooks`), 404, { code: "not_found" });
     }
   });
 
@@ -323,6 +325,34 @@ describe("a session on the API", () => {
     const asToken = await relay.fetch(`/v1/workspaces/${workspace}/webhooks`, { token: other.cookie.split("=")[1] });
     assertRefused(asToken, 401, { code: "unauthorized" });
   });
+});
+
+test("guessing keys, links and sessions is slowed down with that of tokens, and valid ones never notice", { timeout: 120_000 }, async (t) => {
+  const own = await startRelay();
+  t.after(() => own.stop());
+  const workspace = await createWorkspace(own);
+  const { key } = await createKey(own, workspace);
+  const guesses = [
+    (visitor) => visitor.post("/sign-in", { key: "nonsense" }),
+    (visitor) => visitor.post("/sign-in", { link: `dl_${workspace.slice(3)}_${"0".repeat(64)}` }),
+    (visitor) => Object.assign(visitor, { cookie: `session=se_${workspace.slice(3)}_${"0".repeat(64)}` }).get(HOME),
+    () => own.fetch("/v1/workspaces", { token: "wrong" }),
+  ];
+  const statuses = new Map();
+  // Twice as many as a minute allows: should the minute end in between, its successor ends the guessing.
+  for (let number = 0; number < 640; number += 20) {
+    const some = Array.from({ length: 20 }, (_, index) => guesses[index % guesses.length](createVisitor(own)));
+    for (const { status } of await Promise.all(some)) statuses.set(status, (statuses.get(status) ?? 0) + 1);
+  }
+  t.diagnostic(JSON.stringify([...statuses]));
+  assert.ok(statuses.get(429) > 0, "no guess was limited");
+  assert.deepEqual([...statuses.keys()].sort(), [303, 401, 422, 429]);
+  const limited = await createVisitor(own).post("/sign-in", { key: "nonsense" });
+  assertPage(limited, 429);
+  assert.match(limited.headers.get("retry-after"), /^\d+$/);
+  const visitor = createVisitor(own);
+  assertLeadsTo(await visitor.post("/sign-in", { key }), HOME);
+  assertPage(await visitor.get(HOME));
 });
 
 test("a workspace keeps its thousand youngest sessions", { timeout: 120_000 }, async () => {

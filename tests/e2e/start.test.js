@@ -80,13 +80,38 @@ async function pastePrintedCurl(started) {
     assert.ok(started.output.includes(arrived), started.output);
     return true;
   });
+  await pastePrintedTrace(started, JSON.parse(answer.output.slice(answer.output.indexOf("{"))));
   return deliveries[0].webhook_id;
+}
+
+// From an event's id to what became of it, by the line that says so.
+async function pastePrintedTrace(started, accepted) {
+  const line = started.output.split("\n").find((printed) => printed.includes("EVENT_ID") && printed.trim().startsWith("curl "));
+  const answer = await capture("bash", ["-c", `${line.trim().replace("EVENT_ID", accepted.event_id)} --fail-with-body`]);
+  assert.equal(answer.code, 0, answer.output);
+  const { webhooks } = JSON.parse(answer.output.slice(answer.output.indexOf("{")));
+  assert.deepEqual(webhooks.map(({ delivery }) => delivery.id), [accepted.deliveries[0].id]);
+}
+
+async function followPrintedLink(started) {
+  const link = started.output.match(/http:\S+\/sign-in\?link=\S+/)?.[0];
+  assert.ok(link, started.output);
+  const page = await fetch(link);
+  assert.equal(page.status, 200);
+  const form = { method: "POST", redirect: "manual", headers: { origin: new URL(link).origin } };
+  const signedIn = await fetch(new URL("/sign-in", link), { ...form, body: new URLSearchParams({ link: new URL(link).searchParams.get("link") }) });
+  assert.equal(signedIn.status, 303, await signedIn.text());
+  const [cookie] = signedIn.headers.getSetCookie()[0].split(";");
+  const webhooks = await fetch(new URL("/settings/webhooks", link), { headers: { cookie } });
+  assert.equal(webhooks.status, 200);
+  assert.match(await webhooks.text(), /127\.0\.0\.1:\d+\/webhooks/);
 }
 
 test("npm_start_prints_a_line_that_delivers_an_event_and_ends_wholly_on_ctrl_c_and_on_sigterm", async (t) => {
   const first = launch(t, "npm", ["start"]);
   const webhook = await pastePrintedCurl(first);
   assert.ok(first.output.includes(`http://localhost:${environment.RELAY_PORT}/settings/webhooks`), first.output);
+  await followPrintedLink(first);
   const { tree } = await listTree(first.child.pid);
   assert.ok(tree.some((one) => one.args.includes("workerd serve")), "workerd is in the tree");
   await first.end(-first.child.pid, "SIGINT");

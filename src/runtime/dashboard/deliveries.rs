@@ -120,13 +120,15 @@ pub(super) async fn start_resend(
     webhook: WebhookId,
 ) -> Result<Response, Detour> {
     let form = ResendForm::parse(&read_form_body(&mut visit.request).await?);
-    let refused = |status, error| Remarks {
-        resend_error: Some(error),
-        ..Remarks::refused(status)
-    };
     let selection = match form.check() {
         Ok(selection) => selection,
-        Err(error) => return detail::remark(visit, webhook, refused(422, error)).await,
+        Err(error) => {
+            let remarks = Remarks {
+                resend_error: Some(error),
+                ..Remarks::refused(422)
+            };
+            return detail::remark(visit, webhook, remarks).await;
+        }
     };
     let id = ResendId::mint(now(), random_bytes()?);
     let command = WebhookCommand::StartJob {
@@ -136,7 +138,10 @@ pub(super) async fn start_resend(
     match change_job(visit, &webhook, &command).await {
         Ok(()) => to_job(&webhook, &id, Done::ResendStarted),
         Err(Detour::Refused(error)) if error.status() == 409 => {
-            let remarks = refused(error.status(), sentence(&error));
+            let remarks = Remarks {
+                problem: Some(sentence(&error)),
+                ..Remarks::refused(error.status())
+            };
             detail::remark(visit, webhook, remarks).await
         }
         Err(detour) => Err(detour),
@@ -171,6 +176,6 @@ async fn change_job(
 fn to_job(webhook: &WebhookId, id: &ResendId, done: Done) -> Result<Response, Detour> {
     let done = done.word();
     Ok(see_other(&format!(
-        "{HOME}/{webhook}?resend={id}&done={done}"
+        "{HOME}/{webhook}?resend={id}&done={done}#resend"
     ))?)
 }

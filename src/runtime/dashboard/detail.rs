@@ -163,6 +163,7 @@ async fn read_shown(
 ) -> Result<Shown, Detour> {
     let wanted = Wanted {
         hours: query.chart.hours(),
+        durations: true,
         deliveries: Some(query.filter(now())),
         delivery: query.test.clone().or_else(|| query.created.clone()),
         looked_up: EventId::parse(&query.id).ok(),

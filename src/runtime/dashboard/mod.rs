@@ -32,7 +32,7 @@ pub(super) fn has(path: &str) -> bool {
     let first = path.strip_prefix('/').unwrap_or(path).split('/').next();
     matches!(
         first,
-        Some("" | "sign-in" | "sign-out" | "settings" | "assets")
+        Some("" | "sign-in" | "sign-out" | "settings" | "assets" | "docs")
     ) && (path == "/" || first != Some(""))
 }
 
@@ -69,6 +69,8 @@ async fn route(visit: &mut Visit<'_>) -> Result<Response, Detour> {
         .request
         .url()
         .map_err(|_| ApiError::NotFound("page"))?;
+    #[cfg(feature = "test-hooks")]
+    assert!(url.query() != Some("x-test-hook=panic"), "as asked");
     let path: Vec<&str> = url.path().split('/').skip(1).collect();
     let path = path.as_slice();
     let allow = allowed_methods(path).ok_or(ApiError::NotFound("page"))?;
@@ -83,6 +85,7 @@ async fn route(visit: &mut Visit<'_>) -> Result<Response, Detour> {
     match path {
         [""] => Ok(answers::redirect(302, HOME, None)?),
         ["assets", ..] => Ok(answers::asset(&url)?),
+        ["docs"] => Ok(answers::page(200, &visit.docs_page())?),
         ["sign-in"] if posts => sign_in::sign_in(visit, &url).await,
         ["sign-in"] => sign_in::show(visit, &url),
         ["sign-out"] => sign_in::sign_out(visit).await,
@@ -148,7 +151,7 @@ fn allowed_methods(path: &[&str]) -> Option<&'static str> {
     const POSTED: &str = "POST";
     Some(match path {
         ["sign-out"] => POSTED,
-        ["" | "assets", ..] | ["settings", "events"] => SHOWN,
+        ["" | "assets", ..] | ["docs"] | ["settings", "events"] => SHOWN,
         ["sign-in"] => SHOWN_AND_POSTED,
         ["settings", "webhooks", path @ ..] => match path {
             [] | [_, "deliveries", _] => SHOWN,

@@ -6,8 +6,14 @@ use worker::{Env, Request};
 
 use crate::{
     api::error::ApiError,
-    dashboard::frame::{Done, Frame, Notice, Session},
-    domain::{ids::WorkspaceId, token::Scope},
+    dashboard::{
+        docs::DocsPage,
+        frame::{Done, Frame, Notice, Session},
+    },
+    domain::{
+        ids::{WebhookId, WorkspaceId},
+        token::Scope,
+    },
     runtime::{
         authentication::{SessionToken, session_token},
         commands::{
@@ -101,7 +107,7 @@ impl<'a> Visit<'a> {
     pub(super) async fn ask_webhook(
         &self,
         workspace: &WorkspaceId,
-        webhook: &crate::domain::ids::WebhookId,
+        webhook: &WebhookId,
         command: &WebhookCommand,
     ) -> Result<WebhookReply, ApiError> {
         let reply = ask_webhook(self.env, workspace, webhook, command).await;
@@ -119,6 +125,14 @@ impl<'a> Visit<'a> {
     /// What is around a page; `done` is the word for what just happened.
     pub(super) fn frame(&self, done: &str) -> Frame {
         self.frame_with(Done::of_word(done).map(Notice::Done))
+    }
+
+    /// The page for customers' developers, which is for everybody.
+    pub(super) fn docs_page(&self) -> DocsPage {
+        DocsPage {
+            frame: self.frame_with(None),
+            policy: self.config.policy.clone(),
+        }
     }
 
     /// What is around a page that tells of a problem.

@@ -226,7 +226,9 @@ pub(super) async fn rotate(visit: &mut Visit<'_>, id: WebhookId) -> Result<Respo
     let (workspace, reply) = visit.ask(Scope::WebhooksWrite, command).await?;
     webhook_changes::changed(&workspace, reply)?;
     let done = Done::Rotated.word();
-    Ok(see_other(&format!("{HOME}/{id}?secret=shown&done={done}"))?)
+    Ok(see_other(&format!(
+        "{HOME}/{id}?secret=shown&done={done}#secret"
+    ))?)
 }
 
 pub(super) async fn test(visit: &mut Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
@@ -245,7 +247,9 @@ pub(super) async fn test(visit: &mut Visit<'_>, id: WebhookId) -> Result<Respons
         .await?;
     let test = probes::test(visit.env, visit.config, &workspace, &id, event_type).await?;
     let done = Done::Tested.word();
-    Ok(see_other(&format!("{HOME}/{id}?test={test}&done={done}"))?)
+    Ok(see_other(&format!(
+        "{HOME}/{id}?test={test}&done={done}#test"
+    ))?)
 }
 
 fn new_webhook(checked: CheckedWebhook) -> NewWebhook {

@@ -29,6 +29,11 @@ impl WebhookObject {
                 refused => return Ok(refused),
             }
         }
+        if !wanted.durations {
+            for (_, tally) in &mut shown.hours {
+                tally.durations.clear();
+            }
+        }
         if let Some(id) = wanted.looked_up
             && let WebhookReply::Delivery(record) = self.trace(&id)?
         {

@@ -1,0 +1,85 @@
+//! The documentation for customers' developers: what arrives, how to verify it, when it is tried again.
+//!
+//! What a deployment sets and what the catalogue has is taken from there; the rest is what the code promises to everybody.
+
+use super::{
+    Page, assets,
+    frame::{Frame, Notice},
+    verify, words,
+};
+use crate::domain::{
+    attempt::RESPONSE_BODY_LIMIT,
+    event_type::{CatalogueEntry, catalogue},
+    policy::Policy,
+};
+
+/// The endpoint in Python that the page shows for the headers of Standard Webhooks.
+const STANDARD: &str = include_str!("samples/standard.py");
+
+/// The page that an operator gives to customers.
+#[derive(Page)]
+#[template(path = "docs.html", config = "src/dashboard/askama.toml")]
+pub struct DocsPage {
+    /// What is around it.
+    pub frame: Frame,
+    /// The deployment's settings.
+    pub policy: Policy,
+}
+
+impl DocsPage {
+    fn types() -> &'static [CatalogueEntry] {
+        catalogue()
+    }
+
+    /// Each retry and the delay before it.
+    fn retries(&self) -> Vec<(String, String)> {
+        let delays = self.policy.schedule.delays().iter();
+        let numbered = delays.enumerate().map(|(index, delay)| {
+            let number = index.saturating_add(1);
+            (ordinal(number), words::length(*delay))
+        });
+        numbered.collect()
+    }
+
+    fn retry_count(&self) -> usize {
+        self.policy.schedule.delays().len()
+    }
+
+    fn timeout(&self) -> String {
+        words::length(self.policy.attempt_timeout)
+    }
+
+    fn retention(&self) -> String {
+        words::length(self.policy.retention)
+    }
+
+    fn disable_after(&self) -> String {
+        words::length(self.policy.disable_after)
+    }
+
+    const fn response_kibibytes() -> usize {
+        RESPONSE_BODY_LIMIT / 1024
+    }
+}
+
+/// `1st`, `2nd`, `3rd`, `4th`; a schedule has at most 20 delays, so there is no 21st.
+fn ordinal(number: usize) -> String {
+    let ending = match number {
+        1 => "st",
+        2 => "nd",
+        3 => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_are_counted_in_words() {
+        let ordinals: Vec<_> = [1, 2, 3, 4, 11, 20].map(ordinal).into();
+        assert_eq!(ordinals, ["1st", "2nd", "3rd", "4th", "11th", "20th"]);
+    }
+}

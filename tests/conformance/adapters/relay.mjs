@@ -1,0 +1,55 @@
+// The relay of this repository as a sender for the suite: the built Worker with a short schedule, and a second one as it
+// is deployed, which reaches nobody, for the URLs that it must refuse.
+import { randomUUID } from "node:crypto";
+import { createWebhook, createWorkspace, startRelay } from "../../support/relay.js";
+
+// The longest step is as long as what a case asks for with Retry-After.
+const SCHEDULE = [300, 1_200, 3_000];
+const TIMEOUT = 1_000;
+
+async function answered(request, status) {
+  const answer = await request;
+  if (answer.status !== status) throw new Error(`the relay answered ${answer.status}: ${answer.text}`);
+  return answer.body;
+}
+
+export async function start() {
+  const vars = { RETRY_SCHEDULE: SCHEDULE.map((delay) => `${delay}ms`).join(","), ATTEMPT_TIMEOUT: `${TIMEOUT}ms` };
+  const relay = await startRelay({ vars });
+  const production = await startRelay({ vars: { ...vars, ALLOW_PRIVATE_ENDPOINTS: "false" }, isolated: true });
+  const closed = await createWorkspace(production);
+  const pathOf = ({ workspace, id }, below = "") => `/v1/workspaces/${workspace}/webhooks/${id}${below}`;
+  return {
+    name: "webhook-relay",
+    schedule: SCHEDULE,
+    timeout: TIMEOUT,
+    bodySignatureHeader: "x-secureagentics-signature",
+    isPing: ({ headers }) => headers["x-secureagentics-event"] === "ping",
+    // A workspace of its own, so that an event goes to this endpoint alone.
+    async createEndpoint({ url, secret }) {
+      const workspace = await createWorkspace(relay);
+      const webhook = await createWebhook(relay, workspace, { url, secret });
+      return { workspace, id: webhook.id, secret: webhook.secret };
+    },
+    // As text: the data must go out as the case has it.
+    async sendEvent({ workspace }, { data }) {
+      const body = `{"type":"alert.triggered","event_id":"${randomUUID()}","data":${data}}`;
+      await answered(relay.fetch(`/v1/workspaces/${workspace}/events`, { method: "POST", body }), 202);
+    },
+    async rotateSecret(endpoint, { secret, overlapSeconds }) {
+      const body = { secret, overlap_seconds: overlapSeconds };
+      await answered(relay.fetch(pathOf(endpoint, "/secret/rotate"), { method: "POST", body }), 200);
+    },
+    async isDisabled(endpoint) {
+      return (await answered(relay.fetch(pathOf(endpoint)), 200)).status === "disabled";
+    },
+    async refusesUrl(url) {
+      const body = { url, events: ["alert.triggered"] };
+      const answer = await production.fetch(`/v1/workspaces/${closed}/webhooks`, { method: "POST", body });
+      return answer.status === 422 && answer.body.error.field === "url";
+    },
+    async stop() {
+      await Promise.all([relay.stop(), production.stop()]);
+    },
+  };
+}

@@ -1,0 +1,4 @@
+// Reads a data file of this folder.
+import { readFileSync } from "node:fs";
+
+export const load = (name) => JSON.parse(readFileSync(new URL(`${name}.json`, import.meta.url), "utf8"));

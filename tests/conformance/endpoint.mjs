@@ -1,0 +1,60 @@
+// An endpoint on 127.0.0.1 that keeps what it receives, bytes and times, and answers as a case wants.
+import { once } from "node:events";
+import http from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const POLL_EVERY_MS = 20;
+
+/**
+ * `answer(number, request)` says how to answer the number-th request that is no ping: `{status, headers, body}`, or a
+ * function `(response) => void` that does it by hand.
+ */
+export async function startEndpoint(answer = () => ({ status: 200 }), isPing = () => false) {
+  const requests = [];
+  const sockets = new Set();
+  const server = http.createServer(async (incoming, response) => {
+    const request = { method: incoming.method, url: incoming.url, headers: incoming.headers, arrivedOn: Date.now(), endedOn: undefined };
+    incoming.socket.once("close", () => (request.endedOn = Date.now()));
+    const chunks = [];
+    try {
+      for await (const chunk of incoming) chunks.push(chunk);
+    } catch {
+      // The sender went away.
+      return;
+    }
+    request.body = Buffer.concat(chunks);
+    if (isPing(request)) return response.end();
+    requests.push(request);
+    const reply = answer(requests.length, request);
+    if (typeof reply === "function") return reply(response, request);
+    response.writeHead(reply.status, reply.headers).end(reply.body);
+  });
+  // An idle connection that closes just when the sender uses it again would look like an unreachable endpoint.
+  server.keepAliveTimeout = 0;
+  server.on("connection", (socket) => {
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+    socket.on("error", () => {});
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    url: `http://127.0.0.1:${server.address().port}/hooks`,
+    requests,
+    /** The first `count` requests, once they are there. */
+    async receive(count, timeoutMs) {
+      const deadline = Date.now() + timeoutMs;
+      while (requests.length < count) {
+        if (Date.now() > deadline) throw new Error(`${requests.length} of ${count} requests came within ${timeoutMs} ms`);
+        await sleep(POLL_EVERY_MS);
+      }
+      return requests.slice(0, count);
+    },
+    async stop() {
+      const closed = once(server, "close");
+      server.close();
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  };
+}

@@ -1,0 +1,80 @@
+// Runs the conformance cases against a sender, and shows what came of them as a table. README.md says how.
+//
+// A case is `{id, needs, run}`: `run` throws where the sender does not keep the promise that the id names; a case whose
+// `needs` the adapter has not is skipped. The cases run at the same time, each with endpoints of its own.
+import { answerCases } from "./cases/answers.mjs";
+import { requestCases } from "./cases/requests.mjs";
+import { urlCases } from "./cases/urls.mjs";
+import { startEndpoint } from "./endpoint.mjs";
+
+const AT_ONCE = 24;
+// What a sender and this machine may take beyond what the schedule says.
+const MARGIN_MS = 15_000;
+
+const CASES = [...requestCases, ...answerCases, ...urlCases];
+
+/** What a case gets: the sender, and endpoints that end with it. */
+function stage(sender, marginMs) {
+  const endpoints = [];
+  const isPing = sender.isPing ?? (() => false);
+  return {
+    sender,
+    marginMs,
+    /** A registered endpoint; `secret` undefined lets the sender make one. */
+    async register(answer, secret) {
+      const endpoint = await startEndpoint(answer, isPing);
+      endpoints.push(endpoint);
+      const handle = await sender.createEndpoint({ url: endpoint.url, secret });
+      return { ...endpoint, handle, secret: secret ?? handle.secret };
+    },
+    /** An endpoint that nobody registered. */
+    async listen(answer) {
+      const endpoint = await startEndpoint(answer);
+      endpoints.push(endpoint);
+      return endpoint;
+    },
+    send: (endpoint, data = '{"n":1}') => sender.sendEvent(endpoint.handle, { data }),
+    end: () => Promise.all(endpoints.map((endpoint) => endpoint.stop())),
+  };
+}
+
+async function runCase({ id, needs = [], run }, sender, marginMs) {
+  const missing = needs.filter((name) => sender[name] === undefined);
+  if (missing.length > 0) return { id, result: "skipped", detail: `the adapter has no ${missing.join(", ")}` };
+  const own = stage(sender, marginMs);
+  try {
+    await run(own);
+    return { id, result: "passed", detail: "" };
+  } catch (error) {
+    return { id, result: "FAILED", detail: error.message };
+  } finally {
+    await own.end();
+  }
+}
+
+/**
+ * Runs the cases whose id `isWanted`, and returns `{id, result, detail}` of each, in their order. `marginMs` is what is
+ * granted beyond the schedule.
+ */
+export async function runSuite(sender, isWanted = () => true, marginMs = MARGIN_MS) {
+  const cases = CASES.filter(({ id }) => isWanted(id));
+  const results = [];
+  const waiting = [...cases.entries()];
+  const work = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const [index, one] = next;
+      results[index] = await runCase(one, sender, marginMs);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  return results;
+}
+
+/** The results as a table, and a last line that counts them. */
+export function showTable(name, results) {
+  const width = Math.max(...results.map(({ id }) => id.length));
+  const lines = results.map(({ id, result, detail }) => `| ${id.padEnd(width)} | ${result.padEnd(7)} | ${detail.split("\n")[0]}`.trimEnd());
+  const count = (wanted) => results.filter(({ result }) => result === wanted).length;
+  const totals = `${name}: ${count("passed")} passed, ${count("FAILED")} failed, ${count("skipped")} skipped`;
+  return [`| ${"case".padEnd(width)} | result  |`, `| ${"-".repeat(width)} | ------- |`, ...lines, "", totals].join("\n");
+}

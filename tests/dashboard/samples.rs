@@ -1,0 +1,340 @@
+//! Pages filled as handlers fill them, with texts of the caller's choice where a stranger may write one.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::value::RawValue;
+use webhook_relay::{
+    dashboard::{
+        add::AddPage,
+        delete::DeletePage,
+        delivery::DeliveryPage,
+        detail::DetailPage,
+        detail_query::DetailQuery,
+        error::ErrorPage,
+        event::{EventPage, EventQuery, Trace, TracedWebhook},
+        forms::{RotateForm, WebhookErrors, WebhookForm},
+        frame::{Frame, Notice, Session},
+        list::{ListPage, ListedWebhook},
+        probe::{Probe, SentParts},
+        sign_in::SignInPage,
+    },
+    domain::{
+        attempt::Attempt,
+        delivery::{Delivery, Kind, Report},
+        history::Absence,
+        ids::{DeliveryId, EventId, ResendId, WebhookId, WorkspaceId},
+        outcome::Outcome,
+        policy::Policy,
+        record::DeliveryRecord,
+        resend::{JobStatus, ResendJob, Selection},
+        sealed::Sealed,
+        stats::{HourTally, hour_of},
+        timestamp::Timestamp,
+        webhook::{ReportedStanding, Settings, StoredHeader, Webhook},
+    },
+};
+
+/// The time at which every page is rendered: 2026-01-15T10:30:00Z.
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_768_473_000_000);
+
+/// A stored secret; no page opens one.
+fn sealed() -> Sealed {
+    serde_json::from_str(r#"{"key_id":null,"bytes":"cGxhdGZvcm0="}"#).unwrap()
+}
+
+pub(crate) fn ago(seconds: u64) -> Timestamp {
+    NOW.saturating_sub(Duration::from_secs(seconds))
+}
+
+pub(crate) fn frame(may_write: bool) -> Frame {
+    Frame {
+        session: Some(Session {
+            workspace: WorkspaceId::parse("ws_acme").unwrap(),
+            workspace_name: "Acme Robotics".into(),
+            may_write,
+        }),
+        allow_private_endpoints: false,
+        notice: None,
+        now: NOW,
+        attempt_timeout: Duration::from_secs(10),
+        disable_after: Duration::from_secs(5 * 86_400),
+    }
+}
+
+pub(crate) fn webhook(number: u8, text: &str) -> Webhook {
+    Webhook {
+        id: WebhookId::mint(ago(86_400), [number; 10]),
+        settings: Settings {
+            revision: 1,
+            status_revision: 1,
+            status_changed_at: ago(7_000),
+            enabled: true,
+            url: format!("https://hooks.example.com/secureagentics/{text}"),
+            events: vec!["alert.triggered".into(), "agent.error".into()],
+            headers: vec![StoredHeader {
+                name: "X-Team".into(),
+                value: sealed(),
+            }],
+            secret: sealed(),
+            previous_secret: None,
+        },
+        description: format!("Pages the on-call engineer {text}"),
+        created_at: ago(86_400),
+        updated_at: ago(3_600),
+        standing: ReportedStanding::default(),
+    }
+}
+
+pub(crate) fn attempt(number: u32, outcome: Outcome, status: Option<u16>, text: &str) -> Attempt {
+    Attempt {
+        outcome,
+        response_status: status,
+        response_headers: BTreeMap::from([
+            ("content-type".into(), "text/html".into()),
+            ("x-note".into(), text.into()),
+        ]),
+        response_body: status.map(|_| format!("<h1>{text}</h1>")),
+        duration_ms: 1_234,
+        error: status.is_none().then(|| format!("no answer: {text}")),
+        ..Attempt::lost(number, ago(3_000), ago(2_990))
+    }
+}
+
+pub(crate) fn payload(id: &DeliveryId, text: &str) -> Box<RawValue> {
+    let data = serde_json::json!({
+        "id": id, "type": "alert.triggered", "timestamp": "2026-01-15T10:30:00Z",
+        "data": {"alert_id": "alrt_xyz", "details": text}
+    });
+    RawValue::from_string(data.to_string()).unwrap()
+}
+
+pub(crate) fn record(number: u8, kind: Kind, attempts: Vec<Attempt>, text: &str) -> DeliveryRecord {
+    let id = DeliveryId::mint(ago(u64::from(number) * 60), [number; 10]);
+    let policy = Policy::parse(|_| None).unwrap();
+    let mut delivery = Delivery::due(kind, NOW);
+    for attempt in &attempts {
+        let lease = delivery.lease(NOW, &policy).unwrap();
+        let report = Report {
+            lease,
+            outcome: attempt.outcome,
+            response_status: attempt.response_status,
+            retry_after: None,
+        };
+        delivery.report(NOW, &policy, &report);
+        if delivery.is_settled() {
+            break;
+        }
+        // As if it had waited: the next attempt of the time line is due.
+        delivery.resend(NOW).ok();
+    }
+    DeliveryRecord {
+        event_id: EventId::parse("order-4711").unwrap(),
+        event_type: "alert.triggered".into(),
+        delivery,
+        attempts,
+        payload: Some(payload(&id, text)),
+        request: None,
+        id,
+    }
+}
+
+pub(crate) fn deliveries(count: u8, text: &str) -> Vec<DeliveryRecord> {
+    let of = |number: u8| {
+        let attempts = match number % 3 {
+            0 => vec![attempt(1, Outcome::Succeeded, Some(200), text)],
+            1 => vec![attempt(1, Outcome::HttpError, Some(500), text)],
+            _ => vec![attempt(1, Outcome::HttpError, Some(410), text)],
+        };
+        record(number, Kind::Event, attempts, text)
+    };
+    (0..count).map(of).collect()
+}
+
+pub(crate) fn hours() -> Vec<(i64, HourTally)> {
+    let end = hour_of(NOW);
+    (0..168)
+        .filter(|back| back % 5 != 4)
+        .map(|back: i64| {
+            let weight = u64::try_from((back * 37) % 90 + 3).unwrap();
+            let failed = if back % 7 == 2 { weight / 3 } else { 0 };
+            let tally = HourTally {
+                delivered: weight,
+                failed,
+                attempts: weight + failed * 6,
+                durations: BTreeMap::from([(40 + weight * 7, weight)]),
+            };
+            (end - back, tally)
+        })
+        .collect()
+}
+
+pub(crate) fn probe(kind: Kind, outcome: Outcome, status: Option<u16>, text: &str) -> Probe {
+    Probe {
+        record: record(1, kind, vec![attempt(1, outcome, status, text)], text),
+        request: Some(sent(text)),
+    }
+}
+
+pub(crate) fn sent(text: &str) -> SentParts {
+    SentParts {
+        url: format!("https://hooks.example.com/{text}"),
+        headers: vec![
+            ("content-type".into(), "application/json".into()),
+            ("x-secureagentics-signature".into(), "0f".repeat(32)),
+            ("x-team".into(), text.into()),
+        ],
+    }
+}
+
+pub(crate) fn job() -> ResendJob {
+    ResendJob {
+        id: ResendId::mint(NOW, [7; 10]),
+        selection: Selection {
+            status: webhook_relay::domain::delivery::Status::Failed,
+            since: None,
+            until: None,
+        },
+        began_at: NOW,
+        status: JobStatus::Running,
+        total: 120,
+        delivered: 40,
+        failed: 5,
+        taken: None,
+        under_way: vec![],
+    }
+}
+
+pub(crate) fn query(text: &str) -> DetailQuery {
+    DetailQuery::parse(
+        url_pairs(text)
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str())),
+    )
+}
+
+fn url_pairs(text: &str) -> Vec<(String, String)> {
+    webhook_relay::dashboard::forms::parse_fields(text.as_bytes())
+}
+
+pub(crate) fn list(may_write: bool, text: &str) -> ListPage {
+    let listed = |number| ListedWebhook {
+        webhook: webhook(number, text),
+        hours: Some(hours()),
+    };
+    ListPage {
+        frame: frame(may_write),
+        webhooks: (1..=3).map(listed).collect(),
+    }
+}
+
+pub(crate) fn add(text: &str) -> AddPage {
+    AddPage {
+        frame: frame(true),
+        form: WebhookForm {
+            url: text.into(),
+            events: vec!["alert.triggered".into()],
+            description: text.into(),
+            headers: text.into(),
+            secret: text.into(),
+        },
+        errors: WebhookErrors {
+            url: Some(text.into()),
+            events: Some(text.into()),
+            description: Some(text.into()),
+            headers: Some(text.into()),
+            secret: Some(text.into()),
+        },
+    }
+}
+
+pub(crate) fn detail(may_write: bool, text: &str) -> DetailPage {
+    let webhook = webhook(1, text);
+    DetailPage {
+        frame: frame(may_write),
+        query: DetailQuery::default(),
+        form: WebhookForm::of(&webhook, &[("X-Team".into(), text.into())]),
+        webhook,
+        errors: WebhookErrors::default(),
+        rotation: RotateForm::default(),
+        rotation_error: None,
+        secret: None,
+        probe: None,
+        hours: Some(hours()),
+        job: None,
+        resend_error: None,
+        deliveries: deliveries(50, text),
+        more: true,
+        id_error: None,
+    }
+}
+
+pub(crate) fn delivery(may_write: bool, text: &str) -> DeliveryPage {
+    let attempts = vec![
+        attempt(1, Outcome::HttpError, Some(500), text),
+        attempt(2, Outcome::Timeout, None, text),
+        attempt(3, Outcome::Unreachable, None, text),
+        attempt(4, Outcome::HttpError, Some(302), text),
+    ];
+    DeliveryPage {
+        frame: frame(may_write),
+        webhook: webhook(1, text),
+        record: record(9, Kind::Event, attempts, text),
+        request: Some(sent(text)),
+    }
+}
+
+pub(crate) fn event(text: &str) -> EventPage {
+    let traced = |number, found| TracedWebhook {
+        id: webhook(number, text).id,
+        url: Some(format!("https://hooks.example.com/{text}")),
+        found,
+    };
+    EventPage {
+        frame: frame(false),
+        query: EventQuery {
+            id: text.into(),
+            event_type: text.into(),
+            at: text.into(),
+        },
+        error: Some(text.into()),
+        trace: Some(Trace {
+            event_id: EventId::parse("order-4711").unwrap(),
+            event_type: text.into(),
+            at: ago(600),
+            webhooks: vec![
+                traced(1, Ok(Box::new(deliveries(2, text).remove(1)))),
+                traced(2, Err(Absence::TypeNotSelected)),
+                traced(3, Err(Absence::NotStored)),
+            ],
+        }),
+    }
+}
+
+pub(crate) fn sign_in(text: &str) -> SignInPage {
+    let mut frame = frame(false);
+    frame.session = None;
+    SignInPage {
+        frame,
+        link: None,
+        key_error: Some(text.into()),
+        link_error: Some(text.into()),
+    }
+}
+
+pub(crate) fn delete(text: &str) -> DeletePage {
+    DeletePage {
+        frame: frame(true),
+        webhook: webhook(1, text),
+    }
+}
+
+pub(crate) fn error(text: &str) -> ErrorPage {
+    let mut frame = frame(true);
+    frame.notice = Some(Notice::Problem(text.into()));
+    ErrorPage {
+        frame,
+        status: 404,
+        message: text.into(),
+        request_id: Some(text.into()),
+    }
+}
