@@ -14,8 +14,8 @@ import { alert, setUpWebhook } from "../support/steps.js";
 import { inForm } from "./form.js";
 
 const EVENTS_A_SECOND = 50;
-const TURNS = inForm(6, 2);
-const TURN_MS = inForm(10_000, 3_000);
+const TURNS = inForm(5, 2);
+const TURN_MS = inForm(10_000, 1_500);
 const WARM_MS = 1_000;
 const SERIES = 3;
 const MOST = 1.2;

@@ -72,7 +72,7 @@ describe("storage that fails", () => {
     assert.deepEqual([(await listEvents(scene)).length, scene.receiver.events().length], [1, 1]);
   });
 
-  test("in the middle of an array: 503, and the array posted again has each event once", { timeout: 60_000 }, async (t) => {
+  test("in the middle of an array: 503, and the array posted again has each event once", { skip: inShortForm, timeout: 60_000 }, async (t) => {
     const scene = await setUpWebhook(t, relay);
     await faults(t, { statement: "INSERT", after: 9, times: 1 });
     const refused = await postEvent(relay, scene.workspace, events(10));

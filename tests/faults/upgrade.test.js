@@ -19,7 +19,10 @@ const LATER_MS = 120_000;
 const SETTLED_MS = 30_000;
 
 const formats = readdirSync(FIXTURES, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-for (const { name: format } of formats) describe(`the state of ${format}`, () => {
+const PLAIN = { how: "", vars: {} };
+const ENCRYPTED = { how: ", under a relay that encrypts,", vars: { ENCRYPTION_KEYS: `first:${Buffer.alloc(32, 7).toString("base64")}` } };
+const cases = formats.flatMap(({ name: format }) => [PLAIN, ENCRYPTED].map((rest) => ({ format, ...rest })));
+for (const { format, how, vars } of cases) describe(`the state of ${format}${how}`, () => {
   const folder = path.join(FIXTURES, format);
   const readJson = (name) => JSON.parse(readFileSync(path.join(folder, name), "utf8"));
   const { recorded_at: recordedAt, workspace, key, webhooks, job } = readJson("scene.json");
@@ -36,7 +39,7 @@ for (const { name: format } of formats) describe(`the state of ${format}`, () =>
       requests.push({ url: request.url, headers: Object.fromEntries(request.headers), text: await request.text() });
       return new Response("taken");
     };
-    relay = await startRelay({ hooks: true, persist: state, outbound, vars: { TEST_SWITCHES: switches, RETRY_SCHEDULE: "1m,5m,30m,2h,8h" } });
+    relay = await startRelay({ hooks: true, persist: state, outbound, vars: { ...vars, TEST_SWITCHES: switches, RETRY_SCHEDULE: "1m,5m,30m,2h,8h" } });
     const kv = await relay.miniflare().getKVNamespace("SUBSCRIPTIONS");
     for (const { key, value, metadata } of readJson("kv.json")) await kv.put(key, value, { metadata });
   });
