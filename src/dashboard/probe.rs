@@ -23,8 +23,7 @@ pub struct SentParts {
 }
 
 impl Probe {
-    #[expect(clippy::unused_self, reason = "a template calls it on what it has")]
-    pub(super) fn response(&self, attempt: &Attempt) -> ShownResponse {
-        ShownResponse::new(attempt, &mut RESPONSE_ROOM.clone())
+    pub(super) fn response(attempt: &Attempt) -> ShownResponse {
+        ShownResponse::new(attempt, &mut { RESPONSE_ROOM })
     }
 }
