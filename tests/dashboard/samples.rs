@@ -30,7 +30,7 @@ use webhook_relay::{
         sealed::Sealed,
         stats::{HourTally, hour_of},
         timestamp::Timestamp,
-        webhook::{Settings, StoredHeader, Webhook},
+        webhook::{ReportedStanding, Settings, StoredHeader, Webhook},
     },
 };
 
@@ -81,7 +81,7 @@ pub(crate) fn webhook(number: u8, text: &str) -> Webhook {
         description: format!("Pages the on-call engineer {text}"),
         created_at: ago(86_400),
         updated_at: ago(3_600),
-        standing: Default::default(),
+        standing: ReportedStanding::default(),
     }
 }
 
