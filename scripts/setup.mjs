@@ -62,7 +62,9 @@ export async function setUpChromium() {
   if (!mayInstall) throw new Failure(`Chromium is missing: ${advice}`);
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   await withProgress("lists of Debian packages", "apt-get", ["update"], env, advice);
-  await withProgress("Chromium", "apt-get", ["install", "--yes", "--no-install-recommends", "chromium"], env, advice);
+  // Chromium recommends many packages and needs one: a font.
+  const packages = ["chromium", "fonts-liberation"];
+  await withProgress("Chromium", "apt-get", ["install", "--yes", "--no-install-recommends", ...packages], env, advice);
 }
 
 function checkPrerequisites() {

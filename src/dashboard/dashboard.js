@@ -15,6 +15,7 @@ for (const job of document.querySelectorAll("[data-poll]")) followJob(job);
 /** The reader's zone and relative words; the exact UTC stays on hover. */
 function showTimes() {
   const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+  const withinYear = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "numeric", minute: "numeric" });
   const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
   for (const element of document.querySelectorAll("time")) {
     const at = new Date(element.dateTime);
@@ -22,7 +23,11 @@ function showTimes() {
     const [unit, length] = UNITS.find(([, milliseconds]) => Math.abs(distance) >= milliseconds) ?? ["minute", MINUTE];
     const words = Math.abs(distance) < MINUTE ? "this minute" : relative.format(Math.round(distance / length), unit);
     // A table has its rows to compare; its columns stay narrow.
-    const isNear = Math.abs(distance) < 7 * 86_400_000 && !element.closest("table");
+    if (element.closest("table")) {
+      element.textContent = (at.getFullYear() === new Date().getFullYear() ? withinYear : exact).format(at);
+      continue;
+    }
+    const isNear = Math.abs(distance) < 7 * 86_400_000;
     element.textContent = isNear ? `${exact.format(at)} (${words})` : exact.format(at);
   }
   const zone = document.getElementById("zone");
