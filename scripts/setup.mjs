@@ -1,5 +1,5 @@
 // Puts everything that the build and the tests need into the checkout: npm packages (a pinned Node among them), the
-// wasm32 target of Rust, worker-build and wasm-bindgen.
+// wasm32 target of Rust, worker-build and wasm-bindgen; and, for the tests alone, Chromium.
 //
 // Runs on a plain Node 20 with nothing installed. What is already there is not done again: a second run costs
 // milliseconds. worker-build would fetch ready-made binaries by itself; here they come from package registries alone.
@@ -13,6 +13,8 @@ import { Failure, ROOT, TOOLS, PACKAGE_PROGRAMS, capture, nodeProgram, runAsProg
 // (wasm-opt and esbuild are in package.json).
 const CARGO_TOOLS = ["worker-build@0.8.7", "wasm-bindgen-cli@0.2.129"];
 const CARGO_PROGRAMS = ["worker-build", "wasm-bindgen"];
+// Debian names it so, other systems otherwise; each takes the same options.
+const CHROMIUM_PROGRAMS = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
 const WASM_TARGET = "wasm32-unknown-unknown";
 const HEARTBEAT_MS = 10_000;
 const SHOWN_OF_A_FAILURE = 40;
@@ -36,6 +38,31 @@ export async function setUp() {
     once("tools", CARGO_TOOLS.join(" "), CARGO_PROGRAMS.map((name) => path.join(TOOLS, "bin", name)), installTools),
   ]);
   nodeProgram();
+}
+
+/** The Chromium of the browser tests: the one that the environment variable CHROMIUM names, or one in PATH. */
+export function chromiumProgram() {
+  const named = process.env.CHROMIUM;
+  if (named) {
+    if (existsSync(named)) return named;
+    throw new Failure(`CHROMIUM names ${named}, which does not exist: it must be the path of Chromium's program.`);
+  }
+  const folders = process.env.PATH.split(path.delimiter);
+  const programs = CHROMIUM_PROGRAMS.flatMap((name) => folders.map((folder) => path.join(folder, name)));
+  return programs.find((program) => existsSync(program));
+}
+
+/** Installs Debian's Chromium where there is none and this user may; only the tests need it. */
+export async function setUpChromium() {
+  if (chromiumProgram()) return;
+  const advice =
+    "the browser tests need Chromium. Install it (Debian: sudo apt-get install chromium), " +
+    "or name its program in the environment variable CHROMIUM.";
+  const mayInstall = process.getuid?.() === 0 && (await capture("apt-get", ["--version"])).code === 0;
+  if (!mayInstall) throw new Failure(`Chromium is missing: ${advice}`);
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  await withProgress("lists of Debian packages", "apt-get", ["update"], env, advice);
+  await withProgress("Chromium", "apt-get", ["install", "--yes", "--no-install-recommends", "chromium"], env, advice);
 }
 
 function checkPrerequisites() {

@@ -1,6 +1,6 @@
 // Everything that must hold before a change is merged, in order, up to the first failure. `npm test` runs this.
 import { nodeProgram, run, runAsProgram } from "./programs.mjs";
-import { setUp } from "./setup.mjs";
+import { setUp, setUpChromium } from "./setup.mjs";
 import { build } from "./build.mjs";
 import { runFaults } from "./faults.mjs";
 import { preparePython } from "../tests/support/python.js";
@@ -11,6 +11,7 @@ const TEST_TIMEOUT_MS = 180_000;
 
 const STEPS = [
   ["set-up", setUp],
+  ["Chromium", setUpChromium],
   ["Python for the customers' code", preparePython],
   ["format", () => run("cargo", ["fmt", "--check"])],
   ["lint", () => run("cargo", ["clippy", "--all-targets", ...DENY_WARNINGS])],
@@ -21,6 +22,7 @@ const STEPS = [
   ["build, test hooks", () => build("test-hooks")],
   ["conformance", runConformance],
   ["end to end", runEndToEnd],
+  ["browser", runInBrowser],
   ["faults, short form", () => runFaults("short")],
 ];
 
@@ -35,6 +37,12 @@ function runEndToEnd() {
 async function runConformance() {
   await run(nodeProgram(), ["--test", "--test-force-exit", `--test-timeout=${TEST_TIMEOUT_MS}`, "--test-reporter=dot", "tests/conformance/suite.test.js"]);
   await run(nodeProgram(), ["tests/conformance/run.mjs", "tests/conformance/adapters/relay.mjs"]);
+}
+
+// Two files at once: a browser and a relay each want a core.
+function runInBrowser() {
+  const runner = ["--test", "--test-concurrency=2", "--test-force-exit", `--test-timeout=${TEST_TIMEOUT_MS}`, "--test-reporter=spec"];
+  return run(nodeProgram(), [...runner, "tests/browser/*.test.js"]);
 }
 
 await runAsProgram(import.meta.url, async () => {

@@ -23,7 +23,7 @@ pub struct SentParts {
 }
 
 impl Probe {
-    pub(super) fn response(&self, attempt: &Attempt) -> ShownResponse {
-        ShownResponse::new(attempt, &mut RESPONSE_ROOM.clone())
+    pub(super) fn response(attempt: &Attempt) -> ShownResponse {
+        ShownResponse::new(attempt, &mut { RESPONSE_ROOM })
     }
 }

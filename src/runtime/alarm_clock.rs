@@ -15,6 +15,7 @@ pub(super) struct AlarmClock {
     storage: Storage,
     armed: Cell<Armed>,
     sets: Cell<u32>,
+    fires: Cell<u32>,
 }
 
 #[derive(Clone, Copy)]
@@ -32,11 +33,13 @@ impl AlarmClock {
             storage,
             armed: Cell::new(Armed::Unknown),
             sets: Cell::new(0),
+            fires: Cell::new(0),
         }
     }
 
     /// The alarm has fired: none is set.
     pub(super) fn fired(&self) {
+        self.fires.set(self.fires.get().saturating_add(1));
         self.armed.set(Armed::No);
     }
 
@@ -71,9 +74,9 @@ impl AlarmClock {
         set
     }
 
-    /// How often the alarm was set since the object started.
+    /// How often the alarm was set, and how often it fired, since the object started.
     #[cfg(feature = "test-hooks")]
-    pub(super) const fn sets(&self) -> u32 {
-        self.sets.get()
+    pub(super) const fn counted(&self) -> (u32, u32) {
+        (self.sets.get(), self.fires.get())
     }
 }

@@ -264,11 +264,18 @@ pub(super) enum WebhookReply {
     Shown(Box<Shown>),
     Refused(Refusal),
     #[cfg(feature = "test-hooks")]
-    Counted {
-        rows_read: usize,
-        rows_written: usize,
-        alarms_set: u32,
-    },
+    Counted(Counted),
+}
+
+/// What an object has used since it started.
+#[cfg(feature = "test-hooks")]
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Counted {
+    pub(super) rows_read: usize,
+    pub(super) rows_written: usize,
+    pub(super) alarms_set: u32,
+    pub(super) alarms_run: u32,
+    pub(super) object_requests: u32,
 }
 
 /// What became of one event at a webhook, in the order in which they were sent.

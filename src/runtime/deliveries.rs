@@ -141,7 +141,7 @@ pub(super) async fn stats(call: Call<'_>, url: &Url, webhook: WebhookId) -> Answ
     }
 }
 
-/// The rows that a webhook's object has read and written; for tests.
+/// What a webhook's object has used, and how often this isolate read KV; for tests.
 #[cfg(feature = "test-hooks")]
 pub(super) async fn counts(
     env: &worker::Env,
@@ -150,14 +150,16 @@ pub(super) async fn counts(
 ) -> Answer {
     let reply = ask_webhook(env, workspace, webhook, &WebhookCommand::Counted).await;
     match reply.map_err(|error| unavailable(&error))? {
-        WebhookReply::Counted {
-            rows_read,
-            rows_written,
-            alarms_set,
-        } => json(
-            200,
-            &serde_json::json!({"rows_read": rows_read, "rows_written": rows_written, "alarms_set": alarms_set}),
-        ),
+        WebhookReply::Counted(counted) => {
+            #[derive(serde::Serialize)]
+            struct Shown {
+                #[serde(flatten)]
+                counted: super::commands::Counted,
+                kv_reads: u32,
+            }
+            let kv_reads = super::subscriptions::counted();
+            json(200, &Shown { counted, kv_reads })
+        }
         _ => Err(unexpected_reply()),
     }
 }

@@ -144,6 +144,8 @@ async fn read_copy(env: &Env, workspace: &WorkspaceId) -> Result<Option<Snapshot
     let kv = env
         .kv(BINDING)
         .map_err(|error| KvError::InvalidKvStore(error.to_string()))?;
+    #[cfg(feature = "test-hooks")]
+    READS.set(READS.get().saturating_add(1));
     let stored = kv
         .get(&key(workspace))
         .cache_ttl(CACHE_SECONDS)
@@ -191,4 +193,15 @@ pub(super) fn forget_answer(workspace: &WorkspaceId) {
     ANSWERS.with_borrow_mut(|answers| {
         answers.remove(workspace);
     });
+}
+
+#[cfg(feature = "test-hooks")]
+thread_local! {
+    static READS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+/// How often this isolate read KV.
+#[cfg(feature = "test-hooks")]
+pub(super) fn counted() -> u32 {
+    READS.get()
 }

@@ -1,8 +1,14 @@
 //! The dashboard's pages as browsers get them: whatever strangers wrote stays text, and each page keeps its promises.
 
-mod samples;
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "what is not as expected has to end the test"
+)]
 
 mod forms;
+mod samples;
 
 use samples::{
     add, delete, delivery, detail, error, event, frame, job, list, probe, query, sign_in,
@@ -183,20 +189,20 @@ fn every_id_stands_once_and_what_refers_to_one_finds_it() {
 }
 
 #[test]
-fn each_page_is_light_even_where_strangers_wrote_as_much_as_they_may() {
-    // The longest that the API takes: descriptions of 1,000 characters, and here 16 KiB of a response and more.
-    let longest = "<".repeat(990);
-    for (name, html) in pages(true, &longest) {
-        // A form that was refused repeats what was typed in every field.
-        let limit = if name == "add" {
-            2 * PAGE_LIMIT
-        } else {
-            PAGE_LIMIT + 20_000
-        };
-        assert!(html.len() < limit, "{name}: {}", html.len());
-    }
+fn each_page_is_light() {
     for (name, html) in pages(true, "ordinary") {
         assert!(html.len() < PAGE_LIMIT, "{name}: {}", html.len());
+    }
+}
+
+#[test]
+fn a_page_stays_light_where_strangers_wrote_as_much_as_they_may() {
+    let longest = "<".repeat(1_000);
+    for (name, html) in pages(false, &longest) {
+        // The forms of who may write repeat what its owner typed; here are the pages without them.
+        if matches!(name, "list" | "delivery" | "event") {
+            assert!(html.len() < PAGE_LIMIT, "{name}: {}", html.len());
+        }
     }
     let mut large = delivery(true, "x");
     let body = "<".repeat(16 * 1024);

@@ -27,15 +27,20 @@ use webhook_relay::{
         policy::Policy,
         record::DeliveryRecord,
         resend::{JobStatus, ResendJob, Selection},
-        secret::Sealed,
+        sealed::Sealed,
         stats::{HourTally, hour_of},
         timestamp::Timestamp,
-        webhook::{Settings, StoredHeader, Webhook},
+        webhook::{ReportedStanding, Settings, StoredHeader, Webhook},
     },
 };
 
 /// The time at which every page is rendered: 2026-01-15T10:30:00Z.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_768_473_000_000);
+
+/// A stored secret; no page opens one.
+fn sealed() -> Sealed {
+    serde_json::from_str(r#"{"key_id":null,"bytes":"cGxhdGZvcm0="}"#).unwrap()
+}
 
 pub(crate) fn ago(seconds: u64) -> Timestamp {
     NOW.saturating_sub(Duration::from_secs(seconds))
@@ -68,15 +73,15 @@ pub(crate) fn webhook(number: u8, text: &str) -> Webhook {
             events: vec!["alert.triggered".into(), "agent.error".into()],
             headers: vec![StoredHeader {
                 name: "X-Team".into(),
-                value: Sealed::plain("platform"),
+                value: sealed(),
             }],
-            secret: Sealed::plain("whsec_c2VjcmV0c2VjcmV0c2VjcmV0"),
+            secret: sealed(),
             previous_secret: None,
         },
         description: format!("Pages the on-call engineer {text}"),
         created_at: ago(86_400),
         updated_at: ago(3_600),
-        standing: Default::default(),
+        standing: ReportedStanding::default(),
     }
 }
 

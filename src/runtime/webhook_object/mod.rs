@@ -35,6 +35,8 @@ use worker::{
 };
 
 use self::store::WebhookStore;
+#[cfg(feature = "test-hooks")]
+use super::commands::Counted;
 use super::{
     alarm_clock::AlarmClock,
     commands::{
@@ -72,6 +74,8 @@ pub struct WebhookObject {
     wake: RefCell<Option<UnboundedSender<()>>>,
     /// When the workspace is told again, after it did not answer.
     tell_after: Cell<Timestamp>,
+    /// Commands obeyed since the object started.
+    obeyed: Cell<u32>,
 }
 
 /// The object's memory; losing it loses nothing.
@@ -109,6 +113,7 @@ impl DurableObject for WebhookObject {
             desk: RefCell::default(),
             wake: RefCell::default(),
             tell_after: Cell::default(),
+            obeyed: Cell::default(),
         }
     }
 
@@ -147,6 +152,7 @@ impl WebhookObject {
         let config =
             config(&self.env).map_err(|error| worker::Error::RustError(error.to_string()))?;
         let policy = &config.policy;
+        self.obeyed.set(self.obeyed.get().saturating_add(1));
         let reply = match command {
             WebhookCommand::Apply(settings) => self.apply(&settings, &config.keys)?,
             WebhookCommand::Delete { revision } => return self.delete(revision).await,
@@ -167,12 +173,17 @@ impl WebhookObject {
             WebhookCommand::Show(wanted) => self.show(wanted)?,
             #[cfg(feature = "test-hooks")]
             WebhookCommand::Counted => {
+                // This one is not counted.
+                self.obeyed.set(self.obeyed.get().saturating_sub(1));
                 let (rows_read, rows_written) = self.store.database().counted();
-                WebhookReply::Counted {
+                let (alarms_set, alarms_run) = self.clock.counted();
+                WebhookReply::Counted(Counted {
                     rows_read,
                     rows_written,
-                    alarms_set: self.clock.sets(),
-                }
+                    alarms_set,
+                    alarms_run,
+                    object_requests: self.obeyed.get(),
+                })
             }
         };
         self.arm().await?;

@@ -1,0 +1,42 @@
+// What a million delivered events cost at list price, from what was counted; and what fits in a plan.
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The price list, with its date. */
+export const PRICES = JSON.parse(readFileSync(path.join(path.dirname(fileURLToPath(import.meta.url)), "prices.json"), "utf8"));
+
+/**
+ * What one event used. `counts` are the differences over a run of `events` events: requests to the Worker, CPU of
+ * workerd (Worker and objects together, of which only the Worker's is billed: an upper bound), and the object's own.
+ * An alarm that ran is a request to the object; one that was set is a row. The object counts as active all the time.
+ */
+export function usageOf({ events, posts, cpu, wall, counts }) {
+  const used = {
+    worker_requests: posts,
+    worker_cpu_ms: cpu,
+    kv_reads: counts.kv_reads ?? posts,
+    object_requests: counts.object_requests + counts.alarms_run,
+    object_gigabyte_seconds: (wall / 1000) * PRICES.object_gigabytes,
+    rows_read: counts.rows_read,
+    rows_written: counts.rows_written + counts.alarms_set,
+  };
+  return Object.fromEntries(Object.entries(used).map(([name, amount]) => [name, amount / events]));
+}
+
+/** Dollars for a million events, by what is paid for, and in all. */
+export function costOf(usage) {
+  const dollars = Object.fromEntries(
+    Object.entries(usage).map(([name, amount]) => [name, amount * PRICES.dollars_per_million[name]]),
+  );
+  return { ...dollars, total: Object.values(dollars).reduce((sum, part) => sum + part, 0) };
+}
+
+/** How many events each plan includes, and what runs out first. */
+export function fitsIn(usage) {
+  return Object.entries(PRICES.plans).map(([plan, included]) => {
+    const limits = Object.entries(included).filter(([name]) => usage[name] > 0);
+    const [first, events] = limits.map(([name, amount]) => [name, amount / usage[name]]).sort(([, a], [, b]) => a - b)[0];
+    return { plan, events: Math.floor(events), first };
+  });
+}

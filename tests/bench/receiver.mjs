@@ -1,0 +1,57 @@
+// The endpoints of a benchmark, in a process of their own: started by bench.mjs, spoken to by messages.
+//
+// A path is /<behaviour>/<run>/<webhook>. What arrives is counted by the event's number, with the time since it was
+// posted: the load generator writes its clock into the event, and on Linux all processes read the same monotonic clock.
+import http from "node:http";
+import { clock, summarize } from "./figures.mjs";
+
+const SLOW_MS = 300;
+const runs = new Map();
+
+function runOf(name) {
+  if (!runs.has(name)) runs.set(name, { seen: new Set(), duplicates: 0, latencies: [], last: 0 });
+  return runs.get(name);
+}
+
+function record(run, webhook, text) {
+  const found = /"n":(\d+),"sent":([\d.]+)/.exec(text);
+  // A ping.
+  if (!found) return;
+  const { seen, latencies } = run;
+  const key = Number(found[1]) * 100 + Number(webhook);
+  run.latest = clock();
+  if (seen.has(key)) {
+    run.duplicates += 1;
+    return;
+  }
+  seen.add(key);
+  run.last = run.latest;
+  latencies.push(run.last - Number(found[2]));
+}
+
+const server = http.createServer((request, response) => {
+  const [, behaviour, name, webhook] = request.url.split("/");
+  const chunks = [];
+  request.on("data", (chunk) => chunks.push(chunk));
+  request.on("end", () => {
+    const text = chunks.length === 1 ? chunks[0].latin1Slice() : Buffer.concat(chunks).latin1Slice();
+    const isPing = request.headers["x-secureagentics-event"] === "ping";
+    const answer = () => response.writeHead(200, { "content-length": 2 }).end("ok");
+    if (isPing) return answer();
+    record(runOf(name), webhook, text);
+    if (behaviour === "slow") setTimeout(answer, SLOW_MS);
+    else if (behaviour === "ok") answer();
+  });
+});
+server.keepAliveTimeout = 0;
+server.listen(0, "127.0.0.1", () => process.send({ port: server.address().port }));
+
+process.on("message", ({ ask, run: name }) => {
+  const run = runOf(name);
+  if (ask === "count") process.send({ count: run.seen.size, last: run.last });
+  if (ask === "figures") {
+    process.send({ count: run.seen.size, duplicates: run.duplicates, last: run.last, latest: run.latest, latency: summarize(run.latencies) });
+  }
+});
+
+process.once("disconnect", () => process.exit(0));

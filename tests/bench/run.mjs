@@ -1,0 +1,112 @@
+// The measurements of `npm run bench`, on what bench.mjs has built.
+import { readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cpus, tmpdir } from "node:os";
+import path from "node:path";
+import { gzipSync } from "node:zlib";
+import { ROOT, runAsProgram } from "../../scripts/programs.mjs";
+import { PRICES, usageOf } from "./bill.mjs";
+import { measureLarge } from "./large.mjs";
+import { Stage } from "./measure.mjs";
+import { startProcess } from "./processes.mjs";
+import { BILLED, SCENARIOS } from "./scenarios.mjs";
+import { startSystem } from "./systems.mjs";
+import { showBill, showLarge, showScenarios } from "./table.mjs";
+
+const SYSTEMS = ["forwarder", "relay", "textbook"];
+const progress = (line) => console.error(`[bench] ${line}`);
+
+/** Runs `work` with what stops everything that it started. */
+async function withCleanUp(work) {
+  const undo = [];
+  try {
+    return await work((step) => undo.push(step));
+  } finally {
+    for (const step of undo.reverse()) await step();
+  }
+}
+
+async function makeState(later) {
+  const state = await mkdtemp(path.join(tmpdir(), "relay-bench-"));
+  later(() => rm(state, { recursive: true, force: true }));
+  return state;
+}
+
+async function measureScenarios(stage, wanted) {
+  return withCleanUp(async (later) => {
+    const systems = {};
+    for (const system of SYSTEMS) {
+      const running = await startSystem(system, await makeState(later));
+      later(() => running.stop("SIGKILL"));
+      await stage.warmUp(running);
+      systems[system] = running;
+    }
+    const measured = [];
+    for (const scenario of SCENARIOS.filter(({ name }) => name.includes(wanted))) {
+      progress(scenario.name);
+      const results = [];
+      for (const system of scenario.systems) results.push(await stage.measure(systems[system], scenario));
+      measured.push({ scenario: scenario.name, results: withRatios(results) });
+    }
+    return measured;
+  });
+}
+
+function withRatios(results) {
+  const rateOf = (system) => results.find((result) => result.system === system)?.deliveredPerSecond;
+  const ratio = (result, system) => (rateOf(system) === undefined ? undefined : result.deliveredPerSecond / rateOf(system));
+  return results.map((result) => ({ ...result, ratios: { forwarder: ratio(result, "forwarder"), textbook: ratio(result, "textbook") } }));
+}
+
+/** Counts what is billed; the relay's build with test hooks counts its rows, so its speed is not taken from here. */
+async function countBilled(stage) {
+  return withCleanUp(async (later) => {
+    const billed = [];
+    for (const system of ["relay", "textbook"]) {
+      const running = await startSystem(system, await makeState(later), { hooks: true });
+      later(() => running.stop("SIGKILL"));
+      await stage.warmUp(running);
+      for (const { name, ...run } of BILLED.filter(({ systems }) => systems.includes(system))) {
+        progress(`what is billed: ${system}, ${name}`);
+        const result = await stage.measure(running, { workspaces: 1, webhooks: 1, behaviour: "ok", counted: true, ...run });
+        billed.push({ name, system, counts: result.counts, usage: usageOf({ events: result.accepted, ...result }) });
+      }
+    }
+    return billed;
+  });
+}
+
+function bundleSize() {
+  const files = ["src/entry.js", "build/index.js", "build/index_bg.wasm"].map((name) => path.join(ROOT, name));
+  const gzipped = files.map((file) => gzipSync(readFileSync(file), { level: 9 }).length);
+  return gzipped.reduce((sum, bytes) => sum + bytes, 0);
+}
+
+async function main() {
+  const wanted = process.argv[2] ?? "";
+  const began = Date.now();
+  const figures = await withCleanUp(async (later) => {
+    const receiver = await startProcess("receiver.mjs");
+    later(() => receiver.stop());
+    const load = await startProcess("load.mjs");
+    later(() => load.stop());
+    const stage = new Stage(receiver, load);
+    const scenarios = await measureScenarios(stage, wanted);
+    if (wanted !== "") return { scenarios };
+    const billed = await countBilled(stage);
+    progress("an object with 100,000 deliveries");
+    const large = await measureLarge(stage, await makeState(later));
+    return { scenarios, billed, large };
+  });
+  const bundle = bundleSize();
+  console.log(`\n${showScenarios(figures.scenarios)}\n`);
+  if (figures.billed) {
+    console.log(`${showBill(figures.billed)}\nAt ${PRICES.source}, ${PRICES.date}; without what a plan includes.\n`);
+    console.log(`${showLarge(figures.large)}\n`);
+  }
+  console.log(`The Worker's files gzipped: ${(bundle / 1000).toFixed(0)} kB. Measured in ${((Date.now() - began) / 1000).toFixed(0)} s.`);
+  const machine = { cpus: cpus().length, model: cpus()[0]?.model, node: process.version };
+  await writeFile(path.join(ROOT, "bench.json"), `${JSON.stringify({ at: new Date().toISOString(), machine, bundle, ...figures }, null, 2)}\n`);
+}
+
+await runAsProgram(import.meta.url, main);

@@ -1,0 +1,26 @@
+// What is measured: each scenario says how many producers post what, to how many webhooks, and who takes part.
+//
+// `seconds` ends a scenario by time, `events` by number; a request in flight at the end is waited for.
+// A message between processes cannot carry Infinity.
+const UNBOUNDED = 1e9;
+const ALL = ["forwarder", "relay", "textbook"];
+const STORING = ["relay", "textbook"];
+
+/** In the order in which they run: one after the other, each system in turn. */
+export const SCENARIOS = [
+  { name: "1 producer", producers: 1, seconds: 2 },
+  { name: "32 producers, 1 webhook", producers: 32, seconds: 3 },
+  { name: "32 producers, 50 webhooks", producers: 32, workspaces: 50, seconds: 3 },
+  { name: "arrays of 100", producers: 4, batch: 100, events: 2000, seconds: 10 },
+  { name: "fan-out to 20 webhooks", producers: 4, webhooks: 20, events: 60, seconds: 10 },
+  { name: "endpoint at 300 ms", producers: 32, behaviour: "slow", events: 100, seconds: 10 },
+  { name: "beside a hanging webhook", producers: 8, hanging: true, seconds: 2, systems: STORING },
+].map((scenario) => ({ batch: 1, webhooks: 1, workspaces: 1, behaviour: "ok", events: UNBOUNDED, systems: ALL, ...scenario }));
+
+/** What is posted to count requests and rows, for the bill. */
+export const BILLED = [
+  { name: "one by one", producers: 1, batch: 1, events: 300 },
+  { name: "one by one, with event_id", producers: 1, batch: 1, events: 300, withIds: true, systems: ["relay"] },
+  { name: "32 producers", producers: 32, batch: 1, events: 1000 },
+  { name: "arrays of 100", producers: 4, batch: 100, events: 2000 },
+].map((run) => ({ seconds: 20, systems: STORING, ...run }));

@@ -1,0 +1,82 @@
+// The three systems that are measured side by side: how each is started, and how its webhooks are made.
+import { readdirSync } from "node:fs";
+import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { OPERATOR_TOKEN } from "../support/relay_options.js";
+import { startProcess } from "./processes.mjs";
+
+const SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+const EVENT_TYPES = ["alert.triggered"];
+
+/** Starts `relay`, `forwarder` or `textbook` on the storage in a folder. */
+export async function startSystem(system, state, { hooks = false } = {}) {
+  const running = await startProcess("system_process.mjs", { system, state, hooks, port: 0 });
+  return { system, state, ...running, ...(system === "relay" ? RELAY : BASELINE) };
+}
+
+async function call({ port, token }, method, target, body) {
+  const response = await fetch(`http://127.0.0.1:${port}${target}`, {
+    method,
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  if (!response.ok) throw new Error(`${method} ${target}: ${response.status} ${await response.text()}`);
+  return response.json();
+}
+
+const BASELINE = {
+  /** Makes a workspace with a webhook for each URL; returns where and with what to post its events. */
+  async makeWorkspace(name, urls) {
+    await call(this, "PUT", `/${name}/webhooks`, urls.map((url, index) => ({ id: `wh_${index}`, url, secret: SECRET })));
+    return { path: `/${name}/events`, token: this.token, workspace: name };
+  },
+  /** What the object of the first webhook counted. */
+  readCounts({ workspace }) {
+    return call(this, "GET", `/${workspace}/counts`);
+  },
+  bytesStored() {
+    return bytesIn(this.state, "do");
+  },
+};
+
+const RELAY = {
+  call(method, target, body) {
+    return call({ port: this.port, token: OPERATOR_TOKEN }, method, target, body);
+  },
+  async makeWorkspace(name, urls) {
+    const workspace = `ws_${name}`;
+    const base = `/v1/workspaces/${workspace}`;
+    await this.call("POST", "/v1/workspaces", { id: workspace, name });
+    const webhooks = [];
+    for (const url of urls) webhooks.push((await this.call("POST", `${base}/webhooks`, { url, events: EVENT_TYPES, secret: SECRET })).id);
+    // Posted with a key, as producers do: it is looked up in the snapshot.
+    const { key } = await this.call("POST", `${base}/keys`, { name: "bench", scopes: ["events:write"] });
+    return { path: `${base}/events`, token: key, workspace, webhooks };
+  },
+  readCounts({ workspace, webhooks }) {
+    return this.call("GET", `/test/rows/${workspace}/${webhooks[0]}`);
+  },
+  bytesStored() {
+    return bytesIn(this.state, "WebhookObject");
+  },
+};
+
+/** The SQLite files of objects below a folder whose path contains a text. */
+export function databasesIn(state, text) {
+  const names = readdirSync(state, { recursive: true }).map((name) => path.join(state, name));
+  return names.filter((name) => name.endsWith(".sqlite") && name.includes(text) && !name.endsWith("metadata.sqlite"));
+}
+
+function bytesIn(state, text) {
+  return databasesIn(state, text).map(bytesOf).reduce((sum, bytes) => sum + bytes, 0);
+}
+
+function bytesOf(file) {
+  const database = new DatabaseSync(file, { readOnly: true, timeout: 5000 });
+  try {
+    const pragma = (name) => Object.values(database.prepare(`PRAGMA ${name}`).get())[0];
+    return (pragma("page_count") - pragma("freelist_count")) * pragma("page_size");
+  } finally {
+    database.close();
+  }
+}

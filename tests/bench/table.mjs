@@ -1,0 +1,70 @@
+// How the figures of a benchmark are shown.
+import { PRICES, costOf, fitsIn } from "./bill.mjs";
+
+const COLUMNS = [
+  ["system", ({ system }) => system],
+  ["accepted/s", (row) => whole(row.acceptedPerSecond)],
+  ["delivered/s", (row) => whole(row.deliveredPerSecond)],
+  ["accept p50/p90/p99 ms", ({ accept }) => percentiles(accept)],
+  ["end to end p50/p90/p99 ms", ({ endToEnd }) => percentiles(endToEnd)],
+  ["behind", ({ behind }) => String(behind)],
+  ["CPU ms", (row) => row.cpuPerEvent.toFixed(2)],
+  ["bytes", (row) => whole(row.bytesPerEvent)],
+  ["delivered: ratio to forwarder", (row) => ratio(row.ratios.forwarder)],
+  ["to textbook", (row) => ratio(row.ratios.textbook)],
+];
+
+const whole = (value) => String(Math.round(value));
+const ratio = (value) => (value === undefined ? "" : value.toFixed(2));
+const percentiles = ({ p50, p90, p99 }) => [p50, p90, p99].map((value) => (value >= 100 ? whole(value) : value.toFixed(1))).join(" / ");
+const dollars = (value) => `$${value.toFixed(2)}`;
+
+/** A Markdown table. */
+export function table(head, rows) {
+  const widths = head.map((name, column) => Math.max(name.length, ...rows.map((row) => row[column].length)));
+  const line = (cells) => `| ${cells.map((cell, column) => cell.padEnd(widths[column])).join(" | ")} |`;
+  return [line(head), `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`, ...rows.map(line)].join("\n");
+}
+
+/** The scenarios: a row for each system. */
+export function showScenarios(measured) {
+  const rows = measured.flatMap(({ scenario, results }) =>
+    results.map((result, index) => [index === 0 ? scenario : "", ...COLUMNS.map(([, show]) => show(result))]),
+  );
+  return table(["scenario", ...COLUMNS.map(([name]) => name)], rows);
+}
+
+/** The objects with many deliveries. */
+export function showLarge(large) {
+  const rows = Object.entries(large).map(([name, { wakeUp, memory, page, lateBy }]) => [
+    { few: "100 logged", logged: "100,000 logged", pending: "100,000 pending" }[name],
+    wakeUp.toFixed(1),
+    (memory / 1e6).toFixed(1),
+    page.toFixed(2),
+    lateBy === undefined ? "" : lateBy.toFixed(1),
+  ]);
+  return table(["one object of the relay with", "wake-up ms", "memory grows MB", "page of 50, p50 ms", "next due is late by ms"], rows);
+}
+
+/** What was counted, and what it costs. */
+export function showBill(billed) {
+  const rows = billed.map(({ name, system, usage }) => {
+    const cost = costOf(usage);
+    return [
+      `${system}, ${name}`,
+      usage.rows_written.toFixed(2),
+      usage.rows_read.toFixed(1),
+      usage.object_requests.toFixed(2),
+      usage.kv_reads.toFixed(2),
+      dollars(cost.worker_requests + cost.worker_cpu_ms),
+      dollars(cost.kv_reads),
+      dollars(cost.object_requests + cost.object_gigabyte_seconds),
+      dollars(cost.rows_written + cost.rows_read),
+      dollars(cost.total),
+      ...fitsIn(usage).map(({ events, first }) => `${events.toLocaleString("en")} (${first})`),
+    ];
+  });
+  const head = ["for each event", "rows written", "rows read", "object requests", "KV reads"];
+  const prices = ["Worker $/M", "KV $/M", "objects $/M", "rows $/M", "in all $/M"];
+  return table([...head, ...prices, ...Object.keys(PRICES.plans).map((plan) => `fits: ${plan}`)], rows);
+}

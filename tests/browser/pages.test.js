@@ -1,0 +1,113 @@
+// Each page, light and dark, on a desk and on a phone: nothing that axe-core objects to, nothing too wide, too heavy or
+// out of the keyboard's reach.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { assertAccessible, assertFits, signInOn, startBrowser } from "../support/browser.js";
+import { answerWith } from "../support/receiver.js";
+import { createWorkspace, startRelay } from "../support/relay.js";
+import { acceptArray, alert, answered, awaitSettled, pathOf, setUpWebhook, startResend } from "../support/steps.js";
+
+const PAGE_LIMIT = 50 * 1024;
+const DELIVERIES = 52;
+
+let relay;
+let browser;
+let scene;
+let entries;
+before(async () => {
+  [relay, browser] = await Promise.all([startRelay({ vars: { RETRY_SCHEDULE: "10ms,10ms,10ms,10ms,10ms" } }), startBrowser()]);
+  let number = 0;
+  const answer = () => ({ status: ++number % 4 === 0 ? 500 : 200, headers: { "x-a": "b" }, body: "answered" });
+  scene = await setUpWebhook({ after }, relay, answer, { description: "Pages the on-call engineer", headers: { "X-Team": "a" } });
+  const accepted = await acceptArray(relay, scene.workspace, Array.from({ length: DELIVERIES }, () => alert()));
+  entries = accepted.map(({ deliveries: [entry] }) => entry);
+  await Promise.all(entries.map((entry) => awaitSettled(relay, scene.workspace, entry, { timeout: 60_000 })));
+  const test = answered(await relay.fetch(pathOf(scene, "/test"), { method: "POST", body: { type: "alert.triggered" } }), 200);
+  const job = await startResend(relay, scene);
+  Object.assign(scene, { test: test.id, job: job.id });
+});
+after(async () => {
+  await browser?.stop();
+  await relay?.stop();
+});
+
+/** Name and address of each page, for who is signed in. */
+function pages() {
+  const webhook = `/settings/webhooks/${scene.webhook.id}`;
+  return {
+    list: "/settings/webhooks",
+    add: "/settings/webhooks/new",
+    webhook,
+    "webhook with a test": `${webhook}?test=${scene.test}&done=tested`,
+    "webhook just created": `${webhook}?created=${scene.test}&secret=shown&done=created`,
+    "webhook with a resend": `${webhook}?resend=${scene.job}&chart=7d&secret=shown`,
+    "older deliveries": `${webhook}?cursor=${entries.map(({ id }) => id).sort()[1]}&status=delivered&range=24h`,
+    deletion: `${webhook}/delete`,
+    delivery: `${webhook}/deliveries/${entries[0].id}`,
+    "delivery of a test": `${webhook}/deliveries/${scene.test}`,
+    event: `/settings/events?id=${entries[0].id}`,
+    "event that is not known": "/settings/events?id=nobody-posted-this",
+    "page that is not there": "/settings/webhooks/wh_00000000000070008000000000000000",
+    "way in": "/sign-in",
+    "way in by link": `/sign-in?link=dl_x_${"0".repeat(64)}`,
+  };
+}
+
+for (const scheme of ["light", "dark"]) {
+  for (const width of [1280, 390]) {
+    test(`every page is accessible and fits, ${scheme}, ${width} px wide`, async (t) => {
+      const page = await browser.open(t, relay, { scheme, width });
+      await signInOn(page, relay, scene.workspace);
+      for (const [name, address] of Object.entries(pages())) {
+        const answer = await page.goto(address);
+        const { length } = await answer.body();
+        if (scheme === "light" && width === 1280) t.diagnostic(`${name}: ${length} bytes`);
+        assert.ok(length < PAGE_LIMIT, `${name} has ${length} bytes`);
+        // What opens is part of the page.
+        await page.evaluate(() => document.querySelectorAll("details").forEach((more) => (more.open = true)));
+        await assertAccessible(page, name);
+        await assertFits(page, name);
+      }
+    });
+  }
+}
+
+test("an empty workspace and a refused form are accessible too", async (t) => {
+  const page = await browser.open(t, relay);
+  await signInOn(page, relay, await createWorkspace(relay));
+  await assertAccessible(page, "empty list");
+  await page.goto("/settings/webhooks/new");
+  await page.getByLabel("Endpoint URL").fill("http://localhost");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText("The webhook was not saved.").waitFor();
+  await assertAccessible(page, "refused form");
+});
+
+describe("the keyboard", () => {
+  test("reaches everything, and one sees where it is", async (t) => {
+    const page = await browser.open(t, relay);
+    await signInOn(page, relay, scene.workspace);
+    for (const [name, address] of Object.entries(pages())) {
+      await page.goto(address);
+      const wanted = await page.evaluate(() => {
+        const kinds = "a[href], button, input:not([type=hidden]), select, textarea, summary";
+        const seen = [...document.querySelectorAll(kinds)].filter((one) => one.checkVisibility());
+        seen.forEach((one, index) => (one.dataset.reach = index));
+        return seen.length;
+      });
+      const reached = new Set();
+      // Date fields take several stops each, and so does each box that scrolls.
+      for (let stop = 0; stop < 4 * wanted + 40 && reached.size < wanted; stop++) {
+        await page.keyboard.press("Tab");
+        const focused = await page.evaluate(() => {
+          const { dataset, tagName } = document.activeElement;
+          const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
+          return { reach: dataset.reach, tagName, isSeen: outlineStyle !== "none" && parseFloat(outlineWidth) >= 2 };
+        });
+        if (focused.tagName !== "BODY") assert.ok(focused.isSeen, `${name}: focus on ${focused.tagName} is not seen`);
+        if (focused.reach !== undefined) reached.add(focused.reach);
+      }
+      assert.equal(reached.size, wanted, `${name}: not everything is reached`);
+    }
+  });
+});
