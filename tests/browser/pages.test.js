@@ -48,6 +48,7 @@ function pages() {
     event: `/settings/events?id=${entries[0].id}`,
     "event that is not known": "/settings/events?id=nobody-posted-this",
     "page that is not there": "/settings/webhooks/wh_00000000000070008000000000000000",
+    documentation: "/docs",
     "way in": "/sign-in",
     "way in by link": `/sign-in?link=dl_x_${"0".repeat(64)}`,
   };

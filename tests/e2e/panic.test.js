@@ -75,6 +75,9 @@ test("three lost leases count as a failed attempt with the outcome lost", { time
   const isOver = ({ attempts }) => attempts.length > 0;
   const { attempts } = await awaitDelivery(relay, workspace, panicking, isOver, { timeout: 2 * RECOVERY_MS });
   assert.equal(attempts[0].outcome, "lost");
+  // Nobody who made it is left to log it.
+  const logged = relay.logs.find((line) => line.includes('"outcome":"lost"') && line.includes(panicking.id));
+  assert.ok(logged, "the lost attempt is in the log");
   assert.equal(attempts[0].response_status, null);
 });
 
