@@ -3,7 +3,7 @@
 // The scenario goes through everything that has one of them in its hands and fails. It ends with a panic, which the
 // build with test hooks makes on demand: that is sure to be logged, so the log that is searched is not an empty one.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
 import { answerInTurn, hang, refusedUrl, reset } from "../support/receiver.js";
 import { createWebhook, createWorkspace, postEvent, startRelay } from "../support/relay.js";
@@ -104,4 +104,29 @@ test("failures of every kind leave no secret in the log and in no error answer",
     for (const error of errors) assert.ok(!error.includes(text), `an error shows ${JSON.stringify(text)}: ${error}`);
   }
   t.diagnostic(`${errors.length} error answers and ${log.length} characters of log were searched`);
+});
+
+describe("the scan that every test of a relay ends with", () => {
+  const KNOWN = "the-secret-that-the-scan-must-find";
+
+  test("finds a secret in the log", async () => {
+    const own = await startRelay();
+    const token = "the-token-that-the-scan-must-find";
+    await own.fetch("/healthz", { token });
+    own.logs.push(`error: ${Buffer.from(token).toString("base64")}`);
+    await assert.rejects(own.stop(), /the log shows/);
+  });
+
+  test("finds a token in the storage, and a secret where values are encrypted", async () => {
+    for (const [vars, found] of [[undefined, /sk_/], [{ ENCRYPTION_KEYS: `k1:${Buffer.alloc(32, 1).toString("base64")}` }, /scan-must-find/]]) {
+      const own = await startRelay({ vars });
+      const token = `sk_a_${"0123456789abcdef".repeat(4)}`;
+      await own.fetch("/healthz", { token });
+      const workspace = await createWorkspace(own);
+      await createWebhook(own, workspace, { url: await refusedUrl(), secret: KNOWN });
+      // Where it does not belong, as if the relay had put it there; the answer already tells.
+      await assert.rejects(own.fetch(`/v1/workspaces/${workspace}/keys`, { method: "POST", body: { name: vars ? KNOWN : token, scopes: ["webhooks:read"] } }), /no secret belongs/);
+      await assert.rejects(own.stop(), found);
+    }
+  });
 });

@@ -13,6 +13,7 @@ import { createInterface } from "node:readline";
 import { Miniflare } from "miniflare";
 import { checkAnswer } from "./contract.js";
 import { OPERATOR_TOKEN, REPOSITORY, relayOptions } from "./relay_options.js";
+import { checkAnswerForSecrets, checkTracesForSecrets, learnFromRequest } from "./secrecy.js";
 
 const REQUEST_TIMEOUT_MS = 30_000;
 const READY_TIMEOUT_MS = 30_000;
@@ -44,6 +45,7 @@ async function start({ vars, hooks = false, isolated = false, outbound, dataset 
   const logs = [];
   const onLog = (line) => logs.push(line);
   let settings = vars;
+  let encryptedFromFirst = vars?.ENCRYPTION_KEYS !== undefined;
   const run = () => launch({ vars: settings, hooks, isolated, outbound, dataset, port, state }, onLog);
   let running = await run();
   const relay = {
@@ -58,11 +60,17 @@ async function start({ vars, hooks = false, isolated = false, outbound, dataset 
     async restart({ vars: changed } = {}) {
       await running.end();
       settings = changed ?? settings;
+      encryptedFromFirst &&= settings.ENCRYPTION_KEYS !== undefined;
       running = await run();
     },
+    /** Ends the relay; throws where its log or its storage has a secret that does not belong there. */
     async stop() {
       await running.end();
-      if (persist === undefined) await rm(state, { recursive: true, force: true });
+      try {
+        checkTracesForSecrets({ logs, state }, { encrypted: encryptedFromFirst });
+      } finally {
+        if (persist === undefined) await rm(state, { recursive: true, force: true });
+      }
     },
   };
   if (running.kill) relay.kill = () => running.kill();
@@ -130,6 +138,7 @@ async function request(origin, target, { method = "GET", token = OPERATOR_TOKEN,
     ...(body === undefined ? {} : { "content-type": "application/json" }),
     ...headers,
   };
+  learnFromRequest(token, body);
   const url = new URL(target, origin);
   const response = await fetch(url, {
     method,
@@ -141,6 +150,7 @@ async function request(origin, target, { method = "GET", token = OPERATOR_TOKEN,
   const text = await response.text();
   const answer = { status: response.status, headers: response.headers, text, body: parseJson(text) };
   checkAnswer({ method, pathname: url.pathname }, answer);
+  checkAnswerForSecrets({ method, pathname: url.pathname }, answer);
   return answer;
 }
 

@@ -25,13 +25,12 @@ function readRows(file) {
   }
 }
 
-/** All that is stored under the folder `relay.state`, as one text. */
+/** All that is stored under the folder `relay.state`: the objects' rows as one text, the values of KV as another. */
 export function readStorage({ state }) {
   const files = readdirSync(state, { recursive: true }).map((name) => path.join(state, name));
   const rows = files.filter((file) => file.endsWith(".sqlite")).flatMap(readRows);
   const values = files.filter((file) => path.basename(path.dirname(file)) === "blobs").map((file) => readFileSync(file, "latin1"));
-  assert.ok(rows.length > 0, `${state} has no rows: nothing was searched`);
-  return [...rows, ...values].join("\n");
+  return { rows: rows.join("\n"), kv: values.join("\n") };
 }
 
 /** All bytes under the folder `relay.state`, the free space of the databases too, as one text. */
@@ -42,6 +41,8 @@ export function readStorageFiles({ state }) {
 
 /** Whether a text is stored, as it is or in base64 or hex. */
 export function isStored(relay, text) {
-  const storage = readStorage(relay);
+  const { rows, kv } = readStorage(relay);
+  assert.ok(rows.length > 0, `${relay.state} has no rows: nothing was searched`);
+  const storage = `${rows}\n${kv}`;
   return encodings(text).some((encoded) => storage.includes(encoded));
 }

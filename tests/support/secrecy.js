@@ -1,0 +1,104 @@
+// Watches every test for a secret where none belongs: in an answer, in the log, in KV, and, where stored values are
+// encrypted, in the objects' rows.
+//
+// Whatever passes through relay.fetch is known: the secrets, header values and tokens that a test sends and those that
+// the relay makes. The places where one belongs are in BELONGS alone; an answer is searched at once, the rest when the
+// relay stops. Nothing has to be called by a test.
+import { OPERATOR_TOKEN } from "./relay_options.js";
+import { encodings, readStorage } from "./storage.js";
+
+// Shorter ones stand in texts by chance.
+const SHORTEST_SEARCHED = 8;
+
+const WEBHOOKS = "/v1/workspaces/[^/]+/webhooks";
+const DELIVERY = `${WEBHOOKS}/[^/]+/deliveries/[^/]+`;
+
+/** Where a secret belongs: the call, and the member of its 2xx answer. Header values are shown with `webhooks:write`. */
+const BELONGS = [
+  ["POST", "/v1/workspaces/[^/]+/keys", ["key"]],
+  ["POST", "/v1/workspaces/[^/]+/dashboard-links", ["url"]],
+  ["POST", WEBHOOKS, ["secret"]],
+  ["POST", WEBHOOKS, ["headers"]],
+  ["POST", WEBHOOKS, ["ping", "request", "headers"]],
+  ["GET", WEBHOOKS, ["data", "*", "headers"]],
+  ["GET|PATCH", `${WEBHOOKS}/[^/]+`, ["headers"]],
+  ["GET", `${WEBHOOKS}/[^/]+/secret`, ["secret"]],
+  ["POST", `${WEBHOOKS}/[^/]+/secret/rotate`, ["secret"]],
+  ["POST", `${WEBHOOKS}/[^/]+/test`, ["request", "headers"]],
+  ["GET", DELIVERY, ["request", "headers"]],
+].map(([methods, path, member]) => ({ call: new RegExp(`^(?:${methods}) ${path}$`), member }));
+
+/** Bearer tokens and what else is kept as a hash, never as it is. */
+const tokens = new Set([OPERATOR_TOKEN]);
+/** Signing secrets and header values, which are stored plain unless there are keys. */
+const values = new Set();
+
+/** How much was searched, for a test that wants to tell. */
+export const searched = { answers: 0, logLines: 0, stored: 0 };
+
+function remember(set, text) {
+  if (typeof text === "string" && text.length >= SHORTEST_SEARCHED) set.add(text);
+}
+
+/** Learns what a request to the relay holds. */
+export function learnFromRequest(token, body) {
+  remember(tokens, token);
+  const sent = typeof body === "string" ? parse(body) : body;
+  if (sent === null || typeof sent !== "object" || sent instanceof Uint8Array) return;
+  remember(values, sent.secret);
+  if (sent.headers !== null && typeof sent.headers === "object") Object.values(sent.headers).forEach((value) => remember(values, value));
+}
+
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Learns what the relay made, and throws where the answer shows a secret that does not belong there. */
+export function checkAnswerForSecrets({ method, pathname }, { status, headers, text, body }) {
+  const call = `${method} ${pathname}`;
+  const belonging = status >= 200 && status < 300 ? BELONGS.filter(({ call: pattern }) => pattern.test(call)) : [];
+  let rest = body;
+  for (const { member } of belonging) {
+    learnFromAnswer(call, member, body);
+    rest = without(rest, member);
+  }
+  searched.answers += 1;
+  const shown = belonging.length > 0 ? JSON.stringify(rest) : text;
+  const found = find([...tokens, ...values], `${shown}\n${JSON.stringify([...headers])}`);
+  if (found) throw new Error(`${call} answered ${status} and shows ${JSON.stringify(found)}, where no secret belongs:\n${shown}`);
+}
+
+function learnFromAnswer(call, [member, ...below], body) {
+  if (below.length > 0 || body === null || typeof body !== "object") return;
+  if (member === "key") remember(tokens, body.key);
+  if (member === "secret") remember(values, body.secret);
+  if (member === "url") remember(tokens, new URL(body.url).searchParams.get("link"));
+}
+
+/** A copy of a value without a member; "*" stands for each entry of an array. */
+function without(value, [member, ...below]) {
+  if (value === null || typeof value !== "object") return value;
+  if (member === "*") return value.map((entry) => without(entry, below));
+  if (!(member in value)) return value;
+  const { [member]: taken, ...rest } = value;
+  return below.length === 0 ? rest : { ...rest, [member]: without(taken, below) };
+}
+
+/** Throws where the log or the storage of a relay has a secret. Rows have the values where they are stored plain. */
+export function checkTracesForSecrets({ logs, state }, { encrypted }) {
+  searched.logLines += logs.length;
+  const logged = find([...tokens, ...values], logs.join("\n"));
+  if (logged) throw new Error(`the log shows ${JSON.stringify(logged)}:\n${logs.filter((line) => find([logged], line)).join("\n")}`);
+  const { rows, kv } = readStorage({ state });
+  searched.stored += rows.length + kv.length;
+  const stored = find([...tokens, ...values], kv) ?? find(encrypted ? [...tokens, ...values] : [...tokens], rows);
+  if (stored) throw new Error(`the storage has ${JSON.stringify(stored)}`);
+}
+
+function find(secrets, text) {
+  return secrets.find((secret) => [...encodings(secret), JSON.stringify(secret).slice(1, -1)].some((encoded) => text.includes(encoded)));
+}
