@@ -1,0 +1,100 @@
+//! What a delivery is made for, and where it may stand.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::timestamp::Timestamp;
+
+/// What a delivery was made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A posted event.
+    Event,
+    /// The greeting of a new webhook; one attempt.
+    Ping,
+    /// A test that a person asked for; one attempt.
+    Test,
+}
+
+impl Kind {
+    /// The word of the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Ping => "ping",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// Why a delivery failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailedReason {
+    /// Each attempt of the schedule failed.
+    ScheduleSpent,
+    /// The endpoint answered 410.
+    Gone,
+    /// A person cancelled it.
+    Cancelled,
+    /// A ping or a test, whose only attempt failed.
+    SingleAttempt,
+}
+
+/// Where a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// An attempt is due at a time.
+    Scheduled {
+        /// When.
+        due: Timestamp,
+    },
+    /// Somebody may make an attempt.
+    Leased {
+        /// Until when its report is awaited.
+        until: Timestamp,
+    },
+    /// Kept, not attempted, because the webhook is disabled.
+    Held,
+    /// An attempt succeeded.
+    Delivered {
+        /// When its report came.
+        at: Timestamp,
+    },
+    /// No further attempt is made.
+    Failed {
+        /// Since when.
+        at: Timestamp,
+        /// Why.
+        reason: FailedReason,
+    },
+}
+
+/// The four statuses of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Scheduled or leased.
+    Pending,
+    /// An attempt succeeded.
+    Delivered,
+    /// No further attempt is made.
+    Failed,
+    /// Waits for a resend.
+    Held,
+}
+
+impl Status {
+    /// The word of the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Held => "held",
+        }
+    }
+}

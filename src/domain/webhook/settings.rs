@@ -1,0 +1,73 @@
+//! What the owner of a webhook set.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{sealed::Sealed, timestamp::Timestamp};
+
+/// What the owner of a webhook set; the WebhookObject keeps a copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Grows by one with each change.
+    pub revision: u64,
+    /// The revision in which a person last set the status.
+    pub status_revision: u64,
+    /// When a person last set the status.
+    pub status_changed_at: Timestamp,
+    /// The person's word: enabled or disabled.
+    pub enabled: bool,
+    /// The endpoint URL.
+    pub url: String,
+    /// The selected event types.
+    pub events: Vec<String>,
+    /// Custom headers of each request.
+    pub headers: Vec<StoredHeader>,
+    /// Signs each payload.
+    pub secret: Sealed,
+    /// Signs beside it until a rotation's overlap ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_secret: Option<PreviousSecret>,
+}
+
+/// A custom header as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredHeader {
+    /// As its owner wrote it.
+    pub name: String,
+    /// Stored as a secret is: it often is one.
+    pub value: Sealed,
+}
+
+/// The secret before the last rotation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviousSecret {
+    /// The secret.
+    pub secret: Sealed,
+    /// When it stops signing.
+    pub expires_at: Timestamp,
+}
+
+impl Settings {
+    /// Whether the owner selected an event type.
+    #[must_use]
+    pub fn selects(&self, event_type: &str) -> bool {
+        self.events.iter().any(|selected| selected == event_type)
+    }
+
+    /// Everything in it that is stored sealed.
+    pub fn sealed(&self) -> impl Iterator<Item = &Sealed> {
+        let previous = self.previous_secret.iter();
+        let headers = self.headers.iter().map(|header| &header.value);
+        std::iter::once(&self.secret)
+            .chain(previous.map(|previous| &previous.secret))
+            .chain(headers)
+    }
+
+    /// The same, to be sealed anew.
+    pub fn sealed_mut(&mut self) -> impl Iterator<Item = &mut Sealed> {
+        let previous = self.previous_secret.iter_mut();
+        let headers = self.headers.iter_mut().map(|header| &mut header.value);
+        std::iter::once(&mut self.secret)
+            .chain(previous.map(|previous| &mut previous.secret))
+            .chain(headers)
+    }
+}

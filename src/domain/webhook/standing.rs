@@ -1,0 +1,217 @@
+//! How a webhook stands with its endpoint: whether it fails, since when, and whether the relay disabled it for that.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Settings;
+use crate::domain::timestamp::Timestamp;
+
+/// A webhook that made no attempt for so long has no failures in a row to count.
+const QUIET_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How old the stored time of the last failed attempt may grow, so that not each failure writes a row.
+const LAST_FAILURE_STEP: Duration = Duration::from_secs(60 * 60);
+
+/// How long a webhook fails before its workspace is told.
+const FAILING_TOLD_AFTER: Duration = Duration::from_secs(60 * 60);
+
+/// Why a webhook was disabled by the relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AutoDisableReason {
+    /// The endpoint answered 410.
+    Gone,
+    /// A delivery ended failed after the webhook had failed for long.
+    Failing,
+}
+
+/// An automatic disable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AutoDisable {
+    /// Why.
+    pub reason: AutoDisableReason,
+    /// When.
+    pub at: Timestamp,
+    /// The revision of the settings under which it happened.
+    pub revision: u64,
+}
+
+/// How a webhook stands with its endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Set when the relay disabled it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<AutoDisable>,
+    /// The first failed attempt since the last success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing_since: Option<Timestamp>,
+    /// A recent failed attempt, at most an hour older than the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<Timestamp>,
+}
+
+impl Standing {
+    /// Whether the webhook takes deliveries: the person's word, unless the relay disabled it later.
+    #[must_use]
+    pub fn is_enabled(&self, settings: &Settings) -> bool {
+        settings.enabled
+            && self
+                .disabled
+                .is_none_or(|disable| disable.revision < settings.status_revision)
+    }
+
+    /// Takes the success of an attempt.
+    pub const fn attempt_succeeded(&mut self) {
+        self.failing_since = None;
+        self.last_failure = None;
+    }
+
+    /// Takes the failure of an attempt.
+    pub fn attempt_failed(&mut self, now: Timestamp) {
+        let quiet = self
+            .last_failure
+            .is_none_or(|last| now.saturating_duration_since(last) >= QUIET_DAY);
+        if quiet || self.failing_since.is_none() {
+            self.failing_since = Some(now);
+        }
+        if self
+            .last_failure
+            .is_none_or(|last| now.saturating_duration_since(last) >= LAST_FAILURE_STEP)
+        {
+            self.last_failure = Some(now);
+        }
+    }
+
+    /// Takes a delivery's end as failed: the webhook is disabled where it has failed for too long.
+    pub fn delivery_failed(&mut self, now: Timestamp, disable_after: Duration, revision: u64) {
+        let for_too_long = |since: Timestamp| now.saturating_duration_since(since) >= disable_after;
+        if self.failing_since.is_some_and(for_too_long) {
+            self.disable(AutoDisableReason::Failing, now, revision);
+        }
+    }
+
+    /// Disables the webhook; an earlier reason stays.
+    pub fn disable(&mut self, reason: AutoDisableReason, now: Timestamp, revision: u64) {
+        self.disabled.get_or_insert(AutoDisable {
+            reason,
+            at: now,
+            revision,
+        });
+    }
+
+    /// Takes new settings: a person's word on the status that is newer than an automatic disable ends it.
+    pub fn settings_changed(&mut self, settings: &Settings) {
+        if self
+            .disabled
+            .is_some_and(|disable| disable.revision < settings.status_revision)
+        {
+            *self = Self::default();
+        }
+    }
+
+    /// The part of the standing that the workspace has to know: a disable at once, failing once it has lasted.
+    #[must_use]
+    pub fn reportable(&self, now: Timestamp) -> ReportedStanding {
+        let lasting =
+            |since: &Timestamp| now.saturating_duration_since(*since) >= FAILING_TOLD_AFTER;
+        ReportedStanding {
+            disabled: self.disabled,
+            failing_since: self.failing_since.filter(lasting),
+        }
+    }
+
+    /// When the workspace has to be told that the webhook fails.
+    #[must_use]
+    pub fn failing_reportable_at(&self) -> Option<Timestamp> {
+        self.failing_since
+            .map(|since| since.saturating_add(FAILING_TOLD_AFTER))
+    }
+}
+
+/// What the WorkspaceObject knows of a standing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedStanding {
+    /// Set when the relay disabled it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<AutoDisable>,
+    /// The first failed attempt since the last success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing_since: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::webhook::tests::{at, webhook};
+
+    #[test]
+    fn a_webhook_is_disabled_when_a_delivery_fails_five_days_after_the_first_failure_and_not_by_the_clock()
+     {
+        let mut standing = Standing::default();
+        for day in 0..5 {
+            for hour in [0, 12, 23] {
+                standing.attempt_failed(at(day * 86_400 + hour * 3_600));
+            }
+            standing.delivery_failed(at(day * 86_400), FIVE_DAYS, 1);
+        }
+        assert_eq!(standing.disabled, None);
+        assert_eq!(standing.failing_since, Some(at(0)));
+        standing.delivery_failed(at(5 * 86_400), FIVE_DAYS, 1);
+        assert_eq!(
+            standing.disabled.unwrap().reason,
+            AutoDisableReason::Failing
+        );
+    }
+
+    #[test]
+    fn a_success_or_a_quiet_day_starts_failing_since_anew() {
+        let mut standing = Standing::default();
+        standing.attempt_failed(at(0));
+        standing.attempt_succeeded();
+        assert_eq!(standing.failing_since, None);
+        standing.attempt_failed(at(100));
+        standing.attempt_failed(at(100 + 86_400));
+        assert_eq!(standing.failing_since, Some(at(100 + 86_400)));
+    }
+
+    #[test]
+    fn failures_within_an_hour_change_nothing_that_is_stored() {
+        let mut standing = Standing::default();
+        standing.attempt_failed(at(0));
+        let stored = standing.clone();
+        standing.attempt_failed(at(3_599));
+        assert_eq!(standing, stored);
+        standing.attempt_failed(at(3_600));
+        assert_eq!(standing.last_failure, Some(at(3_600)));
+    }
+
+    #[test]
+    fn only_a_newer_word_on_the_status_ends_an_automatic_disable() {
+        let mut standing = Standing::default();
+        standing.disable(AutoDisableReason::Gone, at(1), 3);
+        let mut settings = webhook().settings;
+        standing.settings_changed(&settings);
+        assert!(
+            !standing.is_enabled(&settings),
+            "a change of the description does not enable"
+        );
+        settings.revision = 4;
+        settings.status_revision = 4;
+        assert!(standing.is_enabled(&settings));
+        standing.settings_changed(&settings);
+        assert_eq!(standing, Standing::default());
+    }
+
+    #[test]
+    fn a_workspace_is_told_of_a_disable_at_once_and_of_failing_after_an_hour() {
+        let mut standing = Standing::default();
+        standing.attempt_failed(at(0));
+        assert_eq!(standing.reportable(at(3_599)), ReportedStanding::default());
+        assert_eq!(standing.reportable(at(3_600)).failing_since, Some(at(0)));
+        standing.disable(AutoDisableReason::Gone, at(1), 1);
+        assert!(standing.reportable(at(1)).disabled.is_some());
+    }
+
+    const FIVE_DAYS: Duration = Duration::from_secs(5 * 86_400);
+}

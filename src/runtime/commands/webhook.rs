@@ -1,0 +1,222 @@
+//! The commands to a webhook's object, and its replies.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::Refusal;
+use crate::{
+    domain::{
+        attempt::Attempt,
+        delivery::{Kind, Lease, Status},
+        ids::{DeliveryId, EventId, ResendId},
+        record::{DeliveryFilter, DeliveryRecord, SentRequest},
+        resend::{ResendJob, Selection},
+        sealed::Sealed,
+        stats::HourTally,
+        timestamp::Timestamp,
+        webhook::{Settings, StoredHeader},
+    },
+    runtime::page_reads::{Shown, Wanted},
+};
+
+/// A command to the object of a webhook.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WebhookCommand {
+    /// From the workspace's object: new settings.
+    Apply(Settings),
+    /// From the workspace's object: the webhook is deleted.
+    Delete {
+        revision: u64,
+    },
+    /// Takes events in; asks for so many leases.
+    Accept {
+        events: Vec<NewDelivery>,
+        leases: usize,
+    },
+    /// Asks for the deliveries that it has for events; takes nothing in.
+    Recall {
+        event_ids: Vec<EventId>,
+    },
+    /// Makes a ping or a test and leases it.
+    Probe {
+        kind: Kind,
+        delivery: NewDelivery,
+    },
+    /// Says what came of an attempt; asks for another lease.
+    Report(Box<AttemptReport>),
+    Read {
+        id: DeliveryId,
+    },
+    /// Asks for the delivery of an event, by its id or the delivery's own.
+    Trace {
+        event_id: EventId,
+    },
+    List(DeliveryFilter),
+    Resend {
+        id: DeliveryId,
+    },
+    Cancel {
+        id: DeliveryId,
+    },
+    StartJob {
+        id: ResendId,
+        selection: Selection,
+    },
+    ReadJob {
+        id: ResendId,
+    },
+    StopJob {
+        id: ResendId,
+    },
+    Stats {
+        hours: u32,
+    },
+    Gauges,
+    /// Asks for all that a page shows.
+    Show(Wanted),
+    #[cfg(feature = "test-hooks")]
+    Counted,
+}
+
+/// An event for one webhook.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct NewDelivery {
+    pub(crate) id: DeliveryId,
+    pub(crate) event_id: EventId,
+    pub(crate) event_id_given: bool,
+    pub(crate) event_type: String,
+    pub(crate) payload: Box<RawValue>,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AttemptReport {
+    pub(crate) id: DeliveryId,
+    pub(crate) lease: Lease,
+    /// Of the settings under which it was made.
+    pub(crate) revision: u64,
+    pub(crate) attempt: Attempt,
+    pub(crate) retry_after_ms: Option<u64>,
+    /// Kept for pings and tests.
+    pub(crate) request: Option<SentRequest>,
+    /// Whether another lease may be granted with the answer.
+    pub(crate) wants_lease: bool,
+}
+
+/// A webhook's answer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WebhookReply {
+    Done,
+    Taken {
+        deliveries: Vec<Taken>,
+        grants: Vec<Grant>,
+    },
+    Recalled(Vec<Option<Recalled>>),
+    Granted(Option<Grant>),
+    Delivery(Box<DeliveryRecord>),
+    Deliveries {
+        records: Vec<DeliveryRecord>,
+        more: bool,
+    },
+    Job(Box<ResendJob>),
+    /// Hour by hour, the oldest first.
+    Stats(Vec<(i64, HourTally)>),
+    Gauges {
+        enabled: bool,
+        pending: usize,
+        held: usize,
+        last_hour: HourTally,
+    },
+    Shown(Box<Shown>),
+    Refused(Refusal),
+    #[cfg(feature = "test-hooks")]
+    Counted(Counted),
+}
+
+/// What an object has used since it started.
+#[cfg(feature = "test-hooks")]
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Counted {
+    pub(crate) rows_read: usize,
+    pub(crate) rows_written: usize,
+    pub(crate) alarms_set: u32,
+    pub(crate) alarms_run: u32,
+    pub(crate) object_requests: u32,
+}
+
+/// What became of one event at a webhook, in the order in which they were sent.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Taken {
+    /// Stored.
+    New { status: Status },
+    /// An earlier post had made it.
+    Duplicate(Recalled),
+    /// The webhook did not select the type.
+    NotSelected,
+    /// The webhook already holds all that it may.
+    BacklogFull,
+}
+
+/// A delivery that an earlier post had made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Recalled {
+    pub(crate) id: DeliveryId,
+    pub(crate) status: Status,
+    pub(crate) event_type: String,
+}
+
+/// A lease with all that its attempt needs. It has the secrets, so it is never printed.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Grant {
+    pub(crate) id: DeliveryId,
+    pub(crate) kind: Kind,
+    pub(crate) event_type: String,
+    pub(crate) lease: Lease,
+    pub(crate) revision: u64,
+    pub(crate) url: String,
+    pub(crate) headers: Vec<StoredHeader>,
+    pub(crate) secret: Sealed,
+    pub(crate) previous_secret: Option<Sealed>,
+    /// None where the one who asked for the lease has it.
+    pub(crate) payload: Option<Box<RawValue>>,
+}
+
+impl Grant {
+    /// The grant of a lease, without its payload.
+    pub(crate) fn new(
+        settings: &Settings,
+        record: &DeliveryRecord,
+        lease: Lease,
+        now: Timestamp,
+    ) -> Self {
+        let previous = settings
+            .previous_secret
+            .as_ref()
+            .filter(|previous| now < previous.expires_at);
+        Self {
+            id: record.id.clone(),
+            kind: record.delivery.kind(),
+            event_type: record.event_type.clone(),
+            lease,
+            revision: settings.revision,
+            url: settings.url.clone(),
+            headers: settings.headers.clone(),
+            secret: settings.secret.clone(),
+            previous_secret: previous.map(|previous| previous.secret.clone()),
+            payload: None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Grant {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Grant")
+            .field("id", &self.id)
+            .field("lease", &self.lease)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,78 @@
+//! The producers' event ids, by which a repeated post finds the delivery of the first.
+
+use std::time::Duration;
+
+use worker::Result;
+
+use super::{WebhookStore, deliveries::delivery_id};
+use crate::domain::{
+    ids::{DeliveryId, EventId},
+    record::DeliveryRecord,
+    timestamp::Timestamp,
+};
+
+const DAY_SECONDS: i64 = 24 * 60 * 60;
+
+impl WebhookStore {
+    /// The delivery that an earlier post of the same event made within `kept`, a day at most.
+    ///
+    /// A generated id is kept in no table of its own; it has the time of its delivery in it, and the few deliveries of
+    /// that millisecond are looked through.
+    pub(crate) fn find_event(
+        &self,
+        id: &EventId,
+        now: Timestamp,
+        kept: Duration,
+    ) -> Result<Option<DeliveryRecord>> {
+        let today = day(now);
+        let mut found = self.database.value(
+            "SELECT delivery_id FROM event_ids WHERE day IN (?, ?) AND event_id = ? ORDER BY day DESC",
+            vec![today.into(), today.saturating_sub(1).into(), id.as_ref().into()],
+        )?;
+        if let (None, Some(time)) = (&found, id.minted_at()) {
+            found = self.database.value(
+                "SELECT id FROM deliveries WHERE settled IN (0, 1) AND id BETWEEN ? AND ? AND event_id = ?",
+                vec![
+                    DeliveryId::first_of(time).as_ref().into(),
+                    DeliveryId::last_of(time).as_ref().into(),
+                    id.as_ref().into(),
+                ],
+            )?;
+        }
+        let Some(found) = found else { return Ok(None) };
+        let found = delivery_id(Some(found))?;
+        if now.saturating_duration_since(found.minted_at()) > kept {
+            Ok(None)
+        } else {
+            self.read(&found)
+        }
+    }
+
+    /// Keeps a producer's id, to find the event's delivery by it: one row, clustered by day, so that forgetting a day
+    /// reads nothing of another.
+    pub(crate) fn put_event_id(
+        &self,
+        event: &EventId,
+        delivery: &DeliveryId,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.database.run(
+            "INSERT OR REPLACE INTO event_ids (day, event_id, delivery_id) VALUES (?, ?, ?)",
+            vec![
+                day(now).into(),
+                event.as_ref().into(),
+                delivery.as_ref().into(),
+            ],
+        )?;
+        Ok(())
+    }
+}
+
+/// The day of a time, counted from 1970.
+pub(super) fn day(time: Timestamp) -> i64 {
+    time.as_seconds().div_euclid(DAY_SECONDS)
+}
+
+pub(super) fn start_of_day(day: i64) -> Timestamp {
+    Timestamp::from_millis(day.saturating_mul(DAY_SECONDS).saturating_mul(1000))
+}

@@ -1,0 +1,98 @@
+//! The rows of the hours' counts.
+//!
+//! Counts wait in memory until they are folded into these rows; what an object had not folded when it stopped, it counts
+//! again from its deliveries.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use worker::Result;
+
+use super::{
+    WebhookStore,
+    deliveries::{COLUMNS, damaged, record},
+};
+use crate::{
+    domain::{
+        ids::DeliveryId,
+        stats::{HourTally, Tally},
+        timestamp::Timestamp,
+    },
+    runtime::database::{integer, json, text},
+};
+
+/// One hour's row.
+#[derive(Serialize, Deserialize)]
+struct HourRow {
+    /// Up to when all attempts are folded, into this row and those of earlier hours.
+    through: Timestamp,
+    tally: HourTally,
+}
+
+impl WebhookStore {
+    /// Counts again what had been counted since the last fold: the deliveries made since then.
+    pub(super) fn recount(&self) -> Result<Tally> {
+        let last = text(
+            self.database
+                .value("SELECT value FROM stats ORDER BY hour DESC LIMIT 1", vec![])?,
+        );
+        let last: Option<HourRow> = last.map(|row| serde_json::from_str(&row)).transpose()?;
+        let mut tally = Tally::since(last.map(|row| row.through).unwrap_or_default());
+        let since = DeliveryId::first_of(tally.folded_through());
+        let statement =
+            format!("SELECT {COLUMNS} FROM deliveries WHERE settled IN (0, 1) AND id >= ?");
+        for row in self.database.run(&statement, vec![since.as_ref().into()])? {
+            let record = record(row)?;
+            tally.recount(&record.id, &record.delivery, &record.attempts);
+        }
+        Ok(tally)
+    }
+
+    /// Adds counts to their hours' rows.
+    pub(crate) fn fold(&self, tally: &Tally, through: Timestamp) -> Result<()> {
+        for (hour, counted) in tally.hours() {
+            let mut sum = self
+                .hour_row(hour)?
+                .map(|row| row.tally)
+                .unwrap_or_default();
+            sum.add(counted);
+            let row = serde_json::to_string(&HourRow {
+                through,
+                tally: sum,
+            })?;
+            let statement = "INSERT OR REPLACE INTO stats (hour, value) VALUES (?, ?)";
+            self.database
+                .run(statement, vec![hour.into(), row.into()])?;
+        }
+        Ok(())
+    }
+
+    fn hour_row(&self, hour: i64) -> Result<Option<HourRow>> {
+        let value = self
+            .database
+            .value("SELECT value FROM stats WHERE hour = ?", vec![hour.into()])?;
+        Ok(text(value)
+            .map(|row| serde_json::from_str(&row))
+            .transpose()?)
+    }
+
+    /// The folded counts from an hour on.
+    pub(crate) fn hours(&self, first: i64) -> Result<BTreeMap<i64, HourTally>> {
+        let rows = self.database.run(
+            "SELECT hour, value FROM stats WHERE hour >= ?",
+            vec![first.into()],
+        )?;
+        let hours = rows.into_iter().map(|mut row| {
+            let hour = integer(row.next().as_ref()).ok_or_else(|| damaged("hour"))?;
+            Ok((hour, json::<HourRow>(row.next())?.tally))
+        });
+        hours.collect()
+    }
+
+    /// Deletes the counts of hours before one.
+    pub(crate) fn purge_hours(&self, first: i64) -> Result<()> {
+        self.database
+            .run("DELETE FROM stats WHERE hour < ?", vec![first.into()])?;
+        Ok(())
+    }
+}

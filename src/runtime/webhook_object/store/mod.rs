@@ -1,0 +1,160 @@
+//! The rows of a webhook's object.
+//!
+//! One table holds all deliveries, clustered by (settled, id): what is pending lies together, so that a wake-up reads
+//! nothing of the log, and a delivery is one row from acceptance to its end: one write to store it, one to settle it.
+//! Ids are ordered by time, so the key's order is the order of a list.
+
+mod deliveries;
+
+mod log;
+
+mod event_ids;
+
+mod purge;
+
+mod hours;
+
+use worker::{Result, Storage};
+
+pub(super) use self::purge::PURGE_SLICE;
+
+use self::deliveries::delivery_id;
+use super::Open;
+use crate::{
+    domain::{
+        delivery::Delivery,
+        dispatch::Dispatch,
+        queue::Queue,
+        resend::ResendJob,
+        webhook::{ReportedStanding, Settings, Standing},
+    },
+    runtime::database::{Database, integer, json, text},
+};
+
+/// The present form of the tables; a later one brings a step from it.
+const SCHEMA: &str = "1";
+
+const TABLES: [&str; 4] = [
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE deliveries (settled INTEGER NOT NULL, id TEXT NOT NULL, status TEXT NOT NULL, kind TEXT NOT NULL,
+        type TEXT NOT NULL, event_id TEXT NOT NULL, bytes INTEGER NOT NULL, delivery TEXT NOT NULL,
+        attempts TEXT NOT NULL, request TEXT, payload TEXT NOT NULL, PRIMARY KEY (settled, id)) WITHOUT ROWID",
+    "CREATE TABLE event_ids (day INTEGER NOT NULL, event_id TEXT NOT NULL, delivery_id TEXT NOT NULL,
+        PRIMARY KEY (day, event_id)) WITHOUT ROWID",
+    "CREATE TABLE stats (hour INTEGER PRIMARY KEY, value TEXT NOT NULL)",
+];
+
+/// The tables of one webhook.
+pub(super) struct WebhookStore {
+    database: Database,
+}
+
+impl WebhookStore {
+    pub(super) fn new(storage: &Storage) -> Self {
+        Self {
+            database: Database::new(storage),
+        }
+    }
+
+    #[cfg(feature = "test-hooks")]
+    pub(super) const fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Reads what the object keeps in memory; none where the webhook has no settings. Reads a row for each pending
+    /// delivery and none of the log.
+    pub(super) fn load(&self) -> Result<Option<Open>> {
+        if !self.database.has_table("meta")? {
+            return Ok(None);
+        }
+        let Some(settings) = self.meta("settings")? else {
+            return Ok(None);
+        };
+        let mut queue = Queue::default();
+        for mut row in self.database.run(
+            "SELECT id, delivery, bytes FROM deliveries WHERE settled = 0",
+            vec![],
+        )? {
+            let id = delivery_id(row.next())?;
+            let delivery: Delivery = json(row.next())?;
+            let bytes = integer(row.next().as_ref())
+                .and_then(|bytes| bytes.try_into().ok())
+                .unwrap_or_default();
+            queue.place(&id, &delivery, bytes);
+        }
+        Ok(Some(Open {
+            dispatch: Dispatch {
+                settings,
+                standing: self.meta("standing")?.unwrap_or_default(),
+                queue,
+            },
+            told: self.meta("told")?.unwrap_or_default(),
+            job: self.meta("job")?,
+            tally: self.recount()?,
+        }))
+    }
+
+    /// Makes the tables where there are none.
+    pub(super) fn create(&self) -> Result<()> {
+        if self.database.has_table("meta")? {
+            return Ok(());
+        }
+        for table in TABLES {
+            self.database.run(table, vec![])?;
+        }
+        self.put_meta("schema", SCHEMA)
+    }
+
+    /// The revision under which the webhook was deleted, where it was.
+    pub(super) fn deleted_revision(&self) -> Result<Option<u64>> {
+        if self.database.has_table("meta")? {
+            self.meta("deleted")
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Keeps the revision of a deletion, so that older settings that arrive later do not bring the webhook back.
+    pub(super) fn put_deleted_revision(&self, revision: u64) -> Result<()> {
+        self.put_json("deleted", &revision)
+    }
+
+    pub(super) fn put_settings(&self, settings: &Settings) -> Result<()> {
+        self.put_json("settings", settings)
+    }
+
+    pub(super) fn put_standing(&self, standing: &Standing) -> Result<()> {
+        self.put_json("standing", standing)
+    }
+
+    /// Keeps what the workspace was last told of the standing.
+    pub(super) fn put_told(&self, told: &ReportedStanding) -> Result<()> {
+        self.put_json("told", told)
+    }
+
+    pub(super) fn put_job(&self, job: &ResendJob) -> Result<()> {
+        self.put_json("job", job)
+    }
+
+    fn meta<T: serde::de::DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        let value = text(
+            self.database
+                .value("SELECT value FROM meta WHERE key = ?", vec![key.into()])?,
+        );
+        Ok(value
+            .map(|value| serde_json::from_str(&value))
+            .transpose()?)
+    }
+
+    fn put_json<T: serde::Serialize>(&self, key: &str, value: &T) -> Result<()> {
+        self.put_meta(key, &serde_json::to_string(value)?)
+    }
+
+    fn put_meta(&self, key: &str, value: &str) -> Result<()> {
+        self.database.run(
+            "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)",
+            vec![key.into(), value.into()],
+        )?;
+        Ok(())
+    }
+}

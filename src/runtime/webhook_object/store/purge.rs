@@ -1,0 +1,79 @@
+//! What has outlived its time: found, and deleted slice by slice.
+
+use std::time::Duration;
+
+use worker::Result;
+
+use super::{
+    WebhookStore,
+    deliveries::delivery_id,
+    event_ids::{day, start_of_day},
+};
+use crate::{
+    domain::{ids::DeliveryId, timestamp::Timestamp},
+    runtime::database::integer,
+};
+
+/// Rows that one slice of a purge deletes at most.
+pub(crate) const PURGE_SLICE: usize = 500;
+
+impl WebhookStore {
+    /// Deletes a slice of what is older than its time; tells whether more is left. Held deliveries age like the log.
+    pub(crate) fn purge(
+        &self,
+        deliveries_before: Timestamp,
+        event_ids_before: Timestamp,
+    ) -> Result<bool> {
+        let old = DeliveryId::first_of(deliveries_before);
+        let purged = self.database.run(
+            &format!(
+                "DELETE FROM deliveries WHERE settled = 1 AND id IN
+                 (SELECT id FROM deliveries WHERE settled = 1 AND id < ? ORDER BY id LIMIT {PURGE_SLICE}) RETURNING 1"
+            ),
+            vec![old.as_ref().into()],
+        )?;
+        let forgotten = self.database.run(
+            &format!(
+                "DELETE FROM event_ids WHERE (day, event_id) IN
+                 (SELECT day, event_id FROM event_ids WHERE day < ? LIMIT {PURGE_SLICE}) RETURNING 1"
+            ),
+            vec![day(event_ids_before).into()],
+        )?;
+        Ok(purged.len() == PURGE_SLICE || forgotten.len() == PURGE_SLICE)
+    }
+
+    /// Held deliveries that are older than a time, a slice of them.
+    pub(crate) fn held_before(&self, time: Timestamp) -> Result<Vec<DeliveryId>> {
+        let statement = format!(
+            "SELECT id FROM deliveries WHERE settled = 0 AND status = 'held' AND id < ? ORDER BY id LIMIT {PURGE_SLICE}"
+        );
+        let rows = self
+            .database
+            .run(&statement, vec![DeliveryId::first_of(time).as_ref().into()])?;
+        rows.into_iter()
+            .map(|mut row| delivery_id(row.next()))
+            .collect()
+    }
+
+    /// When the oldest of what is kept has to be purged.
+    pub(crate) fn next_purge(&self, retention: Duration) -> Result<Option<Timestamp>> {
+        let oldest = |settled: i64| -> Result<Option<Timestamp>> {
+            let statement = "SELECT id FROM deliveries WHERE settled = ? ORDER BY id LIMIT 1";
+            let id = self.database.value(statement, vec![settled.into()])?;
+            let made_at = id
+                .map(|id| delivery_id(Some(id)))
+                .transpose()?
+                .map(|id| id.minted_at());
+            Ok(made_at.map(|time| time.saturating_add(retention)))
+        };
+        let oldest_day = self
+            .database
+            .value("SELECT day FROM event_ids ORDER BY day LIMIT 1", vec![])?;
+        // Its ids are needed through the next day.
+        let forgotten = integer(oldest_day.as_ref()).map(|day| start_of_day(day.saturating_add(2)));
+        Ok([oldest(0)?, oldest(1)?, forgotten]
+            .into_iter()
+            .flatten()
+            .min())
+    }
+}
