@@ -1,12 +1,16 @@
-// Requests that mean harm: another workspace's things, odd paths, bodies made to choke a parser, and line breaks where a
-// header is made of what was given. Each is refused quickly, and the relay answers as before.
+// Requests that mean harm: another workspace's things by key, session and page, odd paths, bodies made to choke a
+// parser, and line breaks where a header is made of what was given. Each is refused quickly, and the relay answers as before.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { DOCUMENT } from "../support/contract.js";
 import { eventually } from "../support/eventually.js";
 import { requestRaw } from "../support/raw_request.js";
 import { createWorkspace, postEvent, startRelay } from "../support/relay.js";
-import { acceptForOne, alert, answered, assertRefused, awaitSettled, createKey, pathOf, setUpWebhook } from "../support/steps.js";
+import { REPOSITORY } from "../support/relay_options.js";
+import { acceptForOne, alert, answered, assertRefused, awaitSettled, createKey, pathOf, setUpWebhook, startResend } from "../support/steps.js";
+import { assertPage, signIn } from "../support/visitor.js";
 
 const LIMIT_OF_A_REQUEST = 4 * 1024 * 1024;
 const METHODS = ["get", "post", "patch", "delete"];
@@ -18,26 +22,42 @@ after(() => relay?.stop());
 
 const isHealthy = async () => answered(await relay.fetch("/healthz", { token: null }), 200);
 
-/** A workspace with a key, a webhook, a delivery and a resend job of its own. */
+/** A workspace with a key, a session, a webhook, a settled delivery and a resend job of its own. */
 async function setUpOwner(t) {
   const scene = await setUpWebhook(t, relay);
   const key = await createKey(relay, scene.workspace);
   const delivery = await acceptForOne(relay, scene.workspace, alert({ event_id: `event-of-${scene.workspace}` }));
-  const job = answered(await relay.fetch(pathOf(scene, "/resend"), { method: "POST", body: { status: "failed" } }), 202);
+  await awaitSettled(relay, scene.workspace, delivery);
+  const job = await startResend(relay, scene);
+  const visitor = await signIn(relay, scene.workspace);
   const ids = {
     workspace_id: scene.workspace, webhook_id: scene.webhook.id, delivery_id: delivery.id, resend_id: job.id, key_id: key.id,
     event_id: `event-of-${scene.workspace}`,
   };
-  return { key: key.key, ids, scene };
+  const asKey = { token: key.key };
+  const asSession = { token: null, headers: { cookie: visitor.cookie, origin: relay.origin } };
+  return { key: key.key, callers: { asKey, asSession }, visitor, ids, scene };
 }
+
+const namesOf = (template) => [...template.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
 
 /** Every call of the document that names a workspace, with the names in its path. */
 const CALLS = Object.entries(DOCUMENT.paths).flatMap(([template, item]) => {
-  const names = [...template.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+  const names = namesOf(template);
   return METHODS.filter((method) => method in item && names.length > 0).map((method) => ({ method: method.toUpperCase(), template, names }));
 });
 
 const fill = (template, ids) => template.replaceAll(/\{(\w+)\}/g, (_, name) => ids[name] ?? assert.fail(`the test has no value for {${name}}`));
+
+// Every route of the dashboard below its webhooks that has an id in it, read from where they are: the two matches on the path.
+const DASHBOARD = readFileSync(path.join(REPOSITORY, "src/runtime/dashboard/mod.rs"), "utf8");
+const IDS = { id: "webhook_id", delivery: "delivery_id", resend: "resend_id" };
+const PAGES = ["show", "act"].flatMap((name) => {
+  const [body] = DASHBOARD.match(new RegExp(`^async fn ${name}\\([^]*?^}`, "m"));
+  const arms = [...body.matchAll(/^ +\[(.+)\] =>/gm)].map(([, arm]) => arm.split(", "));
+  const routes = arms.map((arm) => arm.map((part) => (part.startsWith('"') ? part.slice(1, -1) : `{${IDS[part] ?? assert.fail(`the test does not know ${part}`)}}`)));
+  return routes.map((parts) => ({ posts: name === "act", template: `/settings/webhooks/${parts.join("/")}`, names: namesOf(parts.join("/")) }));
+}).filter(({ names }) => names.length > 0);
 
 // Good bodies, so that it is the path and not the body that is refused.
 const BODIES = {
@@ -55,40 +75,72 @@ const bodyOf = ({ method, template }) => {
   return Object.entries(BODIES).find(([end]) => template.endsWith(end))?.[1];
 };
 
+// Each id of a path in turn, and all of them: which ones are another workspace's.
+const someOf = (names) => (names.length > 1 ? [...names.map((name) => [name]), names] : names.map((name) => [name]));
+const pick = (ids, names) => Object.fromEntries(names.map((name) => [name, ids[name]]));
+
+function assertUntouched({ scene: { webhook } }, present) {
+  assert.deepEqual([present.status, present.updated_at, present.description], ["enabled", webhook.updated_at, webhook.description]);
+}
+
 describe("another workspace's things", () => {
-  test("are out of reach for its key on every path of the document, in the words for an unknown key", { timeout: 60_000 }, async (t) => {
+  test("are out of reach for a key and a session on every path of the document, in the words for a workspace that is not there", { timeout: 60_000 }, async (t) => {
     const [mine, theirs] = [await setUpOwner(t), await setUpOwner(t)];
     assert.ok(CALLS.length >= 20, `the document has ${CALLS.length} calls that name a workspace`);
     for (const call of CALLS) {
-      const ask = (token) => relay.fetch(fill(call.template, theirs.ids), { method: call.method, token, body: bodyOf(call) });
-      const [other, unknown] = [await ask(mine.key), await ask(UNKNOWN_KEY)];
-      assertRefused(other, 401, { code: "unauthorized" });
-      assert.equal(other.text, unknown.text, `${call.method} ${call.template} tells that the workspace is there`);
+      const ask = (ids, caller) => relay.fetch(fill(call.template, ids), { method: call.method, body: bodyOf(call), ...caller });
+      for (const caller of Object.values(mine.callers)) {
+        const [there, absent] = [await ask(theirs.ids, caller), await ask({ ...theirs.ids, workspace_id: "ws_unknown" }, caller)];
+        assertRefused(there, 404, { code: "not_found" });
+        assert.equal(there.text, absent.text, `${call.method} ${call.template} tells that the workspace is there`);
+      }
+      assertRefused(await ask(theirs.ids, { token: UNKNOWN_KEY }), 401, { code: "unauthorized" });
     }
-    assert.equal(answered(await relay.fetch(pathOf(theirs.scene)), 200).description, "");
-    t.diagnostic(`${CALLS.length} calls, each with another workspace's key and with an unknown one`);
+    assertUntouched(theirs, answered(await relay.fetch(pathOf(theirs.scene)), 200));
+    t.diagnostic(`${CALLS.length} calls, each with another workspace's key and session, and with a key that nobody has`);
   });
 
   test("are not found through the caller's own workspace, whichever id is theirs", { timeout: 60_000 }, async (t) => {
     const [mine, theirs] = [await setUpOwner(t), await setUpOwner(t)];
     let tried = 0;
     for (const call of CALLS) {
-      // Each id below the workspace in turn, and all of them.
-      const below = call.names.filter((name) => name !== "workspace_id");
-      const foreign = below.length > 1 ? [...below.map((name) => [name]), below] : below.map((name) => [name]);
-      for (const names of foreign) {
-        const ids = { ...mine.ids, ...Object.fromEntries(names.map((name) => [name, theirs.ids[name]])) };
-        for (const token of [mine.key, relay.operatorToken]) {
-          const answer = await relay.fetch(fill(call.template, ids), { method: call.method, token, body: bodyOf(call) });
-          const operatorOnly = token === mine.key && call.template.includes("/keys/");
-          assertRefused(answer, operatorOnly ? 403 : 404);
-          tried += 1;
-        }
+      for (const names of someOf(call.names.filter((name) => name !== "workspace_id"))) {
+        const target = fill(call.template, { ...mine.ids, ...pick(theirs.ids, names) });
+        const ask = (caller) => relay.fetch(target, { method: call.method, body: bodyOf(call), ...caller });
+        for (const caller of Object.values(mine.callers)) assertRefused(await ask(caller), call.template.includes("/keys/") ? 403 : 404);
+        assertRefused(await ask({ token: relay.operatorToken }), 404);
+        tried += 3;
       }
     }
-    assert.equal(answered(await relay.fetch(pathOf(theirs.scene)), 200).id, theirs.scene.webhook.id);
-    answered(await relay.fetch(`/v1/workspaces/${theirs.ids.workspace_id}/webhooks`, { token: theirs.key }), 200);
+    assertUntouched(theirs, answered(await relay.fetch(pathOf(theirs.scene)), 200));
+    for (const caller of Object.values(theirs.callers)) answered(await relay.fetch(`/v1/workspaces/${theirs.ids.workspace_id}/webhooks`, caller), 200);
     t.diagnostic(`${tried} requests with another workspace's ids`);
+  });
+
+  test("are pages that do not exist, on every route of the dashboard that names one", { timeout: 60_000 }, async (t) => {
+    const [mine, theirs] = [await setUpOwner(t), await setUpOwner(t)];
+    const sent = theirs.scene.receiver.requests.length;
+    // Good fields, by what follows the webhook's id.
+    const url = theirs.scene.receiver.url;
+    const forms = { "": { url, events: "agent.error" }, "/rotate": { overlap_seconds: "0" }, "/test": { type: "agent.error" }, "/resend": { status: "failed" } };
+    assert.ok(PAGES.length >= 13, `${PAGES.length} routes were found`);
+    let tried = 0;
+    for (const { posts, template, names } of PAGES) {
+      for (const some of someOf(names)) {
+        const target = fill(template, { ...mine.ids, ...pick(theirs.ids, some) });
+        const fields = forms[template.split("{webhook_id}")[1]] ?? {};
+        const html = assertPage(posts ? await mine.visitor.post(target, fields) : await mine.visitor.get(target), 404);
+        assert.ok(!html.includes(url), `${target} shows where the webhook leads`);
+        tried += 1;
+      }
+    }
+    for (const id of [theirs.ids.delivery_id, theirs.ids.event_id]) {
+      const { text } = await mine.visitor.get(`/settings/events?id=${id}`);
+      for (const shown of [theirs.ids.webhook_id, url]) assert.ok(!text.includes(shown), text);
+    }
+    assert.equal(theirs.scene.receiver.requests.length, sent);
+    assertUntouched(theirs, answered(await relay.fetch(pathOf(theirs.scene)), 200));
+    t.diagnostic(`${tried} pages and forms of ${PAGES.length} routes`);
   });
 });
 
