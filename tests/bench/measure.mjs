@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { cpuOf } from "./processes.mjs";
 
 const ARRIVAL_TIMEOUT_MS = 60_000;
-const WARM_UP_EVENTS = 200;
+const WARM_UP_EVENTS = 500;
 let runs = 0;
 
 /** A bench's processes that every scenario shares. */
@@ -37,7 +37,7 @@ export class Stage {
   async warmUp(system) {
     const run = `warm${runs++}`;
     const target = await system.makeWorkspace(run, [this.url("ok", run, 0)]);
-    await this.post(system, { targets: [target], producers: 4, batch: 1, events: WARM_UP_EVENTS, seconds: 10 });
+    await this.post(system, { targets: [target], producers: 16, batch: 1, events: WARM_UP_EVENTS, seconds: 10 });
     await this.arrival(run, WARM_UP_EVENTS);
   }
 

@@ -11,8 +11,11 @@ export const encodings = (text) => [text, Buffer.from(text).toString("base64"), 
 
 const asText = (value) => (value instanceof Uint8Array ? Buffer.from(value).toString("latin1") : String(value));
 
+// A relay that has just been ended may still hold its files.
+const LOCK_TIMEOUT_MS = 5_000;
+
 function readRows(file) {
-  const database = new DatabaseSync(file, { readOnly: true });
+  const database = new DatabaseSync(file, { readOnly: true, timeout: LOCK_TIMEOUT_MS });
   try {
     const tables = database.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all();
     return tables.flatMap(({ name }) => {
