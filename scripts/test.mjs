@@ -3,6 +3,7 @@ import { nodeProgram, run, runAsProgram } from "./programs.mjs";
 import { setUp, setUpChromium } from "./setup.mjs";
 import { build } from "./build.mjs";
 import { runFaults } from "./faults.mjs";
+import { checkLicences } from "./licences.mjs";
 import { preparePython } from "../tests/support/python.js";
 
 const WASM_LIBRARY = ["--target", "wasm32-unknown-unknown", "--lib"];
@@ -20,6 +21,7 @@ const STEPS = [
   ["cargo test", () => run("cargo", ["test"])],
   ["build", () => build("release")],
   ["build, test hooks", () => build("test-hooks")],
+  ["licences", checkLicences],
   ["conformance", runConformance],
   ["end to end", runEndToEnd],
   ["browser", runInBrowser],
