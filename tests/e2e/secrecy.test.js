@@ -8,6 +8,7 @@ import { eventually } from "../support/eventually.js";
 import { answerInTurn, hang, refusedUrl, reset } from "../support/receiver.js";
 import { createWebhook, createWorkspace, postEvent, startRelay } from "../support/relay.js";
 import { acceptForOne, alert, assertRefused, awaitSettled, setUpWebhook } from "../support/steps.js";
+import { assertPage, signIn } from "../support/visitor.js";
 
 const SECRET = "the-signing-secret-of-a-customer";
 const STANDARD_SECRET = `whsec_${Buffer.from("the key bytes of another customer").toString("base64")}`;
@@ -115,6 +116,24 @@ describe("the scan that every test of a relay ends with", () => {
     await own.fetch("/healthz", { token });
     own.logs.push(`error: ${Buffer.from(token).toString("base64")}`);
     await assert.rejects(own.stop(), /the log shows/);
+  });
+
+  test("finds a secret and a session on a page, as the page writes them", async () => {
+    const own = await startRelay();
+    const workspace = await createWorkspace(own);
+    const secret = 'a<b>&"the-secret-that-a-page-must-not-show"';
+    const webhook = await createWebhook(own, workspace, { url: await refusedUrl(), secret });
+    const visitor = await signIn(own, workspace);
+    const page = `/settings/webhooks/${webhook.id}`;
+    assertPage(await visitor.get(`${page}?secret=shown`));
+    const session = visitor.cookie.split("=")[1];
+    for (const description of [secret, session]) {
+      // The answer to the change already tells, the page tells again; the description is no place for either.
+      const change = own.fetch(`/v1/workspaces/${workspace}/webhooks/${webhook.id}`, { method: "PATCH", body: { description } });
+      await assert.rejects(change, /no secret belongs/);
+      for (const path of [page, `${page}?secret=shown`]) await assert.rejects(visitor.get(path), /no secret belongs/);
+    }
+    await assert.rejects(own.stop(), /se_/);
   });
 
   test("finds a token in the storage, and a secret where values are encrypted", async () => {

@@ -150,7 +150,7 @@ async function request(origin, target, { method = "GET", token = OPERATOR_TOKEN,
   const text = await response.text();
   const answer = { status: response.status, headers: response.headers, text, body: parseJson(text) };
   checkAnswer({ method, pathname: url.pathname }, answer);
-  checkAnswerForSecrets({ method, pathname: url.pathname }, answer);
+  checkAnswerForSecrets({ method, pathname: url.pathname, search: url.search }, answer);
   return answer;
 }
 

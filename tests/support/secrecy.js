@@ -28,7 +28,25 @@ const BELONGS = [
   ["GET", DELIVERY, ["request", "headers"]],
 ].map(([methods, path, member]) => ({ call: new RegExp(`^(?:${methods}) ${path}$`), member }));
 
-/** Bearer tokens and what else is kept as a hash, never as it is. */
+const PAGE = "/settings/webhooks/[^/?]+";
+const TYPED_SECRET = /<input id="(?:new-)?secret" name="secret" [^>]*>/g;
+const TYPED_HEADERS = /<textarea id="headers" [^>]*>[^<]*<\/textarea>/g;
+const REQUEST_HEADERS = /<table class="headers"><caption class="hidden">Request headers<\/caption>[^]*?<\/table>/g;
+
+/** Where one belongs on a page: the call with its query, the status, and the element. A refused form keeps what was typed. */
+const BELONGS_ON_PAGES = [
+  ["GET", `${PAGE}\\?(?:[^&]*&)*secret=shown(?:&.*)?`, 200, /<code id="secret-value" class="secret">[^<]*<\/code>/g],
+  ["GET", `${PAGE}(?:\\?.*)?`, 200, TYPED_HEADERS],
+  ["GET", `${PAGE}(?:/deliveries/[^/?]+)?(?:\\?.*)?`, 200, REQUEST_HEADERS],
+  ["POST", `${PAGE}(?:/(?:rotate|test|resend))?`, "409|422", TYPED_HEADERS],
+  ["POST", `(?:/settings/webhooks/new|${PAGE}/rotate)`, 422, TYPED_SECRET],
+  ["GET", "/sign-in\\?(?:[^&]*&)*link=.*", 200, /<input type="hidden" name="link" value="[^"]*">/g],
+].map(([method, path, status, element]) => ({ answer: new RegExp(`^${method} ${path} (?:${status})$`), element }));
+
+// What a form has that may be a token; guesses of another form are none.
+const TOKEN = /^(?:sk|dl)_[a-z0-9]+_[0-9a-f]{64}$/;
+
+/** Bearer tokens, sessions and what else is kept as a hash, never as it is. */
 const tokens = new Set([OPERATOR_TOKEN]);
 /** Signing secrets and header values, which are stored plain unless there are keys. */
 const values = new Set();
@@ -43,10 +61,18 @@ function remember(set, text) {
 /** Learns what a request to the relay holds. */
 export function learnFromRequest(token, body) {
   remember(tokens, token);
-  const sent = typeof body === "string" ? parse(body) : body;
+  const sent = typeof body === "string" ? parse(body) ?? readForm(body) : body;
   if (sent === null || typeof sent !== "object" || sent instanceof Uint8Array) return;
+  for (const shown of [sent.key, sent.link]) if (TOKEN.test(shown)) remember(tokens, shown);
   remember(values, sent.secret);
   if (sent.headers !== null && typeof sent.headers === "object") Object.values(sent.headers).forEach((value) => remember(values, value));
+}
+
+/** A form of the dashboard, as the API has the same members. */
+function readForm(text) {
+  const { headers = "", ...fields } = Object.fromEntries(new URLSearchParams(text));
+  const lines = headers.split("\n").filter((line) => line.includes(":"));
+  return { ...fields, headers: Object.fromEntries(lines.map((line) => line.split(/:(.*)/s).slice(0, 2).map((part) => part.trim()))) };
 }
 
 function parse(text) {
@@ -58,7 +84,7 @@ function parse(text) {
 }
 
 /** Learns what the relay made, and throws where the answer shows a secret that does not belong there. */
-export function checkAnswerForSecrets({ method, pathname }, { status, headers, text, body }) {
+export function checkAnswerForSecrets({ method, pathname, search }, { status, headers, text, body }) {
   const call = `${method} ${pathname}`;
   const belonging = status >= 200 && status < 300 ? BELONGS.filter(({ call: pattern }) => pattern.test(call)) : [];
   let rest = body;
@@ -67,8 +93,11 @@ export function checkAnswerForSecrets({ method, pathname }, { status, headers, t
     rest = without(rest, member);
   }
   searched.answers += 1;
-  const shown = belonging.length > 0 ? JSON.stringify(rest) : text;
-  const found = find([...tokens, ...values], `${shown}\n${JSON.stringify([...headers])}`);
+  const shown = belonging.length > 0 ? JSON.stringify(rest) : withoutElements(`${call}${search} ${status}`, text);
+  const session = call === "POST /sign-in" && headers.get("set-cookie")?.match(/=(se_\w+);/)?.[1];
+  if (session) remember(tokens, session);
+  const others = [...headers].filter(([name]) => !session || name !== "set-cookie");
+  const found = find([...tokens, ...values], `${shown}\n${JSON.stringify(others)}`);
   if (found) throw new Error(`${call} answered ${status} and shows ${JSON.stringify(found)}, where no secret belongs:\n${shown}`);
 }
 
@@ -88,6 +117,9 @@ function without(value, [member, ...below]) {
   return below.length === 0 ? rest : { ...rest, [member]: without(taken, below) };
 }
 
+const withoutElements = (answer, text) =>
+  BELONGS_ON_PAGES.filter((place) => place.answer.test(answer)).reduce((left, { element }) => left.replaceAll(element, ""), text);
+
 /** Throws where the log or the storage of a relay has a secret. Rows have the values where they are stored plain. */
 export function checkTracesForSecrets({ logs, state }, { encrypted }) {
   searched.logLines += logs.length;
@@ -100,5 +132,8 @@ export function checkTracesForSecrets({ logs, state }, { encrypted }) {
 }
 
 function find(secrets, text) {
-  return secrets.find((secret) => [...encodings(secret), JSON.stringify(secret).slice(1, -1)].some((encoded) => text.includes(encoded)));
+  return secrets.find((secret) => [...encodings(secret), JSON.stringify(secret).slice(1, -1), escapeHtml(secret)].some((encoded) => text.includes(encoded)));
 }
+
+// As the dashboard's templates write a text.
+const escapeHtml = (text) => text.replaceAll(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
