@@ -45,7 +45,8 @@ async function start({ vars, hooks = false, isolated = false, outbound, dataset 
   const logs = [];
   const onLog = (line) => logs.push(line);
   let settings = vars;
-  let encryptedFromFirst = vars?.ENCRYPTION_KEYS !== undefined;
+  // A folder that is given may hold what was stored plain before.
+  let encryptedFromFirst = persist === undefined && vars?.ENCRYPTION_KEYS !== undefined;
   const run = () => launch({ vars: settings, hooks, isolated, outbound, dataset, port, state }, onLog);
   let running = await run();
   const relay = {
