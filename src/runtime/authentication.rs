@@ -73,7 +73,7 @@ pub(super) fn own_origin(request: &Request) -> Result<(String, Transport), ApiEr
 /// Refuses a request that another site may have made a browser send.
 pub(super) fn require_own_origin(request: &Request) -> Result<(), ApiError> {
     let (own, _) = own_origin(request)?;
-    let method = request.method().to_string();
+    let method = request.inner().method();
     if may_act(&method, header(request, "origin").as_deref(), &own) {
         Ok(())
     } else {

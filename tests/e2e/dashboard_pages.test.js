@@ -130,7 +130,7 @@ describe("an error is a page", () => {
   test("405 with the methods that are allowed", async () => {
     for (const [method, path, allow] of [
       ["POST", "/", "GET, HEAD"], ["PUT", HOME, "GET, HEAD"], ["DELETE", webhookPage(), "GET, HEAD, POST"], ["GET", `${webhookPage()}/disable`, "POST"],
-      ["GET", "/sign-out", "POST"], ["OPTIONS", "/sign-in", "GET, HEAD, POST"], ["PATCH", "/assets/style.css", "GET, HEAD"],
+      ["GET", "/sign-out", "POST"], ["QUERY", HOME, "GET, HEAD"], ["OPTIONS", "/sign-in", "GET, HEAD, POST"], ["PATCH", "/assets/style.css", "GET, HEAD"],
     ]) {
       const answer = await visitor.get(path, { method, headers: { origin: relay.origin } });
       assertPage(answer, 405);

@@ -74,7 +74,8 @@ async fn route(visit: &mut Visit<'_>) -> Result<Response, Detour> {
     let path: Vec<&str> = url.path().split('/').skip(1).collect();
     let path = path.as_slice();
     let allow = allowed_methods(path).ok_or(ApiError::NotFound("page"))?;
-    let method = visit.request.method().to_string();
+    // Not `request.method()`: it takes a method that it does not know for GET.
+    let method = visit.request.inner().method();
     if !allow.split(", ").any(|allowed| allowed == method) {
         return Err(ApiError::MethodNotAllowed { allow }.into());
     }
