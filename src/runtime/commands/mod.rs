@@ -97,12 +97,19 @@ async fn exchange<C: Serialize, R: DeserializeOwned>(
     let request = Request::new_with_init("https://object/", &init)?;
     let stub = env.durable_object(namespace)?.get_by_name(name)?;
     let mut response = stub.fetch_with_request(request).await?;
-    Ok(serde_json::from_slice(&response.bytes().await?)?)
+    read_json(&response.bytes().await?)
 }
 
 /// Reads the command in an object's request.
 pub(super) async fn read_command<C: DeserializeOwned>(request: &mut Request) -> worker::Result<C> {
-    Ok(serde_json::from_slice(&request.bytes().await?)?)
+    read_json(&request.bytes().await?)
+}
+
+/// As text, like stored JSON: serde makes code of its own for each form of input, and commands carry what is stored.
+fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> worker::Result<T> {
+    let text =
+        std::str::from_utf8(bytes).map_err(|error| worker::Error::RustError(error.to_string()))?;
+    Ok(serde_json::from_str(text)?)
 }
 
 /// Answers a command.
