@@ -3,7 +3,7 @@
 use std::{borrow::Borrow, fmt};
 
 use askama::filters::HtmlSafe;
-use chrono::DateTime;
+use chrono::{DateTime, Datelike, Month, Timelike};
 
 use super::words::length;
 use crate::domain::timestamp::Timestamp;
@@ -25,11 +25,16 @@ impl fmt::Display for When {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(at) = self;
         let time = DateTime::from_timestamp_millis(at.as_millis()).unwrap_or_default();
+        let month = u8::try_from(time.month()).map(Month::try_from);
+        let month = month.map_or("", |month| month.map_or("", |month| month.name()));
+        let short = month.get(..3).unwrap_or(month);
+        let (day, year) = (time.day(), time.year());
+        let (hour, minute, second) = (time.hour(), time.minute(), time.second());
+        let millis = time.timestamp_subsec_millis();
         write!(
             formatter,
-            "<time datetime=\"{at}\" title=\"{}\">{}</time>",
-            time.format("%-d %B %Y, %H:%M:%S%.3f UTC"),
-            time.format("%-d %b %Y, %H:%M UTC"),
+            "<time datetime=\"{at}\" title=\"{day} {month} {year:04}, {hour:02}:{minute:02}:{second:02}.{millis:03} UTC\">\
+             {day} {short} {year:04}, {hour:02}:{minute:02} UTC</time>"
         )
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use chrono::DateTime;
+use chrono::{DateTime, Datelike, Timelike};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// 0000-01-01T00:00:00.000Z, the earliest time that four digits of year can write.
@@ -81,7 +81,14 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0.clamp(EARLIEST_WRITABLE, LATEST_WRITABLE);
         let time = DateTime::from_timestamp_millis(millis).unwrap_or_default();
-        write!(formatter, "{}", time.format("%Y-%m-%dT%H:%M:%S%.3fZ"))
+        // Not `time.format`, which reads its pattern anew for each time and brings the code for every other pattern.
+        let (year, month, day) = (time.year(), time.month(), time.day());
+        let (hour, minute, second) = (time.hour(), time.minute(), time.second());
+        let millis = time.timestamp_subsec_millis();
+        write!(
+            formatter,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z"
+        )
     }
 }
 
