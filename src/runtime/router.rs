@@ -1,5 +1,6 @@
 //! Every route, on one screen.
 
+use futures_util::FutureExt;
 use worker::{Context, Env, Request, Response, Result, Url};
 
 use super::{
@@ -26,7 +27,9 @@ pub(super) async fn answer(request: Request, env: Env, context: Context) -> Resu
     #[cfg(feature = "test-hooks")]
     super::object_calls::take();
     let answered = if dashboard::has(&request.path()) {
-        dashboard::answer(request, &env, &request_id).await?
+        dashboard::answer(request, &env, &request_id)
+            .boxed_local()
+            .await?
     } else {
         match route(request, env, context).await {
             Ok(response) => response,
@@ -141,56 +144,62 @@ async fn route_workspace(
         caller,
         snapshot,
     };
-    match (method, path) {
-        ("GET", []) => workspaces::read(call).await,
-        ("PATCH", []) => workspaces::rename(call).await,
-        ("DELETE", []) => workspaces::delete(call).await,
-        ("POST", ["keys"]) => workspaces::create_key(call).await,
+    // Each apart, or all of them would be one function: too long for the runtime to compile for one request of one kind.
+    let handler = match (method, path) {
+        ("GET", []) => workspaces::read(call).boxed_local(),
+        ("PATCH", []) => workspaces::rename(call).boxed_local(),
+        ("DELETE", []) => workspaces::delete(call).boxed_local(),
+        ("POST", ["keys"]) => workspaces::create_key(call).boxed_local(),
         ("GET", ["keys"]) => {
             refuse_parameters(url)?;
-            workspaces::list_keys(call).await
+            workspaces::list_keys(call).boxed_local()
         }
-        ("DELETE", ["keys", key]) => workspaces::revoke_key(call, key_id(key)?).await,
-        ("POST", ["dashboard-links"]) => workspaces::create_link(call, url).await,
-        ("POST", ["events"]) => ingest::post_events(call, context).await,
-        ("GET", ["events", event]) => trace::show(call, url, event).await,
-        ("POST", ["webhooks"]) => webhooks::create(call).await,
+        ("DELETE", ["keys", key]) => workspaces::revoke_key(call, key_id(key)?).boxed_local(),
+        ("POST", ["dashboard-links"]) => workspaces::create_link(call, url).boxed_local(),
+        ("POST", ["events"]) => ingest::post_events(call, context).boxed_local(),
+        ("GET", ["events", event]) => trace::show(call, url, event).boxed_local(),
+        ("POST", ["webhooks"]) => webhooks::create(call).boxed_local(),
         ("GET", ["webhooks"]) => {
             refuse_parameters(url)?;
-            webhooks::list(call).await
+            webhooks::list(call).boxed_local()
         }
-        ("GET", ["webhooks", id]) => webhooks::read(call, webhook_id(id)?).await,
-        ("PATCH", ["webhooks", id]) => webhooks::change(call, webhook_id(id)?).await,
-        ("DELETE", ["webhooks", id]) => webhooks::delete(call, webhook_id(id)?).await,
-        ("GET", ["webhooks", id, "secret"]) => webhooks::read_secret(call, webhook_id(id)?).await,
+        ("GET", ["webhooks", id]) => webhooks::read(call, webhook_id(id)?).boxed_local(),
+        ("PATCH", ["webhooks", id]) => webhooks::change(call, webhook_id(id)?).boxed_local(),
+        ("DELETE", ["webhooks", id]) => webhooks::delete(call, webhook_id(id)?).boxed_local(),
+        ("GET", ["webhooks", id, "secret"]) => {
+            webhooks::read_secret(call, webhook_id(id)?).boxed_local()
+        }
         ("POST", ["webhooks", id, "secret", "rotate"]) => {
-            webhooks::rotate_secret(call, webhook_id(id)?).await
+            webhooks::rotate_secret(call, webhook_id(id)?).boxed_local()
         }
-        ("POST", ["webhooks", id, "test"]) => webhooks::test(call, webhook_id(id)?).await,
-        ("GET", ["webhooks", id, "stats"]) => deliveries::stats(call, url, webhook_id(id)?).await,
+        ("POST", ["webhooks", id, "test"]) => webhooks::test(call, webhook_id(id)?).boxed_local(),
+        ("GET", ["webhooks", id, "stats"]) => {
+            deliveries::stats(call, url, webhook_id(id)?).boxed_local()
+        }
         ("POST", ["webhooks", id, "resend"]) => {
-            deliveries::start_resend(call, webhook_id(id)?).await
+            deliveries::start_resend(call, webhook_id(id)?).boxed_local()
         }
         (method, ["webhooks", id, "resend", resend]) => {
             let (id, resend) = (webhook_id(id)?, resend_id(resend)?);
             match method {
-                "DELETE" => deliveries::stop_resend(call, id, resend).await,
-                _ => deliveries::read_resend(call, id, resend).await,
+                "DELETE" => deliveries::stop_resend(call, id, resend).boxed_local(),
+                _ => deliveries::read_resend(call, id, resend).boxed_local(),
             }
         }
         ("GET", ["webhooks", id, "deliveries"]) => {
-            deliveries::list(call, url, webhook_id(id)?).await
+            deliveries::list(call, url, webhook_id(id)?).boxed_local()
         }
         (_, ["webhooks", id, "deliveries", delivery, action @ ..]) => {
             let (id, delivery) = (webhook_id(id)?, delivery_id(delivery)?);
             match action {
-                ["resend"] => deliveries::resend(call, id, delivery).await,
-                ["cancel"] => deliveries::cancel(call, id, delivery).await,
-                _ => deliveries::read(call, id, delivery).await,
+                ["resend"] => deliveries::resend(call, id, delivery).boxed_local(),
+                ["cancel"] => deliveries::cancel(call, id, delivery).boxed_local(),
+                _ => deliveries::read(call, id, delivery).boxed_local(),
             }
         }
-        _ => Err(ApiError::NotFound("page")),
-    }
+        _ => return Err(ApiError::NotFound("page")),
+    };
+    handler.await
 }
 
 /// The methods of each path; none for a path that does not exist.

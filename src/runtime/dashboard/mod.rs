@@ -17,6 +17,7 @@ mod deliveries;
 
 mod events;
 
+use futures_util::FutureExt;
 use worker::{Env, Request, Response};
 
 use self::visit::{Detour, Visit};
@@ -107,39 +108,41 @@ async fn route(visit: &mut Visit<'_>) -> Result<Response, Detour> {
 }
 
 async fn show(visit: &mut Visit<'_>, path: &[&str], url: &worker::Url) -> Result<Response, Detour> {
-    match path {
-        [] => webhooks::list(visit, url).await,
-        ["new"] => webhooks::ask_new(visit).await,
-        [id] => detail::show(visit, webhook_id(id)?, url).await,
-        [id, "delete"] => webhooks::ask_deletion(visit, webhook_id(id)?).await,
+    let handler = match path {
+        [] => webhooks::list(visit, url).boxed_local(),
+        ["new"] => webhooks::ask_new(visit).boxed_local(),
+        [id] => detail::show(visit, webhook_id(id)?, url).boxed_local(),
+        [id, "delete"] => webhooks::ask_deletion(visit, webhook_id(id)?).boxed_local(),
         [id, "deliveries", delivery] => {
-            deliveries::show(visit, webhook_id(id)?, delivery_id(delivery)?, url).await
+            deliveries::show(visit, webhook_id(id)?, delivery_id(delivery)?, url).boxed_local()
         }
-        _ => Err(ApiError::NotFound("page").into()),
-    }
+        _ => return Err(ApiError::NotFound("page").into()),
+    };
+    handler.await
 }
 
 async fn act(visit: &mut Visit<'_>, path: &[&str]) -> Result<Response, Detour> {
-    match path {
-        ["new"] => webhooks::create(visit).await,
-        [id] => webhooks::save(visit, webhook_id(id)?).await,
-        [id, "enable"] => webhooks::set_enabled(visit, webhook_id(id)?, true).await,
-        [id, "disable"] => webhooks::set_enabled(visit, webhook_id(id)?, false).await,
-        [id, "delete"] => webhooks::delete(visit, webhook_id(id)?).await,
-        [id, "rotate"] => webhooks::rotate(visit, webhook_id(id)?).await,
-        [id, "test"] => webhooks::test(visit, webhook_id(id)?).await,
-        [id, "resend"] => deliveries::start_resend(visit, webhook_id(id)?).await,
+    let handler = match path {
+        ["new"] => webhooks::create(visit).boxed_local(),
+        [id] => webhooks::save(visit, webhook_id(id)?).boxed_local(),
+        [id, "enable"] => webhooks::set_enabled(visit, webhook_id(id)?, true).boxed_local(),
+        [id, "disable"] => webhooks::set_enabled(visit, webhook_id(id)?, false).boxed_local(),
+        [id, "delete"] => webhooks::delete(visit, webhook_id(id)?).boxed_local(),
+        [id, "rotate"] => webhooks::rotate(visit, webhook_id(id)?).boxed_local(),
+        [id, "test"] => webhooks::test(visit, webhook_id(id)?).boxed_local(),
+        [id, "resend"] => deliveries::start_resend(visit, webhook_id(id)?).boxed_local(),
         [id, "resend", resend, "stop"] => {
-            deliveries::stop_resend(visit, webhook_id(id)?, resend_id(resend)?).await
+            deliveries::stop_resend(visit, webhook_id(id)?, resend_id(resend)?).boxed_local()
         }
         [id, "deliveries", delivery, "resend"] => {
-            deliveries::resend(visit, webhook_id(id)?, delivery_id(delivery)?).await
+            deliveries::resend(visit, webhook_id(id)?, delivery_id(delivery)?).boxed_local()
         }
         [id, "deliveries", delivery, "cancel"] => {
-            deliveries::cancel(visit, webhook_id(id)?, delivery_id(delivery)?).await
+            deliveries::cancel(visit, webhook_id(id)?, delivery_id(delivery)?).boxed_local()
         }
-        _ => Err(ApiError::NotFound("page").into()),
-    }
+        _ => return Err(ApiError::NotFound("page").into()),
+    };
+    handler.await
 }
 
 /// Where people begin.
