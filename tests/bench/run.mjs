@@ -1,15 +1,14 @@
 // The measurements of `npm run bench`, on what bench.mjs has built.
-import { readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
 import path from "node:path";
-import { gzipSync } from "node:zlib";
 import { ROOT, runAsProgram } from "../../scripts/programs.mjs";
 import { PRICES, usageOf } from "./bill.mjs";
 import { measureLarge } from "./large.mjs";
 import { Stage } from "./measure.mjs";
 import { startProcess } from "./processes.mjs";
 import { BILLED, SCENARIOS } from "./scenarios.mjs";
+import { bundleSize, measureStartUp, showBundle } from "./startup.mjs";
 import { startSystem } from "./systems.mjs";
 import { showBill, showLarge, showScenarios } from "./table.mjs";
 
@@ -76,12 +75,6 @@ async function countBilled(stage) {
   });
 }
 
-function bundleSize() {
-  const files = ["src/entry.js", "build/index.js", "build/index_bg.wasm"].map((name) => path.join(ROOT, name));
-  const gzipped = files.map((file) => gzipSync(readFileSync(file), { level: 9 }).length);
-  return gzipped.reduce((sum, bytes) => sum + bytes, 0);
-}
-
 async function main() {
   const wanted = process.argv[2] ?? "";
   const began = Date.now();
@@ -98,15 +91,15 @@ async function main() {
     const large = await measureLarge(stage, await makeState(later));
     return { scenarios, billed, large };
   });
-  const bundle = bundleSize();
+  const [bundle, startUp] = [bundleSize(), await measureStartUp()];
   console.log(`\n${showScenarios(figures.scenarios)}\n`);
   if (figures.billed) {
     console.log(`${showBill(figures.billed)}\nAt ${PRICES.source}, ${PRICES.date}; without what a plan includes.\n`);
     console.log(`${showLarge(figures.large)}\n`);
   }
-  console.log(`The Worker's files gzipped: ${(bundle / 1000).toFixed(0)} kB. Measured in ${((Date.now() - began) / 1000).toFixed(0)} s.`);
+  console.log(`${showBundle(bundle, startUp)}\nMeasured in ${((Date.now() - began) / 1000).toFixed(0)} s.`);
   const machine = { cpus: cpus().length, model: cpus()[0]?.model, node: process.version };
-  await writeFile(path.join(ROOT, "bench.json"), `${JSON.stringify({ at: new Date().toISOString(), machine, bundle, ...figures }, null, 2)}\n`);
+  await writeFile(path.join(ROOT, "bench.json"), `${JSON.stringify({ at: new Date().toISOString(), machine, bundle, startUp, ...figures }, null, 2)}\n`);
 }
 
 await runAsProgram(import.meta.url, main);
