@@ -45,8 +45,8 @@ export async function build(variant) {
 }
 
 // Functions of like names have like bodies (one for each type that serde reads): side by side they compress better.
-// Then the names go, 15 % of what is uploaded. The stack of a panic shows numbers in their place; its message, file and
-// line stay. It must be last: wasm-bindgen and worker-build read sections that would go too.
+// Then the names go, a tenth of what is uploaded. The stack of a panic shows numbers in their place; its message, file
+// and line stay. It must be last: wasm-bindgen and worker-build read sections that would go too.
 function shrink(file) {
   return run("wasm-opt", [file, "--reorder-functions-by-name", "--strip-debug", "--strip-producers", "-o", file]);
 }

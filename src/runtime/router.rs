@@ -144,7 +144,7 @@ async fn route_workspace(
         caller,
         snapshot,
     };
-    // Each apart, or all of them would be one function: too long for the runtime to compile for one request of one kind.
+    // Each apart: else all of them are one function, which the runtime compiles whole for the first request of any kind.
     let handler = match (method, path) {
         ("GET", []) => workspaces::read(call).boxed_local(),
         ("PATCH", []) => workspaces::rename(call).boxed_local(),

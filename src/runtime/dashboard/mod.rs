@@ -108,6 +108,7 @@ async fn route(visit: &mut Visit<'_>) -> Result<Response, Detour> {
 }
 
 async fn show(visit: &mut Visit<'_>, path: &[&str], url: &worker::Url) -> Result<Response, Detour> {
+    // Each apart, as in `router.rs`.
     let handler = match path {
         [] => webhooks::list(visit, url).boxed_local(),
         ["new"] => webhooks::ask_new(visit).boxed_local(),
