@@ -12,8 +12,8 @@ const ALLOWED = new Set([
 ]);
 const CRATES_IO = "registry+https://github.com/rust-lang/crates.io-index";
 // What wrangler uploads is bundled from these; they may import each other, the Worker's own Wasm and what the runtime has.
-const WORKER = ["src/entry.js", "build/index.js"];
-const OWN_IMPORT = /^(\.\.\/build\/index\.js|\.\/index_bg\.wasm|cloudflare:[\w-]+)$/;
+const WORKER = ["src/entry.js", "src/finalization.js", "build/index.js"];
+const OWN_IMPORT = /^(\.\/finalization\.js|\.\.\/build\/index\.js|\.\/index_bg\.wasm|cloudflare:[\w-]+)$/;
 
 /**
  * The licences of an SPDX expression that are not allowed and not one choice among allowed ones; null where it is none.

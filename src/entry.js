@@ -3,8 +3,13 @@
 // A panic aborts the whole Wasm instance, and a Rust promise that was pending in it never settles: without the guard
 // an object's caller waits for ever and an alarm sleeps for 15 minutes. Each call is raced against the abort, which
 // worker-build's shim announces by setting `criticalError`; it makes a new instance at the next call.
+import "./finalization.js";
 import { DurableObject } from "cloudflare:workers";
 import RustWorker, { WebhookObject as RustWebhookObject, WorkspaceObject as RustWorkspaceObject } from "../build/index.js";
+
+// Wasm asks for a microtask each time a future goes on; the runtime's own function for it takes ten times as long.
+const resolved = Promise.resolve();
+globalThis.queueMicrotask = (task) => void resolved.then(task);
 
 const ALARM_AFTER_ABORT_MS = 5_000;
 const pending = new Set();
@@ -24,22 +29,37 @@ async function rejectPending(rejects) {
   for (const reject of rejects) reject(new Error("the instance was aborted by a panic"));
 }
 
+// One promise and no race: this is on the path of every call.
 function guard(promise) {
-  let reject;
-  const aborted = new Promise((_, rejectAborted) => (reject = rejectAborted));
-  pending.add(reject);
-  return Promise.race([promise, aborted]).finally(() => pending.delete(reject));
+  return new Promise((resolve, reject) => {
+    pending.add(reject);
+    promise.then(
+      (value) => {
+        pending.delete(reject);
+        resolve(value);
+      },
+      (error) => {
+        pending.delete(reject);
+        if (error instanceof WebAssembly.RuntimeError) state.criticalError = true;
+        reject(error);
+      },
+    );
+  });
 }
 
+// The shim hands out a proxy, which makes proxies of its own at each call. Its class is needed after a panic alone, to
+// make the next instance; what is called otherwise is the class under it.
 const guarded = (RustObject) =>
   class extends DurableObject {
-    constructor(context, env) {
-      super(context, env);
-      this.rust = new RustObject(context, env);
+    get rust() {
+      if (critical) new RustObject(this.ctx, this.env);
+      if (this.madeBy !== state.instanceId) this.made = new RustObject.prototype.constructor(this.ctx, this.env);
+      this.madeBy = state.instanceId;
+      return this.made;
     }
 
-    fetch(request) {
-      return guard(this.rust.fetch(request));
+    obey(command) {
+      return guard(this.rust.obey(command));
     }
 
     // Always returns normally: the runtime gives an alarm up after six errors.
@@ -60,12 +80,16 @@ function page(text, { status, headers }) {
   return new Response(`<!doctype html>\n<html lang="en"><title>Error</title><p>${text}</p></html>`, { status, headers: { ...headers, ...guarded } });
 }
 
+const answer = RustWorker.prototype.fetch;
+
 export class WorkspaceObject extends guarded(RustWorkspaceObject) {}
 export class WebhookObject extends guarded(RustWebhookObject) {}
 export default {
   async fetch(request, env, context) {
+    // Nobody reads it, and the library under the Worker would have it parsed.
+    Object.defineProperty(request, "cf", { value: undefined });
     try {
-      return await guard(new RustWorker(context, env).fetch(request));
+      return await guard(critical ? new RustWorker(context, env).fetch(request) : answer.call({ env, ctx: context }, request));
     } catch (error) {
       const id = crypto.randomUUID();
       console.error(`request ${id} aborted:`, error.message);

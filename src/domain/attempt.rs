@@ -80,7 +80,9 @@ impl Attempt {
         }
     }
 
-    fn weight(&self) -> usize {
+    /// Bytes that are kept of the response.
+    #[must_use]
+    pub fn weight(&self) -> usize {
         let headers = self
             .response_headers
             .iter()

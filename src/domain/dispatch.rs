@@ -36,7 +36,25 @@ pub struct Dispatch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BacklogFull;
 
+/// Attempts under way at most where nothing else is likely to be accepted at the same moment.
+const QUIET: usize = 2;
+
+/// Attempts under way from which on producers are told a little later.
+const BUSY: usize = 16;
+
 impl Dispatch {
+    /// Whether so little is under way that nothing else is likely to be accepted at the same moment.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.queue.leases() <= QUIET
+    }
+
+    /// Whether so much is under way that more would only make first attempts wait for each other.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.queue.leases() >= BUSY
+    }
+
     /// Whether deliveries are attempted.
     #[must_use]
     pub fn is_enabled(&self) -> bool {

@@ -44,6 +44,8 @@ pub mod delivery;
 
 pub mod record;
 
+pub mod segment;
+
 pub mod queue;
 
 pub mod dispatch;

@@ -62,6 +62,30 @@ pub struct DeliveryFilter {
     pub limit: usize,
 }
 
+impl DeliveryFilter {
+    /// Whether a delivery is one of those that were asked for.
+    #[must_use]
+    pub fn selects(&self, record: &DeliveryRecord) -> bool {
+        let DeliveryFilter {
+            status,
+            event_type,
+            kind,
+            since,
+            until,
+            before,
+            limit: _,
+        } = self;
+        status.is_none_or(|status| record.delivery.status() == status)
+            && event_type
+                .as_ref()
+                .is_none_or(|wanted| record.event_type == *wanted)
+            && kind.is_none_or(|kind| record.delivery.kind() == kind)
+            && since.is_none_or(|since| record.id >= DeliveryId::first_of(since))
+            && until.is_none_or(|until| record.id < DeliveryId::first_of(until))
+            && before.as_ref().is_none_or(|before| record.id < *before)
+    }
+}
+
 impl DeliveryRecord {
     /// When the next attempt is due, where one is scheduled.
     #[must_use]

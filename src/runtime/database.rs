@@ -1,6 +1,4 @@
-//! An object's SQLite, with the rows that it reads and writes counted: they are the bill.
-
-use std::cell::Cell;
+//! An object's SQLite, with the rows that it reads and writes counted where tests ask: they are the bill.
 
 use worker::{Result, SqlStorage, SqlStorageValue, Storage};
 
@@ -10,16 +8,17 @@ pub(super) type Row = std::vec::IntoIter<SqlStorageValue>;
 /// SQL with counted rows.
 pub(super) struct Database {
     sql: SqlStorage,
-    rows_read: Cell<usize>,
-    rows_written: Cell<usize>,
+    /// Rows read and rows written.
+    #[cfg(feature = "test-hooks")]
+    counted: std::cell::Cell<(usize, usize)>,
 }
 
 impl Database {
     pub(super) fn new(storage: &Storage) -> Self {
         Self {
             sql: storage.sql(),
-            rows_read: Cell::new(0),
-            rows_written: Cell::new(0),
+            #[cfg(feature = "test-hooks")]
+            counted: std::cell::Cell::default(),
         }
     }
 
@@ -37,13 +36,9 @@ impl Database {
             .raw()
             .map(|row| row.map(Vec::into_iter))
             .collect::<Result<Vec<_>>>()?;
-        self.rows_read
-            .set(self.rows_read.get().saturating_add(cursor.rows_read()));
-        self.rows_written.set(
-            self.rows_written
-                .get()
-                .saturating_add(cursor.rows_written()),
-        );
+        // A crossing into JavaScript each, for tests alone.
+        #[cfg(feature = "test-hooks")]
+        self.count(&cursor);
         Ok(rows)
     }
 
@@ -66,10 +61,19 @@ impl Database {
         Ok(self.value(found, vec![name.into()])?.is_some())
     }
 
+    #[cfg(feature = "test-hooks")]
+    fn count(&self, cursor: &worker::SqlCursor) {
+        let (read, written) = self.counted.get();
+        self.counted.set((
+            read.saturating_add(cursor.rows_read()),
+            written.saturating_add(cursor.rows_written()),
+        ));
+    }
+
     /// Rows read and rows written since the object started.
     #[cfg(feature = "test-hooks")]
     pub(super) const fn counted(&self) -> (usize, usize) {
-        (self.rows_read.get(), self.rows_written.get())
+        self.counted.get()
     }
 }
 

@@ -1,15 +1,30 @@
-//! The clock and the random bytes that the domain takes as arguments.
+//! The clock, waiting, and the random bytes that the domain takes as arguments.
+
+use std::time::Duration;
+
+use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::domain::timestamp::Timestamp;
 
 /// The present time; in production it stands still between two waits.
 pub(super) fn now() -> Timestamp {
-    let millis = worker::Date::now().as_millis();
-    Timestamp::from_millis(
-        i64::try_from(millis)
-            .unwrap_or(i64::MAX)
-            .saturating_add(skew_ms()),
-    )
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "whole milliseconds far below 2^53"
+    )]
+    let millis = worker::js_sys::Date::now() as i64;
+    Timestamp::from_millis(millis.saturating_add(skew_ms()))
+}
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = scheduler, js_name = wait)]
+    async fn wait_millis(millis: f64);
+}
+
+/// Waits. Cheaper than `worker::Delay`, and nothing ends it: for what is always waited out.
+pub(super) async fn wait(duration: Duration) {
+    wait_millis(duration.as_secs_f64() * 1000.0).await;
 }
 
 /// What `now` is ahead of the platform's clock, by which alarms are set: nothing, unless a test asks for it.

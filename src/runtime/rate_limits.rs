@@ -1,15 +1,38 @@
 //! The two rate limits, kept by Cloudflare's binding: counted at each location, and cheap.
 
+use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+
 use worker::{Env, Request, console_error};
 
-use super::request::header;
-use crate::{api::error::ApiError, domain::ids::WorkspaceId};
+use super::{entropy::now, request::header};
+use crate::{
+    api::error::ApiError,
+    domain::{ids::WorkspaceId, timestamp::Timestamp},
+};
 
 /// The binding that counts failed authentications, and its period; wrangler.toml has its limit.
 const FAILED_AUTHENTICATIONS: (&str, u32) = ("FAILED_AUTHENTICATIONS", 60);
 
-/// The binding that counts ingest.
+/// The binding that counts ingest, and its period.
 const INGEST: (&str, u32) = ("INGEST", 10);
+
+/// Posts that are counted as one: asking for each would cost more than signing it. wrangler.toml's limit counts these.
+const POSTS_COUNTED_AS_ONE: u32 = 50;
+
+/// Workspaces whose posts an isolate counts at most.
+const WORKSPACES_LIMIT: usize = 1000;
+
+thread_local! {
+    static POSTS: RefCell<BTreeMap<WorkspaceId, Posts>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// What an isolate knows of a workspace's posts.
+#[derive(Default)]
+struct Posts {
+    count: u32,
+    /// While the limit is exceeded, each post is refused, not every fiftieth.
+    refused_until: Timestamp,
+}
 
 /// Counts a failed authentication of a client; what to answer.
 pub(super) async fn count_failed_authentication(request: &Request, env: &Env) -> ApiError {
@@ -29,7 +52,31 @@ pub(super) async fn count_failed_authentication(request: &Request, env: &Env) ->
 
 /// Counts a post of events to a workspace.
 pub(super) async fn count_ingest(env: &Env, workspace: &WorkspaceId) -> Result<(), ApiError> {
-    count(env, INGEST, workspace.to_string(), "posts of events").await
+    let (_, seconds) = INGEST;
+    let what = "posts of events";
+    let (refused, asks) = POSTS.with_borrow_mut(|all| {
+        if all.len() >= WORKSPACES_LIMIT {
+            all.clear();
+        }
+        let posts = all.entry(workspace.clone()).or_default();
+        let asks = posts.count % POSTS_COUNTED_AS_ONE == 0;
+        posts.count = posts.count.wrapping_add(1);
+        (now() < posts.refused_until, asks)
+    });
+    if refused {
+        return Err(ApiError::RateLimited { what, seconds });
+    }
+    if !asks {
+        return Ok(());
+    }
+    let counted = count(env, INGEST, workspace.to_string(), what).await;
+    if counted.is_err() {
+        let until = now().saturating_add(Duration::from_secs(seconds.into()));
+        POSTS.with_borrow_mut(|all| {
+            all.entry(workspace.clone()).or_default().refused_until = until;
+        });
+    }
+    counted
 }
 
 /// A limiter that does not answer refuses nobody.

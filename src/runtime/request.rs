@@ -1,12 +1,17 @@
 //! What the handlers share: bodies with a limit, JSON answers, and refusals as answers.
 
-use std::rc::Rc;
+use std::{pin::pin, rc::Rc, time::Duration};
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, future::select};
 use serde::Serialize;
-use worker::{Env, Request, Response, ResponseBuilder, console_error};
+use worker::{ByteStream, Env, Request, Response, ResponseBuilder, console_error};
 
-use super::{authentication::Caller, commands::CallError, config::Config, entropy::random};
+use super::{
+    authentication::Caller,
+    commands::CallError,
+    config::Config,
+    entropy::{random, wait},
+};
 use crate::{
     api::error::ApiError,
     domain::{
@@ -18,10 +23,16 @@ use crate::{
 /// Bytes of a form: several times what its fields may have.
 const FORM_LIMIT: usize = 64 * 1024;
 
+/// Bytes that are read of what is refused, at most.
+const DISCARDED: usize = 2 * REQUEST_LIMIT;
+
+/// How long they are read, at most: who announces a body need not send it.
+const DISCARDED_WITHIN: Duration = Duration::from_millis(250);
+
 /// What a handler answers.
 pub(super) type Answer = Result<Response, ApiError>;
 
-/// Reads a JSON body; one that is too large is refused before it is read whole.
+/// Reads a JSON body; of one that is too large nothing is kept.
 pub(super) async fn read_json_body(request: &mut Request) -> Result<Vec<u8>, ApiError> {
     if !is_declared_as(request, "application/json") {
         return Err(ApiError::UnsupportedMediaType);
@@ -51,10 +62,7 @@ async fn read_body(request: &mut Request, limit: usize) -> Result<Vec<u8>, ApiEr
     };
     let length: Option<usize> =
         header(request, "content-length").and_then(|length| length.parse().ok());
-    if length.is_some_and(|length| length > limit) {
-        return Err(too_large());
-    }
-    if length.is_some() {
+    if length.is_some_and(|length| length <= limit) {
         return request
             .bytes()
             .await
@@ -64,13 +72,28 @@ async fn read_body(request: &mut Request, limit: usize) -> Result<Vec<u8>, ApiEr
         return Ok(Vec::new());
     };
     let mut body = Vec::new();
-    while let Some(chunk) = stream.next().await {
+    while length.is_none() {
+        let Some(chunk) = stream.next().await else {
+            return Ok(body);
+        };
         body.extend_from_slice(&chunk.map_err(|error| internal("reading a body", &error))?);
         if body.len() > limit {
-            return Err(too_large());
+            break;
         }
     }
-    Ok(body)
+    select(pin!(discard(stream)), pin!(wait(DISCARDED_WITHIN))).await;
+    Err(too_large())
+}
+
+/// Reads what is refused: a client that is answered while it still writes may see a broken connection and no answer.
+async fn discard(mut stream: ByteStream) {
+    let mut read: usize = 0;
+    while let Some(Ok(chunk)) = stream.next().await {
+        read = read.saturating_add(chunk.len());
+        if read > DISCARDED {
+            return;
+        }
+    }
 }
 
 /// A request's header, where it has one.

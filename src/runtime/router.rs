@@ -26,12 +26,13 @@ pub(super) async fn answer(request: Request, env: Env, context: Context) -> Resu
     });
     #[cfg(feature = "test-hooks")]
     super::object_calls::take();
-    let answered = if dashboard::has(&request.path()) {
+    let url = request.url()?;
+    let answered = if dashboard::has(url.path()) {
         dashboard::answer(request, &env, &request_id)
             .boxed_local()
             .await?
     } else {
-        match route(request, env, context).await {
+        match route(request, url, env, context).await {
             Ok(response) => response,
             Err(error) => {
                 if error.status() >= 500 {
@@ -49,9 +50,8 @@ pub(super) async fn answer(request: Request, env: Env, context: Context) -> Resu
     Ok(answered)
 }
 
-async fn route(request: Request, env: Env, context: Context) -> Answer {
+async fn route(request: Request, url: Url, env: Env, context: Context) -> Answer {
     let config = config(&env)?;
-    let url = request.url().map_err(|_| ApiError::NotFound("page"))?;
     // Not `request.method()`: it takes a method that it does not know for GET.
     let method = request.inner().method();
     let path: Vec<&str> = url

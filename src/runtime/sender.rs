@@ -1,16 +1,11 @@
 //! One attempt: the endpoint-URL rule, the signatures, one POST, and what came of it. Every POST of the relay is made
 //! here: first attempts and retries, pings and tests.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
-use futures_util::{
-    StreamExt,
-    future::{Either, select},
-};
-use worker::{
-    AbortController, Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect,
-    Response, console_error, js_sys::Uint8Array,
-};
+use serde::Deserialize;
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use worker::{console_error, js_sys::Uint8Array};
 
 use super::{
     commands::{AttemptReport, Grant},
@@ -22,7 +17,7 @@ use super::{
 use crate::domain::{
     attempt::{Attempt, RESPONSE_BODY_LIMIT, RESPONSE_HEADERS_LIMIT},
     delivery::Kind,
-    endpoint_url::{EndpointUrl, UrlRules},
+    endpoint_url::{EndpointUrl, EndpointUrlError, UrlRules},
     ids::WebhookId,
     outcome::{Outcome, explain_status},
     policy::Policy,
@@ -35,6 +30,39 @@ use crate::domain::{
 };
 
 const USER_AGENT: &str = concat!("Secureagentics-Webhooks/", env!("CARGO_PKG_VERSION"));
+
+#[wasm_bindgen(module = "/src/runtime/post.js")]
+extern "C" {
+    /// Posts a body with headers (a JSON object) and answers with the JSON of a `Posted`.
+    #[wasm_bindgen(catch)]
+    async fn post(
+        url: &str,
+        headers: &str,
+        body: Uint8Array,
+        timeout_ms: f64,
+        limit: usize,
+    ) -> Result<JsValue, JsValue>;
+}
+
+/// Endpoints that an isolate keeps as admitted at most.
+const ADMITTED_LIMIT: usize = 1000;
+
+/// What came of a POST: a status where a head arrived in time, else an error.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Posted {
+    status: Option<u16>,
+    /// Milliseconds until the head arrived.
+    duration: u64,
+    headers: Vec<(String, String)>,
+    body: String,
+    /// Whether the body was read to its end.
+    complete: bool,
+    error: String,
+    timed_out: bool,
+    /// Whether the request could not be made at all.
+    invalid: bool,
+}
 
 /// What came of a request.
 struct Answer {
@@ -74,8 +102,8 @@ pub(super) async fn attempt(
             (BTreeMap::new(), answer)
         }
         Ok((own, custom)) => {
-            let all: Vec<_> = own.iter().chain(&custom).collect();
-            let answer = post(&grant, payload, &all, policy).await;
+            let all: BTreeMap<_, _> = own.iter().chain(&custom).collect();
+            let answer = send(&grant, payload, &all, policy).await;
             (own, answer)
         }
     };
@@ -148,112 +176,61 @@ fn headers(
     ))
 }
 
-async fn post(
-    grant: &Grant,
-    payload: &str,
-    headers: &[(&String, &String)],
-    policy: &Policy,
-) -> Answer {
+thread_local! {
+    /// Endpoints that the rule admits: the settings of a deployment do not change while an isolate lives.
+    static ADMITTED: RefCell<BTreeMap<String, Rc<EndpointUrl>>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// Checks an endpoint's URL, as before each attempt.
+fn checked(url: &str, policy: &Policy) -> Result<Rc<EndpointUrl>, EndpointUrlError> {
+    if let Some(admitted) = ADMITTED.with_borrow(|all| all.get(url).cloned()) {
+        return Ok(admitted);
+    }
     let rules = UrlRules {
         allow_private: policy.allow_private_endpoints,
         own_host: None,
     };
-    let started_at = now();
-    let url = match EndpointUrl::parse(&grant.url, &rules) {
-        Ok(url) => url,
-        Err(refusal) => {
-            return Answer::without_status(Outcome::Blocked, refusal.to_string(), started_at);
+    let admitted = Rc::new(EndpointUrl::parse(url, &rules)?);
+    ADMITTED.with_borrow_mut(|all| {
+        if all.len() >= ADMITTED_LIMIT {
+            all.clear();
         }
-    };
-    match request(&url, payload, headers) {
-        Ok(request) => send(request, policy.attempt_timeout, started_at).await,
-        Err(error) => Answer::without_status(Outcome::Blocked, explain(&error), started_at),
-    }
+        all.insert(url.to_string(), Rc::clone(&admitted));
+    });
+    Ok(admitted)
 }
 
-fn request(
-    url: &EndpointUrl,
+async fn send(
+    grant: &Grant,
     payload: &str,
-    headers: &[(&String, &String)],
-) -> worker::Result<Request> {
-    let list = Headers::new();
-    for (name, value) in headers {
-        list.set(name, value)?;
-    }
-    let mut init = RequestInit::new();
-    init.with_method(Method::Post)
-        .with_headers(list)
-        .with_redirect(RequestRedirect::Manual)
-        .with_body(Some(Uint8Array::from(payload.as_bytes()).into()));
-    Request::new_with_init(url.as_str(), &init)
-}
-
-/// Sends a request and reads its answer, head and body, until one deadline.
-async fn send(request: Request, timeout: Duration, started_at: Timestamp) -> Answer {
-    let abort = AbortController::default();
-    let signal = abort.signal();
-    let fetch = Fetch::Request(request);
-    // Dropping the timer ends it: a pending one would keep an object awake, and billed.
-    let mut deadline = Delay::from(timeout);
-    let sent = select(Box::pin(fetch.send_with_signal(&signal)), &mut deadline).await;
-    let mut response = match sent {
-        Either::Left((Ok(response), _)) => response,
-        Either::Left((Err(error), _)) => {
-            return Answer::without_status(Outcome::Unreachable, explain(&error), started_at);
-        }
-        Either::Right(_) => {
-            abort.abort();
-            let error = format!(
-                "the endpoint did not answer within {} ms",
-                timeout.as_millis()
-            );
-            return Answer::without_status(Outcome::Timeout, error, started_at);
-        }
+    headers: &BTreeMap<&String, &String>,
+    policy: &Policy,
+) -> Answer {
+    let started_at = now();
+    let refused = |error| Answer::without_status(Outcome::Blocked, error, started_at);
+    let url = match checked(&grant.url, policy) {
+        Ok(url) => url,
+        Err(refusal) => return refused(refusal.to_string()),
     };
-    let status = response.status_code();
-    let duration = now().saturating_duration_since(started_at);
-    let head = read_head(&response, now());
-    let mut body = Vec::new();
-    let complete = match select(Box::pin(read_body(&mut response, &mut body)), &mut deadline).await
-    {
-        Either::Left((complete, _)) => complete,
-        Either::Right(_) => false,
+    let headers = match serde_json::to_string(headers) {
+        Ok(headers) => headers,
+        Err(error) => return refused(error.to_string()),
     };
-    if !complete {
-        abort.abort();
-    }
-    body.truncate(RESPONSE_BODY_LIMIT);
-    Answer {
-        outcome: Outcome::of_status(status),
-        status: Some(status),
-        truncated: !complete || head.truncated,
-        head,
-        body: Some(String::from_utf8_lossy(&body).into_owned()),
-        error: explain_status(status).map(ToString::to_string),
-        duration,
+    let body = Uint8Array::from(payload.as_bytes());
+    let timeout = policy.attempt_timeout.as_secs_f64() * 1000.0;
+    let posted = post(url.as_str(), &headers, body, timeout, RESPONSE_BODY_LIMIT).await;
+    let posted = posted.map(|posted| posted.as_string().unwrap_or_default());
+    match posted.as_deref().map(serde_json::from_str) {
+        Ok(Ok(posted)) => Answer::of(posted, policy.attempt_timeout, started_at),
+        Ok(Err(error)) => refused(error.to_string()),
+        Err(error) => refused(format!("{error:?}")),
     }
 }
 
-/// Reads until the body's end or until enough is kept; tells whether it was the end.
-async fn read_body(response: &mut Response, kept: &mut Vec<u8>) -> bool {
-    // A status that has no body, such as 204, has no stream either.
-    let Ok(mut stream) = response.stream() else {
-        return true;
-    };
-    while let Some(chunk) = stream.next().await {
-        let Ok(chunk) = chunk else { return false };
-        kept.extend_from_slice(&chunk);
-        if kept.len() > RESPONSE_BODY_LIMIT {
-            return false;
-        }
-    }
-    true
-}
-
-fn read_head(response: &Response, now: Timestamp) -> Head {
+fn read_head(headers: Vec<(String, String)>, now: Timestamp) -> Head {
     let mut head = Head::default();
     let mut left = RESPONSE_HEADERS_LIMIT;
-    for (name, value) in response.headers().entries() {
+    for (name, value) in headers {
         if name == "retry-after" {
             head.retry_after = parse_retry_after(&value, now);
         }
@@ -276,8 +253,7 @@ fn read_head(response: &Response, now: Timestamp) -> Head {
 }
 
 /// What the runtime says of a request that has no answer.
-fn explain(error: &worker::Error) -> String {
-    let cause = error.to_string();
+fn explain(cause: &str) -> String {
     if cause.contains("internal error") {
         return "the endpoint's host name could not be resolved, or its TLS certificate is not valid".into();
     }
@@ -286,6 +262,31 @@ fn explain(error: &worker::Error) -> String {
 }
 
 impl Answer {
+    fn of(posted: Posted, timeout: Duration, started_at: Timestamp) -> Self {
+        let Some(status) = posted.status else {
+            let (outcome, error) = if posted.timed_out {
+                let limit = timeout.as_millis();
+                let error = format!("the endpoint did not answer within {limit} ms");
+                (Outcome::Timeout, error)
+            } else if posted.invalid {
+                (Outcome::Blocked, explain(&posted.error))
+            } else {
+                (Outcome::Unreachable, explain(&posted.error))
+            };
+            return Self::without_status(outcome, error, started_at);
+        };
+        let head = read_head(posted.headers, now());
+        Self {
+            outcome: Outcome::of_status(status),
+            status: Some(status),
+            truncated: !posted.complete || head.truncated,
+            head,
+            body: Some(posted.body),
+            error: explain_status(status).map(ToString::to_string),
+            duration: Duration::from_millis(posted.duration),
+        }
+    }
+
     fn without_status(outcome: Outcome, error: String, started_at: Timestamp) -> Self {
         let duration = now().saturating_duration_since(started_at);
         Self {

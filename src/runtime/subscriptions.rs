@@ -1,7 +1,12 @@
 //! The copy of a workspace's webhooks and keys in KV: writing it, reading it, and asking the workspace where it does
 //! not suffice.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use worker::{Env, console_error, kv::KvError};
@@ -29,11 +34,49 @@ const CACHE_SECONDS: u64 = 30;
 /// How long an isolate keeps what a workspace answered.
 const ANSWER_KEPT: Duration = Duration::from_secs(5);
 
-/// Answers that an isolate keeps at most.
-const ANSWERS_LIMIT: usize = 1000;
+/// How long an isolate keeps what it read from KV: far below KV's own delay, and a busy workspace is read once a second
+/// instead of once an event.
+const COPY_KEPT: Duration = Duration::from_secs(1);
+
+/// Snapshots that an isolate keeps at most, of either origin.
+const KEPT_LIMIT: usize = 1000;
 
 thread_local! {
-    static ANSWERS: RefCell<HashMap<WorkspaceId, (Timestamp, Rc<Snapshot>)>> = RefCell::default();
+    static ANSWERS: RefCell<Kept> = const { RefCell::new(Kept::new(ANSWER_KEPT)) };
+    static COPIES: RefCell<Kept> = const { RefCell::new(Kept::new(COPY_KEPT)) };
+    /// How many changes were made from this isolate: a copy that was being read meanwhile is not kept.
+    static CHANGES: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Snapshots that an isolate keeps for a while.
+struct Kept {
+    kept_for: Duration,
+    snapshots: BTreeMap<WorkspaceId, (Timestamp, Rc<Snapshot>)>,
+}
+
+impl Kept {
+    const fn new(kept_for: Duration) -> Self {
+        Self {
+            kept_for,
+            snapshots: BTreeMap::new(),
+        }
+    }
+
+    fn find(&self, workspace: &WorkspaceId) -> Option<Rc<Snapshot>> {
+        let (kept_at, snapshot) = self.snapshots.get(workspace)?;
+        let now = now();
+        // Not from the future: the clock may have been put back.
+        let fresh = *kept_at <= now && now.saturating_duration_since(*kept_at) < self.kept_for;
+        fresh.then(|| Rc::clone(snapshot))
+    }
+
+    fn keep(&mut self, workspace: &WorkspaceId, snapshot: &Rc<Snapshot>) {
+        if self.snapshots.len() >= KEPT_LIMIT {
+            self.snapshots.clear();
+        }
+        self.snapshots
+            .insert(workspace.clone(), (now(), Rc::clone(snapshot)));
+    }
 }
 
 /// What a list of workspaces shows without reading one.
@@ -112,8 +155,8 @@ pub(super) async fn publish(
     Ok(())
 }
 
-/// Reads a workspace's snapshot from KV, unless the caller has it, and asks the workspace where it is missing or
-/// `suffices` not.
+/// Reads a workspace's snapshot from KV, unless the caller or the isolate has it, and asks the workspace where it is
+/// missing or `suffices` not.
 ///
 /// # Errors
 /// `NotFound` where there is no such workspace, `Unavailable` where it did not answer.
@@ -123,42 +166,50 @@ pub(super) async fn read(
     known: Option<Rc<Snapshot>>,
     suffices: impl Fn(&Snapshot) -> bool,
 ) -> Result<Rc<Snapshot>, ApiError> {
-    let copy = match known {
+    let kept = || COPIES.with_borrow(|copies| copies.find(workspace));
+    let copy = match known.or_else(kept) {
         Some(snapshot) => Ok(Some(snapshot)),
-        None => read_copy(env, workspace)
-            .await
-            .map(|copy| copy.map(Rc::new)),
+        None => read_copy(env, workspace).await,
     };
     match copy {
         Ok(Some(snapshot)) if suffices(&snapshot) => return Ok(snapshot),
         Ok(_) => {}
         Err(error) => console_error!("reading the snapshot of {workspace}: {error}"),
     }
-    match kept_answer(workspace) {
+    match ANSWERS.with_borrow(|answers| answers.find(workspace)) {
         Some(answer) => Ok(answer),
         None => ask(env, workspace).await,
     }
 }
 
-async fn read_copy(env: &Env, workspace: &WorkspaceId) -> Result<Option<Snapshot>, KvError> {
+async fn read_copy(env: &Env, workspace: &WorkspaceId) -> Result<Option<Rc<Snapshot>>, KvError> {
     let kv = env
         .kv(BINDING)
         .map_err(|error| KvError::InvalidKvStore(error.to_string()))?;
     #[cfg(feature = "test-hooks")]
     READS.set(READS.get().saturating_add(1));
+    let changes = CHANGES.get();
     let stored = kv
         .get(&key(workspace))
         .cache_ttl(CACHE_SECONDS)
         .text()
         .await?;
-    Ok(stored.and_then(|stored| Snapshot::parse(&stored)))
+    let copy = stored
+        .and_then(|stored| Snapshot::parse(&stored))
+        .map(Rc::new);
+    if let Some(copy) = &copy
+        && CHANGES.get() == changes
+    {
+        COPIES.with_borrow_mut(|copies| copies.keep(workspace, copy));
+    }
+    Ok(copy)
 }
 
 async fn ask(env: &Env, workspace: &WorkspaceId) -> Result<Rc<Snapshot>, ApiError> {
     match ask_workspace(env, workspace, &WorkspaceCommand::Snapshot).await {
         Ok(WorkspaceReply::Snapshot(snapshot)) => {
             let snapshot = Rc::new(snapshot);
-            keep_answer(workspace, &snapshot);
+            ANSWERS.with_borrow_mut(|answers| answers.keep(workspace, &snapshot));
             Ok(snapshot)
         }
         Ok(_) => Err(Refusal::NoWorkspace.into()),
@@ -169,30 +220,12 @@ async fn ask(env: &Env, workspace: &WorkspaceId) -> Result<Rc<Snapshot>, ApiErro
     }
 }
 
-fn kept_answer(workspace: &WorkspaceId) -> Option<Rc<Snapshot>> {
-    ANSWERS.with_borrow(|answers| {
-        let (asked_at, snapshot) = answers.get(workspace)?;
-        let now = now();
-        // Not from the future: the clock may have been put back.
-        let fresh = *asked_at <= now && now.saturating_duration_since(*asked_at) < ANSWER_KEPT;
-        fresh.then(|| Rc::clone(snapshot))
-    })
-}
-
-fn keep_answer(workspace: &WorkspaceId, snapshot: &Rc<Snapshot>) {
-    ANSWERS.with_borrow_mut(|answers| {
-        if answers.len() >= ANSWERS_LIMIT {
-            answers.clear();
-        }
-        answers.insert(workspace.clone(), (now(), Rc::clone(snapshot)));
-    });
-}
-
-/// Forgets what a workspace answered, because it was changed from here.
-pub(super) fn forget_answer(workspace: &WorkspaceId) {
-    ANSWERS.with_borrow_mut(|answers| {
-        answers.remove(workspace);
-    });
+/// Forgets what is kept of a workspace, because it was changed from here.
+pub(super) fn forget(workspace: &WorkspaceId) {
+    CHANGES.set(CHANGES.get().wrapping_add(1));
+    for kept in [&ANSWERS, &COPIES] {
+        kept.with_borrow_mut(|kept| kept.snapshots.remove(workspace));
+    }
 }
 
 #[cfg(feature = "test-hooks")]

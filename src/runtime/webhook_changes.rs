@@ -73,7 +73,7 @@ pub(super) fn rotation(
 
 /// The webhook after a change that its object has.
 pub(super) fn changed(workspace: &WorkspaceId, reply: WorkspaceReply) -> Result<Webhook, ApiError> {
-    subscriptions::forget_answer(workspace);
+    subscriptions::forget(workspace);
     match reply {
         WorkspaceReply::Webhook {
             webhook,
@@ -87,7 +87,7 @@ pub(super) fn changed(workspace: &WorkspaceId, reply: WorkspaceReply) -> Result<
 
 /// What came of a deletion.
 pub(super) fn deleted(workspace: &WorkspaceId, reply: &WorkspaceReply) -> Result<(), ApiError> {
-    subscriptions::forget_answer(workspace);
+    subscriptions::forget(workspace);
     match reply {
         WorkspaceReply::Done { applied: true } => Ok(()),
         WorkspaceReply::Done { applied: false } => Err(ApiError::NotApplied),

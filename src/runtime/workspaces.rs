@@ -37,7 +37,7 @@ pub(super) async fn create(mut request: Request, env: &Env) -> Answer {
     let reply = ask_workspace(env, &id, &command)
         .await
         .map_err(|error| unavailable(&error))?;
-    subscriptions::forget_answer(&id);
+    subscriptions::forget(&id);
     match reply {
         WorkspaceReply::Workspace { workspace, created } => {
             json(if created { 201 } else { 200 }, &view(workspace))
@@ -165,7 +165,7 @@ pub(super) async fn create_link(mut call: Call<'_>, url: &Url) -> Answer {
 
 async fn ask(call: &Call<'_>, command: &WorkspaceCommand) -> Result<WorkspaceReply, ApiError> {
     let reply = ask_workspace(call.env, &call.workspace, command).await;
-    subscriptions::forget_answer(&call.workspace);
+    subscriptions::forget(&call.workspace);
     reply.map_err(|error| unavailable(&error))
 }
 

@@ -75,7 +75,7 @@ for (const [environment, name] of Object.entries(ENVIRONMENTS)) {
       lists("env.WORKSPACES (WorkspaceObject)");
       lists("env.WEBHOOKS (WebhookObject)");
       lists("env.FAILED_AUTHENTICATIONS (300 requests/60s)");
-      lists("env.INGEST (50000 requests/10s)");
+      lists("env.INGEST (1000 requests/10s)");
       for (const [setting, value] of Object.entries(SETTINGS)) lists(`env.${setting} ("${value}")`);
     });
 

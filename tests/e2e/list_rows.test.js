@@ -10,8 +10,8 @@ import { acceptArray, alert, answered, listDeliveries, pathOf, setUpWebhook } fr
 
 const FEW = 10;
 const MANY = 1_000;
-// What an index or a page boundary may cost more.
-const MORE = 5;
+// What a page boundary may cost more: the segments of the 20 ms before it, which may have a delivery of the page.
+const MORE = 20;
 
 let relay;
 before(async () => (relay = await startRelay({ hooks: true })));
@@ -66,7 +66,7 @@ describe("with a thousand deliveries instead of ten", { timeout: 240_000 }, () =
     test(`${what} reads no more rows`, (t) => {
       t.diagnostic(`${few[what].rows} rows with ${FEW} deliveries, ${many[what].rows} with ${MANY}`);
       // A counter that counts nothing would meet any bound.
-      assert.ok(few["the first page"].rows >= FEW, `only ${few["the first page"].rows} rows were counted for a page of ${FEW}`);
+      assert.ok(few["the first page"].rows >= 1, `${few["the first page"].rows} rows were counted for a page of ${FEW}`);
       assert.ok(many[what].rows <= few[what].rows + MORE, `${few[what].rows} rows before, ${many[what].rows} after`);
     });
   }
@@ -84,11 +84,12 @@ describe("with a thousand deliveries instead of ten", { timeout: 240_000 }, () =
     assert.ok(Math.max(...rows) <= rows[0] + MORE, `rows of the pages: ${rows}`);
   });
 
-  test("one delivery is read in a few rows", async (t) => {
+  // Its segment is looked for among those of the same moment.
+  test("one delivery is read in the rows of a moment", async (t) => {
     const { data } = (await readRows(scene, "/deliveries?limit=100")).body;
     const { rows } = await readRows(scene, `/deliveries/${data.at(-1).id}`);
     t.diagnostic(`${rows} rows`);
-    assert.ok(rows <= FEW, `${rows} rows for one delivery`);
+    assert.ok(rows <= MANY / 16, `${rows} rows for one delivery: as many as all have`);
   });
 
   test("the stats are read in rows that do not grow with the log", async (t) => {
@@ -108,6 +109,6 @@ test("the stats cost no row a delivery, folding included", { timeout: 120_000 },
   assert.equal(data.reduce((sum, { delivered }) => sum + delivered, 0), events);
   const each = (after.rows_written - before.rows_written + after.alarms_set - before.alarms_set) / events;
   t.diagnostic(`${each.toFixed(3)} rows written an event`);
-  assert.ok(each >= 1, `only ${each} rows an event were counted`);
-  assert.ok(each <= 3, `${each} rows an event`);
+  assert.ok(after.rows_written > before.rows_written, "no rows were counted");
+  assert.ok(each <= 1.1, `${each} rows an event`);
 });

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { eventually } from "../support/eventually.js";
 import { gate, startStepGate, turn } from "../support/hooks.js";
 import { answerWith, startReceiver } from "../support/receiver.js";
@@ -166,6 +167,9 @@ describe("a report that comes after its lease was lost", () => {
   });
 });
 
+// How long an isolate keeps what it read from KV, and a little more.
+const COPY_KEPT_MS = 1_100;
+
 describe("two Workers with copies of different age", { concurrency: 2 }, () => {
   async function twoCopies(t) {
     const first = await setUpWebhook(t, relay);
@@ -176,7 +180,12 @@ describe("two Workers with copies of different age", { concurrency: 2 }, () => {
     const second = await setUpWebhook(t, relay, undefined, { workspace });
     const present = await kv.get(key);
     assert.notEqual(old, present);
-    return { workspace, first, second, show: (copy) => kv.put(key, copy), old, present };
+    const show = async (copy) => {
+      await kv.put(key, copy);
+      // Another Worker would not have what this isolate keeps.
+      await sleep(COPY_KEPT_MS);
+    };
+    return { workspace, first, second, show, old, present };
   }
   const receivedBy = ({ receiver }) => receiver.events().length;
 

@@ -73,6 +73,7 @@ export function relayOptions({ vars = {}, hooks = false, isolated = false, outbo
     modulesRoot: root,
     modules: [
       module("ESModule", "src/entry.js"),
+      module("ESModule", "src/finalization.js"),
       module("ESModule", "build/index.js"),
       module("CompiledWasm", "build/index_bg.wasm"),
     ],

@@ -1,4 +1,4 @@
-//! What the Worker and the objects say to each other: one command, one reply, as JSON over the object's fetch.
+//! What the Worker and the objects say to each other: one command, one reply, as JSON in a call of the object.
 
 mod workspace;
 
@@ -8,7 +8,8 @@ mod refusal;
 
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
-use worker::{Env, Headers, Method, Request, RequestInit, Response};
+use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+use worker::{Env, Response};
 
 pub(super) use self::{
     refusal::Refusal,
@@ -83,36 +84,48 @@ async fn call<C: Serialize, R: DeserializeOwned>(
         })
 }
 
+#[wasm_bindgen]
+extern "C" {
+    /// A namespace of objects, as it is bound.
+    type Namespace;
+
+    #[wasm_bindgen(method, catch, js_name = getByName)]
+    fn get_by_name(this: &Namespace, name: &str) -> Result<ObjectStub, JsValue>;
+
+    /// An object of this Worker, called by JavaScript RPC: such a call makes no request, no headers and no streams, which
+    /// cost more than all that is said in them.
+    type ObjectStub;
+
+    #[wasm_bindgen(method, catch)]
+    async fn obey(this: &ObjectStub, command: &str) -> Result<JsValue, JsValue>;
+}
+
 async fn exchange<C: Serialize, R: DeserializeOwned>(
     env: &Env,
     namespace: &str,
     name: &str,
     command: &C,
 ) -> worker::Result<R> {
-    let body = js_sys::Uint8Array::from(serde_json::to_vec(command)?.as_slice());
-    let mut init = RequestInit::new();
-    init.with_method(Method::Post)
-        .with_headers(Headers::new())
-        .with_body(Some(body.into()));
-    let request = Request::new_with_init("https://object/", &init)?;
-    let stub = env.durable_object(namespace)?.get_by_name(name)?;
-    let mut response = stub.fetch_with_request(request).await?;
-    read_json(&response.bytes().await?)
+    let command = serde_json::to_string(command)?;
+    let namespace: Namespace = js_sys::Reflect::get(env, &namespace.into())?.unchecked_into();
+    let reply = namespace.get_by_name(name)?.obey(&command).await?;
+    Ok(serde_json::from_str(
+        &reply.as_string().unwrap_or_default(),
+    )?)
 }
 
-/// Reads the command in an object's request.
-pub(super) async fn read_command<C: DeserializeOwned>(request: &mut Request) -> worker::Result<C> {
-    read_json(&request.bytes().await?)
-}
-
-/// As text, like stored JSON: serde makes code of its own for each form of input, and commands carry what is stored.
-fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> worker::Result<T> {
-    let text =
-        std::str::from_utf8(bytes).map_err(|error| worker::Error::RustError(error.to_string()))?;
-    Ok(serde_json::from_str(text)?)
+/// Reads the command that an object was called with. As text, like stored JSON: serde makes code of its own for each form
+/// of input, and commands carry what is stored.
+pub(super) fn read_command<C: DeserializeOwned>(command: &str) -> worker::Result<C> {
+    Ok(serde_json::from_str(command)?)
 }
 
 /// Answers a command.
-pub(super) fn reply_with<R: Serialize>(reply: &R) -> worker::Result<Response> {
-    Response::from_bytes(serde_json::to_vec(reply)?)
+pub(super) fn reply_with<R: Serialize>(reply: &R) -> worker::Result<String> {
+    Ok(serde_json::to_string(reply)?)
+}
+
+/// What an object answers to a request: it takes commands alone.
+pub(super) fn no_requests() -> worker::Result<Response> {
+    Response::error("an object takes commands, not requests", 405)
 }

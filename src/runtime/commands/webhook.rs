@@ -112,6 +112,8 @@ pub(crate) enum WebhookReply {
     Taken {
         deliveries: Vec<Taken>,
         grants: Vec<Grant>,
+        /// Whether many first attempts are under way.
+        busy: bool,
     },
     Recalled(Vec<Option<Recalled>>),
     Granted(Option<Grant>),

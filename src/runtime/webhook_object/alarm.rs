@@ -23,13 +23,16 @@ use crate::{
     runtime::{
         commands::{WorkspaceCommand, ask_workspace, parse_webhook_object_name},
         config::config,
-        entropy::now,
+        entropy::{now, wait},
         observer::Observer,
     },
 };
 
 /// How long an alarm goes on leasing before it gives way to a new one; the platform ends it after 15 minutes.
 const ALARM_BUDGET: Duration = Duration::from_secs(60);
+
+/// How long a free slot of the alarm waits for others.
+pub(super) const FILLED_WITHIN: Duration = Duration::from_millis(3);
 
 /// The least time between two alarms that have nothing to do but purge.
 const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
@@ -39,6 +42,21 @@ const BETWEEN_SLICES: Duration = Duration::from_secs(1);
 
 /// Due deliveries of a disabled webhook that one alarm holds before it gives way.
 const HOLD_SLICE: usize = 500;
+
+/// Lets the slots that become free within a moment be filled together: what came of their sends and the next leases are
+/// one row and one commit then.
+async fn fill_together(
+    sends: &mut FuturesUnordered<impl Future<Output = Result<()>>>,
+) -> Result<()> {
+    let mut moment = pin!(wait(FILLED_WITHIN));
+    while sends.len() > ALARM_SENDS / 2 {
+        match select(sends.next(), &mut moment).await {
+            Either::Left((Some(sent), _)) => sent?,
+            _ => break,
+        }
+    }
+    Ok(())
+}
 
 impl WebhookObject {
     /// The alarm's work: takes back ended leases, holds what is due at a disabled webhook, sends what is due, purges
@@ -64,6 +82,8 @@ impl WebhookObject {
                 alone = suspect;
                 sends.push(self.attempt(grant, &config));
             }
+            // A send begins after its lease is written, with what came of the last ones.
+            self.flush()?;
             if sends.is_empty() {
                 break;
             }
@@ -81,6 +101,7 @@ impl WebhookObject {
             if let Either::Left((Some(sent), _)) = select(sends.next(), woken).await {
                 sent?;
                 alone = false;
+                fill_together(&mut sends).await?;
             }
         }
         self.wake.replace(None);

@@ -41,7 +41,11 @@ impl WebhookObject {
                 deliveries.push(taken);
                 grants.extend(grant);
             }
-            Ok(WebhookReply::Taken { deliveries, grants })
+            Ok(WebhookReply::Taken {
+                deliveries,
+                grants,
+                busy: open.dispatch.is_busy(),
+            })
         })
     }
 
@@ -73,10 +77,10 @@ impl WebhookObject {
         };
         let status = delivery.status();
         if event.event_id_given {
-            self.store.put_event_id(&event.event_id, &event.id, now)?;
+            self.store.put_event_id(&event.event_id, &event.id, now);
         }
-        let record = new_record(event, delivery);
-        self.store.insert(&record)?;
+        let mut record = new_record(event, delivery);
+        self.store.insert(&mut record)?;
         dispatch.queue.place(&record.id, &record.delivery, bytes);
         let grant = lease.map(|lease| Grant::new(&dispatch.settings, &record, lease, now));
         Ok((Taken::New { status }, grant))
@@ -113,8 +117,8 @@ impl WebhookObject {
                 return Ok(WebhookReply::Granted(None));
             };
             let lease = dispatch.lease(&mut delivery, now, policy);
-            let record = new_record(event, delivery);
-            self.store.insert(&record)?;
+            let mut record = new_record(event, delivery);
+            self.store.insert(&mut record)?;
             dispatch.queue.place(&record.id, &record.delivery, bytes);
             Ok(WebhookReply::Granted(lease.map(|lease| {
                 Grant::new(&dispatch.settings, &record, lease, now)

@@ -4,8 +4,10 @@
 //! duplicate is found while the first post is still in flight. One object per webhook, so that a slow endpoint delays
 //! nobody else.
 //!
-//! Each command runs without a wait between reading memory and writing rows: it loads, calls the domain, stores, and
-//! only then waits (for the alarm to be armed). The output gate holds the answer, and a send, until the rows are safe.
+//! Each command runs without a wait between reading memory and changing it: it loads, calls the domain, stores, and only
+//! then waits. What goes as it should is stored in memory at first and written a moment later, together with what other
+//! commands stored meanwhile; a command is answered after that. The output gate holds the answer, and a send, until the
+//! rows are safe.
 
 mod alarm;
 
@@ -23,12 +25,15 @@ mod counts;
 
 mod store;
 
+mod writing;
+
 use std::{
     cell::{Cell, RefCell},
     time::Duration,
 };
 
-use futures_channel::mpsc::UnboundedSender;
+use futures_channel::{mpsc::UnboundedSender, oneshot};
+use wasm_bindgen::JsValue;
 use worker::{
     DurableObject, Env, Request, Response, Result, State, console_error, durable_object,
     wasm_bindgen,
@@ -40,7 +45,8 @@ use super::commands::Counted;
 use super::{
     alarm_clock::AlarmClock,
     commands::{
-        Refusal, WebhookCommand, WebhookReply, parse_webhook_object_name, read_command, reply_with,
+        Refusal, WebhookCommand, WebhookReply, no_requests, parse_webhook_object_name,
+        read_command, reply_with,
     },
     config::config,
     entropy::now,
@@ -74,6 +80,10 @@ pub struct WebhookObject {
     wake: RefCell<Option<UnboundedSender<()>>>,
     /// When the workspace is told again, after it did not answer.
     tell_after: Cell<Timestamp>,
+    /// When the command that waits will write what is stored; none where no command waits.
+    written_by: Cell<Option<Timestamp>>,
+    /// The others that wait for it.
+    waiting: RefCell<Vec<oneshot::Sender<()>>>,
     /// Commands obeyed since the object started.
     obeyed: Cell<u32>,
 }
@@ -113,25 +123,14 @@ impl DurableObject for WebhookObject {
             desk: RefCell::default(),
             wake: RefCell::default(),
             tell_after: Cell::default(),
+            written_by: Cell::default(),
+            waiting: RefCell::default(),
             obeyed: Cell::default(),
         }
     }
 
-    async fn fetch(&self, mut request: Request) -> Result<Response> {
-        let command = read_command(&mut request).await?;
-        let reply = match self.obey(command).await {
-            Ok(reply) => reply,
-            Err(error) => {
-                // Memory and rows may differ: the next command reads the rows anew. What was stored before the fault has
-                // no other alarm.
-                self.desk.replace(Desk::Unread);
-                if let Err(error) = self.arm().await {
-                    console_error!("arming {}: {error}", self.name());
-                }
-                return Err(error);
-            }
-        };
-        reply_with(&reply)
+    async fn fetch(&self, _: Request) -> Result<Response> {
+        no_requests()
     }
 
     async fn alarm(&self) -> Result<Response> {
@@ -140,19 +139,45 @@ impl DurableObject for WebhookObject {
         self.wake.replace(None);
         if let Err(error) = worked {
             console_error!("alarm of {}: {error}", self.name());
-            self.desk.replace(Desk::Unread);
+            self.forget();
             self.clock.arm(now().saturating_add(AFTER_FAULT)).await?;
         }
         Response::empty()
     }
 }
 
+#[wasm_bindgen::prelude::wasm_bindgen]
 impl WebhookObject {
-    async fn obey(&self, command: WebhookCommand) -> Result<WebhookReply> {
+    /// Obeys a command; called by the Worker and by other objects.
+    pub async fn obey(&self, command: String) -> std::result::Result<String, JsValue> {
+        match self.carry_out(read_command(&command)?).await {
+            Ok(reply) => Ok(reply_with(&reply)?),
+            Err(error) => {
+                // Memory and rows may differ: the next command reads the rows anew. What was stored before the fault has
+                // no other alarm.
+                self.forget();
+                if let Err(error) = self.arm().await {
+                    console_error!("arming {}: {error}", self.name());
+                }
+                Err(error.into())
+            }
+        }
+    }
+}
+
+impl WebhookObject {
+    async fn carry_out(&self, command: WebhookCommand) -> Result<WebhookReply> {
         let config =
             config(&self.env).map_err(|error| worker::Error::RustError(error.to_string()))?;
         let policy = &config.policy;
         self.obeyed.set(self.obeyed.get().saturating_add(1));
+        let writes_later = matches!(
+            command,
+            WebhookCommand::Accept { .. } | WebhookCommand::Report(_)
+        );
+        if !writes_later {
+            self.flush()?;
+        }
         let reply = match command {
             WebhookCommand::Apply(settings) => self.apply(&settings, &config.keys)?,
             WebhookCommand::Delete { revision } => return self.delete(revision).await,
@@ -187,7 +212,18 @@ impl WebhookObject {
             }
         };
         self.arm().await?;
+        if writes_later {
+            self.write(&reply).await?;
+        }
         Ok(reply)
+    }
+
+    /// Forgets what is in memory, so that the next command reads the rows anew.
+    fn forget(&self) {
+        self.desk.replace(Desk::Unread);
+        self.store.forget();
+        self.written_by.take();
+        self.waiting.take();
     }
 
     /// Runs `work` on the webhook's desk; `None` where the webhook has no settings.
@@ -254,6 +290,7 @@ impl WebhookObject {
 
     async fn delete(&self, revision: u64) -> Result<WebhookReply> {
         if self.store.deleted_revision()?.is_none() {
+            self.forget();
             self.desk.replace(Desk::Closed);
             self.state.storage().delete_all().await?;
             self.clock.fired();

@@ -16,6 +16,7 @@ mod webhooks;
 
 use std::{cell::Cell, time::Duration};
 
+use wasm_bindgen::JsValue;
 use worker::{
     DurableObject, Env, Request, Response, Result, State, console_error, durable_object,
     wasm_bindgen,
@@ -24,7 +25,7 @@ use worker::{
 use self::store::WorkspaceStore;
 use super::{
     alarm_clock::AlarmClock,
-    commands::{Refusal, WorkspaceCommand, WorkspaceReply, read_command, reply_with},
+    commands::{Refusal, WorkspaceCommand, WorkspaceReply, no_requests, read_command, reply_with},
     entropy::now,
 };
 use crate::domain::{ids::WorkspaceId, timestamp::Timestamp, workspace::Workspace};
@@ -58,13 +59,8 @@ impl DurableObject for WorkspaceObject {
         }
     }
 
-    async fn fetch(&self, mut request: Request) -> Result<Response> {
-        let command = read_command(&mut request).await?;
-        // The platform may have lost the alarm of a change that an earlier instance did not tell.
-        if !self.watched.replace(true) && !self.store.untold()?.is_empty() {
-            self.arm(false).await?;
-        }
-        reply_with(&self.obey(command).await?)
+    async fn fetch(&self, _: Request) -> Result<Response> {
+        no_requests()
     }
 
     async fn alarm(&self) -> Result<Response> {
@@ -82,8 +78,21 @@ impl DurableObject for WorkspaceObject {
     }
 }
 
+#[wasm_bindgen::prelude::wasm_bindgen]
 impl WorkspaceObject {
-    async fn obey(&self, command: WorkspaceCommand) -> Result<WorkspaceReply> {
+    /// Obeys a command; called by the Worker and by other objects.
+    pub async fn obey(&self, command: String) -> std::result::Result<String, JsValue> {
+        let command = read_command(&command)?;
+        // The platform may have lost the alarm of a change that an earlier instance did not tell.
+        if !self.watched.replace(true) && !self.store.untold()?.is_empty() {
+            self.arm(false).await?;
+        }
+        Ok(reply_with(&self.carry_out(command).await?)?)
+    }
+}
+
+impl WorkspaceObject {
+    pub(super) async fn carry_out(&self, command: WorkspaceCommand) -> Result<WorkspaceReply> {
         let workspace = self.store.workspace()?;
         if let WorkspaceCommand::Create { id, name } = command {
             return self.create(workspace, id, name).await;

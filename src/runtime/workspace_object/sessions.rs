@@ -65,7 +65,7 @@ impl WorkspaceObject {
         let missing = needs.filter(|scope| !session.scopes.contains(scope));
         let reply = match missing {
             Some(scope) => WorkspaceReply::Refused(Refusal::MissingScope(scope)),
-            None => Box::pin(self.obey(command)).await?,
+            None => Box::pin(self.carry_out(command)).await?,
         };
         Ok(WorkspaceReply::Session {
             scopes: session.scopes,

@@ -8,6 +8,7 @@ use crate::{
     domain::{
         ids::{DeliveryId, EventId},
         record::{DeliveryRecord, SentRequest},
+        segment::Segment,
     },
     runtime::database::{Row, integer, json, text},
 };
@@ -16,12 +17,24 @@ use crate::{
 pub(super) const COLUMNS: &str = "id, event_id, type, delivery, attempts, request";
 
 impl WebhookStore {
-    /// Stores a new delivery: one row.
-    pub(crate) fn insert(&self, record: &DeliveryRecord) -> Result<()> {
-        let payload = record
-            .payload
-            .as_ref()
-            .map_or("null", |payload| payload.get());
+    /// Stores a new delivery and takes its payload: in a segment, which the next flush writes, or in a row of its own.
+    pub(crate) fn insert(&self, record: &mut DeliveryRecord) -> Result<()> {
+        match record.payload.take() {
+            Some(payload) if Segment::admits(record) => {
+                self.join_segment(record, payload);
+                Ok(())
+            }
+            payload => self.insert_row(record, payload.as_deref()),
+        }
+    }
+
+    /// Stores a delivery in a row of its own.
+    pub(super) fn insert_row(
+        &self,
+        record: &DeliveryRecord,
+        payload: Option<&RawValue>,
+    ) -> Result<()> {
+        let payload = payload.map_or("null", RawValue::get);
         self.database.run(
             "INSERT INTO deliveries (settled, id, status, kind, type, event_id, bytes, delivery, attempts, request, payload)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -42,8 +55,11 @@ impl WebhookStore {
         Ok(())
     }
 
-    /// Stores the progress of a delivery: one row, also when it is settled by it.
+    /// Stores the progress of a delivery: one row, also when it is settled by it. In a segment, the next flush writes it.
     pub(crate) fn update(&self, record: &DeliveryRecord, was_settled: bool) -> Result<()> {
+        if self.update_member(record, was_settled)? {
+            return Ok(());
+        }
         self.database.run(
             "UPDATE deliveries SET settled = ?, status = ?, delivery = ?, attempts = ?, request = ?
              WHERE settled = ? AND id = ?",
@@ -86,26 +102,36 @@ impl WebhookStore {
 
     /// A delivery without its payload.
     pub(crate) fn read(&self, id: &DeliveryId) -> Result<Option<DeliveryRecord>> {
-        let statement =
-            format!("SELECT {COLUMNS} FROM deliveries WHERE settled IN (0, 1) AND id = ?");
-        let rows = self.database.run(&statement, vec![id.as_ref().into()])?;
-        rows.into_iter().next().map(record).transpose()
+        match self.read_row(id)? {
+            Some(record) => Ok(Some(record)),
+            None => Ok(self.member(id)?.map(|(_, member)| member.to_record())),
+        }
     }
 
     /// A delivery with its payload.
     pub(crate) fn read_whole(&self, id: &DeliveryId) -> Result<Option<DeliveryRecord>> {
-        let Some(mut record) = self.read(id)? else {
+        if let Some(mut record) = self.read_row(id)? {
+            let statement = "SELECT payload FROM deliveries WHERE settled IN (0, 1) AND id = ?";
+            let payload = text(self.database.value(statement, vec![id.as_ref().into()])?);
+            record.payload = payload.map(RawValue::from_string).transpose()?;
+            return Ok(Some(record));
+        }
+        let Some((segment, member)) = self.member(id)? else {
             return Ok(None);
         };
-        record.payload = self.payload(id)?;
+        let mut record = member.to_record();
+        record.payload = self.payload_in(&segment, id)?;
         Ok(Some(record))
     }
 
-    /// The payload of a delivery, as it was stored.
-    pub(crate) fn payload(&self, id: &DeliveryId) -> Result<Option<Box<RawValue>>> {
-        let statement = "SELECT payload FROM deliveries WHERE settled IN (0, 1) AND id = ?";
-        let payload = text(self.database.value(statement, vec![id.as_ref().into()])?);
-        Ok(payload.map(RawValue::from_string).transpose()?)
+    fn read_row(&self, id: &DeliveryId) -> Result<Option<DeliveryRecord>> {
+        if self.is_member(id) {
+            return Ok(None);
+        }
+        let statement =
+            format!("SELECT {COLUMNS} FROM deliveries WHERE settled IN (0, 1) AND id = ?");
+        let rows = self.database.run(&statement, vec![id.as_ref().into()])?;
+        rows.into_iter().next().map(record).transpose()
     }
 
     /// The length of a delivery's payload.
@@ -116,9 +142,11 @@ impl WebhookStore {
                 .value(statement, vec![id.as_ref().into()])?
                 .as_ref(),
         );
-        Ok(bytes
-            .and_then(|bytes| bytes.try_into().ok())
-            .unwrap_or_default())
+        let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+        match bytes {
+            Some(bytes) => Ok(bytes),
+            None => Ok(self.member(id)?.map_or(0, |(_, member)| member.bytes())),
+        }
     }
 
     /// Deletes an unsettled delivery.

@@ -24,23 +24,15 @@ impl WebhookStore {
         now: Timestamp,
         kept: Duration,
     ) -> Result<Option<DeliveryRecord>> {
-        let today = day(now);
-        let mut found = self.database.value(
-            "SELECT delivery_id FROM event_ids WHERE day IN (?, ?) AND event_id = ? ORDER BY day DESC",
-            vec![today.into(), today.saturating_sub(1).into(), id.as_ref().into()],
-        )?;
-        if let (None, Some(time)) = (&found, id.minted_at()) {
-            found = self.database.value(
-                "SELECT id FROM deliveries WHERE settled IN (0, 1) AND id BETWEEN ? AND ? AND event_id = ?",
-                vec![
-                    DeliveryId::first_of(time).as_ref().into(),
-                    DeliveryId::last_of(time).as_ref().into(),
-                    id.as_ref().into(),
-                ],
-            )?;
-        }
+        let found = match self.unwritten_event(id) {
+            Some(found) => Some(found),
+            None => self.find_given(id, now)?,
+        };
+        let found = match (found, id.minted_at()) {
+            (None, Some(time)) => self.find_generated(id, time)?,
+            (found, _) => found,
+        };
         let Some(found) = found else { return Ok(None) };
-        let found = delivery_id(Some(found))?;
         if now.saturating_duration_since(found.minted_at()) > kept {
             Ok(None)
         } else {
@@ -48,9 +40,37 @@ impl WebhookStore {
         }
     }
 
+    fn find_given(&self, id: &EventId, now: Timestamp) -> Result<Option<DeliveryId>> {
+        let today = day(now);
+        let found = self.database.value(
+            "SELECT delivery_id FROM event_ids WHERE day IN (?, ?) AND event_id = ? ORDER BY day DESC",
+            vec![today.into(), today.saturating_sub(1).into(), id.as_ref().into()],
+        )?;
+        found.map(|found| delivery_id(Some(found))).transpose()
+    }
+
+    fn find_generated(&self, id: &EventId, time: Timestamp) -> Result<Option<DeliveryId>> {
+        self.flush()?;
+        for segment in self.segments_with(id.as_ref(), &[false, true], time)? {
+            let mut members = segment.members().iter();
+            if let Some(member) = members.find(|member| member.event_id() == id) {
+                return Ok(Some(member.id().clone()));
+            }
+        }
+        let found = self.database.value(
+            "SELECT id FROM deliveries WHERE settled IN (0, 1) AND id BETWEEN ? AND ? AND event_id = ?",
+            vec![
+                DeliveryId::first_of(time).as_ref().into(),
+                DeliveryId::last_of(time).as_ref().into(),
+                id.as_ref().into(),
+            ],
+        )?;
+        found.map(|found| delivery_id(Some(found))).transpose()
+    }
+
     /// Keeps a producer's id, to find the event's delivery by it: one row, clustered by day, so that forgetting a day
     /// reads nothing of another.
-    pub(crate) fn put_event_id(
+    pub(super) fn insert_event_id(
         &self,
         event: &EventId,
         delivery: &DeliveryId,

@@ -45,6 +45,15 @@ impl WebhookStore {
             let record = record(row)?;
             tally.recount(&record.id, &record.delivery, &record.attempts);
         }
+        for segment in self.segments_since(tally.folded_through())? {
+            for member in segment
+                .members()
+                .iter()
+                .filter(|member| *member.id() >= since)
+            {
+                tally.recount(member.id(), member.delivery(), member.attempts());
+            }
+        }
         Ok(tally)
     }
 

@@ -5,6 +5,7 @@ use worker::{Result, SqlStorageValue as Value};
 use super::{
     WebhookStore,
     deliveries::{COLUMNS, delivery_id, record},
+    segments::segment,
 };
 use crate::{
     domain::{
@@ -12,13 +13,15 @@ use crate::{
         ids::DeliveryId,
         record::{DeliveryFilter, DeliveryRecord},
         resend::Selection,
+        segment::{MEMBERS_LIMIT, Member, keys_around},
+        timestamp::Timestamp,
     },
     runtime::database::integer,
 };
 
 impl WebhookStore {
-    /// The deliveries of a filter, newest first, without payloads. Each of the two clusters is read from its newest
-    /// matching row on; the pages of both are merged.
+    /// The deliveries of a filter, newest first, without payloads. Each cluster of rows and of segments is read from its
+    /// newest matching row on; the pages of all are merged.
     pub(crate) fn list(&self, filter: &DeliveryFilter) -> Result<Vec<DeliveryRecord>> {
         let settled: &[i64] = match filter.status {
             None => &[0, 1],
@@ -28,6 +31,15 @@ impl WebhookStore {
         let mut records = Vec::new();
         for settled in settled {
             records.extend(self.list_cluster(*settled, filter)?);
+        }
+        // Before a flush or the end of its last delivery, a segment that is not settled has delivered ones too.
+        let clusters: &[i64] = match filter.status {
+            None | Some(Status::Delivered) => &[0, 1],
+            Some(Status::Pending) => &[0],
+            Some(Status::Held | Status::Failed) => &[],
+        };
+        for settled in clusters {
+            records.extend(self.list_segments(*settled, filter)?);
         }
         records.sort_by(|a, b| b.id.cmp(&a.id));
         records.truncate(filter.limit);
@@ -75,6 +87,46 @@ impl WebhookStore {
             .into_iter()
             .map(record)
             .collect()
+    }
+
+    /// Reads segments, the newest first, until those that are left cannot have a delivery of the page.
+    fn list_segments(&self, settled: i64, filter: &DeliveryFilter) -> Result<Vec<DeliveryRecord>> {
+        let newest = [
+            filter.until,
+            filter.before.as_ref().map(DeliveryId::minted_at),
+        ];
+        let newest = newest.into_iter().flatten().min();
+        let oldest = filter.since.unwrap_or_default();
+        let (first, last) = keys_around(oldest, newest.unwrap_or(Timestamp::from_millis(i64::MAX)));
+        // Enough where all are full and selected; else there are further turns.
+        let at_once = filter.limit.div_ceil(MEMBERS_LIMIT).saturating_add(1);
+        let mut below = last;
+        let mut records: Vec<DeliveryRecord> = Vec::new();
+        loop {
+            let rows = self.database.run(
+                &format!(
+                    "SELECT first, members FROM segments WHERE settled = ? AND first >= ? AND first < ?
+                     ORDER BY first DESC LIMIT {at_once}"
+                ),
+                vec![settled.into(), first.as_ref().into(), below.as_ref().into()],
+            )?;
+            let full = rows.len() == at_once;
+            for row in rows {
+                let segment = segment(row)?;
+                let members = segment.members().iter().map(Member::to_record);
+                records.extend(members.filter(|record| filter.selects(record)));
+                below = segment.key().clone();
+            }
+            records.sort_by(|a, b| b.id.cmp(&a.id));
+            records.truncate(filter.limit);
+            // Deliveries of the segments below are at most a span younger than the last key.
+            let (_, youngest_left) = keys_around(below.minted_at(), below.minted_at());
+            let complete = records.len() == filter.limit
+                && records.last().is_some_and(|last| last.id > youngest_left);
+            if complete || !full {
+                return Ok(records);
+            }
+        }
     }
 
     /// How many deliveries a job has to resend, at this moment.

@@ -1,12 +1,14 @@
 //! The rows of a webhook's object.
 //!
-//! One table holds all deliveries, clustered by (settled, id): what is pending lies together, so that a wake-up reads
-//! nothing of the log, and a delivery is one row from acceptance to its end: one write to store it, one to settle it.
-//! Ids are ordered by time, so the key's order is the order of a list.
+//! Two tables hold the deliveries: those that go as they should lie in segments, several in a row, all others in rows of
+//! their own. Both are clustered by (settled, id): what is pending lies together, so that a wake-up reads nothing of the
+//! log, and nothing changes its table twice. Ids are ordered by time, so the key's order is the order of a list.
 
 mod deliveries;
 
 mod log;
+
+mod segments;
 
 mod event_ids;
 
@@ -14,11 +16,16 @@ mod purge;
 
 mod hours;
 
+use std::cell::{Cell, RefCell};
+
 use worker::{Result, Storage};
 
 pub(super) use self::purge::PURGE_SLICE;
 
-use self::deliveries::delivery_id;
+use self::{
+    deliveries::delivery_id,
+    segments::{Segments, segment},
+};
 use super::Open;
 use crate::{
     domain::{
@@ -32,9 +39,15 @@ use crate::{
 };
 
 /// The present form of the tables; a later one brings a step from it.
-const SCHEMA: &str = "1";
+const SCHEMA: &str = "2";
 
-const TABLES: [&str; 4] = [
+/// What schema 2 added to schema 1.
+const SEGMENTS_TABLE: &str =
+    "CREATE TABLE segments (settled INTEGER NOT NULL, first TEXT NOT NULL, members TEXT NOT NULL,
+        payloads TEXT NOT NULL, PRIMARY KEY (settled, first)) WITHOUT ROWID";
+
+const TABLES: [&str; 5] = [
+    SEGMENTS_TABLE,
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE deliveries (settled INTEGER NOT NULL, id TEXT NOT NULL, status TEXT NOT NULL, kind TEXT NOT NULL,
         type TEXT NOT NULL, event_id TEXT NOT NULL, bytes INTEGER NOT NULL, delivery TEXT NOT NULL,
@@ -47,13 +60,28 @@ const TABLES: [&str; 4] = [
 /// The tables of one webhook.
 pub(super) struct WebhookStore {
     database: Database,
+    segments: RefCell<Segments>,
+    generation: Cell<u64>,
 }
 
 impl WebhookStore {
     pub(super) fn new(storage: &Storage) -> Self {
         Self {
             database: Database::new(storage),
+            segments: RefCell::default(),
+            generation: Cell::default(),
         }
+    }
+
+    /// Forgets what is in memory, written or not. Whoever waited for it to be written sees another generation.
+    pub(super) fn forget(&self) {
+        self.segments.take();
+        self.generation.set(self.generation.get().wrapping_add(1));
+    }
+
+    /// Grows whenever something that was not written may have been forgotten.
+    pub(super) const fn generation(&self) -> u64 {
+        self.generation.get()
     }
 
     #[cfg(feature = "test-hooks")]
@@ -70,7 +98,17 @@ impl WebhookStore {
         let Some(settings) = self.meta("settings")? else {
             return Ok(None);
         };
+        self.migrate()?;
+        self.forget();
         let mut queue = Queue::default();
+        let pending = "SELECT first, members FROM segments WHERE settled = 0";
+        for row in self.database.run(pending, vec![])? {
+            let segment = segment(row)?;
+            for member in segment.members() {
+                queue.place(member.id(), member.delivery(), member.bytes());
+            }
+            self.segments.borrow_mut().know(&segment);
+        }
         for mut row in self.database.run(
             "SELECT id, delivery, bytes FROM deliveries WHERE settled = 0",
             vec![],
@@ -92,6 +130,16 @@ impl WebhookStore {
             job: self.meta("job")?,
             tally: self.recount()?,
         }))
+    }
+
+    /// Brings the tables to their present form.
+    fn migrate(&self) -> Result<()> {
+        let schema: Option<u32> = self.meta("schema")?;
+        if schema == Some(1) {
+            self.database.run(SEGMENTS_TABLE, vec![])?;
+            self.put_meta("schema", SCHEMA)?;
+        }
+        Ok(())
     }
 
     /// Makes the tables where there are none.

@@ -10,7 +10,7 @@ use super::{
     event_ids::{day, start_of_day},
 };
 use crate::{
-    domain::{ids::DeliveryId, timestamp::Timestamp},
+    domain::{ids::DeliveryId, segment::SPAN, timestamp::Timestamp},
     runtime::database::integer,
 };
 
@@ -32,6 +32,15 @@ impl WebhookStore {
             ),
             vec![old.as_ref().into()],
         )?;
+        // Not before the last of its deliveries is too old.
+        let old = DeliveryId::first_of(deliveries_before.saturating_sub(SPAN));
+        let purged_segments = self.database.run(
+            &format!(
+                "DELETE FROM segments WHERE settled = 1 AND first IN
+                 (SELECT first FROM segments WHERE settled = 1 AND first < ? ORDER BY first LIMIT {PURGE_SLICE}) RETURNING 1"
+            ),
+            vec![old.as_ref().into()],
+        )?;
         let forgotten = self.database.run(
             &format!(
                 "DELETE FROM event_ids WHERE (day, event_id) IN
@@ -39,7 +48,8 @@ impl WebhookStore {
             ),
             vec![day(event_ids_before).into()],
         )?;
-        Ok(purged.len() == PURGE_SLICE || forgotten.len() == PURGE_SLICE)
+        let slices = [purged, purged_segments, forgotten];
+        Ok(slices.iter().any(|slice| slice.len() == PURGE_SLICE))
     }
 
     /// Held deliveries that are older than a time, a slice of them.
@@ -57,9 +67,8 @@ impl WebhookStore {
 
     /// When the oldest of what is kept has to be purged.
     pub(crate) fn next_purge(&self, retention: Duration) -> Result<Option<Timestamp>> {
-        let oldest = |settled: i64| -> Result<Option<Timestamp>> {
-            let statement = "SELECT id FROM deliveries WHERE settled = ? ORDER BY id LIMIT 1";
-            let id = self.database.value(statement, vec![settled.into()])?;
+        let oldest = |statement: &str| -> Result<Option<Timestamp>> {
+            let id = self.database.value(statement, vec![])?;
             let made_at = id
                 .map(|id| delivery_id(Some(id)))
                 .transpose()?
@@ -71,7 +80,12 @@ impl WebhookStore {
             .value("SELECT day FROM event_ids ORDER BY day LIMIT 1", vec![])?;
         // Its ids are needed through the next day.
         let forgotten = integer(oldest_day.as_ref()).map(|day| start_of_day(day.saturating_add(2)));
-        Ok([oldest(0)?, oldest(1)?, forgotten]
+        let unsettled = oldest("SELECT id FROM deliveries WHERE settled = 0 ORDER BY id LIMIT 1")?;
+        let settled = oldest("SELECT id FROM deliveries WHERE settled = 1 ORDER BY id LIMIT 1")?;
+        let segment =
+            oldest("SELECT first FROM segments WHERE settled = 1 ORDER BY first LIMIT 1")?
+                .map(|time| time.saturating_add(SPAN));
+        Ok([unsettled, settled, segment, forgotten]
             .into_iter()
             .flatten()
             .min())

@@ -3,27 +3,32 @@
 //! Each webhook is served by a task of its own that outlives the answer: it stores, reports to the answer what was
 //! stored, and sends what it got leases for. So no send waits for another webhook's object or receiver, and a lease that
 //! was granted is used even when the answer is 503.
+//!
+//! Where many attempts of a webhook are under way, the answer waits a little for the first one: producers that were told
+//! sooner would only post more, and everybody's first attempts would wait longer and longer.
+
+mod task;
 
 use std::{collections::HashMap, rc::Rc, time::Duration};
 
-use futures_channel::oneshot;
-use futures_util::future::join_all;
+use futures_channel::{mpsc, oneshot};
+use futures_util::{
+    StreamExt,
+    future::{join_all, select},
+};
 use serde_json::value::RawValue;
-use wasm_bindgen::JsValue;
-use wasm_bindgen_futures::JsFuture;
-use worker::{Context, Delay, Env, console_error};
+use worker::{Context, Delay, console_error};
 
+use self::task::Task;
 use super::{
     commands::{
-        CallError, Grant, NewDelivery, Recalled, Refusal, Taken, WebhookCommand, WebhookReply,
-        ask_webhook,
+        CallError, NewDelivery, Recalled, Taken, WebhookCommand, WebhookReply, ask_webhook,
     },
-    config::{Config, config},
+    config::config,
     entropy::now,
-    observer::Observer,
     rate_limits::count_ingest,
     request::{Answer, Call, internal, json, random_bytes, read_json_body},
-    sender, subscriptions,
+    subscriptions,
 };
 use crate::{
     api::{
@@ -36,7 +41,7 @@ use crate::{
         delivery::Status,
         dispatch::share_leases,
         event::{Event, build_payload},
-        ids::{DeliveryId, EventId, WebhookId, WorkspaceId},
+        ids::{DeliveryId, EventId, WebhookId},
         subscriptions::Snapshot,
         timestamp::Timestamp,
         token::Scope,
@@ -46,11 +51,8 @@ use crate::{
 /// How long the platform lets a Worker go on after its answer.
 const WORKER_TIME: Duration = Duration::from_secs(30);
 
-/// What the report of an attempt needs at most, beyond the attempt.
-const REPORT_TIME: Duration = Duration::from_secs(5);
-
-/// Tries of one report; when all fail, the lease is lost and the attempt is made again.
-const REPORT_TRIES: u32 = 3;
+/// How long the answer waits for the first of its attempts where many others are under way.
+const ANSWER_DELAY: Duration = Duration::from_millis(20);
 
 /// One webhook and the new deliveries for it, each with the place of its event in the request.
 struct Batch {
@@ -64,6 +66,14 @@ struct Found {
     webhook: WebhookId,
     taken: Taken,
     id: DeliveryId,
+}
+
+/// What a webhook answered for all events.
+#[derive(Default)]
+struct Stored {
+    /// Each with the place of its event in the request.
+    found: Vec<(usize, Found)>,
+    busy: bool,
 }
 
 pub(super) async fn post_events(mut call: Call<'_>, context: &Context) -> Answer {
@@ -101,25 +111,33 @@ pub(super) async fn post_events(mut call: Call<'_>, context: &Context) -> Answer
             .map(|batch| batch.deliveries.len())
             .collect::<Vec<_>>(),
     );
+    let (attempted, mut first_attempt) = mpsc::unbounded();
     let tasks = batches.into_iter().zip(shares).map(|(batch, leases)| {
         let (answer, answered) = oneshot::channel();
-        let sender = Sender {
+        let task = Task {
+            attempted: attempted.clone(),
             env: call.env.clone(),
             config: Rc::clone(&config),
             workspace: call.workspace.clone(),
             until: now.saturating_add(WORKER_TIME),
         };
-        context.wait_until(async move { sender.store_and_send(batch, leases, answer).await });
+        context.wait_until(async move { task.run(batch, leases, answer).await });
         answered
     });
+    let mut busy = false;
     for stored in join_all(tasks.collect::<Vec<_>>()).await {
         // A task that ended without a word counts as an object that did not answer.
         let Ok(Some(stored)) = stored else {
             return Err(not_stored());
         };
-        for (event, delivery) in stored {
+        busy |= stored.busy;
+        for (event, delivery) in stored.found {
             found.entry(event).or_default().push(delivery);
         }
+    }
+    drop(attempted);
+    if busy {
+        select(first_attempt.next(), Delay::from(ANSWER_DELAY)).await;
     }
     let answers = events.iter().enumerate().map(|(index, event)| {
         let original = first.get(&event.id).copied().unwrap_or(index);
@@ -205,29 +223,34 @@ fn batches(
 ) -> Result<Vec<Batch>, ApiError> {
     let mut batches = Vec::new();
     for webhook in &snapshot.webhooks {
-        let mut batch = Batch {
-            webhook: webhook.id.clone(),
-            events: Vec::new(),
-            deliveries: Vec::new(),
+        let is_new = |(index, event): &(usize, &Event)| {
+            let is_first = first.get(&event.id) == Some(index);
+            is_first && !found.contains_key(index) && webhook.selects(event.event_type.as_str())
         };
-        for (index, event) in events.iter().enumerate() {
-            let is_first = first.get(&event.id) == Some(&index);
-            if is_first && !found.contains_key(&index) && webhook.selects(event.event_type.as_str())
-            {
-                batch.events.push(index);
-                batch.deliveries.push(new_delivery(event, now)?);
-            }
+        let selected: Vec<_> = events.iter().enumerate().filter(is_new).collect();
+        if selected.is_empty() {
+            continue;
         }
-        if !batch.deliveries.is_empty() {
-            batches.push(batch);
-        }
+        let ids = selected
+            .iter()
+            .map(|_| Ok(DeliveryId::mint(now, random_bytes()?)));
+        let mut ids = ids.collect::<Result<Vec<_>, ApiError>>()?;
+        // The order of a list is the order of the array.
+        ids.sort_unstable();
+        let deliveries = selected.iter().zip(ids);
+        batches.push(Batch {
+            webhook: webhook.id.clone(),
+            events: selected.iter().map(|(index, _)| *index).collect(),
+            deliveries: deliveries
+                .map(|((_, event), id)| new_delivery(event, id))
+                .collect::<Result<_, _>>()?,
+        });
     }
     Ok(batches)
 }
 
 /// The delivery's id has the time of a generated event id, by which the object finds it again.
-fn new_delivery(event: &Event, now: Timestamp) -> Result<NewDelivery, ApiError> {
-    let id = DeliveryId::mint(now, random_bytes()?);
+fn new_delivery(event: &Event, id: DeliveryId) -> Result<NewDelivery, ApiError> {
     let payload = build_payload(
         &id,
         event.event_type.as_str(),
@@ -267,107 +290,5 @@ const fn accepted(status: Status) -> AcceptedStatus {
         Status::Delivered => AcceptedStatus::Delivered,
         Status::Failed => AcceptedStatus::Failed,
         Status::Held => AcceptedStatus::Held,
-    }
-}
-
-/// Lets what is ready run first: the answer leaves before the first attempt begins.
-async fn give_way() {
-    let ready = js_sys::Promise::resolve(&JsValue::NULL);
-    // It is resolved already, so there is no error to see.
-    let _ = JsFuture::from(ready).await;
-}
-
-/// What a webhook's task needs after the request is answered.
-struct Sender {
-    env: Env,
-    config: Rc<Config>,
-    workspace: WorkspaceId,
-    until: Timestamp,
-}
-
-impl Sender {
-    /// Stores a batch with its webhook, says what was stored, and sends what it got leases for.
-    async fn store_and_send(
-        self,
-        batch: Batch,
-        leases: usize,
-        answer: oneshot::Sender<Option<Vec<(usize, Found)>>>,
-    ) {
-        let Batch {
-            webhook,
-            events,
-            deliveries,
-        } = batch;
-        let payloads: HashMap<_, _> = deliveries
-            .iter()
-            .map(|delivery| (delivery.id.clone(), delivery.payload.clone()))
-            .collect();
-        let ids: Vec<_> = deliveries
-            .iter()
-            .map(|delivery| delivery.id.clone())
-            .collect();
-        let command = WebhookCommand::Accept {
-            events: deliveries,
-            leases,
-        };
-        let (stored, grants) =
-            match ask_webhook(&self.env, &self.workspace, &webhook, &command).await {
-                Ok(WebhookReply::Taken { deliveries, grants }) => {
-                    let found = events.into_iter().zip(deliveries).zip(ids);
-                    let found = found.map(|((event, taken), id)| {
-                        (
-                            event,
-                            Found {
-                                webhook: webhook.clone(),
-                                taken,
-                                id,
-                            },
-                        )
-                    });
-                    (Some(found.collect()), grants)
-                }
-                // Deleted, while the copy in KV still has it.
-                Ok(WebhookReply::Refused(Refusal::NoWebhook)) => (Some(Vec::new()), Vec::new()),
-                Ok(_) => (None, Vec::new()),
-                Err(error) => {
-                    console_error!("{error}");
-                    (None, Vec::new())
-                }
-            };
-        // Nobody listens where the client has gone; the leases are used all the same.
-        let _ = answer.send(stored);
-        give_way().await;
-        let sends = grants.into_iter().map(|grant| {
-            let payload = payloads.get(&grant.id).cloned();
-            self.keep_sending(&webhook, Grant { payload, ..grant })
-        });
-        join_all(sends).await;
-    }
-
-    /// Makes an attempt, reports it, and goes on with the lease that the report is answered with, while time is left.
-    async fn keep_sending(&self, webhook: &WebhookId, grant: Grant) {
-        let policy = &self.config.policy;
-        let observer = Observer::new(&self.env, self.workspace.as_ref(), webhook.as_ref());
-        let mut next = Some(grant);
-        while let Some(grant) = next {
-            let mut report = sender::attempt(grant, webhook, &self.config, &observer).await;
-            let needed = policy.attempt_timeout.saturating_add(REPORT_TIME);
-            report.wants_lease = now().saturating_add(needed) <= self.until;
-            next = self
-                .report(webhook, &WebhookCommand::Report(Box::new(report)))
-                .await;
-        }
-    }
-
-    async fn report(&self, webhook: &WebhookId, report: &WebhookCommand) -> Option<Grant> {
-        for attempt in 1..=REPORT_TRIES {
-            match ask_webhook(&self.env, &self.workspace, webhook, report).await {
-                Ok(WebhookReply::Granted(grant)) => return grant,
-                Ok(_) => return None,
-                Err(error) => console_error!("report {attempt}: {error}"),
-            }
-            Delay::from(Duration::from_millis(200).saturating_mul(attempt)).await;
-        }
-        None
     }
 }
