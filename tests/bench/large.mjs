@@ -13,14 +13,34 @@ const FEW = 100;
 const PAGES = 20;
 const HOUR_MS = 3_600_000;
 const DUE_AFTER_MS = 4_000;
+// Of MEMBERS_LIMIT in src/domain/segment.rs.
+const MEMBERS = 16;
+// Spread over the hour before now.
+const BETWEEN_MS = 36;
 
-// Spread over the last hour, before the one that is there, newest last.
-const COPY = `
-  WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :count)
-  INSERT INTO deliveries (settled, id, status, kind, type, event_id, bytes, delivery, attempts, request, payload)
-  SELECT :settled, printf('evt_%012x7%019x', :from + n * 36, n), :status, kind, type, printf('copy-%d', n), bytes,
-    iif(:settled, delivery, json_set(delivery, '$.state', json(:state))), attempts, request, payload
-  FROM numbers, (SELECT * FROM deliveries WHERE settled = 1 AND kind = 'event' LIMIT 1)`;
+const idOf = (time, number) => `evt_${Math.floor(time).toString(16).padStart(12, "0")}7${number.toString(16).padStart(19, "0")}`;
+
+/** Copies a delivered event as what is in the log: in full segments. */
+function fillLog(database, { member, payload }, count, from) {
+  const insert = database.prepare("INSERT INTO segments (settled, first, members, payloads) VALUES (1, ?, ?, ?)");
+  for (let first = 0; first < count; first += MEMBERS) {
+    const numbers = Array.from({ length: Math.min(MEMBERS, count - first) }, (_, index) => first + index);
+    // Of the time of its first one, as if they had been posted together.
+    const members = numbers.map((number) => ({ ...member, id: idOf(from + first * BETWEEN_MS, number), event_id: `copy-${number}` }));
+    insert.run(members[0].id, JSON.stringify(members), `[${numbers.map(() => payload).join(",")}]`);
+  }
+}
+
+/** Copies it as what waits for a retry. */
+function fillPending(database, { member, payload }, count, due, from) {
+  const insert = database.prepare(
+    "INSERT INTO deliveries (settled, id, status, kind, type, event_id, bytes, delivery, attempts, request, payload) VALUES (0, ?, 'pending', 'event', ?, ?, ?, ?, ?, NULL, ?)",
+  );
+  const delivery = JSON.stringify({ ...member.delivery, state: { scheduled: { due } } });
+  for (let number = 0; number < count; number++) {
+    insert.run(idOf(from + number * BETWEEN_MS, number), member.type, `copy-${number}`, member.bytes, delivery, JSON.stringify(member.attempts), payload);
+  }
+}
 
 function fill(state, webhook, { logged = 0, pending = 0, dueSoon }) {
   for (const file of databasesIn(state, "WebhookObject")) {
@@ -29,19 +49,19 @@ function fill(state, webhook, { logged = 0, pending = 0, dueSoon }) {
       const settings = database.prepare("SELECT value FROM meta WHERE key = 'settings'").get();
       const owner = database.prepare("SELECT payload FROM deliveries WHERE kind = 'ping'").get();
       if (settings === undefined || !owner?.payload.includes(webhook)) continue;
-      const copy = (count, settled, due, from) => {
-        const state = JSON.stringify({ scheduled: { due } });
-        database.prepare(COPY).run({ count, settled, status: settled ? "delivered" : "pending", state, from });
-      };
+      const row = database.prepare("SELECT members, payloads FROM segments WHERE settled = 1").get();
+      const source = { member: JSON.parse(row.members)[0], payload: JSON.stringify(JSON.parse(row.payloads)[0]) };
       const from = Date.now() - 1.2 * HOUR_MS;
+      database.exec("BEGIN");
       if (logged > 0) {
-        copy(logged, 1, 0, from);
+        fillLog(database, source, logged, from);
         // Their counts are folded long since: an object counts again at most the last few.
         const hour = JSON.stringify({ through: Date.now(), tally: { delivered: logged, failed: 0, attempts: logged, durations: { 1: logged } } });
         database.prepare("INSERT OR REPLACE INTO stats (hour, value) VALUES (?, ?)").run(Math.floor(Date.now() / HOUR_MS), hour);
       }
-      if (pending > 0) copy(pending, 0, Date.now() + HOUR_MS, from);
-      if (dueSoon) copy(1, 0, dueSoon, from - 1000);
+      if (pending > 0) fillPending(database, source, pending, Date.now() + HOUR_MS, from);
+      if (dueSoon) fillPending(database, source, 1, dueSoon, from - 1000);
+      database.exec("COMMIT");
       return;
     } finally {
       database.close();

@@ -3,7 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { cpuOf } from "./processes.mjs";
 
 const ARRIVAL_TIMEOUT_MS = 60_000;
-const WARM_UP_EVENTS = 500;
+// Until most of what runs has been compiled for speed, JavaScript and Wasm alike.
+const WARM_UP_EVENTS = 3000;
 let runs = 0;
 
 /** A bench's processes that every scenario shares. */
@@ -37,7 +38,7 @@ export class Stage {
   async warmUp(system) {
     const run = `warm${runs++}`;
     const target = await system.makeWorkspace(run, [this.url("ok", run, 0)]);
-    await this.post(system, { targets: [target], producers: 16, batch: 1, events: WARM_UP_EVENTS, seconds: 10 });
+    await this.post(system, { targets: [target], producers: 16, batch: 1, events: WARM_UP_EVENTS, seconds: 30 });
     await this.arrival(run, WARM_UP_EVENTS);
   }
 
@@ -45,11 +46,9 @@ export class Stage {
   async measure(system, scenario) {
     const { producers, batch, webhooks, workspaces, behaviour, hanging, events, seconds, withIds } = scenario;
     const run = `run${runs++}`;
-    const targets = [];
-    for (let index = 0; index < workspaces; index++) {
-      const urls = Array.from({ length: webhooks }, (_, webhook) => this.url(behaviour, run, webhook));
-      targets.push(await system.makeWorkspace(`${run}x${index}`, urls));
-    }
+    const urls = Array.from({ length: webhooks }, (_, webhook) => this.url(behaviour, run, webhook));
+    const made = Array.from({ length: workspaces }, (_, index) => system.makeWorkspace(`${run}x${index}`, urls));
+    const targets = await Promise.all(made);
     // In the same workspace, so that each event goes to both.
     if (hanging) targets[0] = await system.makeWorkspace(`${run}h`, [this.url(behaviour, run, 0), this.url("hang", `${run}h`, 0)]);
     const before = { cpu: cpuOf(system.workerd), bytes: system.bytesStored(), counts: await this.counts(system, scenario, targets) };

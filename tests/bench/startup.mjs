@@ -19,7 +19,7 @@ const LISTENS_TIMEOUT_MS = 10_000;
 // That of miniflare, wherever npm has put it.
 const { default: WORKERD } = createRequire(createRequire(import.meta.url).resolve("miniflare"))("workerd");
 
-const FILES = { "src/entry.js": "esModule", "build/index.js": "esModule", "build/index_bg.wasm": "wasm" };
+const FILES = { "src/entry.js": "esModule", "src/finalization.js": "esModule", "build/index.js": "esModule", "build/index_bg.wasm": "wasm" };
 const TRIVIAL = `import { DurableObject } from "cloudflare:workers";
 export class WorkspaceObject extends DurableObject {}
 export class WebhookObject extends DurableObject {}
