@@ -50,7 +50,9 @@ impl WebhookStore {
     }
 
     fn find_generated(&self, id: &EventId, time: Timestamp) -> Result<Option<DeliveryId>> {
-        self.flush()?;
+        if let Some(found) = self.loaded_event(id) {
+            return Ok(Some(found));
+        }
         for segment in self.segments_with(id.as_ref(), &[false, true], time)? {
             let mut members = segment.members().iter();
             if let Some(member) = members.find(|member| member.event_id() == id) {

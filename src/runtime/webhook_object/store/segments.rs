@@ -147,6 +147,17 @@ impl WebhookStore {
         Some(delivery.clone())
     }
 
+    /// The delivery of an event that lies in a segment in memory, which may not be written.
+    pub(super) fn loaded_event(&self, event: &EventId) -> Option<DeliveryId> {
+        let segments = self.segments.borrow();
+        let mut members = segments
+            .loaded
+            .values()
+            .flat_map(|loaded| loaded.segment.members());
+        let found = members.find(|member| member.event_id() == event)?;
+        Some(found.id().clone())
+    }
+
     /// The last change so far; none where all is written.
     pub(crate) fn unwritten(&self) -> Option<u64> {
         let segments = self.segments.borrow();
