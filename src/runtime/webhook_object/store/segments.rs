@@ -175,15 +175,21 @@ impl WebhookStore {
             return Ok(());
         }
         let mut segments = self.segments.borrow_mut();
-        for (event, (delivery, now)) in &segments.event_ids {
-            self.insert_event_id(event, delivery, *now)?;
-        }
-        segments.event_ids.clear();
+        self.write_event_ids(&mut segments)?;
         for loaded in segments.loaded.values_mut() {
             self.write(loaded)?;
         }
         segments.written = segments.changes;
         segments.unload();
+        Ok(())
+    }
+
+    /// Before any segment: a delivery whose producer's id is not kept would be stored again when it is posted again.
+    fn write_event_ids(&self, segments: &mut Segments) -> Result<()> {
+        for (event, (delivery, now)) in &segments.event_ids {
+            self.insert_event_id(event, delivery, *now)?;
+        }
+        segments.event_ids.clear();
         Ok(())
     }
 
@@ -249,6 +255,9 @@ impl WebhookStore {
             return Ok(false);
         };
         let mut segments = self.segments.borrow_mut();
+        if !Segment::admits(record) {
+            self.write_event_ids(&mut segments)?;
+        }
         let loaded = self.load_segment(&mut segments, &key)?;
         if Segment::admits(record) {
             loaded.segment.update(record);
@@ -277,15 +286,16 @@ impl WebhookStore {
     /// A delivery that lies in a segment, without its payload, and the segment's key.
     pub(super) fn member(&self, id: &DeliveryId) -> Result<Option<(DeliveryId, Member)>> {
         let mut segments = self.segments.borrow_mut();
-        let found = match segments.homes.get(id).cloned() {
-            Some(key) => self.load_segment(&mut segments, &key)?.segment.clone(),
-            None => match self.settled_segment_of(id)? {
-                Some(segment) => segment,
-                None => return Ok(None),
-            },
+        if let Some(key) = segments.homes.get(id).cloned() {
+            let loaded = self.load_segment(&mut segments, &key)?;
+            let member = loaded.segment.find(id).cloned();
+            return Ok(member.map(|member| (key, member)));
+        }
+        let Some(settled) = self.settled_segment_of(id)? else {
+            return Ok(None);
         };
-        let member = found.find(id).cloned();
-        Ok(member.map(|member| (found.key().clone(), member)))
+        let member = settled.find(id).cloned();
+        Ok(member.map(|member| (settled.key().clone(), member)))
     }
 
     /// The payload of a delivery that lies in a segment.
