@@ -2,12 +2,13 @@
 
 use std::rc::Rc;
 
-use worker::{Env, Request};
+use worker::Env;
 
 use super::{
     commands::{WorkspaceCommand, WorkspaceReply, ask_workspace},
     config::Config,
-    request::{header, internal, unavailable},
+    http::Request,
+    request::unavailable,
     subscriptions,
 };
 use crate::{
@@ -63,9 +64,7 @@ pub(super) struct SessionToken {
 
 /// How a request reached the relay: its own origin, and its transport.
 pub(super) fn own_origin(request: &Request) -> Result<(String, Transport), ApiError> {
-    let url = request
-        .url()
-        .map_err(|error| internal("reading a request's address", &error))?;
+    let url = request.url()?;
     let origin = url.origin().ascii_serialization();
     Ok((origin, Transport::of_scheme(url.scheme())))
 }
@@ -73,8 +72,7 @@ pub(super) fn own_origin(request: &Request) -> Result<(String, Transport), ApiEr
 /// Refuses a request that another site may have made a browser send.
 pub(super) fn require_own_origin(request: &Request) -> Result<(), ApiError> {
     let (own, _) = own_origin(request)?;
-    let method = request.inner().method();
-    if may_act(&method, header(request, "origin").as_deref(), &own) {
+    if may_act(request.method(), request.header("origin"), &own) {
         Ok(())
     } else {
         Err(ApiError::ForeignOrigin)
@@ -87,8 +85,8 @@ pub(super) fn require_own_origin(request: &Request) -> Result<(), ApiError> {
 /// `ForeignOrigin` where another site may have made the browser send it, `Unauthorized` where it can be no session.
 pub(super) fn session_token(request: &Request) -> Result<Option<SessionToken>, ApiError> {
     let (_, transport) = own_origin(request)?;
-    let cookies = header(request, "cookie").unwrap_or_default();
-    let Some(token) = read_cookie(&cookies, transport.cookie_name()) else {
+    let cookies = request.header("cookie").unwrap_or_default();
+    let Some(token) = read_cookie(cookies, transport.cookie_name()) else {
         return Ok(None);
     };
     require_own_origin(request)?;
@@ -99,8 +97,8 @@ pub(super) fn session_token(request: &Request) -> Result<Option<SessionToken>, A
 
 /// A header goes before a cookie, which browsers send unasked.
 fn shown(request: &Request) -> Result<Shown, ApiError> {
-    let shown = match header(request, "authorization") {
-        Some(header) => bearer_token(&header).map(|token| Shown::Token(token.to_string())),
+    let shown = match request.header("authorization") {
+        Some(header) => bearer_token(header).map(|token| Shown::Token(token.to_string())),
         None => session_token(request)?.map(Shown::Session),
     };
     shown.ok_or(ApiError::Unauthorized)

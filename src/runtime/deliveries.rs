@@ -1,10 +1,9 @@
 //! Deliveries: listing, reading, resending and cancelling them; a webhook's hourly counts.
 
-use worker::Url;
-
 use super::{
     commands::{WebhookCommand, WebhookReply, ask_webhook},
     entropy::now,
+    http::pairs,
     request::{
         Answer, Call, internal, json, random_bytes, read_json_body, unavailable, unexpected_reply,
     },
@@ -21,14 +20,10 @@ use crate::{
     },
 };
 
-pub(super) async fn list(call: Call<'_>, url: &Url, webhook: WebhookId) -> Answer {
+pub(super) async fn list(call: Call<'_>, webhook: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksRead)?;
-    let query: Vec<_> = url.query_pairs().collect();
-    let filter = parse_filter(
-        query
-            .iter()
-            .map(|(name, value)| (name.as_ref(), value.as_ref())),
-    )?;
+    let query = call.request.query()?;
+    let filter = parse_filter(pairs(&query))?;
     match ask(&call, &webhook, &WebhookCommand::List(filter)).await? {
         WebhookReply::Deliveries { records, more } => {
             let last = records.last().map(|record| record.id.to_string());
@@ -86,9 +81,9 @@ fn show(call: &Call<'_>, webhook: WebhookId, reply: WebhookReply, status: u16) -
     }
 }
 
-pub(super) async fn start_resend(mut call: Call<'_>, webhook: WebhookId) -> Answer {
+pub(super) async fn start_resend(call: Call<'_>, webhook: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
-    let selection = parse_selection(&read_json_body(&mut call.request).await?)?;
+    let selection = parse_selection(&read_json_body(&call.request).await?)?;
     let id = ResendId::mint(now(), random_bytes()?);
     show_job(
         ask(&call, &webhook, &WebhookCommand::StartJob { id, selection }).await?,
@@ -120,14 +115,10 @@ fn show_job(reply: WebhookReply, status: u16) -> Answer {
     }
 }
 
-pub(super) async fn stats(call: Call<'_>, url: &Url, webhook: WebhookId) -> Answer {
+pub(super) async fn stats(call: Call<'_>, webhook: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksRead)?;
-    let query: Vec<_> = url.query_pairs().collect();
-    let hours = parse_hours(
-        query
-            .iter()
-            .map(|(name, value)| (name.as_ref(), value.as_ref())),
-    )?;
+    let query = call.request.query()?;
+    let hours = parse_hours(pairs(&query))?;
     match ask(&call, &webhook, &WebhookCommand::Stats { hours }).await? {
         WebhookReply::Stats(hours) => {
             let data: Vec<_> = hours

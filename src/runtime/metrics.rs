@@ -1,14 +1,15 @@
 //! `/metrics`: a workspace's gauges, asked of its webhooks.
 
 use futures_util::future::join_all;
-use worker::{Env, Response, Url};
+use worker::Env;
 
 use super::{
     commands::{
         Refusal, WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply, ask_webhook,
         ask_workspace,
     },
-    request::{Answer, internal, unavailable, unexpected_reply},
+    http::{Request, Response, pairs},
+    request::{Answer, unavailable, unexpected_reply},
 };
 use crate::{
     api::{
@@ -19,9 +20,9 @@ use crate::{
     domain::{ids::WorkspaceId, sealed::EncryptionKeys, webhook::Webhook},
 };
 
-pub(super) async fn show(url: &Url, env: &Env, keys: &EncryptionKeys) -> Answer {
+pub(super) async fn show(request: &Request, env: &Env, keys: &EncryptionKeys) -> Answer {
     let mut text = render_info(env!("CARGO_PKG_VERSION"), keys.encrypt());
-    if let Some(workspace) = wanted(url)? {
+    if let Some(workspace) = wanted(request)? {
         let webhooks = webhooks(env, &workspace).await?;
         let sealed = webhooks
             .iter()
@@ -29,18 +30,12 @@ pub(super) async fn show(url: &Url, env: &Env, keys: &EncryptionKeys) -> Answer 
         text.push_str(&render_sealed(keys, sealed));
         text.push_str(&render_webhooks(&gauges(env, &workspace, webhooks).await?));
     }
-    let response = Response::builder().with_header("Content-Type", CONTENT_TYPE);
-    response
-        .map(|builder| builder.fixed(text.into_bytes()))
-        .map_err(|error| internal("writing metrics", &error))
+    Ok(Response::new(200).with_body(CONTENT_TYPE, text))
 }
 
-fn wanted(url: &Url) -> Result<Option<WorkspaceId>, ApiError> {
-    let pairs: Vec<_> = url.query_pairs().collect();
-    let pairs = pairs
-        .iter()
-        .map(|(name, value)| (name.as_ref(), value.as_ref()));
-    let query = Query::parse(pairs, &["workspace"])?;
+fn wanted(request: &Request) -> Result<Option<WorkspaceId>, ApiError> {
+    let query = request.query()?;
+    let query = Query::parse(pairs(&query), &["workspace"])?;
     let id = query.text("workspace").map(WorkspaceId::parse).transpose();
     id.map_err(|_| ApiError::NotFound("workspace"))
 }

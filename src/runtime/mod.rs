@@ -4,6 +4,8 @@
 
 mod router;
 
+mod http;
+
 mod request;
 
 mod config;
@@ -58,11 +60,16 @@ mod entropy;
 #[cfg(feature = "test-hooks")]
 mod test_hooks;
 
-use worker::{Context, Env, Request, Response, Result, event};
+use worker::{
+    Context, Env, Result, event,
+    web_sys::{Request, Response},
+};
 
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
     #[cfg(feature = "test-hooks")]
     test_hooks::begin(&env);
-    router::answer(request, env, context).await
+    router::answer(http::Request::new(request), env, context)
+        .await
+        .into_raw()
 }

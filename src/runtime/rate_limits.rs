@@ -2,9 +2,9 @@
 
 use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
-use worker::{Env, Request, console_error};
+use worker::{Env, console_error};
 
-use super::{entropy::now, request::header};
+use super::{entropy::now, http::Request};
 use crate::{
     api::error::ApiError,
     domain::{ids::WorkspaceId, timestamp::Timestamp},
@@ -36,11 +36,11 @@ struct Posts {
 
 /// Counts a failed authentication of a client; what to answer.
 pub(super) async fn count_failed_authentication(request: &Request, env: &Env) -> ApiError {
-    let client = header(request, "cf-connecting-ip").unwrap_or_else(|| "unknown".into());
+    let client = request.header("cf-connecting-ip").unwrap_or("unknown");
     match count(
         env,
         FAILED_AUTHENTICATIONS,
-        client,
+        client.to_string(),
         "failed authentications",
     )
     .await

@@ -4,13 +4,14 @@ use std::{pin::pin, rc::Rc, time::Duration};
 
 use futures_util::{StreamExt, future::select};
 use serde::Serialize;
-use worker::{ByteStream, Env, Request, Response, ResponseBuilder, console_error};
+use worker::{ByteStream, Env, console_error};
 
 use super::{
     authentication::Caller,
     commands::CallError,
     config::Config,
     entropy::{random, wait},
+    http::{Request, Response},
 };
 use crate::{
     api::error::ApiError,
@@ -29,11 +30,14 @@ const DISCARDED: usize = 2 * REQUEST_LIMIT;
 /// How long they are read, at most: who announces a body need not send it.
 const DISCARDED_WITHIN: Duration = Duration::from_millis(250);
 
+/// The type of what the API says.
+pub(super) const JSON: &str = "application/json";
+
 /// What a handler answers.
 pub(super) type Answer = Result<Response, ApiError>;
 
 /// Reads a JSON body; of one that is too large nothing is kept.
-pub(super) async fn read_json_body(request: &mut Request) -> Result<Vec<u8>, ApiError> {
+pub(super) async fn read_json_body(request: &Request) -> Result<Vec<u8>, ApiError> {
     if !is_declared_as(request, "application/json") {
         return Err(ApiError::UnsupportedMediaType);
     }
@@ -41,7 +45,7 @@ pub(super) async fn read_json_body(request: &mut Request) -> Result<Vec<u8>, Api
 }
 
 /// Reads a form's body.
-pub(super) async fn read_form_body(request: &mut Request) -> Result<Vec<u8>, ApiError> {
+pub(super) async fn read_form_body(request: &Request) -> Result<Vec<u8>, ApiError> {
     if !is_declared_as(request, "application/x-www-form-urlencoded") {
         return Err(ApiError::UnsupportedMediaType);
     }
@@ -49,19 +53,19 @@ pub(super) async fn read_form_body(request: &mut Request) -> Result<Vec<u8>, Api
 }
 
 fn is_declared_as(request: &Request, wanted: &str) -> bool {
-    let content_type = header(request, "content-type").unwrap_or_default();
+    let content_type = request.header("content-type").unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case(wanted)
 }
 
-async fn read_body(request: &mut Request, limit: usize) -> Result<Vec<u8>, ApiError> {
+async fn read_body(request: &Request, limit: usize) -> Result<Vec<u8>, ApiError> {
     let too_large = || ApiError::PayloadTooLarge {
         field: None,
         what: "a request",
         limit,
     };
-    let length: Option<usize> =
-        header(request, "content-length").and_then(|length| length.parse().ok());
+    let length = request.header("content-length");
+    let length: Option<usize> = length.and_then(|length| length.parse().ok());
     if length.is_some_and(|length| length <= limit) {
         return request
             .bytes()
@@ -96,11 +100,6 @@ async fn discard(mut stream: ByteStream) {
     }
 }
 
-/// A request's header, where it has one.
-pub(super) fn header(request: &Request, name: &str) -> Option<String> {
-    request.headers().get(name).ok().flatten()
-}
-
 /// The rule for endpoint URLs that are saved by this request.
 pub(super) fn url_rules(request: &Request, policy: &Policy) -> UrlRules {
     let own_host = request
@@ -115,29 +114,27 @@ pub(super) fn url_rules(request: &Request, policy: &Policy) -> UrlRules {
 
 /// An answer with a JSON body.
 pub(super) fn json<T: Serialize>(status: u16, body: &T) -> Answer {
-    let body = serde_json::to_vec(body).map_err(|error| internal("writing an answer", &error))?;
-    let response = Response::builder()
-        .with_status(status)
-        .with_header("Content-Type", "application/json")
-        .and_then(|builder| builder.with_header("Cache-Control", "no-store"))
-        .map(|builder| builder.fixed(body));
-    response.map_err(|error| internal("writing an answer", &error))
+    let body =
+        serde_json::to_string(body).map_err(|error| internal("writing an answer", &error))?;
+    Ok(Response::new(status)
+        .with_body(JSON, body)
+        .with("Cache-Control", "no-store"))
 }
 
 /// An answer without a body.
-pub(super) fn no_content() -> Response {
-    ResponseBuilder::new().with_status(204).empty()
+pub(super) const fn no_content() -> Response {
+    Response::new(204)
 }
 
 /// A refusal as an answer.
-pub(super) fn refusal(error: &ApiError) -> worker::Result<Response> {
-    let mut builder = Response::builder()
-        .with_status(error.status())
-        .with_header("Content-Type", "application/json")?;
+pub(super) fn refusal(error: &ApiError) -> Response {
+    let mut response = Response::new(error.status());
     for (name, value) in error.headers() {
-        builder = builder.with_header(name, &value)?;
+        response = response.with(name, value);
     }
-    Ok(builder.fixed(serde_json::to_vec(&error.body())?))
+    // It is made of texts and numbers, which can always be written.
+    let body = serde_json::to_string(&error.body()).unwrap_or_default();
+    response.with_body(JSON, body)
 }
 
 /// Logs the cause of a fault that the caller is not told.

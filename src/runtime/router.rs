@@ -1,13 +1,15 @@
 //! Every route, on one screen.
 
 use futures_util::FutureExt;
-use worker::{Context, Env, Request, Response, Result, Url};
+use worker::{Context, Env};
 
 use super::{
     authentication::{Caller, authenticate, require_operator},
     config::{Config, config},
-    dashboard, deliveries, ingest, metrics, rate_limits,
-    request::{Answer, Call, header, json, refusal},
+    dashboard, deliveries,
+    http::{Request, Response, pairs},
+    ingest, metrics, rate_limits,
+    request::{Answer, Call, JSON, json, refusal},
     trace, webhooks, workspaces,
 };
 use crate::{
@@ -19,81 +21,73 @@ use crate::{
 };
 
 /// Answers a request; a refusal is an answer too. Every answer carries the request's id, under which the log has it.
-pub(super) async fn answer(request: Request, env: Env, context: Context) -> Result<Response> {
-    let request_id = header(&request, "cf-ray").unwrap_or_else(|| {
-        super::entropy::random()
-            .map_or_else(|_| "unknown".into(), |random: [u8; 8]| hex::encode(random))
-    });
+pub(super) async fn answer(request: Request, env: Env, context: Context) -> Response {
+    let request_id = request.header("cf-ray").map_or_else(
+        || {
+            super::entropy::random()
+                .map_or_else(|_| "unknown".into(), |random: [u8; 8]| hex::encode(random))
+        },
+        ToString::to_string,
+    );
     #[cfg(feature = "test-hooks")]
     super::object_calls::take();
-    let url = request.url()?;
-    let answered = if dashboard::has(url.path()) {
-        dashboard::answer(request, &env, &request_id)
-            .boxed_local()
-            .await?
-    } else {
-        match route(request, url, env, context).await {
-            Ok(response) => response,
-            Err(error) => {
-                if error.status() >= 500 {
-                    worker::console_error!("request {request_id}: {}", error.code());
-                }
-                refusal(&error)?
-            }
+    let path = request.path();
+    let answered = match path {
+        Ok(path) if dashboard::has(&path) => {
+            dashboard::answer(request, &env, &request_id)
+                .boxed_local()
+                .await
         }
+        Ok(path) => route(request, &path, env, context).await,
+        Err(error) => Err(error),
     };
-    answered.headers().set("X-Request-Id", &request_id)?;
+    let answered = answered.unwrap_or_else(|error| {
+        if error.status() >= 500 {
+            worker::console_error!("request {request_id}: {}", error.code());
+        }
+        refusal(&error)
+    });
+    let answered = answered.with("X-Request-Id", request_id);
     #[cfg(feature = "test-hooks")]
+    let answered = answered.with("X-Object-Calls", super::object_calls::take());
     answered
-        .headers()
-        .set("X-Object-Calls", &super::object_calls::take())?;
-    Ok(answered)
 }
 
-async fn route(request: Request, url: Url, env: Env, context: Context) -> Answer {
+async fn route(request: Request, path: &str, env: Env, context: Context) -> Answer {
     let config = config(&env)?;
-    // Not `request.method()`: it takes a method that it does not know for GET.
-    let method = request.inner().method();
-    let path: Vec<&str> = url
-        .path()
+    let path: Vec<&str> = path
         .strip_prefix('/')
         .unwrap_or_default()
         .split('/')
         .collect();
     let path = path.as_slice();
     let allowed = allowed_methods(path).ok_or(ApiError::NotFound("page"))?;
-    if !allowed.split(", ").any(|allowed| allowed == method) {
+    if !allowed
+        .split(", ")
+        .any(|allowed| allowed == request.method())
+    {
         return Err(ApiError::MethodNotAllowed { allow: allowed });
     }
     match path {
         ["v1", "workspaces", workspace, path @ ..] => {
             let workspace = WorkspaceId::parse(workspace);
-            route_workspace(
-                request,
-                &env,
-                &context,
-                &config,
-                (&method, path),
-                &url,
-                workspace.ok(),
-            )
-            .await
+            route_workspace(request, &env, &context, &config, path, workspace.ok()).await
         }
         ["healthz"] => json(
             200,
             &serde_json::json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}),
         ),
-        ["openapi.json"] => openapi_document(),
+        ["openapi.json"] => Ok(openapi_document()),
         ["v1", "event-types"] => json(
             200,
             &serde_json::json!({"data": catalogue(), "next_cursor": null}),
         ),
         _ => {
             admit_operator(&request, &env, &config).await?;
-            match (method.as_str(), path) {
-                ("POST", ["v1", "workspaces"]) => workspaces::create(request, &env).await,
-                ("GET", ["v1", "workspaces"]) => workspaces::list(&url, &env).await,
-                ("GET", ["metrics"]) => metrics::show(&url, &env, &config.keys).await,
+            match (request.method(), path) {
+                ("POST", ["v1", "workspaces"]) => workspaces::create(&request, &env).await,
+                ("GET", ["v1", "workspaces"]) => workspaces::list(&request, &env).await,
+                ("GET", ["metrics"]) => metrics::show(&request, &env, &config.keys).await,
                 #[cfg(feature = "test-hooks")]
                 ("GET", ["test", "rows", workspace, webhook]) => {
                     let workspace = WorkspaceId::parse(workspace)
@@ -101,7 +95,7 @@ async fn route(request: Request, url: Url, env: Env, context: Context) -> Answer
                     deliveries::counts(&env, &workspace, &webhook_id(webhook)?).await
                 }
                 #[cfg(feature = "test-hooks")]
-                ("PUT", ["test", "switches"]) => super::test_hooks::answer(request).await,
+                ("PUT", ["test", "switches"]) => super::test_hooks::answer(&request).await,
                 _ => Err(ApiError::NotFound("page")),
             }
         }
@@ -114,8 +108,7 @@ async fn route_workspace(
     env: &Env,
     context: &Context,
     config: &Config,
-    (method, path): (&str, &[&str]),
-    url: &Url,
+    path: &[&str],
     workspace: Option<WorkspaceId>,
 ) -> Answer {
     let Some(workspace) = workspace else {
@@ -145,22 +138,23 @@ async fn route_workspace(
         snapshot,
     };
     // Each apart: else all of them are one function, which the runtime compiles whole for the first request of any kind.
-    let handler = match (method, path) {
+    let method = call.request.method().to_string();
+    let handler = match (method.as_str(), path) {
         ("GET", []) => workspaces::read(call).boxed_local(),
         ("PATCH", []) => workspaces::rename(call).boxed_local(),
         ("DELETE", []) => workspaces::delete(call).boxed_local(),
         ("POST", ["keys"]) => workspaces::create_key(call).boxed_local(),
         ("GET", ["keys"]) => {
-            refuse_parameters(url)?;
+            refuse_parameters(&call.request)?;
             workspaces::list_keys(call).boxed_local()
         }
         ("DELETE", ["keys", key]) => workspaces::revoke_key(call, key_id(key)?).boxed_local(),
-        ("POST", ["dashboard-links"]) => workspaces::create_link(call, url).boxed_local(),
+        ("POST", ["dashboard-links"]) => workspaces::create_link(call).boxed_local(),
         ("POST", ["events"]) => ingest::post_events(call, context).boxed_local(),
-        ("GET", ["events", event]) => trace::show(call, url, event).boxed_local(),
+        ("GET", ["events", event]) => trace::show(call, event).boxed_local(),
         ("POST", ["webhooks"]) => webhooks::create(call).boxed_local(),
         ("GET", ["webhooks"]) => {
-            refuse_parameters(url)?;
+            refuse_parameters(&call.request)?;
             webhooks::list(call).boxed_local()
         }
         ("GET", ["webhooks", id]) => webhooks::read(call, webhook_id(id)?).boxed_local(),
@@ -174,7 +168,7 @@ async fn route_workspace(
         }
         ("POST", ["webhooks", id, "test"]) => webhooks::test(call, webhook_id(id)?).boxed_local(),
         ("GET", ["webhooks", id, "stats"]) => {
-            deliveries::stats(call, url, webhook_id(id)?).boxed_local()
+            deliveries::stats(call, webhook_id(id)?).boxed_local()
         }
         ("POST", ["webhooks", id, "resend"]) => {
             deliveries::start_resend(call, webhook_id(id)?).boxed_local()
@@ -187,7 +181,7 @@ async fn route_workspace(
             }
         }
         ("GET", ["webhooks", id, "deliveries"]) => {
-            deliveries::list(call, url, webhook_id(id)?).boxed_local()
+            deliveries::list(call, webhook_id(id)?).boxed_local()
         }
         (_, ["webhooks", id, "deliveries", delivery, action @ ..]) => {
             let (id, delivery) = (webhook_id(id)?, delivery_id(delivery)?);
@@ -231,11 +225,7 @@ fn allowed_methods(path: &[&str]) -> Option<&'static str> {
     })
 }
 
-async fn admit_operator(
-    request: &Request,
-    env: &Env,
-    config: &Config,
-) -> std::result::Result<(), ApiError> {
+async fn admit_operator(request: &Request, env: &Env, config: &Config) -> Result<(), ApiError> {
     match require_operator(request, env, config).await {
         Err(ApiError::Unauthorized) => {
             Err(rate_limits::count_failed_authentication(request, env).await)
@@ -244,33 +234,28 @@ async fn admit_operator(
     }
 }
 
-fn openapi_document() -> Answer {
-    let response = Response::builder().with_header("Content-Type", "application/json");
-    let response = response.map(|builder| builder.fixed(openapi::document().as_bytes().to_vec()));
-    response.map_err(|error| super::request::internal("writing the document", &error))
+fn openapi_document() -> Response {
+    Response::new(200).with_body(JSON, openapi::document())
 }
 
 /// For the lists that are answered whole: a `limit` that changes nothing would be a typo lost silently.
-fn refuse_parameters(url: &Url) -> std::result::Result<(), ApiError> {
-    let pairs: Vec<_> = url.query_pairs().collect();
-    let pairs = pairs
-        .iter()
-        .map(|(name, value)| (name.as_ref(), value.as_ref()));
-    Query::parse(pairs, &[]).map(drop)
+fn refuse_parameters(request: &Request) -> Result<(), ApiError> {
+    let query = request.query()?;
+    Query::parse(pairs(&query), &[]).map(drop)
 }
 
-fn key_id(segment: &str) -> std::result::Result<KeyId, ApiError> {
+fn key_id(segment: &str) -> Result<KeyId, ApiError> {
     KeyId::parse(segment).map_err(|_| ApiError::NotFound("key"))
 }
 
-pub(super) fn webhook_id(segment: &str) -> std::result::Result<WebhookId, ApiError> {
+pub(super) fn webhook_id(segment: &str) -> Result<WebhookId, ApiError> {
     WebhookId::parse(segment).map_err(|_| ApiError::NotFound("webhook"))
 }
 
-pub(super) fn delivery_id(segment: &str) -> std::result::Result<DeliveryId, ApiError> {
+pub(super) fn delivery_id(segment: &str) -> Result<DeliveryId, ApiError> {
     DeliveryId::parse(segment).map_err(|_| ApiError::NotFound("delivery"))
 }
 
-pub(super) fn resend_id(segment: &str) -> std::result::Result<ResendId, ApiError> {
+pub(super) fn resend_id(segment: &str) -> Result<ResendId, ApiError> {
     ResendId::parse(segment).map_err(|_| ApiError::NotFound("resend"))
 }

@@ -7,9 +7,12 @@
 use std::cell::RefCell;
 
 use serde::Deserialize;
-use worker::{Env, Error, Fetch, Request, Result, Url, console_error};
+use worker::{Env, Error, Fetch, Result, Url, console_error};
 
-use super::request::{Answer, internal, json, read_json_body};
+use super::{
+    http::Request,
+    request::{Answer, internal, json, read_json_body},
+};
 
 /// What a test has turned.
 #[derive(Default, Deserialize)]
@@ -56,8 +59,8 @@ pub(super) fn begin(env: &Env) {
 }
 
 /// Turns all switches anew, as a request says.
-pub(super) async fn answer(mut request: Request) -> Answer {
-    let switches = serde_json::from_slice(&read_json_body(&mut request).await?);
+pub(super) async fn answer(request: &Request) -> Answer {
+    let switches = serde_json::from_slice(&read_json_body(request).await?);
     let switches = switches.map_err(|error| internal("reading switches", &error))?;
     SWITCHES.set(Some(switches));
     json(200, &serde_json::json!({}))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 use percent_encoding::percent_decode_str;
-use worker::{Env, Url};
+use worker::Env;
 
 use super::{
     commands::{
@@ -12,6 +12,7 @@ use super::{
         ask_workspace,
     },
     entropy::now,
+    http::pairs,
     request::{Answer, Call, json, unavailable, unexpected_reply},
 };
 use crate::{
@@ -42,14 +43,10 @@ pub(super) struct Trace {
 }
 
 /// `id` is the event's id, or the id of one of its deliveries.
-pub(super) async fn show(call: Call<'_>, url: &Url, id: &str) -> Answer {
+pub(super) async fn show(call: Call<'_>, id: &str) -> Answer {
     call.caller.require(Scope::WebhooksRead)?;
-    let query: Vec<_> = url.query_pairs().collect();
-    let query = parse_trace_query(
-        query
-            .iter()
-            .map(|(name, value)| (name.as_ref(), value.as_ref())),
-    )?;
+    let query = call.request.query()?;
+    let query = parse_trace_query(pairs(&query))?;
     let id = percent_decode_str(id).decode_utf8_lossy();
     let event_id = EventId::parse(&id).map_err(|_| ApiError::NotFound("event"))?;
     let reply = ask_workspace(call.env, &call.workspace, &WorkspaceCommand::History).await;

@@ -28,10 +28,10 @@ use crate::{
     },
 };
 
-pub(super) async fn create(mut call: Call<'_>) -> Answer {
+pub(super) async fn create(call: Call<'_>) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
     let rules = url_rules(&call.request, &call.config.policy);
-    let new = parse_new_webhook(&read_json_body(&mut call.request).await?, &rules)?;
+    let new = parse_new_webhook(&read_json_body(&call.request).await?, &rules)?;
     let id = WebhookId::mint(now(), random_bytes()?);
     let (command, secret) = webhook_changes::creation(&call.config.keys, id.clone(), new)?;
     let webhook = changed(&call.workspace, ask(&call, &command).await?)?;
@@ -84,10 +84,10 @@ pub(super) async fn read(call: Call<'_>, id: WebhookId) -> Answer {
     }
 }
 
-pub(super) async fn change(mut call: Call<'_>, id: WebhookId) -> Answer {
+pub(super) async fn change(call: Call<'_>, id: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
     let rules = url_rules(&call.request, &call.config.policy);
-    let change = parse_webhook_change(&read_json_body(&mut call.request).await?, &rules)?;
+    let change = parse_webhook_change(&read_json_body(&call.request).await?, &rules)?;
     let command = webhook_changes::change(&call.config.keys, id, change)?;
     let webhook = changed(&call.workspace, ask(&call, &command).await?)?;
     json(200, &view(&call, webhook, true)?)
@@ -111,17 +111,17 @@ pub(super) async fn read_secret(call: Call<'_>, id: WebhookId) -> Answer {
     }
 }
 
-pub(super) async fn rotate_secret(mut call: Call<'_>, id: WebhookId) -> Answer {
+pub(super) async fn rotate_secret(call: Call<'_>, id: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
-    let rotation = parse_rotation(&read_json_body(&mut call.request).await?)?;
+    let rotation = parse_rotation(&read_json_body(&call.request).await?)?;
     let command = webhook_changes::rotation(&call.config.keys, id, rotation)?;
     let webhook = changed(&call.workspace, ask(&call, &command).await?)?;
     json(200, &reveal_secret(&call.config.keys, &webhook)?)
 }
 
-pub(super) async fn test(mut call: Call<'_>, id: WebhookId) -> Answer {
+pub(super) async fn test(call: Call<'_>, id: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
-    let event_type = parse_test(&read_json_body(&mut call.request).await?)?;
+    let event_type = parse_test(&read_json_body(&call.request).await?)?;
     let test = probes::test(call.env, call.config, &call.workspace, &id, event_type).await?;
     json(200, &read_probe(&call, &id, test).await?)
 }

@@ -1,10 +1,11 @@
 //! Workspaces, their API keys and their dashboard links: what only the operator does.
 
-use worker::{Env, Request, Url};
+use worker::Env;
 
 use super::{
     commands::{WorkspaceCommand, WorkspaceReply, ask_workspace},
     entropy::now,
+    http::{Request, pairs},
     request::{
         Answer, Call, json, no_content, random_bytes, read_json_body, unavailable, unexpected_reply,
     },
@@ -24,8 +25,8 @@ use crate::{
     },
 };
 
-pub(super) async fn create(mut request: Request, env: &Env) -> Answer {
-    let new = parse_new_workspace(&read_json_body(&mut request).await?)?;
+pub(super) async fn create(request: &Request, env: &Env) -> Answer {
+    let new = parse_new_workspace(&read_json_body(request).await?)?;
     let id = match new.id {
         Some(id) => id,
         None => WorkspaceId::mint(now(), random_bytes()?),
@@ -55,19 +56,15 @@ pub(super) async fn read(call: Call<'_>) -> Answer {
     }
 }
 
-pub(super) async fn list(url: &Url, env: &Env) -> Answer {
-    let query: Vec<_> = url.query_pairs().collect();
-    let page = parse_page_query(
-        query
-            .iter()
-            .map(|(name, value)| (name.as_ref(), value.as_ref())),
-    )?;
+pub(super) async fn list(request: &Request, env: &Env) -> Answer {
+    let query = request.query()?;
+    let page = parse_page_query(pairs(&query))?;
     let (data, next_cursor) = subscriptions::list_workspaces(env, page.limit, page.cursor).await?;
     json(200, &Page { data, next_cursor })
 }
 
-pub(super) async fn rename(mut call: Call<'_>) -> Answer {
-    let name = parse_new_name(&read_json_body(&mut call.request).await?)?;
+pub(super) async fn rename(call: Call<'_>) -> Answer {
+    let name = parse_new_name(&read_json_body(&call.request).await?)?;
     match ask(&call, &WorkspaceCommand::Rename { name }).await? {
         WorkspaceReply::Workspace { workspace, .. } => json(200, &view(workspace)),
         WorkspaceReply::Refused(refusal) => Err(refusal.into()),
@@ -79,8 +76,8 @@ pub(super) async fn delete(call: Call<'_>) -> Answer {
     done(&ask(&call, &WorkspaceCommand::Delete).await?)
 }
 
-pub(super) async fn create_key(mut call: Call<'_>) -> Answer {
-    let new = parse_new_key(&read_json_body(&mut call.request).await?)?;
+pub(super) async fn create_key(call: Call<'_>) -> Answer {
+    let new = parse_new_key(&read_json_body(&call.request).await?)?;
     let now = now();
     let key = mint_api_key(&call.workspace, random_bytes()?);
     let record = ApiKey {
@@ -131,8 +128,8 @@ pub(super) async fn revoke_key(call: Call<'_>, id: KeyId) -> Answer {
     done(&ask(&call, &WorkspaceCommand::RevokeKey { id }).await?)
 }
 
-pub(super) async fn create_link(mut call: Call<'_>, url: &Url) -> Answer {
-    let new = parse_new_link(&read_json_body(&mut call.request).await?)?;
+pub(super) async fn create_link(call: Call<'_>) -> Answer {
+    let new = parse_new_link(&read_json_body(&call.request).await?)?;
     let token = mint_link_token(&call.workspace, random_bytes()?);
     let expires_at = now().saturating_add(new.expires_in);
     let link = DashboardLink {
@@ -149,7 +146,7 @@ pub(super) async fn create_link(mut call: Call<'_>, url: &Url) -> Answer {
     .await?
     {
         WorkspaceReply::Done { .. } => {
-            let origin = url.origin().ascii_serialization();
+            let origin = call.request.url()?.origin().ascii_serialization();
             json(
                 201,
                 &LinkView {

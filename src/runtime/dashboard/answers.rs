@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use worker::{Response, ResponseBuilder, Result, Url};
+use worker::Url;
 
 use super::{HOME, visit::Visit};
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
     runtime::{
         authentication::own_origin,
         entropy::now,
+        http::Response,
         request::{Answer, internal},
     },
 };
@@ -31,43 +32,32 @@ fn page_with(status: u16, page: &impl Page, headers: Vec<(&'static str, String)>
     let html = page
         .render()
         .map_err(|error| internal("rendering a page", &error))?;
-    let build = || {
-        let mut builder = guarded("no-store")?
-            .with_status(status)
-            .with_header("Content-Type", "text/html; charset=utf-8")?;
-        for (name, value) in headers {
-            builder = builder.with_header(name, &value)?;
-        }
-        Ok(builder.fixed(html.into_bytes()))
-    };
-    finish(build())
+    let mut response = guarded(status, "no-store");
+    for (name, value) in headers {
+        response = response.with(name, value);
+    }
+    Ok(response.with_body("text/html; charset=utf-8", html))
 }
 
 /// A redirect within the relay, with a cookie to set.
-pub(super) fn redirect(status: u16, location: &str, cookie: Option<&str>) -> Answer {
-    let build = || {
-        let mut builder = guarded("no-store")?
-            .with_status(status)
-            .with_header("Location", location)?;
-        if let Some(cookie) = cookie {
-            builder = builder.with_header("Set-Cookie", cookie)?;
-        }
-        Ok(builder.empty())
-    };
-    finish(build())
+pub(super) fn redirect(status: u16, location: String, cookie: Option<String>) -> Response {
+    let response = guarded(status, "no-store").with("Location", location);
+    match cookie {
+        Some(cookie) => response.with("Set-Cookie", cookie),
+        None => response,
+    }
 }
 
 /// Where to go on after a form was taken: a reload posts nothing again.
-pub(super) fn see_other(location: &str) -> Answer {
+pub(super) fn see_other(location: String) -> Response {
     redirect(303, location, None)
 }
 
 /// The way to the sign-in page, and from there back. `ended`: the browser's cookie is good for nothing.
-pub(super) fn to_sign_in(visit: &Visit<'_>, ended: bool) -> Result<Response> {
-    let method = visit.request.method().to_string();
+pub(super) fn to_sign_in(visit: &Visit<'_>, ended: bool) -> Answer {
     let url = visit.request.url()?;
     let wanted = &url[worker::url::Position::BeforePath..];
-    let location = if method == "POST" || wanted == HOME {
+    let location = if visit.request.method() == "POST" || wanted == HOME {
         "/sign-in".to_string()
     } else {
         let next: String = url::form_urlencoded::byte_serialize(wanted.as_bytes()).collect();
@@ -77,8 +67,7 @@ pub(super) fn to_sign_in(visit: &Visit<'_>, ended: bool) -> Result<Response> {
         .ok()
         .filter(|_| ended)
         .map(|(_, transport)| transport.clear_cookie());
-    redirect(303, &location, cookie.as_deref())
-        .map_err(|error| worker::Error::RustError(error.to_string()))
+    Ok(redirect(303, location, cookie))
 }
 
 /// A file of the dashboard's own.
@@ -91,20 +80,12 @@ pub(super) fn asset(url: &Url) -> Answer {
         assets::icon_address(),
     ];
     let is_addressed = asked.is_some_and(|asked| addressed.contains(&asked));
-    let build = || {
-        let builder = guarded(if is_addressed { FOR_EVER } else { "no-cache" })?
-            .with_header("Content-Type", content_type)?;
-        Ok(builder.fixed(content.as_bytes().to_vec()))
-    };
-    finish(build())
+    let cache = if is_addressed { FOR_EVER } else { "no-cache" };
+    Ok(guarded(200, cache).with_body(content_type, content))
 }
 
 /// A refusal as a page.
-pub(super) fn refusal(
-    visit: Option<&Visit<'_>>,
-    error: &ApiError,
-    request_id: &str,
-) -> Result<Response> {
+pub(super) fn refusal(visit: Option<&Visit<'_>>, error: &ApiError, request_id: &str) -> Answer {
     let status = error.status();
     if status >= 500 {
         worker::console_error!("request {request_id}: {}", error.code());
@@ -117,7 +98,6 @@ pub(super) fn refusal(
         request_id: (status >= 500).then(|| request_id.to_string()),
     };
     page_with(status, &shown, error.headers())
-        .map_err(|error| worker::Error::RustError(error.to_string()))
 }
 
 /// What a refusal says to people, who know pages and no tokens.
@@ -150,14 +130,10 @@ fn bare_frame() -> Frame {
     }
 }
 
-fn guarded(cache: &str) -> Result<ResponseBuilder> {
-    Response::builder()
-        .with_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)?
-        .with_header("Referrer-Policy", "same-origin")?
-        .with_header("X-Content-Type-Options", "nosniff")?
-        .with_header("Cache-Control", cache)
-}
-
-fn finish(built: Result<Response>) -> Answer {
-    built.map_err(|error| internal("writing an answer", &error))
+fn guarded(status: u16, cache: &'static str) -> Response {
+    Response::new(status)
+        .with("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        .with("Referrer-Policy", "same-origin")
+        .with("X-Content-Type-Options", "nosniff")
+        .with("Cache-Control", cache)
 }

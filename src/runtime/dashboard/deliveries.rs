@@ -1,6 +1,6 @@
 //! The page of a delivery, and resending: one, or many.
 
-use worker::{Response, Url};
+use worker::Url;
 
 use super::{
     HOME,
@@ -24,6 +24,7 @@ use crate::{
     runtime::{
         commands::{WebhookCommand, WebhookReply, WorkspaceCommand},
         entropy::now,
+        http::Response,
         request::{internal, random_bytes, read_form_body, unexpected_reply},
     },
 };
@@ -42,7 +43,7 @@ pub(super) async fn show(
 }
 
 pub(super) async fn resend(
-    visit: &mut Visit<'_>,
+    visit: &Visit<'_>,
     webhook: WebhookId,
     id: DeliveryId,
 ) -> Result<Response, Detour> {
@@ -51,7 +52,7 @@ pub(super) async fn resend(
 }
 
 pub(super) async fn cancel(
-    visit: &mut Visit<'_>,
+    visit: &Visit<'_>,
     webhook: WebhookId,
     id: DeliveryId,
 ) -> Result<Response, Detour> {
@@ -61,18 +62,18 @@ pub(super) async fn cancel(
 
 /// Changes a delivery; a refusal is told on its page.
 async fn change(
-    visit: &mut Visit<'_>,
+    visit: &Visit<'_>,
     webhook: WebhookId,
     id: DeliveryId,
     command: WebhookCommand,
     done: Done,
 ) -> Result<Response, Detour> {
-    read_form_body(&mut visit.request).await?;
+    read_form_body(&visit.request).await?;
     let (workspace, webhook) = read_webhook(visit, Scope::WebhooksWrite, webhook).await?;
     match ask(visit, &workspace, &webhook.id, command).await {
         Ok(_) => {
             let address = format!("{HOME}/{}/deliveries/{id}", webhook.id);
-            Ok(see_other(&format!("{address}?done={}", done.word()))?)
+            Ok(see_other(format!("{address}?done={}", done.word())))
         }
         Err(error) if error.status() == 409 => {
             let read = WebhookCommand::Read { id };
@@ -116,10 +117,10 @@ async fn ask(
 }
 
 pub(super) async fn start_resend(
-    visit: &mut Visit<'_>,
+    visit: &Visit<'_>,
     webhook: WebhookId,
 ) -> Result<Response, Detour> {
-    let form = ResendForm::parse(&read_form_body(&mut visit.request).await?);
+    let form = ResendForm::parse(&read_form_body(&visit.request).await?);
     let selection = match form.check() {
         Ok(selection) => selection,
         Err(error) => {
@@ -136,7 +137,7 @@ pub(super) async fn start_resend(
         selection,
     };
     match change_job(visit, &webhook, &command).await {
-        Ok(()) => to_job(&webhook, &id, Done::ResendStarted),
+        Ok(()) => Ok(to_job(&webhook, &id, Done::ResendStarted)),
         Err(Detour::Refused(error)) if error.status() == 409 => {
             let remarks = Remarks {
                 problem: Some(sentence(&error)),
@@ -149,14 +150,14 @@ pub(super) async fn start_resend(
 }
 
 pub(super) async fn stop_resend(
-    visit: &mut Visit<'_>,
+    visit: &Visit<'_>,
     webhook: WebhookId,
     id: ResendId,
 ) -> Result<Response, Detour> {
-    read_form_body(&mut visit.request).await?;
+    read_form_body(&visit.request).await?;
     let command = WebhookCommand::StopJob { id: id.clone() };
     change_job(visit, &webhook, &command).await?;
-    to_job(&webhook, &id, Done::ResendStopped)
+    Ok(to_job(&webhook, &id, Done::ResendStopped))
 }
 
 async fn change_job(
@@ -173,9 +174,7 @@ async fn change_job(
     }
 }
 
-fn to_job(webhook: &WebhookId, id: &ResendId, done: Done) -> Result<Response, Detour> {
+fn to_job(webhook: &WebhookId, id: &ResendId, done: Done) -> Response {
     let done = done.word();
-    Ok(see_other(&format!(
-        "{HOME}/{webhook}?resend={id}&done={done}#resend"
-    ))?)
+    see_other(format!("{HOME}/{webhook}?resend={id}&done={done}#resend"))
 }

@@ -1,7 +1,5 @@
 //! The page of a webhook; it is rendered anew, with a remark, where something that was asked on it is refused.
 
-use worker::{Response, Url};
-
 use super::{
     HOME,
     answers::{page, see_other},
@@ -27,6 +25,7 @@ use crate::{
     runtime::{
         commands::{WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply},
         entropy::now,
+        http::{Response, pairs},
         page_reads::{Shown, Wanted},
         request::{internal, unexpected_reply},
         webhook_changes::reveal_secret,
@@ -53,13 +52,9 @@ impl Remarks {
     }
 }
 
-pub(super) async fn show(visit: &Visit<'_>, id: WebhookId, url: &Url) -> Result<Response, Detour> {
-    let query: Vec<_> = url.query_pairs().collect();
-    let query = DetailQuery::parse(
-        query
-            .iter()
-            .map(|(name, value)| (name.as_ref(), value.as_ref())),
-    );
+pub(super) async fn show(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
+    let query = visit.request.query()?;
+    let query = DetailQuery::parse(pairs(&query));
     render(visit, Scope::WebhooksRead, id, query, Remarks::refused(200)).await
 }
 
@@ -83,10 +78,10 @@ async fn render(
     let (workspace, webhook) = read_webhook(visit, needs, id).await?;
     let shown = read_shown(visit, &workspace, &webhook.id, &query).await?;
     if let Some(found) = &shown.looked_up {
-        return Ok(see_other(&format!(
+        return Ok(see_other(format!(
             "{HOME}/{}/deliveries/{found}",
             webhook.id
-        ))?);
+        )));
     }
     let may_write = visit.may_write();
     let keys = &visit.config.keys;

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use worker::{Response, Url};
-
 use super::{
     answers::page,
     visit::{Detour, Visit},
@@ -21,6 +19,7 @@ use crate::{
     },
     runtime::{
         commands::{WorkspaceCommand, WorkspaceReply},
+        http::{Response, pairs},
         request::unexpected_reply,
         trace::{self, by_webhook},
     },
@@ -28,13 +27,9 @@ use crate::{
 
 const NOT_FOUND: &str = "No delivery of this event is kept. Choose its type and the time at which it was posted to see why.";
 
-pub(super) async fn show(visit: &Visit<'_>, url: &Url) -> Result<Response, Detour> {
-    let query: Vec<_> = url.query_pairs().collect();
-    let query = EventQuery::parse(
-        query
-            .iter()
-            .map(|(name, value)| (name.as_ref(), value.as_ref())),
-    );
+pub(super) async fn show(visit: &Visit<'_>) -> Result<Response, Detour> {
+    let query = visit.request.query()?;
+    let query = EventQuery::parse(pairs(&query));
     let command = WorkspaceCommand::History;
     let (workspace, reply) = visit.ask(Scope::WebhooksRead, command).await?;
     let WorkspaceReply::History { changes, urls } = reply else {

@@ -18,12 +18,14 @@ mod deliveries;
 mod events;
 
 use futures_util::FutureExt;
-use worker::{Env, Request, Response};
+use worker::{Env, Url};
 
 use self::visit::{Detour, Visit};
 use super::{
     config::config,
+    http::{Request, Response},
     rate_limits,
+    request::Answer,
     router::{delivery_id, resend_id, webhook_id},
 };
 use crate::api::error::ApiError;
@@ -38,17 +40,13 @@ pub(super) fn has(path: &str) -> bool {
 }
 
 /// Answers a request for a page; a refusal is a page too.
-pub(super) async fn answer(
-    request: Request,
-    env: &Env,
-    request_id: &str,
-) -> worker::Result<Response> {
+pub(super) async fn answer(request: Request, env: &Env, request_id: &str) -> Answer {
     let config = match config(env) {
         Ok(config) => config,
         Err(error) => return answers::refusal(None, &error, request_id),
     };
-    let mut visit = Visit::new(request, env, &config);
-    let detour = match route(&mut visit).await {
+    let visit = Visit::new(request, env, &config);
+    let detour = match route(&visit).await {
         Ok(response) => return Ok(response),
         Err(detour) => detour,
     };
@@ -65,18 +63,14 @@ pub(super) async fn answer(
     answers::refusal(Some(&visit), &error, request_id)
 }
 
-async fn route(visit: &mut Visit<'_>) -> Result<Response, Detour> {
-    let url = visit
-        .request
-        .url()
-        .map_err(|_| ApiError::NotFound("page"))?;
+async fn route(visit: &Visit<'_>) -> Result<Response, Detour> {
+    let url = visit.request.url()?;
     #[cfg(feature = "test-hooks")]
     assert!(url.query() != Some("x-test-hook=panic"), "as asked");
     let path: Vec<&str> = url.path().split('/').skip(1).collect();
     let path = path.as_slice();
     let allow = allowed_methods(path).ok_or(ApiError::NotFound("page"))?;
-    // Not `request.method()`: it takes a method that it does not know for GET.
-    let method = visit.request.inner().method();
+    let method = visit.request.method();
     if !allow.split(", ").any(|allowed| allowed == method) {
         return Err(ApiError::MethodNotAllowed { allow }.into());
     }
@@ -85,7 +79,7 @@ async fn route(visit: &mut Visit<'_>) -> Result<Response, Detour> {
         super::authentication::require_own_origin(&visit.request)?;
     }
     match path {
-        [""] => Ok(answers::redirect(302, HOME, None)?),
+        [""] => Ok(answers::redirect(302, HOME.to_string(), None)),
         ["assets", ..] => Ok(answers::asset(&url)?),
         ["docs"] => Ok(answers::page(200, &visit.docs_page())?),
         ["sign-in"] if posts => sign_in::sign_in(visit, &url).await,
@@ -93,7 +87,7 @@ async fn route(visit: &mut Visit<'_>) -> Result<Response, Detour> {
         ["sign-out"] => sign_in::sign_out(visit).await,
         ["settings", "events"] => {
             visit.require_cookie()?;
-            events::show(visit, &url).await
+            events::show(visit).await
         }
         ["settings", "webhooks", path @ ..] => {
             visit.require_cookie()?;
@@ -107,12 +101,12 @@ async fn route(visit: &mut Visit<'_>) -> Result<Response, Detour> {
     }
 }
 
-async fn show(visit: &mut Visit<'_>, path: &[&str], url: &worker::Url) -> Result<Response, Detour> {
+async fn show(visit: &Visit<'_>, path: &[&str], url: &Url) -> Result<Response, Detour> {
     // Each apart, as in `router.rs`.
     let handler = match path {
         [] => webhooks::list(visit, url).boxed_local(),
         ["new"] => webhooks::ask_new(visit).boxed_local(),
-        [id] => detail::show(visit, webhook_id(id)?, url).boxed_local(),
+        [id] => detail::show(visit, webhook_id(id)?).boxed_local(),
         [id, "delete"] => webhooks::ask_deletion(visit, webhook_id(id)?).boxed_local(),
         [id, "deliveries", delivery] => {
             deliveries::show(visit, webhook_id(id)?, delivery_id(delivery)?, url).boxed_local()
@@ -122,7 +116,7 @@ async fn show(visit: &mut Visit<'_>, path: &[&str], url: &worker::Url) -> Result
     handler.await
 }
 
-async fn act(visit: &mut Visit<'_>, path: &[&str]) -> Result<Response, Detour> {
+async fn act(visit: &Visit<'_>, path: &[&str]) -> Result<Response, Detour> {
     let handler = match path {
         ["new"] => webhooks::create(visit).boxed_local(),
         [id] => webhooks::save(visit, webhook_id(id)?).boxed_local(),

@@ -1,6 +1,6 @@
 //! Signing in by key or link, and signing out.
 
-use worker::{Response, Url};
+use worker::Url;
 
 use super::{
     HOME,
@@ -17,6 +17,7 @@ use crate::{
     runtime::{
         authentication::{own_origin, session_token},
         commands::{WorkspaceCommand, WorkspaceReply, ask_workspace},
+        http::Response,
         rate_limits,
         request::{random_bytes, read_form_body, unavailable},
     },
@@ -39,8 +40,8 @@ pub(super) fn show(visit: &Visit<'_>, url: &Url) -> Result<Response, Detour> {
 }
 
 /// Opens a session and goes on to where it was wanted.
-pub(super) async fn sign_in(visit: &mut Visit<'_>, url: &Url) -> Result<Response, Detour> {
-    let form = SignInForm::parse(&read_form_body(&mut visit.request).await?);
+pub(super) async fn sign_in(visit: &Visit<'_>, url: &Url) -> Result<Response, Detour> {
+    let form = SignInForm::parse(&read_form_body(&visit.request).await?);
     let by_link = !form.link.is_empty();
     let typed = if by_link { &form.link } else { &form.key };
     let Some(token) = open(visit, typed).await? else {
@@ -59,7 +60,11 @@ pub(super) async fn sign_in(visit: &mut Visit<'_>, url: &Url) -> Result<Response
     let next = parameter(url, "next");
     let next = next.as_deref().and_then(local_path).unwrap_or(HOME);
     let (_, transport) = own_origin(&visit.request)?;
-    Ok(redirect(303, next, Some(&transport.set_cookie(&token)))?)
+    Ok(redirect(
+        303,
+        next.to_string(),
+        Some(transport.set_cookie(&token)),
+    ))
 }
 
 /// The token of a new session; none where the credential is not good.
@@ -79,7 +84,7 @@ async fn open(visit: &Visit<'_>, typed: &str) -> Result<Option<String>, ApiError
 }
 
 /// Ends the session at the relay and takes the cookie away; a session that has ended already is as well.
-pub(super) async fn sign_out(visit: &mut Visit<'_>) -> Result<Response, Detour> {
+pub(super) async fn sign_out(visit: &Visit<'_>) -> Result<Response, Detour> {
     if let Ok(Some(token)) = session_token(&visit.request) {
         let command = WorkspaceCommand::SignOut {
             session: token.hash,
@@ -90,7 +95,7 @@ pub(super) async fn sign_out(visit: &mut Visit<'_>) -> Result<Response, Detour> 
     }
     let (_, transport) = own_origin(&visit.request)?;
     let location = format!("/sign-in?done={}", Done::SignedOut.word());
-    Ok(redirect(303, &location, Some(&transport.clear_cookie()))?)
+    Ok(redirect(303, location, Some(transport.clear_cookie())))
 }
 
 const KEY_REFUSED: &str =

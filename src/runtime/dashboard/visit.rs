@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use worker::{Env, Request};
+use worker::Env;
 
 use crate::{
     api::error::ApiError,
@@ -22,6 +22,7 @@ use crate::{
         },
         config::Config,
         entropy::now,
+        http::Request,
         request::{unavailable, unexpected_reply},
     },
 };

@@ -1,7 +1,7 @@
 //! The list of webhooks, and what people do to one: add, save, enable, disable, delete, rotate, test.
 
 use futures_util::future::join_all;
-use worker::{Response, Url};
+use worker::Url;
 
 use super::{
     HOME,
@@ -29,6 +29,7 @@ use crate::{
     runtime::{
         commands::{WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply},
         entropy::now,
+        http::Response,
         page_reads::Wanted,
         probes,
         request::{random_bytes, read_form_body, unexpected_reply, url_rules},
@@ -82,8 +83,8 @@ pub(super) async fn ask_new(visit: &Visit<'_>) -> Result<Response, Detour> {
     Ok(page(200, &shown)?)
 }
 
-pub(super) async fn create(visit: &mut Visit<'_>) -> Result<Response, Detour> {
-    let form = WebhookForm::parse(&read_form_body(&mut visit.request).await?);
+pub(super) async fn create(visit: &Visit<'_>) -> Result<Response, Detour> {
+    let form = WebhookForm::parse(&read_form_body(&visit.request).await?);
     let checked = match form.check(&url_rules(&visit.request, &visit.config.policy)) {
         Ok(checked) => checked,
         Err(errors) => {
@@ -112,9 +113,9 @@ pub(super) async fn create(visit: &mut Visit<'_>) -> Result<Response, Detour> {
     let created = ping.map(|ping| format!("created={ping}&"));
     let created = created.unwrap_or_default();
     let done = Done::Created.word();
-    Ok(see_other(&format!(
+    Ok(see_other(format!(
         "{HOME}/{id}?{created}secret=shown&done={done}"
-    ))?)
+    )))
 }
 
 fn refuse_new(
@@ -132,8 +133,8 @@ fn refuse_new(
     Ok(page(status, &shown)?)
 }
 
-pub(super) async fn save(visit: &mut Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
-    let form = WebhookForm::parse(&read_form_body(&mut visit.request).await?);
+pub(super) async fn save(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
+    let form = WebhookForm::parse(&read_form_body(&visit.request).await?);
     match form.check(&url_rules(&visit.request, &visit.config.policy)) {
         Ok(checked) => {
             let change = WebhookChange {
@@ -156,11 +157,11 @@ pub(super) async fn save(visit: &mut Visit<'_>, id: WebhookId) -> Result<Respons
 }
 
 pub(super) async fn set_enabled(
-    visit: &mut Visit<'_>,
+    visit: &Visit<'_>,
     id: WebhookId,
     enabled: bool,
 ) -> Result<Response, Detour> {
-    read_form_body(&mut visit.request).await?;
+    read_form_body(&visit.request).await?;
     let change = WebhookChange {
         enabled: Some(enabled),
         ..WebhookChange::default()
@@ -182,7 +183,7 @@ async fn change_webhook(
     let command = webhook_changes::change(&visit.config.keys, id.clone(), change)?;
     let (workspace, reply) = visit.ask(Scope::WebhooksWrite, command).await?;
     webhook_changes::changed(&workspace, reply)?;
-    Ok(see_other(&format!("{HOME}/{id}?done={}", done.word()))?)
+    Ok(see_other(format!("{HOME}/{id}?done={}", done.word())))
 }
 
 pub(super) async fn ask_deletion(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
@@ -198,16 +199,16 @@ pub(super) async fn ask_deletion(visit: &Visit<'_>, id: WebhookId) -> Result<Res
     Ok(page(200, &shown)?)
 }
 
-pub(super) async fn delete(visit: &mut Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
-    read_form_body(&mut visit.request).await?;
+pub(super) async fn delete(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
+    read_form_body(&visit.request).await?;
     let command = WorkspaceCommand::DeleteWebhook { id };
     let (workspace, reply) = visit.ask(Scope::WebhooksWrite, command).await?;
     webhook_changes::deleted(&workspace, &reply)?;
-    Ok(see_other(&format!("{HOME}?done={}", Done::Deleted.word()))?)
+    Ok(see_other(format!("{HOME}?done={}", Done::Deleted.word())))
 }
 
-pub(super) async fn rotate(visit: &mut Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
-    let form = RotateForm::parse(&read_form_body(&mut visit.request).await?);
+pub(super) async fn rotate(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
+    let form = RotateForm::parse(&read_form_body(&visit.request).await?);
     let checked = match form.check() {
         Ok(checked) => checked,
         Err(error) => {
@@ -226,13 +227,13 @@ pub(super) async fn rotate(visit: &mut Visit<'_>, id: WebhookId) -> Result<Respo
     let (workspace, reply) = visit.ask(Scope::WebhooksWrite, command).await?;
     webhook_changes::changed(&workspace, reply)?;
     let done = Done::Rotated.word();
-    Ok(see_other(&format!(
+    Ok(see_other(format!(
         "{HOME}/{id}?secret=shown&done={done}#secret"
-    ))?)
+    )))
 }
 
-pub(super) async fn test(visit: &mut Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
-    let event_type = match parse_test(&read_form_body(&mut visit.request).await?) {
+pub(super) async fn test(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
+    let event_type = match parse_test(&read_form_body(&visit.request).await?) {
         Ok(event_type) => event_type,
         Err(problem) => {
             let remarks = Remarks {
@@ -247,9 +248,9 @@ pub(super) async fn test(visit: &mut Visit<'_>, id: WebhookId) -> Result<Respons
         .await?;
     let test = probes::test(visit.env, visit.config, &workspace, &id, event_type).await?;
     let done = Done::Tested.word();
-    Ok(see_other(&format!(
+    Ok(see_other(format!(
         "{HOME}/{id}?test={test}&done={done}#test"
-    ))?)
+    )))
 }
 
 fn new_webhook(checked: CheckedWebhook) -> NewWebhook {

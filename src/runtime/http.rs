@@ -1,0 +1,160 @@
+//! The edge to HTTP: a request, described in one call of JavaScript, and an answer, given in one.
+
+use std::borrow::Cow;
+
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use wasm_bindgen_futures::JsFuture;
+use worker::{
+    ByteStream, Url,
+    js_sys::Uint8Array,
+    web_sys::{Request as RawRequest, Response as RawResponse},
+};
+
+use super::request::internal;
+use crate::api::error::ApiError;
+
+#[wasm_bindgen(module = "/src/runtime/http.js")]
+extern "C" {
+    fn describe(request: &RawRequest) -> String;
+
+    #[wasm_bindgen(catch)]
+    fn respond(status: u16, headers: &str, body: Option<&str>) -> Result<RawResponse, JsValue>;
+}
+
+/// A request, without its body, which is read when it is asked for.
+pub(super) struct Request {
+    raw: RawRequest,
+    /// As `describe` has them.
+    lines: String,
+}
+
+impl Request {
+    pub(super) fn new(raw: RawRequest) -> Self {
+        Self {
+            lines: describe(&raw),
+            raw,
+        }
+    }
+
+    /// As it was sent, also where it is unknown.
+    pub(super) fn method(&self) -> &str {
+        self.lines.lines().next().unwrap_or_default()
+    }
+
+    /// A header of those that `http.js` reads.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.lines.lines().skip(2);
+        headers.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+    }
+
+    /// The path without the query.
+    ///
+    /// # Errors
+    /// As `url`.
+    pub(super) fn path(&self) -> Result<String, ApiError> {
+        let address = self.address();
+        let path = address.split_once("://").and_then(|(_, rest)| {
+            let path = rest.find('/').and_then(|start| rest.get(start..))?;
+            path.split('?').next()
+        });
+        // Only a plain path is what parsing would make of it.
+        let is_plain =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_');
+        match path.filter(|path| path.bytes().all(is_plain)) {
+            Some(path) => Ok(path.to_string()),
+            None => Ok(self.url()?.path().to_string()),
+        }
+    }
+
+    /// The whole URL.
+    ///
+    /// # Errors
+    /// `Internal` where it is none: the runtime made it.
+    pub(super) fn url(&self) -> Result<Url, ApiError> {
+        let parsed = Url::parse(self.address());
+        parsed.map_err(|error| internal("reading a request's address", &error))
+    }
+
+    /// The parameters of the query, decoded.
+    ///
+    /// # Errors
+    /// As `url`.
+    pub(super) fn query(&self) -> Result<Vec<(String, String)>, ApiError> {
+        let url = self.url()?;
+        let pairs = url.query_pairs();
+        let owned = pairs.map(|(name, value)| (name.into_owned(), value.into_owned()));
+        Ok(owned.collect())
+    }
+
+    fn address(&self) -> &str {
+        self.lines.lines().nth(1).unwrap_or_default()
+    }
+
+    /// The whole body.
+    ///
+    /// # Errors
+    /// Where it does not arrive.
+    pub(super) async fn bytes(&self) -> worker::Result<Vec<u8>> {
+        let buffer = JsFuture::from(self.raw.array_buffer()?).await?;
+        Ok(Uint8Array::new(&buffer).to_vec())
+    }
+
+    /// The body, piece by piece.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub(super) fn stream(&self) -> worker::Result<ByteStream> {
+        // Not the request's own `clone`, which would read it twice.
+        worker::Request::from(Clone::clone(&self.raw)).stream()
+    }
+}
+
+/// The parameters of a query, as the parsers take them.
+pub(super) fn pairs(query: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
+    query
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+}
+
+/// An answer: a status, headers and a text.
+pub(super) struct Response {
+    status: u16,
+    headers: Vec<(&'static str, Cow<'static, str>)>,
+    body: Option<Cow<'static, str>>,
+}
+
+impl Response {
+    /// An answer without headers and without a body.
+    pub(super) const fn new(status: u16) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: None,
+        }
+    }
+
+    /// Adds a header.
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Gives it a body of a type.
+    pub(super) fn with_body(
+        mut self,
+        content_type: &'static str,
+        body: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.body = Some(body.into());
+        self.with("Content-Type", content_type)
+    }
+
+    /// The runtime's own form of it.
+    ///
+    /// # Errors
+    /// Where a header is none.
+    pub(super) fn into_raw(self) -> worker::Result<RawResponse> {
+        let headers = serde_json::to_string(&self.headers)?;
+        Ok(respond(self.status, &headers, self.body.as_deref())?)
+    }
+}
