@@ -21,6 +21,9 @@ pub const WORKER_LEASES: usize = 6;
 /// Sends that an alarm has under way at a time; the same limit holds for an object.
 pub const ALARM_SENDS: usize = 6;
 
+/// How long an answer waits for the first of its attempts where many others are under way.
+pub const ANSWER_DELAY: Duration = Duration::from_millis(20);
+
 /// A webhook's settings, standing and pending deliveries.
 #[derive(Debug)]
 pub struct Dispatch {
@@ -175,23 +178,23 @@ impl Dispatch {
 }
 
 /// Shares the leases that a Worker may hold among webhooks, of which each has so many new deliveries: one each in
-/// turn, until none is left.
+/// turn, until none is left. What they do not need themselves is for deliveries that others post at the same moment.
 #[must_use]
 pub fn share_leases(deliveries: &[usize]) -> Vec<usize> {
     let mut shares = vec![0_usize; deliveries.len()];
     let mut left = WORKER_LEASES;
-    loop {
+    let mut all_have_enough = false;
+    while left > 0 && !deliveries.is_empty() {
         let before = left;
         for (share, wanted) in shares.iter_mut().zip(deliveries) {
-            if left > 0 && *share < *wanted {
+            if left > 0 && (all_have_enough || *share < *wanted) {
                 *share = share.saturating_add(1);
                 left = left.saturating_sub(1);
             }
         }
-        if left == before || left == 0 {
-            return shares;
-        }
+        all_have_enough = left == before;
     }
+    shares
 }
 
 #[cfg(test)]
@@ -200,10 +203,16 @@ mod tests {
 
     #[test]
     fn a_workers_leases_are_shared_one_each_in_turn() {
-        assert_eq!(share_leases(&[1]), [1]);
         assert_eq!(share_leases(&[100]), [6]);
         assert_eq!(share_leases(&[1; 8]), [1, 1, 1, 1, 1, 1, 0, 0]);
         assert_eq!(share_leases(&[100, 1, 100]), [3, 1, 2]);
         assert!(share_leases(&[]).is_empty());
+    }
+
+    #[test]
+    fn what_a_webhook_does_not_need_itself_is_shared_too() {
+        assert_eq!(share_leases(&[1]), [6]);
+        assert_eq!(share_leases(&[1, 1, 1, 1]), [2, 2, 1, 1]);
+        assert_eq!(share_leases(&[0, 3]), [2, 4]);
     }
 }

@@ -207,13 +207,10 @@ impl Segment {
     }
 }
 
-/// The keys between which the segment of a delivery from a span of time lies.
+/// The times between which lies the key of the segment of a delivery from a span of time.
 #[must_use]
-pub fn keys_around(since: Timestamp, until: Timestamp) -> (DeliveryId, DeliveryId) {
-    (
-        DeliveryId::first_of(since.saturating_sub(SPAN)),
-        DeliveryId::last_of(until.saturating_add(SPAN)),
-    )
+pub fn times_around(since: Timestamp, until: Timestamp) -> (Timestamp, Timestamp) {
+    (since.saturating_sub(SPAN), until.saturating_add(SPAN))
 }
 
 #[cfg(test)]

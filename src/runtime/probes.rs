@@ -90,15 +90,17 @@ impl Probe<'_> {
                 .map_err(|error| unavailable(&error))
         };
         let kind = self.kind;
-        let mut grant = match ask(WebhookCommand::Probe { kind, delivery }).await? {
-            WebhookReply::Granted(Some(grant)) => grant,
+        let granted = match ask(WebhookCommand::Probe { kind, delivery }).await? {
+            WebhookReply::Granted(mut grants) => grants.pop(),
             WebhookReply::Refused(refusal) => return Err(refusal.into()),
-            _ => return Err(unexpected_reply()),
+            _ => None,
         };
+        let mut grant = granted.ok_or_else(unexpected_reply)?;
         grant.payload = Some(payload);
         let observer = Observer::new(env, workspace.as_ref(), webhook.as_ref());
         let report = sender::attempt(grant, webhook, config, &observer).await;
-        ask(WebhookCommand::Report(Box::new(report))).await?;
+        let reports = vec![report];
+        ask(WebhookCommand::Report { reports, leases: 0 }).await?;
         Ok(id)
     }
 }

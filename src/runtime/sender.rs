@@ -130,7 +130,6 @@ pub(super) async fn attempt(
         retry_after_ms: retry_after.map(|delay| delay.as_millis().try_into().unwrap_or(u64::MAX)),
         attempt,
         request,
-        wants_lease: false,
     }
 }
 

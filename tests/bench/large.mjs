@@ -15,6 +15,9 @@ const HOUR_MS = 3_600_000;
 const DUE_AFTER_MS = 4_000;
 // Of MEMBERS_LIMIT in src/domain/segment.rs.
 const MEMBERS = 16;
+// Of src/runtime/webhook_object/store/places.rs.
+const SETTLED = 2n ** 52n;
+const PLACES_A_MS = 2n ** 10n;
 // Spread over the hour before now.
 const BETWEEN_MS = 36;
 
@@ -22,12 +25,13 @@ const idOf = (time, number) => `evt_${Math.floor(time).toString(16).padStart(12,
 
 /** Copies a delivered event as what is in the log: in full segments. */
 function fillLog(database, { member, payload }, count, from) {
-  const insert = database.prepare("INSERT INTO segments (settled, first, members, payloads) VALUES (1, ?, ?, ?)");
+  const insert = database.prepare("INSERT INTO segments (place, first, members, payloads) VALUES (?, ?, ?, ?)");
   for (let first = 0; first < count; first += MEMBERS) {
     const numbers = Array.from({ length: Math.min(MEMBERS, count - first) }, (_, index) => first + index);
     // Of the time of its first one, as if they had been posted together.
     const members = numbers.map((number) => ({ ...member, id: idOf(from + first * BETWEEN_MS, number), event_id: `copy-${number}` }));
-    insert.run(members[0].id, JSON.stringify(members), `[${numbers.map(() => payload).join(",")}]`);
+    const place = SETTLED + BigInt(Math.floor(from + first * BETWEEN_MS)) * PLACES_A_MS;
+    insert.run(place, members[0].id, JSON.stringify(members), `[${numbers.map(() => payload).join(",")}]`);
   }
 }
 
@@ -49,7 +53,7 @@ function fill(state, webhook, { logged = 0, pending = 0, dueSoon }) {
       const settings = database.prepare("SELECT value FROM meta WHERE key = 'settings'").get();
       const owner = database.prepare("SELECT payload FROM deliveries WHERE kind = 'ping'").get();
       if (settings === undefined || !owner?.payload.includes(webhook)) continue;
-      const row = database.prepare("SELECT members, payloads FROM segments WHERE settled = 1").get();
+      const row = database.prepare("SELECT members, payloads FROM segments WHERE place >= ?").get(SETTLED);
       const source = { member: JSON.parse(row.members)[0], payload: JSON.stringify(JSON.parse(row.payloads)[0]) };
       const from = Date.now() - 1.2 * HOUR_MS;
       database.exec("BEGIN");

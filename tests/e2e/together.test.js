@@ -1,15 +1,16 @@
-// Posts that arrive together are written together, and each is answered.
+// Posts that arrive together are written, sent and reported together, and each is answered.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { eventually } from "../support/eventually.js";
 import { answerAfter } from "../support/receiver.js";
 import { postEvent, startRelay } from "../support/relay.js";
-import { alert, setUpWebhook } from "../support/steps.js";
+import { alert, answered, awaitSettled, listDeliveries, readDelivery, setUpWebhook } from "../support/steps.js";
 
 // Far below the end of a lease, which would write what waits.
 const ANSWERED_WITHIN_MS = 3_000;
 
 let relay;
-before(async () => (relay = await startRelay({ vars: { ATTEMPT_TIMEOUT: "10s" } })));
+before(async () => (relay = await startRelay({ hooks: true, vars: { ATTEMPT_TIMEOUT: "10s" } })));
 after(() => relay?.stop());
 
 test("an event that is posted again by its generated id holds up nobody's answer", { timeout: 60_000 }, async (t) => {
@@ -25,4 +26,59 @@ test("an event that is posted again by its generated id holds up nobody's answer
     assert.equal(answers.filter(({ body }) => body.deliveries[0].duplicate).length, posted.length / 2);
     assert.ok(took < ANSWERED_WITHIN_MS, `${took} ms`);
   }
+});
+
+/** Posts so many events at a time, several times, and returns what was answered. */
+async function postTogether(workspace, eventOf, { times, producers }) {
+  const deliveries = [];
+  for (let time = 0; time < times; time++) {
+    const posted = Array.from({ length: producers }, (_, number) => postEvent(relay, workspace, eventOf(time * producers + number)));
+    for (const { status, body, text } of await Promise.all(posted)) {
+      assert.equal(status, 202, text);
+      deliveries.push(body.deliveries[0]);
+    }
+  }
+  return deliveries;
+}
+
+test("what arrives together is sent by a few, who report it in a few calls", { timeout: 60_000 }, async (t) => {
+  const scene = await setUpWebhook(t, relay, answerAfter(20));
+  const { workspace, webhook, receiver } = scene;
+  const calls = async () => answered(await relay.fetch(`/test/rows/${workspace}/${webhook.id}`), 200).object_requests;
+  const before = await calls();
+  const deliveries = await postTogether(workspace, (number) => alert({ data: { number } }), { times: 10, producers: 32 });
+  let lists = 0;
+  await eventually(async () => {
+    lists += 1;
+    return (await listDeliveries(relay, workspace, webhook.id, { status: "pending" })).length === 0;
+  });
+  const each = ((await calls()) - before - lists) / deliveries.length;
+  t.diagnostic(`${each.toFixed(2)} calls of the object an event`);
+  // One to store it, and a part of a report: two where each is reported alone.
+  assert.ok(each >= 1 && each < 1.7, `${each} calls an event`);
+  const numbers = receiver.events().map(({ text }) => JSON.parse(text).data.number);
+  assert.deepEqual(numbers.sort((a, b) => a - b), deliveries.map((_, number) => number), "each arrives once");
+  for (const delivery of deliveries) {
+    const { status, attempt_count, payload } = await readDelivery(relay, workspace, delivery);
+    assert.deepEqual([status, attempt_count, payload.id], ["delivered", 1, delivery.id]);
+  }
+});
+
+test("of what is sent together, each fails or arrives by itself", { timeout: 60_000 }, async (t) => {
+  const fails = (number) => number % 3 === 0;
+  const { workspace } = await setUpWebhook(t, relay, ({ text }) => ({ status: fails(JSON.parse(text).data.number) ? 500 : 200 }));
+  const deliveries = await postTogether(workspace, (number) => alert({ data: { number } }), { times: 3, producers: 24 });
+  for (const [number, delivery] of deliveries.entries()) {
+    const { status, attempt_count } = await awaitSettled(relay, workspace, delivery);
+    assert.deepEqual([status, attempt_count], fails(number) ? ["failed", 6] : ["delivered", 1], `event ${number}`);
+  }
+});
+
+test("nobody waits long for the first attempts of others at an endpoint that hangs", { timeout: 60_000 }, async (t) => {
+  const { workspace } = await setUpWebhook(t, relay, answerAfter(5_000));
+  const began = performance.now();
+  const deliveries = await postTogether(workspace, () => alert(), { times: 2, producers: 32 });
+  const took = performance.now() - began;
+  t.diagnostic(`${deliveries.length} answers after ${took.toFixed(0)} ms`);
+  assert.ok(took < ANSWERED_WITHIN_MS, `${took} ms`);
 });

@@ -29,7 +29,7 @@ pub(crate) enum WebhookCommand {
     Delete {
         revision: u64,
     },
-    /// Takes events in; asks for so many leases.
+    /// Takes events in; asks for so many leases at most, of these or of what others post at the same moment.
     Accept {
         events: Vec<NewDelivery>,
         leases: usize,
@@ -43,8 +43,11 @@ pub(crate) enum WebhookCommand {
         kind: Kind,
         delivery: NewDelivery,
     },
-    /// Says what came of an attempt; asks for another lease.
-    Report(Box<AttemptReport>),
+    /// Says what came of attempts; asks for so many further leases.
+    Report {
+        reports: Vec<AttemptReport>,
+        leases: usize,
+    },
     Read {
         id: DeliveryId,
     },
@@ -100,8 +103,6 @@ pub(crate) struct AttemptReport {
     pub(crate) retry_after_ms: Option<u64>,
     /// Kept for pings and tests.
     pub(crate) request: Option<SentRequest>,
-    /// Whether another lease may be granted with the answer.
-    pub(crate) wants_lease: bool,
 }
 
 /// A webhook's answer.
@@ -112,11 +113,11 @@ pub(crate) enum WebhookReply {
     Taken {
         deliveries: Vec<Taken>,
         grants: Vec<Grant>,
-        /// Whether many first attempts are under way.
+        /// Whether many attempts are under way, and these leases are a part of them.
         busy: bool,
     },
     Recalled(Vec<Option<Recalled>>),
-    Granted(Option<Grant>),
+    Granted(Vec<Grant>),
     Delivery(Box<DeliveryRecord>),
     Deliveries {
         records: Vec<DeliveryRecord>,

@@ -39,7 +39,7 @@ use crate::{
     },
     domain::{
         delivery::Status,
-        dispatch::share_leases,
+        dispatch::{ANSWER_DELAY, share_leases},
         event::{Event, build_payload},
         ids::{DeliveryId, EventId, WebhookId},
         subscriptions::Snapshot,
@@ -50,9 +50,6 @@ use crate::{
 
 /// How long the platform lets a Worker go on after its answer.
 const WORKER_TIME: Duration = Duration::from_secs(30);
-
-/// How long the answer waits for the first of its attempts where many others are under way.
-const ANSWER_DELAY: Duration = Duration::from_millis(20);
 
 /// One webhook and the new deliveries for it, each with the place of its event in the request.
 struct Batch {
@@ -81,7 +78,7 @@ pub(super) async fn post_events(mut call: Call<'_>, context: &Context) -> Answer
     count_ingest(call.env, &call.workspace).await?;
     let config = config(call.env)?;
     let now = now();
-    let body = read_json_body(&mut call.request).await?;
+    let body = read_json_body(&call.request).await?;
     let PostedEvents { array, events } =
         parse_events(&body, now, || Ok(EventId::mint(now, random_bytes()?)))?;
     let suffices = |snapshot: &Snapshot| {

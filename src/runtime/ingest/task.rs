@@ -1,9 +1,13 @@
 //! The task of one webhook that outlives the answer: it stores, says what was stored, and sends what it got leases for.
 
-use std::{collections::HashMap, rc::Rc, time::Duration};
+use std::{collections::HashMap, pin::pin, rc::Rc, time::Duration};
 
 use futures_channel::{mpsc, oneshot};
-use futures_util::future::join_all;
+use futures_util::{
+    StreamExt,
+    future::{Either, select},
+    stream::FuturesUnordered,
+};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use worker::{Delay, Env, console_error};
@@ -11,12 +15,11 @@ use worker::{Delay, Env, console_error};
 use super::{Batch, Found, Stored};
 use crate::{
     domain::{
-        dispatch::WORKER_LEASES,
         ids::{WebhookId, WorkspaceId},
         timestamp::Timestamp,
     },
     runtime::{
-        commands::{Grant, Refusal, WebhookCommand, WebhookReply, ask_webhook},
+        commands::{AttemptReport, Grant, Refusal, WebhookCommand, WebhookReply, ask_webhook},
         config::Config,
         entropy::now,
         observer::Observer,
@@ -26,6 +29,9 @@ use crate::{
 
 /// What the report of an attempt needs at most, beyond the attempt.
 const REPORT_TIME: Duration = Duration::from_secs(5);
+
+/// How long an attempt that has ended waits to be reported with others of the same moment.
+const REPORTED_WITHIN: Duration = Duration::from_millis(3);
 
 /// Tries of one report; when all fail, the lease is lost and the attempt is made again.
 const REPORT_TRIES: u32 = 3;
@@ -81,8 +87,6 @@ impl Task {
                 grants,
                 busy,
             }) => {
-                // Of an array most is not sent from here.
-                let busy = busy && deliveries.len() <= WORKER_LEASES;
                 let found = events.into_iter().zip(deliveries).zip(ids);
                 let found = found.map(|((event, taken), id)| {
                     (
@@ -108,39 +112,58 @@ impl Task {
         // Nobody listens where the client has gone; the leases are used all the same.
         let _ = answer.send(stored);
         give_way().await;
-        let sends = grants.into_iter().map(|grant| {
+        let grants = grants.into_iter().map(|grant| {
             let payload = payloads.get(&grant.id).cloned();
-            self.keep_sending(&webhook, Grant { payload, ..grant })
+            Grant {
+                payload: payload.or(grant.payload),
+                ..grant
+            }
         });
-        join_all(sends).await;
+        self.keep_sending(&webhook, grants.collect()).await;
     }
 
-    /// Makes an attempt, reports it, and goes on with the lease that the report is answered with, while time is left.
-    async fn keep_sending(&self, webhook: &WebhookId, grant: Grant) {
-        let policy = &self.config.policy;
+    /// Makes attempts, reports them, and goes on with the leases that the report is answered with, while time is left.
+    async fn keep_sending(&self, webhook: &WebhookId, grants: Vec<Grant>) {
         let observer = Observer::new(&self.env, self.workspace.as_ref(), webhook.as_ref());
-        let mut next = Some(grant);
-        while let Some(grant) = next {
-            let mut report = sender::attempt(grant, webhook, &self.config, &observer).await;
+        let attempt = |grant| async {
+            let report = sender::attempt(grant, webhook, &self.config, &observer).await;
             // Nobody listens any more where the answer has left.
             let _ = self.attempted.unbounded_send(());
-            let needed = policy.attempt_timeout.saturating_add(REPORT_TIME);
-            report.wants_lease = now().saturating_add(needed) <= self.until;
-            next = self
-                .report(webhook, &WebhookCommand::Report(Box::new(report)))
-                .await;
+            report
+        };
+        let mut sends: FuturesUnordered<_> = grants.into_iter().map(attempt).collect();
+        while let Some(report) = sends.next().await {
+            let mut reports = vec![report];
+            if !sends.is_empty() {
+                // Ended with the last of them: a timer that fires is a turn of its own.
+                let mut moment = pin!(Delay::from(REPORTED_WITHIN));
+                while let Either::Left((Some(report), _)) = select(sends.next(), &mut moment).await
+                {
+                    reports.push(report);
+                }
+            }
+            sends.extend(self.report(webhook, reports).await.into_iter().map(attempt));
         }
     }
 
-    async fn report(&self, webhook: &WebhookId, report: &WebhookCommand) -> Option<Grant> {
+    /// Reports attempts; gives leases for as many further ones, if there is time for them.
+    async fn report(&self, webhook: &WebhookId, reports: Vec<AttemptReport>) -> Vec<Grant> {
+        let needed = self
+            .config
+            .policy
+            .attempt_timeout
+            .saturating_add(REPORT_TIME);
+        let has_time = now().saturating_add(needed) <= self.until;
+        let leases = if has_time { reports.len() } else { 0 };
+        let command = WebhookCommand::Report { reports, leases };
         for attempt in 1..=REPORT_TRIES {
-            match ask_webhook(&self.env, &self.workspace, webhook, report).await {
-                Ok(WebhookReply::Granted(grant)) => return grant,
-                Ok(_) => return None,
+            match ask_webhook(&self.env, &self.workspace, webhook, &command).await {
+                Ok(WebhookReply::Granted(grants)) => return grants,
+                Ok(_) => return Vec::new(),
                 Err(error) => console_error!("report {attempt}: {error}"),
             }
             Delay::from(Duration::from_millis(200).saturating_mul(attempt)).await;
         }
-        None
+        Vec::new()
     }
 }

@@ -14,7 +14,7 @@ use crate::{
         timestamp::Timestamp,
     },
     runtime::{
-        commands::{AttemptReport, Grant, WebhookReply},
+        commands::{AttemptReport, Grant, Refusal, WebhookReply},
         config::Config,
         entropy::now,
         observer::Observer,
@@ -23,22 +23,32 @@ use crate::{
 };
 
 impl WebhookObject {
-    pub(super) fn take_report(
+    /// Stores what came of attempts, and grants so many further leases.
+    pub(super) async fn take_reports(
         &self,
-        report: AttemptReport,
+        reports: Vec<AttemptReport>,
+        leases: usize,
         policy: &Policy,
     ) -> Result<WebhookReply> {
         let now = now();
-        let wants_lease = report.wants_lease;
-        self.on_desk(|open| {
-            self.settle(open, report, now, policy)?;
-            let next = if wants_lease {
-                self.lease_next(&mut open.dispatch, now, policy, false)?
-            } else {
-                None
-            };
-            Ok(WebhookReply::Granted(next.map(|(grant, _)| grant)))
-        })
+        let granted = self.with_desk(|open| {
+            for report in reports {
+                self.settle(open, report, now, policy)?;
+            }
+            let mut grants = Vec::new();
+            while grants.len() < leases {
+                let next = self.lease_next(&mut open.dispatch, now, policy, false)?;
+                let Some((grant, _)) = next else { break };
+                grants.push(grant);
+            }
+            Ok(grants)
+        })?;
+        let Some(grants) = granted else {
+            return Ok(WebhookReply::Refused(Refusal::NoWebhook));
+        };
+        self.arm().await?;
+        self.write_report(&grants).await?;
+        Ok(WebhookReply::Granted(grants))
     }
 
     /// Makes an attempt from here and stores its report.
@@ -60,6 +70,7 @@ impl WebhookObject {
         now: Timestamp,
         policy: &Policy,
     ) -> Result<()> {
+        self.first_attempts.ended(&report.id);
         let Some(mut record) = self.store.read(&report.id)? else {
             return Ok(());
         };

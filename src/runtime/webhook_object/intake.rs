@@ -8,14 +8,14 @@ use super::{Open, WebhookObject};
 use crate::{
     domain::{
         delivery::{Delivery, Kind},
-        dispatch::{BacklogFull, Dispatch},
-        ids::EventId,
+        dispatch::{BacklogFull, Dispatch, WORKER_LEASES},
+        ids::{DeliveryId, EventId},
         policy::Policy,
         record::DeliveryRecord,
         timestamp::Timestamp,
     },
     runtime::{
-        commands::{Grant, NewDelivery, Recalled, Taken, WebhookReply},
+        commands::{Grant, NewDelivery, Recalled, Refusal, Taken, WebhookReply},
         entropy::now,
     },
 };
@@ -23,30 +23,100 @@ use crate::{
 /// How long a producer's `event_id` finds its delivery.
 pub(super) const EVENT_ID_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// New deliveries that are worth a commit of their own.
+const ENOUGH: usize = 8;
+
 impl WebhookObject {
-    pub(super) fn accept(
+    /// Takes events in, and grants leases: so many that the caller may hold.
+    ///
+    /// Where others are likely to arrive at the same moment, one commit is for all of them, and whoever goes on first takes
+    /// the leases of all: their attempts are reported together then.
+    pub(super) async fn accept(
         &self,
         events: Vec<NewDelivery>,
         leases: usize,
         policy: &Policy,
     ) -> Result<WebhookReply> {
-        let now = now();
-        self.on_desk(|open| {
-            let mut deliveries = Vec::with_capacity(events.len());
-            let mut grants = Vec::new();
-            for event in events {
-                let may_lease = grants.len() < leases;
-                let (taken, grant) =
-                    self.take_in(&mut open.dispatch, event, may_lease, now, policy)?;
-                deliveries.push(taken);
-                grants.extend(grant);
-            }
-            Ok(WebhookReply::Taken {
-                deliveries,
-                grants,
-                busy: open.dispatch.is_busy(),
-            })
+        let ids: Vec<_> = events.iter().map(|event| event.id.clone()).collect();
+        let together = events.len() < ENOUGH && !self.is_quiet()?;
+        let taken = self.with_desk(|open| self.take_all_in(open, events, leases, policy))?;
+        let Some((deliveries, mut grants)) = taken else {
+            return Ok(WebhookReply::Refused(Refusal::NoWebhook));
+        };
+        let own = grants.first().map(|grant| grant.id.clone());
+        if together {
+            self.granted.borrow_mut().append(&mut grants);
+        }
+        self.arm().await?;
+        if together {
+            self.write_within(Duration::ZERO).await?;
+            grants = self.take_leases(&ids, leases)?;
+        } else {
+            self.flush()?;
+        }
+        for known in grants.iter_mut().filter(|grant| ids.contains(&grant.id)) {
+            known.payload = None;
+        }
+        // Of an array most is not sent at once.
+        let is_few = deliveries.len() <= WORKER_LEASES;
+        let busy = is_few && self.is_busy()?;
+        // Where no lease is free, no attempt is near.
+        if busy
+            && grants.is_empty()
+            && let Some(own) = own
+        {
+            self.first_attempts.wait_for(own).await;
+        }
+        Ok(WebhookReply::Taken {
+            busy: busy && !grants.is_empty(),
+            deliveries,
+            grants,
         })
+    }
+
+    /// Whether nothing else is likely to arrive at the same moment.
+    fn is_quiet(&self) -> Result<bool> {
+        let quiet = self.with_desk(|open| Ok(open.dispatch.is_quiet()))?;
+        Ok(quiet.unwrap_or(true))
+    }
+
+    fn is_busy(&self) -> Result<bool> {
+        let busy = self.with_desk(|open| Ok(open.dispatch.is_busy()))?;
+        Ok(busy.unwrap_or(false))
+    }
+
+    /// Takes over leases that were granted to commands of one moment, in the order of the commands, but one's own first;
+    /// none where another command has taken one's own.
+    fn take_leases(&self, own: &[DeliveryId], leases: usize) -> Result<Vec<Grant>> {
+        let mut granted = self.granted.borrow_mut();
+        granted.sort_by_key(|grant| !own.contains(&grant.id));
+        if !granted.first().is_some_and(|grant| own.contains(&grant.id)) {
+            return Ok(Vec::new());
+        }
+        let taken = leases.min(granted.len());
+        let taken = granted.drain(..taken).collect();
+        // What others granted since the last commit is used when it is written.
+        self.flush()?;
+        Ok(taken)
+    }
+
+    fn take_all_in(
+        &self,
+        open: &mut Open,
+        events: Vec<NewDelivery>,
+        leases: usize,
+        policy: &Policy,
+    ) -> Result<(Vec<Taken>, Vec<Grant>)> {
+        let now = now();
+        let mut deliveries = Vec::with_capacity(events.len());
+        let mut grants = Vec::new();
+        for event in events {
+            let may_lease = grants.len() < leases;
+            let (taken, grant) = self.take_in(&mut open.dispatch, event, may_lease, now, policy)?;
+            deliveries.push(taken);
+            grants.extend(grant);
+        }
+        Ok((deliveries, grants))
     }
 
     fn take_in(
@@ -80,9 +150,12 @@ impl WebhookObject {
             self.store.put_event_id(&event.event_id, &event.id, now);
         }
         let mut record = new_record(event, delivery);
+        let grant = lease.map(|lease| Grant {
+            payload: record.payload.clone(),
+            ..Grant::new(&dispatch.settings, &record, lease, now)
+        });
         self.store.insert(&mut record)?;
         dispatch.queue.place(&record.id, &record.delivery, bytes);
-        let grant = lease.map(|lease| Grant::new(&dispatch.settings, &record, lease, now));
         Ok((Taken::New { status }, grant))
     }
 
@@ -114,15 +187,14 @@ impl WebhookObject {
         self.on_desk(|Open { dispatch, .. }| {
             let bytes = length(&event);
             let Ok(mut delivery) = dispatch.admit(kind, bytes, now, policy) else {
-                return Ok(WebhookReply::Granted(None));
+                return Ok(WebhookReply::Granted(Vec::new()));
             };
             let lease = dispatch.lease(&mut delivery, now, policy);
             let mut record = new_record(event, delivery);
             self.store.insert(&mut record)?;
             dispatch.queue.place(&record.id, &record.delivery, bytes);
-            Ok(WebhookReply::Granted(lease.map(|lease| {
-                Grant::new(&dispatch.settings, &record, lease, now)
-            })))
+            let grant = lease.map(|lease| Grant::new(&dispatch.settings, &record, lease, now));
+            Ok(WebhookReply::Granted(grant.into_iter().collect()))
         })
     }
 }

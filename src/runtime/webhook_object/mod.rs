@@ -13,6 +13,8 @@ mod alarm;
 
 mod attempts;
 
+mod first_attempts;
+
 mod intake;
 
 mod people;
@@ -39,13 +41,13 @@ use worker::{
     wasm_bindgen,
 };
 
-use self::store::WebhookStore;
+use self::{first_attempts::FirstAttempts, store::WebhookStore};
 #[cfg(feature = "test-hooks")]
 use super::commands::Counted;
 use super::{
     alarm_clock::AlarmClock,
     commands::{
-        Refusal, WebhookCommand, WebhookReply, no_requests, parse_webhook_object_name,
+        Grant, Refusal, WebhookCommand, WebhookReply, no_requests, parse_webhook_object_name,
         read_command, reply_with,
     },
     config::config,
@@ -80,10 +82,14 @@ pub struct WebhookObject {
     wake: RefCell<Option<UnboundedSender<()>>>,
     /// When the workspace is told again, after it did not answer.
     tell_after: Cell<Timestamp>,
-    /// When the command that waits will write what is stored; none where no command waits.
-    written_by: Cell<Option<Timestamp>>,
+    /// When the commands that wait will write what is stored.
+    writers: RefCell<Vec<Timestamp>>,
     /// The others that wait for it.
     waiting: RefCell<Vec<oneshot::Sender<()>>>,
+    /// Leases that were granted to commands which wait for the same writing.
+    granted: RefCell<Vec<Grant>>,
+    /// Answers that wait for an attempt.
+    first_attempts: FirstAttempts,
     /// Commands obeyed since the object started.
     obeyed: Cell<u32>,
 }
@@ -123,8 +129,10 @@ impl DurableObject for WebhookObject {
             desk: RefCell::default(),
             wake: RefCell::default(),
             tell_after: Cell::default(),
-            written_by: Cell::default(),
+            writers: RefCell::default(),
             waiting: RefCell::default(),
+            granted: RefCell::default(),
+            first_attempts: FirstAttempts::default(),
             obeyed: Cell::default(),
         }
     }
@@ -171,20 +179,24 @@ impl WebhookObject {
             config(&self.env).map_err(|error| worker::Error::RustError(error.to_string()))?;
         let policy = &config.policy;
         self.obeyed.set(self.obeyed.get().saturating_add(1));
-        let writes_later = matches!(
+        // These two are written with what arrives beside them, and arm the alarm themselves.
+        if !matches!(
             command,
-            WebhookCommand::Accept { .. } | WebhookCommand::Report(_)
-        );
-        if !writes_later {
+            WebhookCommand::Accept { .. } | WebhookCommand::Report { .. }
+        ) {
             self.flush()?;
         }
         let reply = match command {
             WebhookCommand::Apply(settings) => self.apply(&settings, &config.keys)?,
             WebhookCommand::Delete { revision } => return self.delete(revision).await,
-            WebhookCommand::Accept { events, leases } => self.accept(events, leases, policy)?,
+            WebhookCommand::Accept { events, leases } => {
+                return self.accept(events, leases, policy).await;
+            }
             WebhookCommand::Recall { event_ids } => self.recall(&event_ids)?,
             WebhookCommand::Probe { kind, delivery } => self.probe(kind, delivery, policy)?,
-            WebhookCommand::Report(report) => self.take_report(*report, policy)?,
+            WebhookCommand::Report { reports, leases } => {
+                return self.take_reports(reports, leases, policy).await;
+            }
             WebhookCommand::Read { id } => self.read(&id)?,
             WebhookCommand::Trace { event_id } => self.trace(&event_id)?,
             WebhookCommand::List(filter) => self.list(filter)?,
@@ -212,9 +224,6 @@ impl WebhookObject {
             }
         };
         self.arm().await?;
-        if writes_later {
-            self.write(&reply).await?;
-        }
         Ok(reply)
     }
 
@@ -222,8 +231,9 @@ impl WebhookObject {
     fn forget(&self) {
         self.desk.replace(Desk::Unread);
         self.store.forget();
-        self.written_by.take();
+        self.writers.take();
         self.waiting.take();
+        self.granted.take();
     }
 
     /// Runs `work` on the webhook's desk; `None` where the webhook has no settings.

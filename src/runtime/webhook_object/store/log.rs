@@ -5,7 +5,8 @@ use worker::{Result, SqlStorageValue as Value};
 use super::{
     WebhookStore,
     deliveries::{COLUMNS, delivery_id, record},
-    segments::segment,
+    places::places,
+    segment_rows::segment,
 };
 use crate::{
     domain::{
@@ -13,7 +14,7 @@ use crate::{
         ids::DeliveryId,
         record::{DeliveryFilter, DeliveryRecord},
         resend::Selection,
-        segment::{MEMBERS_LIMIT, Member, keys_around},
+        segment::{MEMBERS_LIMIT, Member, times_around},
         timestamp::Timestamp,
     },
     runtime::database::integer,
@@ -33,9 +34,9 @@ impl WebhookStore {
             records.extend(self.list_cluster(*settled, filter)?);
         }
         // Before a flush or the end of its last delivery, a segment that is not settled has delivered ones too.
-        let clusters: &[i64] = match filter.status {
-            None | Some(Status::Delivered) => &[0, 1],
-            Some(Status::Pending) => &[0],
+        let clusters: &[bool] = match filter.status {
+            None | Some(Status::Delivered) => &[false, true],
+            Some(Status::Pending) => &[false],
             Some(Status::Held | Status::Failed) => &[],
         };
         for settled in clusters {
@@ -90,39 +91,43 @@ impl WebhookStore {
     }
 
     /// Reads segments, the newest first, until those that are left cannot have a delivery of the page.
-    fn list_segments(&self, settled: i64, filter: &DeliveryFilter) -> Result<Vec<DeliveryRecord>> {
+    fn list_segments(&self, settled: bool, filter: &DeliveryFilter) -> Result<Vec<DeliveryRecord>> {
         let newest = [
             filter.until,
             filter.before.as_ref().map(DeliveryId::minted_at),
         ];
         let newest = newest.into_iter().flatten().min();
         let oldest = filter.since.unwrap_or_default();
-        let (first, last) = keys_around(oldest, newest.unwrap_or(Timestamp::from_millis(i64::MAX)));
+        let newest = newest.unwrap_or(Timestamp::from_millis(i64::MAX));
+        let (since, until) = times_around(oldest, newest);
+        let (first, last) = places(settled, since, until);
         // Enough where all are full and selected; else there are further turns.
         let at_once = filter.limit.div_ceil(MEMBERS_LIMIT).saturating_add(1);
-        let mut below = last;
+        let mut through = last;
         let mut records: Vec<DeliveryRecord> = Vec::new();
         loop {
             let rows = self.database.run(
                 &format!(
-                    "SELECT first, members FROM segments WHERE settled = ? AND first >= ? AND first < ?
-                     ORDER BY first DESC LIMIT {at_once}"
+                    "SELECT place, first, members FROM segments WHERE place BETWEEN ? AND ?
+                     ORDER BY place DESC LIMIT {at_once}"
                 ),
-                vec![settled.into(), first.as_ref().into(), below.as_ref().into()],
+                vec![first.into(), through.into()],
             )?;
             let full = rows.len() == at_once;
+            let mut last_key = None;
             for row in rows {
-                let segment = segment(row)?;
+                let (place, segment) = segment(row)?;
                 let members = segment.members().iter().map(Member::to_record);
                 records.extend(members.filter(|record| filter.selects(record)));
-                below = segment.key().clone();
+                through = place.saturating_sub(1);
+                last_key = Some(segment.key().minted_at());
             }
             records.sort_by(|a, b| b.id.cmp(&a.id));
             records.truncate(filter.limit);
-            // Deliveries of the segments below are at most a span younger than the last key.
-            let (_, youngest_left) = keys_around(below.minted_at(), below.minted_at());
-            let complete = records.len() == filter.limit
-                && records.last().is_some_and(|last| last.id > youngest_left);
+            // Deliveries of the segments that are left are at most a span younger than the last key.
+            let youngest_left = last_key.map(|time| times_around(time, time).1);
+            let last = records.last().map(|last| last.id.minted_at());
+            let complete = records.len() == filter.limit && last > youngest_left;
             if complete || !full {
                 return Ok(records);
             }

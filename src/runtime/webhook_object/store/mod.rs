@@ -1,14 +1,18 @@
 //! The rows of a webhook's object.
 //!
 //! Two tables hold the deliveries: those that go as they should lie in segments, several in a row, all others in rows of
-//! their own. Both are clustered by (settled, id): what is pending lies together, so that a wake-up reads nothing of the
-//! log, and nothing changes its table twice. Ids are ordered by time, so the key's order is the order of a list.
+//! their own. Both are clustered by whether they are settled, then by time: what is pending lies together, so that a
+//! wake-up reads nothing of the log, and the order of the rows is the order of a list.
 
 mod deliveries;
 
 mod log;
 
+mod places;
+
 mod segments;
+
+mod segment_rows;
 
 mod event_ids;
 
@@ -22,10 +26,7 @@ use worker::{Result, Storage};
 
 pub(super) use self::purge::PURGE_SLICE;
 
-use self::{
-    deliveries::delivery_id,
-    segments::{Segments, segment},
-};
+use self::{deliveries::delivery_id, places::SETTLED, segment_rows::segment, segments::Segments};
 use super::Open;
 use crate::{
     domain::{
@@ -39,12 +40,11 @@ use crate::{
 };
 
 /// The present form of the tables; a later one brings a step from it.
-const SCHEMA: &str = "2";
+const SCHEMA: u32 = 3;
 
-/// What schema 2 added to schema 1.
 const SEGMENTS_TABLE: &str =
-    "CREATE TABLE segments (settled INTEGER NOT NULL, first TEXT NOT NULL, members TEXT NOT NULL,
-        payloads TEXT NOT NULL, PRIMARY KEY (settled, first)) WITHOUT ROWID";
+    "CREATE TABLE segments (place INTEGER PRIMARY KEY, first TEXT NOT NULL, members TEXT NOT NULL,
+        payloads TEXT NOT NULL)";
 
 const TABLES: [&str; 5] = [
     SEGMENTS_TABLE,
@@ -101,9 +101,9 @@ impl WebhookStore {
         self.migrate()?;
         self.forget();
         let mut queue = Queue::default();
-        let pending = "SELECT first, members FROM segments WHERE settled = 0";
-        for row in self.database.run(pending, vec![])? {
-            let segment = segment(row)?;
+        let pending = "SELECT place, first, members FROM segments WHERE place < ?";
+        for row in self.database.run(pending, vec![SETTLED.into()])? {
+            let (_, segment) = segment(row)?;
             for member in segment.members() {
                 queue.place(member.id(), member.delivery(), member.bytes());
             }
@@ -134,12 +134,25 @@ impl WebhookStore {
 
     /// Brings the tables to their present form.
     fn migrate(&self) -> Result<()> {
-        let schema: Option<u32> = self.meta("schema")?;
-        if schema == Some(1) {
-            self.database.run(SEGMENTS_TABLE, vec![])?;
-            self.put_meta("schema", SCHEMA)?;
+        let steps = match self.meta("schema")? {
+            // There were no segments.
+            Some(1) => vec![SEGMENTS_TABLE.to_string()],
+            // They were found by (settled, first).
+            Some(2) => vec![
+                "ALTER TABLE segments RENAME TO segments_2".to_string(),
+                SEGMENTS_TABLE.to_string(),
+                format!(
+                    "INSERT INTO segments (place, first, members, payloads) SELECT {}, first, members, payloads FROM segments_2",
+                    places::place_of("settled", "first")
+                ),
+                "DROP TABLE segments_2".to_string(),
+            ],
+            _ => return Ok(()),
+        };
+        for step in steps {
+            self.database.run(&step, vec![])?;
         }
-        Ok(())
+        self.put_json("schema", &SCHEMA)
     }
 
     /// Makes the tables where there are none.
@@ -150,7 +163,7 @@ impl WebhookStore {
         for table in TABLES {
             self.database.run(table, vec![])?;
         }
-        self.put_meta("schema", SCHEMA)
+        self.put_json("schema", &SCHEMA)
     }
 
     /// The revision under which the webhook was deleted, where it was.
@@ -195,13 +208,9 @@ impl WebhookStore {
     }
 
     fn put_json<T: serde::Serialize>(&self, key: &str, value: &T) -> Result<()> {
-        self.put_meta(key, &serde_json::to_string(value)?)
-    }
-
-    fn put_meta(&self, key: &str, value: &str) -> Result<()> {
         self.database.run(
             "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)",
-            vec![key.into(), value.into()],
+            vec![key.into(), serde_json::to_string(value)?.into()],
         )?;
         Ok(())
     }

@@ -8,6 +8,7 @@ use super::{
     WebhookStore,
     deliveries::delivery_id,
     event_ids::{day, start_of_day},
+    places::{SETTLED, first_place},
 };
 use crate::{
     domain::{ids::DeliveryId, segment::SPAN, timestamp::Timestamp},
@@ -33,13 +34,13 @@ impl WebhookStore {
             vec![old.as_ref().into()],
         )?;
         // Not before the last of its deliveries is too old.
-        let old = DeliveryId::first_of(deliveries_before.saturating_sub(SPAN));
+        let old = first_place(true, deliveries_before.saturating_sub(SPAN));
         let purged_segments = self.database.run(
             &format!(
-                "DELETE FROM segments WHERE settled = 1 AND first IN
-                 (SELECT first FROM segments WHERE settled = 1 AND first < ? ORDER BY first LIMIT {PURGE_SLICE}) RETURNING 1"
+                "DELETE FROM segments WHERE place IN
+                 (SELECT place FROM segments WHERE place BETWEEN ? AND ? ORDER BY place LIMIT {PURGE_SLICE}) RETURNING 1"
             ),
-            vec![old.as_ref().into()],
+            vec![SETTLED.into(), old.saturating_sub(1).into()],
         )?;
         let forgotten = self.database.run(
             &format!(
@@ -82,9 +83,10 @@ impl WebhookStore {
         let forgotten = integer(oldest_day.as_ref()).map(|day| start_of_day(day.saturating_add(2)));
         let unsettled = oldest("SELECT id FROM deliveries WHERE settled = 0 ORDER BY id LIMIT 1")?;
         let settled = oldest("SELECT id FROM deliveries WHERE settled = 1 ORDER BY id LIMIT 1")?;
-        let segment =
-            oldest("SELECT first FROM segments WHERE settled = 1 ORDER BY first LIMIT 1")?
-                .map(|time| time.saturating_add(SPAN));
+        let segment = oldest(&format!(
+            "SELECT first FROM segments WHERE place >= {SETTLED} ORDER BY place LIMIT 1"
+        ))?
+        .map(|time| time.saturating_add(SPAN));
         Ok([unsettled, settled, segment, forgotten]
             .into_iter()
             .flatten()

@@ -1,4 +1,4 @@
-//! The segments' rows, and the part of them that is in memory.
+//! The segments that are in memory, and when they are written.
 //!
 //! A change of a segment is made in memory and written by `flush`, once for all that changed meanwhile: so what arrives
 //! together is one row and one commit. Whoever promises that something is stored flushes first. A delivery that leaves
@@ -7,20 +7,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::value::RawValue;
-use worker::{Result, SqlStorageValue as Value};
+use worker::Result;
 
-use super::{
-    WebhookStore,
-    deliveries::{damaged, delivery_id},
-};
-use crate::{
-    domain::{
-        ids::{DeliveryId, EventId},
-        record::DeliveryRecord,
-        segment::{Member, Segment, keys_around},
-        timestamp::Timestamp,
-    },
-    runtime::database::{Row, integer, json, text},
+use super::WebhookStore;
+use crate::domain::{
+    ids::{DeliveryId, EventId},
+    record::DeliveryRecord,
+    segment::{Member, Segment},
+    timestamp::Timestamp,
 };
 
 /// Segments that stay in memory when nothing of them waits to be written.
@@ -31,27 +25,26 @@ const LOADED_LIMIT: usize = 64;
 pub(super) struct Segments {
     /// The segment of each delivery, of all segments that are not settled.
     homes: HashMap<DeliveryId, DeliveryId>,
-    loaded: BTreeMap<DeliveryId, Loaded>,
+    pub(super) loaded: BTreeMap<DeliveryId, Loaded>,
     /// The one that takes in what arrives next.
     open: Option<DeliveryId>,
     /// Producers' ids that are not written, each with its delivery.
     event_ids: HashMap<EventId, (DeliveryId, Timestamp)>,
-    /// Changes so far, and how many of them are written.
-    changes: u64,
-    written: u64,
+    /// Whether something waits to be written.
+    changed: bool,
 }
 
-struct Loaded {
-    segment: Segment,
+pub(super) struct Loaded {
+    pub(super) segment: Segment,
     /// None until somebody needs one.
-    payloads: Option<Vec<Box<RawValue>>>,
-    /// Whether its row lies among the settled ones; none where it has no row.
-    row: Option<bool>,
-    unwritten: Unwritten,
+    pub(super) payloads: Option<Vec<Box<RawValue>>>,
+    /// Where its row lies; none where it has none.
+    pub(super) place: Option<i64>,
+    pub(super) unwritten: Unwritten,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Unwritten {
+pub(super) enum Unwritten {
     Nothing,
     Members,
     All,
@@ -66,12 +59,8 @@ impl Segments {
         }
     }
 
-    const fn changed(&mut self) {
-        self.changes = self.changes.wrapping_add(1);
-    }
-
     fn join(&mut self, record: &DeliveryRecord, payload: Box<RawValue>) {
-        self.changed();
+        self.changed = true;
         let bytes = u64::try_from(payload.get().len()).unwrap_or(u64::MAX);
         let open = self.open.as_ref().and_then(|key| self.loaded.get_mut(key));
         let open = open.filter(|open| open.segment.has_room_for(&record.id, bytes));
@@ -96,7 +85,7 @@ impl Segments {
         let loaded = Loaded {
             segment,
             payloads: Some(vec![payload]),
-            row: None,
+            place: None,
             unwritten: Unwritten::All,
         };
         self.loaded.insert(key, loaded);
@@ -136,7 +125,7 @@ impl WebhookStore {
     pub(crate) fn put_event_id(&self, event: &EventId, delivery: &DeliveryId, now: Timestamp) {
         let kept = (delivery.clone(), now);
         let mut segments = self.segments.borrow_mut();
-        segments.changed();
+        segments.changed = true;
         segments.event_ids.insert(event.clone(), kept);
     }
 
@@ -158,20 +147,14 @@ impl WebhookStore {
         Some(found.id().clone())
     }
 
-    /// The last change so far; none where all is written.
-    pub(crate) fn unwritten(&self) -> Option<u64> {
-        let segments = self.segments.borrow();
-        (segments.written < segments.changes).then_some(segments.changes)
-    }
-
-    /// Whether a change is written.
-    pub(crate) fn is_written(&self, change: u64) -> bool {
-        self.segments.borrow().written >= change
+    /// Whether something waits to be written.
+    pub(crate) fn has_unwritten(&self) -> bool {
+        self.segments.borrow().changed
     }
 
     /// Writes what waits to be written: one row for each segment that changed.
     pub(crate) fn flush(&self) -> Result<()> {
-        if self.unwritten().is_none() {
+        if !self.has_unwritten() {
             return Ok(());
         }
         let mut segments = self.segments.borrow_mut();
@@ -179,7 +162,7 @@ impl WebhookStore {
         for loaded in segments.loaded.values_mut() {
             self.write(loaded)?;
         }
-        segments.written = segments.changes;
+        segments.changed = false;
         segments.unload();
         Ok(())
     }
@@ -190,62 +173,6 @@ impl WebhookStore {
             self.insert_event_id(event, delivery, *now)?;
         }
         segments.event_ids.clear();
-        Ok(())
-    }
-
-    fn write(&self, loaded: &mut Loaded) -> Result<()> {
-        let segment = &loaded.segment;
-        let key = || Value::from(segment.key().as_ref());
-        let settled = segment.is_settled();
-        let members = || serde_json::to_string(segment.members());
-        let payloads = || loaded.payloads.as_deref().map(array_of).unwrap_or_default();
-        let all = loaded.unwritten == Unwritten::All;
-        match loaded.row {
-            _ if loaded.unwritten == Unwritten::Nothing => return Ok(()),
-            None if segment.members().is_empty() => {}
-            Some(was_settled) if segment.members().is_empty() => {
-                self.database.run(
-                    "DELETE FROM segments WHERE settled = ? AND first = ?",
-                    vec![i64::from(was_settled).into(), key()],
-                )?;
-            }
-            None => {
-                self.database.run(
-                    "INSERT INTO segments (settled, first, members, payloads) VALUES (?, ?, ?, ?)",
-                    vec![
-                        i64::from(settled).into(),
-                        key(),
-                        members()?.into(),
-                        payloads().into(),
-                    ],
-                )?;
-            }
-            Some(was_settled) if all => {
-                self.database.run(
-                    "UPDATE segments SET settled = ?, members = ?, payloads = ? WHERE settled = ? AND first = ?",
-                    vec![
-                        i64::from(settled).into(),
-                        members()?.into(),
-                        payloads().into(),
-                        i64::from(was_settled).into(),
-                        key(),
-                    ],
-                )?;
-            }
-            Some(was_settled) => {
-                self.database.run(
-                    "UPDATE segments SET settled = ?, members = ? WHERE settled = ? AND first = ?",
-                    vec![
-                        i64::from(settled).into(),
-                        members()?.into(),
-                        i64::from(was_settled).into(),
-                        key(),
-                    ],
-                )?;
-            }
-        }
-        loaded.row = (!loaded.segment.members().is_empty()).then_some(settled);
-        loaded.unwritten = Unwritten::Nothing;
         Ok(())
     }
 
@@ -262,7 +189,7 @@ impl WebhookStore {
         if Segment::admits(record) {
             loaded.segment.update(record);
             loaded.unwritten = loaded.unwritten.max(Unwritten::Members);
-            segments.changed();
+            segments.changed = true;
             return Ok(true);
         }
         self.load_payloads(loaded)?;
@@ -324,91 +251,4 @@ impl WebhookStore {
         let settled = self.settled_segment_of(id)?;
         Ok(settled.map(|segment| segment.key().clone()))
     }
-
-    fn settled_segment_of(&self, id: &DeliveryId) -> Result<Option<Segment>> {
-        let around = self.segments_with(id.as_ref(), &[true], id.minted_at())?;
-        let mut around = around.into_iter();
-        Ok(around.find(|segment| segment.find(id).is_some()))
-    }
-
-    /// The stored segments from around a time that have a text in them: an id, which needs no escape in JSON.
-    pub(super) fn segments_with(
-        &self,
-        text: &str,
-        settled: &[bool],
-        time: Timestamp,
-    ) -> Result<Vec<Segment>> {
-        let (first, last) = keys_around(time, time);
-        let statement = "SELECT first, members FROM segments WHERE settled = ? AND first BETWEEN ? AND ? AND instr(members, ?)";
-        let mut found = Vec::new();
-        for settled in settled {
-            let parameters = vec![
-                i64::from(*settled).into(),
-                first.as_ref().into(),
-                last.as_ref().into(),
-                text.into(),
-            ];
-            for row in self.database.run(statement, parameters)? {
-                found.push(segment(row)?);
-            }
-        }
-        Ok(found)
-    }
-
-    /// The stored segments that may have deliveries from a time on.
-    pub(super) fn segments_since(&self, time: Timestamp) -> Result<Vec<Segment>> {
-        let (first, _) = keys_around(time, time);
-        let statement =
-            "SELECT first, members FROM segments WHERE settled IN (0, 1) AND first >= ?";
-        let rows = self.database.run(statement, vec![first.as_ref().into()])?;
-        rows.into_iter().map(segment).collect()
-    }
-
-    fn load_segment<'a>(
-        &self,
-        segments: &'a mut Segments,
-        key: &DeliveryId,
-    ) -> Result<&'a mut Loaded> {
-        match segments.loaded.entry(key.clone()) {
-            std::collections::btree_map::Entry::Occupied(loaded) => Ok(loaded.into_mut()),
-            std::collections::btree_map::Entry::Vacant(place) => {
-                let statement = "SELECT settled, first, members FROM segments WHERE settled IN (0, 1) AND first = ?";
-                let rows = self.database.run(statement, vec![key.as_ref().into()])?;
-                let mut row = rows.into_iter().next().ok_or_else(|| damaged("segment"))?;
-                let settled = integer(row.next().as_ref()) == Some(1);
-                Ok(place.insert(Loaded {
-                    segment: segment(row)?,
-                    payloads: None,
-                    row: Some(settled),
-                    unwritten: Unwritten::Nothing,
-                }))
-            }
-        }
-    }
-
-    fn load_payloads<'a>(&self, loaded: &'a mut Loaded) -> Result<&'a mut Vec<Box<RawValue>>> {
-        match &mut loaded.payloads {
-            Some(payloads) => Ok(payloads),
-            none => {
-                let statement =
-                    "SELECT payloads FROM segments WHERE settled IN (0, 1) AND first = ?";
-                let key = loaded.segment.key().as_ref();
-                let stored = text(self.database.value(statement, vec![key.into()])?);
-                let stored = stored.ok_or_else(|| damaged("payloads"))?;
-                Ok(none.insert(serde_json::from_str(&stored)?))
-            }
-        }
-    }
-}
-
-/// Reads `first` and `members`.
-pub(super) fn segment(mut row: Row) -> Result<Segment> {
-    let key = delivery_id(row.next())?;
-    Ok(Segment::stored(key, json(row.next())?))
-}
-
-/// A JSON array of texts that are JSON, as they are.
-fn array_of(payloads: &[Box<RawValue>]) -> String {
-    let payloads: Vec<_> = payloads.iter().map(|payload| payload.get()).collect();
-    format!("[{}]", payloads.join(","))
 }
