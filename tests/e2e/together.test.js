@@ -74,6 +74,16 @@ test("of what is sent together, each fails or arrives by itself", { timeout: 60_
   }
 });
 
+test("large events that arrive together are sent each by who posted it, whole", { timeout: 60_000 }, async (t) => {
+  const { workspace, webhook, receiver } = await setUpWebhook(t, relay, answerAfter(20));
+  const filler = "x".repeat(40_000);
+  const deliveries = await postTogether(workspace, (number) => alert({ data: { number, filler } }), { times: 2, producers: 16 });
+  await eventually(async () => (await listDeliveries(relay, workspace, webhook.id, { status: "pending" })).length === 0);
+  const arrived = receiver.events().map(({ text }) => JSON.parse(text).data);
+  assert.ok(arrived.every(({ filler: whole }) => whole === filler), "an event did not arrive whole");
+  assert.deepEqual(arrived.map(({ number }) => number).sort((a, b) => a - b), deliveries.map((_, number) => number));
+});
+
 test("nobody waits long for the first attempts of others at an endpoint that hangs", { timeout: 60_000 }, async (t) => {
   const { workspace } = await setUpWebhook(t, relay, answerAfter(5_000));
   const began = performance.now();

@@ -26,6 +26,9 @@ pub(super) const EVENT_ID_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// New deliveries that are worth a commit of their own.
 const ENOUGH: usize = 8;
 
+/// Bytes of payloads that are worth it: where another Worker sends them, they are handed over once more.
+const ENOUGH_BYTES: usize = 16 * 1024;
+
 impl WebhookObject {
     /// Takes events in, and grants leases: so many that the caller may hold.
     ///
@@ -38,7 +41,10 @@ impl WebhookObject {
         policy: &Policy,
     ) -> Result<WebhookReply> {
         let ids: Vec<_> = events.iter().map(|event| event.id.clone()).collect();
-        let together = events.len() < ENOUGH && !self.is_quiet()?;
+        let payloads = events.iter().map(|event| event.payload.get().len());
+        let is_enough =
+            events.len() >= ENOUGH || payloads.fold(0, usize::saturating_add) >= ENOUGH_BYTES;
+        let together = !is_enough && !self.is_quiet()?;
         let taken = self.with_desk(|open| self.take_all_in(open, events, leases, policy))?;
         let Some((deliveries, mut grants)) = taken else {
             return Ok(WebhookReply::Refused(Refusal::NoWebhook));

@@ -6,7 +6,7 @@ use worker::{Result, SqlStorageValue as Value};
 use super::{
     WebhookStore,
     deliveries::{damaged, delivery_id},
-    places::{SETTLED, first_place, is_settled, places},
+    places::{is_settled, places},
     segments::{Loaded, Segments, Unwritten},
 };
 use crate::{
@@ -121,11 +121,11 @@ impl WebhookStore {
     /// The stored segments that may have deliveries from a time on.
     pub(super) fn segments_since(&self, time: Timestamp) -> Result<Vec<Segment>> {
         let (since, _) = times_around(time, time);
-        let statement = "SELECT place, first, members FROM segments WHERE place >= ? AND place < ?";
+        let statement = "SELECT place, first, members FROM segments WHERE place BETWEEN ? AND ?";
         let mut found = Vec::new();
         for settled in [false, true] {
-            let end = if settled { i64::MAX >> 10 } else { SETTLED };
-            let parameters = vec![first_place(settled, since).into(), end.into()];
+            let (first, last) = places(settled, since, Timestamp::from_millis(i64::MAX));
+            let parameters = vec![first.into(), last.into()];
             for row in self.database.run(statement, parameters)? {
                 found.push(segment(row)?.1);
             }
