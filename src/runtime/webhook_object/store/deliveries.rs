@@ -16,6 +16,10 @@ use crate::{
 /// All columns but the payload, in the order in which a record is read.
 pub(super) const COLUMNS: &str = "id, event_id, type, delivery, attempts, request";
 
+/// A row by its delivery's id. The search ends with the row, most often an unsettled one: each comparison in it reads a
+/// whole row, payload and all.
+const BY_ID: &str = "WHERE settled IN (0, 1) AND id = ? LIMIT 1";
+
 impl WebhookStore {
     /// Stores a new delivery and takes its payload: in a segment, which the next flush writes, or in a row of its own.
     pub(crate) fn insert(&self, record: &mut DeliveryRecord) -> Result<()> {
@@ -60,11 +64,19 @@ impl WebhookStore {
         if self.update_member(record, was_settled)? {
             return Ok(());
         }
+        let settled = record.delivery.is_settled();
+        // To set a part of the key takes the row out and puts it in again, also where it stays as it is.
+        let key = if settled == was_settled {
+            ""
+        } else {
+            "settled = NOT settled, "
+        };
         self.database.run(
-            "UPDATE deliveries SET settled = ?, status = ?, delivery = ?, attempts = ?, request = ?
-             WHERE settled = ? AND id = ?",
+            &format!(
+                "UPDATE deliveries SET {key}status = ?, delivery = ?, attempts = ?, request = ?
+                 WHERE settled = ? AND id = ?"
+            ),
             vec![
-                i64::from(record.delivery.is_settled()).into(),
                 record.delivery.status().as_str().into(),
                 serde_json::to_string(&record.delivery)?.into(),
                 serde_json::to_string(&record.attempts)?.into(),
@@ -102,19 +114,18 @@ impl WebhookStore {
 
     /// A delivery without its payload.
     pub(crate) fn read(&self, id: &DeliveryId) -> Result<Option<DeliveryRecord>> {
-        match self.read_row(id)? {
-            Some(record) => Ok(Some(record)),
+        match self.find_row(COLUMNS, id)? {
+            Some(row) => record(row).map(Some),
             None => Ok(self.member(id)?.map(|(_, member)| member.to_record())),
         }
     }
 
     /// A delivery with its payload.
     pub(crate) fn read_whole(&self, id: &DeliveryId) -> Result<Option<DeliveryRecord>> {
-        if let Some(mut record) = self.read_row(id)? {
-            let statement = "SELECT payload FROM deliveries WHERE settled IN (0, 1) AND id = ?";
-            let payload = text(self.database.value(statement, vec![id.as_ref().into()])?);
-            record.payload = payload.map(RawValue::from_string).transpose()?;
-            return Ok(Some(record));
+        if let Some(mut row) = self.find_row(&format!("payload, {COLUMNS}"), id)? {
+            let payload = text(row.next()).map(RawValue::from_string).transpose()?;
+            let record = record(row)?;
+            return Ok(Some(DeliveryRecord { payload, ..record }));
         }
         let Some((segment, member)) = self.member(id)? else {
             return Ok(None);
@@ -124,24 +135,19 @@ impl WebhookStore {
         Ok(Some(record))
     }
 
-    fn read_row(&self, id: &DeliveryId) -> Result<Option<DeliveryRecord>> {
+    fn find_row(&self, columns: &str, id: &DeliveryId) -> Result<Option<Row>> {
         if self.is_member(id) {
             return Ok(None);
         }
-        let statement =
-            format!("SELECT {COLUMNS} FROM deliveries WHERE settled IN (0, 1) AND id = ?");
+        let statement = format!("SELECT {columns} FROM deliveries {BY_ID}");
         let rows = self.database.run(&statement, vec![id.as_ref().into()])?;
-        rows.into_iter().next().map(record).transpose()
+        Ok(rows.into_iter().next())
     }
 
     /// The length of a delivery's payload.
     pub(crate) fn bytes(&self, id: &DeliveryId) -> Result<u64> {
-        let statement = "SELECT bytes FROM deliveries WHERE settled IN (0, 1) AND id = ?";
-        let bytes = integer(
-            self.database
-                .value(statement, vec![id.as_ref().into()])?
-                .as_ref(),
-        );
+        let row = self.find_row("bytes", id)?;
+        let bytes = row.and_then(|mut row| integer(row.next().as_ref()));
         let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
         match bytes {
             Some(bytes) => Ok(bytes),
