@@ -86,8 +86,6 @@ export class WorkspaceObject extends guarded(RustWorkspaceObject) {}
 export class WebhookObject extends guarded(RustWebhookObject) {}
 export default {
   async fetch(request, env, context) {
-    // Nobody reads it, and the library under the Worker would have it parsed.
-    Object.defineProperty(request, "cf", { value: undefined });
     try {
       return await guard(critical ? new RustWorker(context, env).fetch(request) : answer.call({ env, ctx: context }, request));
     } catch (error) {

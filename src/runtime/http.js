@@ -15,7 +15,7 @@ export function describe(request) {
   return lines;
 }
 
-/** An answer; its headers are a JSON array of names and values. */
+/** An answer; its headers are a JSON object. */
 export function respond(status, headers, body) {
   return new Response(body, { status, headers: JSON.parse(headers) });
 }

@@ -1,6 +1,6 @@
 //! The edge to HTTP: a request, described in one call of JavaScript, and an answer, given in one.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use wasm_bindgen_futures::JsFuture;
@@ -119,7 +119,7 @@ pub(super) fn pairs(query: &[(String, String)]) -> impl Iterator<Item = (&str, &
 /// An answer: a status, headers and a text.
 pub(super) struct Response {
     status: u16,
-    headers: Vec<(&'static str, Cow<'static, str>)>,
+    headers: BTreeMap<&'static str, Cow<'static, str>>,
     body: Option<Cow<'static, str>>,
 }
 
@@ -128,14 +128,14 @@ impl Response {
     pub(super) const fn new(status: u16) -> Self {
         Self {
             status,
-            headers: Vec::new(),
+            headers: BTreeMap::new(),
             body: None,
         }
     }
 
-    /// Adds a header.
+    /// Sets a header.
     pub(super) fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
-        self.headers.push((name, value.into()));
+        self.headers.insert(name, value.into());
         self
     }
 

@@ -78,7 +78,16 @@ const CASES = {
     { outcome: "succeeded", response_status: 200, response_body: "ok" },
   ],
   "answers 204 with a body": [say("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello"), { outcome: "succeeded", response_status: 204 }],
-  "announces more than it sends and hangs": [say("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"), { outcome: "succeeded", response_status: 200, response_truncated: true, response_body: "half" }],
+  "announces more than it sends and hangs": [say("HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\nhalf"), { outcome: "succeeded", response_status: 200, response_truncated: true, response_body: "half" }],
+  "announces a few bytes, sends less and hangs": [say("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"), { outcome: "succeeded", response_status: 200, response_truncated: true }],
+  "announces a few bytes and sends chunks": [
+    say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"),
+    { outcome: "succeeded", response_status: 200, response_truncated: false, response_body: "hello world" },
+  ],
+  "announces a few bytes and sends chunks for ever": [
+    drip(`400\r\n${"a".repeat(1_024)}\r\n`, 1, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n"),
+    { outcome: "succeeded", response_status: 200, response_truncated: true, response_body: "a".repeat(BODY_KEPT) },
+  ],
   "breaks its chunks": [say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\nnot-a-length\r\n"), { outcome: "succeeded", response_status: 200, response_truncated: true }],
   "says gzip and sends none": [say("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nplain"), { outcome: "succeeded", response_status: 200, response_truncated: true }],
 };

@@ -67,34 +67,29 @@ impl Task {
             events,
             deliveries,
         } = batch;
-        let payloads: HashMap<_, _> = deliveries
-            .iter()
-            .map(|delivery| (delivery.id.clone(), delivery.payload.clone()))
-            .collect();
-        let ids: Vec<_> = deliveries
-            .iter()
-            .map(|delivery| delivery.id.clone())
-            .collect();
         let command = WebhookCommand::Accept {
             events: deliveries,
             leases,
         };
-        let (stored, grants) = match ask_webhook(&self.env, &self.workspace, &webhook, &command)
-            .await
-        {
+        let reply = ask_webhook(&self.env, &self.workspace, &webhook, &command).await;
+        let deliveries = match command {
+            WebhookCommand::Accept { events, .. } => events,
+            _ => Vec::new(),
+        };
+        let (stored, grants) = match reply {
             Ok(WebhookReply::Taken {
-                deliveries,
+                deliveries: taken,
                 grants,
                 busy,
             }) => {
-                let found = events.into_iter().zip(deliveries).zip(ids);
-                let found = found.map(|((event, taken), id)| {
+                let found = events.into_iter().zip(taken).zip(&deliveries);
+                let found = found.map(|((event, taken), delivery)| {
                     (
                         event,
                         Found {
                             webhook: webhook.clone(),
                             taken,
-                            id,
+                            id: delivery.id.clone(),
                         },
                     )
                 });
@@ -111,9 +106,16 @@ impl Task {
         };
         // Nobody listens where the client has gone; the leases are used all the same.
         let _ = answer.send(stored);
+        if grants.is_empty() {
+            return;
+        }
         give_way().await;
+        let mut payloads: HashMap<_, _> = deliveries
+            .into_iter()
+            .map(|delivery| (delivery.id, delivery.payload))
+            .collect();
         let grants = grants.into_iter().map(|grant| {
-            let payload = payloads.get(&grant.id).cloned();
+            let payload = payloads.remove(&grant.id);
             Grant {
                 payload: payload.or(grant.payload),
                 ..grant
