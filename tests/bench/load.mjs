@@ -2,7 +2,7 @@
 //
 // Closed loop: each producer posts, waits for its 202, and posts again, until the time or the number of events is up.
 import http from "node:http";
-import { clock, summarize } from "./figures.mjs";
+import { clock } from "./figures.mjs";
 
 const DETAILS = "Rate limit exceeded: 150 prompts/min by agent support-bot in the production environment";
 
@@ -15,12 +15,13 @@ process.on("message", async (order) => {
 });
 process.send({ ready: true });
 
-async function run({ port, targets, producers, batch, events, seconds, withIds }) {
+async function run({ port, targets, producers, batch, first = 0, events, seconds, withIds }) {
   const agent = new http.Agent({ keepAlive: true, maxSockets: producers });
   const latencies = [];
   const began = clock();
   const end = began + seconds * 1000;
-  let next = 0;
+  const until = first + events;
+  let next = first;
   let last = began;
   const makeEvent = () => {
     const number = next++;
@@ -29,7 +30,7 @@ async function run({ port, targets, producers, batch, events, seconds, withIds }
     return event;
   };
   const produce = async (producer) => {
-    for (let turn = producer; next < events && clock() < end; turn += producers) {
+    for (let turn = producer; next < until && clock() < end; turn += producers) {
       const posted = batch === 1 ? makeEvent() : Array.from({ length: batch }, makeEvent);
       const body = JSON.stringify(posted);
       const sent = clock();
@@ -40,7 +41,7 @@ async function run({ port, targets, producers, batch, events, seconds, withIds }
   };
   await Promise.all(Array.from({ length: producers }, (_, producer) => produce(producer)));
   agent.destroy();
-  return { accepted: next, posts: latencies.length, began, last, latency: summarize(latencies) };
+  return { accepted: next - first, posts: latencies.length, began, last, latencies };
 }
 
 function post(agent, port, { path, token }, body) {

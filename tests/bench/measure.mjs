@@ -1,5 +1,6 @@
-// One scenario on one system: posts, waits until everything has arrived, and says what it took.
+// One scenario on the systems that take part: posts, waits until everything has arrived, and says what it took.
 import { setTimeout as sleep } from "node:timers/promises";
+import { summarize } from "./figures.mjs";
 import { cpuOf } from "./processes.mjs";
 
 const ARRIVAL_TIMEOUT_MS = 60_000;
@@ -42,41 +43,80 @@ export class Stage {
     await this.arrival(run, WARM_UP_EVENTS);
   }
 
-  /** Runs a scenario; whatever was accepted must arrive. */
+  /** Runs a scenario on one system. */
   async measure(system, scenario) {
-    const { producers, batch, webhooks, workspaces, behaviour, hanging, events, seconds, withIds } = scenario;
-    const run = `run${runs++}`;
-    const urls = Array.from({ length: webhooks }, (_, webhook) => this.url(behaviour, run, webhook));
-    const made = Array.from({ length: workspaces }, (_, index) => system.makeWorkspace(`${run}x${index}`, urls));
+    const [result] = await this.compare([system], scenario);
+    return result;
+  }
+
+  /**
+   * Runs a scenario on several systems, by turns where it ends by time: what else the machine's host does changes from
+   * second to second, and should meet all of them. Whatever was accepted must arrive.
+   */
+  async compare(systems, scenario) {
+    const started = [];
+    for (const system of systems) started.push(await this.prepare(system, scenario));
+    const { turns = 1 } = scenario;
+    for (let turn = 0; turn < turns; turn++) {
+      for (const run of turn % 2 === 0 ? started : started.toReversed()) await this.takeTurn(run, scenario.seconds / turns);
+    }
+    const results = [];
+    for (const run of started) results.push(await this.sumUp(run));
+    return results;
+  }
+
+  async prepare(system, scenario) {
+    const { webhooks, workspaces, behaviour, hanging } = scenario;
+    const name = `run${runs++}`;
+    const urls = Array.from({ length: webhooks }, (_, webhook) => this.url(behaviour, name, webhook));
+    const made = Array.from({ length: workspaces }, (_, index) => system.makeWorkspace(`${name}x${index}`, urls));
     const targets = await Promise.all(made);
     // In the same workspace, so that each event goes to both.
-    if (hanging) targets[0] = await system.makeWorkspace(`${run}h`, [this.url(behaviour, run, 0), this.url("hang", `${run}h`, 0)]);
-    const before = { cpu: cpuOf(system.workerd), bytes: system.bytesStored(), counts: await this.counts(system, scenario, targets) };
-    const posted = await this.post(system, { targets, producers, batch, events, seconds, withIds });
-    const deliveries = posted.accepted * webhooks;
-    const { count: arrived } = await this.receiver.ask({ ask: "count", run });
-    await this.arrival(run, deliveries);
-    const figures = await this.receiver.ask({ ask: "figures", run });
+    if (hanging) targets[0] = await system.makeWorkspace(`${name}h`, [this.url(behaviour, name, 0), this.url("hang", `${name}h`, 0)]);
+    const before = { bytes: system.bytesStored(), counts: await this.counts(system, scenario, targets) };
+    return { system, scenario, name, targets, before, accepted: 0, posts: 0, accepting: 0, wall: 0, cpu: 0, behind: 0, latencies: [] };
+  }
+
+  async takeTurn(run, seconds) {
+    const { system, scenario, name, targets } = run;
+    const { producers, batch, webhooks, events, withIds } = scenario;
+    const cpu = cpuOf(system.workerd);
+    const posted = await this.post(system, { targets, producers, batch, first: run.accepted, events, seconds, withIds });
+    run.accepted += posted.accepted;
+    run.posts += posted.posts;
+    run.accepting += posted.last - posted.began;
+    run.latencies.push(...posted.latencies);
+    const wanted = run.accepted * webhooks;
+    const { count } = await this.receiver.ask({ ask: "count", run: name });
+    run.behind = Math.max(run.behind, wanted - count);
+    await this.arrival(name, wanted);
+    const { last } = await this.receiver.ask({ ask: "count", run: name });
+    run.wall += last - posted.began;
+    run.cpu += cpuOf(system.workerd) - cpu;
+  }
+
+  async sumUp({ system, scenario, name, targets, before, accepted, posts, accepting, wall, cpu, behind, latencies }) {
+    const deliveries = accepted * scenario.webhooks;
+    const figures = await this.receiver.ask({ ask: "figures", run: name });
     await this.settled(system, scenario, targets);
-    const cpu = cpuOf(system.workerd) - before.cpu;
     const counts = await this.counts(system, scenario, targets);
     return {
       system: system.system,
-      accepted: posted.accepted,
-      posts: posted.posts,
+      accepted,
+      posts,
       deliveries,
-      acceptedPerSecond: (posted.accepted * 1000) / (posted.last - posted.began),
-      deliveredPerSecond: (deliveries * 1000) / (figures.last - posted.began),
-      wall: figures.last - posted.began,
-      /** Deliveries that were still under way when the last 202 came. */
-      behind: deliveries - Math.min(arrived, deliveries),
+      acceptedPerSecond: (accepted * 1000) / accepting,
+      deliveredPerSecond: (deliveries * 1000) / wall,
+      wall,
+      /** Deliveries that were still under way when the last 202 of a turn came. */
+      behind,
       duplicates: figures.duplicates,
-      accept: posted.latency,
+      accept: summarize(latencies),
       endToEnd: figures.latency,
       cpu,
-      cpuPerEvent: cpu / posted.accepted,
-      bytesPerEvent: (system.bytesStored() - before.bytes) / posted.accepted,
-      ...(counts && { counts: Object.fromEntries(Object.entries(counts).map(([name, value]) => [name, value - before.counts[name]])) }),
+      cpuPerEvent: cpu / accepted,
+      bytesPerEvent: (system.bytesStored() - before.bytes) / accepted,
+      ...(counts && { counts: Object.fromEntries(Object.entries(counts).map(([count, value]) => [count, value - before.counts[count]])) }),
     };
   }
 

@@ -43,8 +43,7 @@ async function measureScenarios(stage, wanted) {
     const measured = [];
     for (const scenario of SCENARIOS.filter(({ name }) => name.includes(wanted))) {
       progress(scenario.name);
-      const results = [];
-      for (const system of scenario.systems) results.push(await stage.measure(systems[system], scenario));
+      const results = await stage.compare(scenario.systems.map((system) => systems[system]), scenario);
       measured.push({ scenario: scenario.name, results: withRatios(results) });
     }
     return measured;
