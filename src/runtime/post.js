@@ -25,9 +25,7 @@ export async function post(url, headers, body, timeout, limit) {
     answer.timed_out = signal.aborted;
     answer.invalid = error instanceof TypeError;
   } finally {
-    deadline.waiting -= 1;
-    // A pending timer would keep an object awake, and billed.
-    if (deadline.waiting === 0) clearTimeout(deadline.timer);
+    leave(deadline);
   }
   return JSON.stringify(answer);
 }
@@ -44,6 +42,15 @@ function deadlineAfter(timeout) {
   }
   latest.waiting += 1;
   return latest;
+}
+
+/** Ends a deadline that nobody waits for: a pending timer would keep an object awake, and billed. */
+function leave(deadline) {
+  deadline.waiting -= 1;
+  if (deadline.waiting > 0) return;
+  clearTimeout(deadline.timer);
+  // A request that could not be made ends before its turn; the next one needs a timer of its own.
+  if (latest === deadline) latest = undefined;
 }
 
 /** Reads the body until its end or until enough is kept, and tells in `complete` whether it was the end. */
