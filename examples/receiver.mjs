@@ -13,7 +13,8 @@ const seen = new Set();
 class Refused extends Error {}
 
 // timingSafeEqual throws where the lengths differ.
-const equal = (a, b) => Buffer.byteLength(a) === Buffer.byteLength(b) && timingSafeEqual(Buffer.from(a), Buffer.from(b));
+const equal = (a, b) =>
+  Buffer.byteLength(a) === Buffer.byteLength(b) && timingSafeEqual(Buffer.from(a), Buffer.from(b));
 
 /** The header X-Secureagentics-Signature: proves who sent the body, not when. */
 function verifyHex(secret, body, signature = "") {

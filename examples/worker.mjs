@@ -20,7 +20,8 @@ async function isSigned(key, signature, signed) {
 /** The header X-Secureagentics-Signature: proves who sent the body, not when. */
 async function verifyHex(secret, body, signature) {
   const wellFormed = /^[0-9a-f]{64}$/.test(signature);
-  if (!wellFormed || !(await isSigned(bytes(secret), fromHex(signature), body))) throw new Refused("the signature does not match");
+  if (!wellFormed || !(await isSigned(bytes(secret), fromHex(signature), body)))
+    throw new Refused("the signature does not match");
 }
 
 /** The headers of Standard Webhooks: prove also that the request was made a short time ago. */

@@ -28,7 +28,8 @@ export async function build(variant) {
   const output = path.join(ROOT, folder);
   if (variant === "test-hooks") {
     await mkdir(path.join(output, "../src"), { recursive: true });
-    for (const name of ["entry.js", "finalization.js"]) await copyFile(path.join(ROOT, "src", name), path.join(output, "../src", name));
+    for (const name of ["entry.js", "finalization.js"])
+      await copyFile(path.join(ROOT, "src", name), path.join(output, "../src", name));
   }
   // What worker-build runs first. Run on its own, cargo says whether anything changed; the rest takes seconds.
   await run("cargo", ["build", "--lib", "--release", "--target", "wasm32-unknown-unknown", ...cargo]);

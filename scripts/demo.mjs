@@ -10,8 +10,10 @@ const EVENT_TYPES = ["alert.triggered", "policy.violated", "agent.registered", "
 /** The operator's token of development, made at the first start. wrangler gives the lines of this file to the Worker. */
 export function readOperatorToken() {
   const file = path.join(ROOT, ".dev.vars");
-  const read = () => (existsSync(file) ? readFileSync(file, "utf8").match(/^OPERATOR_TOKEN *= *"?([^"\s]+)"?\s*$/m)?.[1] : undefined);
-  if (read() === undefined) appendFileSync(file, `OPERATOR_TOKEN="${randomBytes(32).toString("hex")}"\n`, { mode: 0o600 });
+  const read = () =>
+    existsSync(file) ? readFileSync(file, "utf8").match(/^OPERATOR_TOKEN *= *"?([^"\s]+)"?\s*$/m)?.[1] : undefined;
+  if (read() === undefined)
+    appendFileSync(file, `OPERATOR_TOKEN="${randomBytes(32).toString("hex")}"\n`, { mode: 0o600 });
   return read();
 }
 

@@ -32,7 +32,9 @@ async function receive(secret, request, response) {
   }
   const event = JSON.parse(body);
   const attempt = request.headers["x-secureagentics-attempt"];
-  console.log(`[receiver] ${event.type} ${event.id}, attempt ${attempt}, both signatures verified: ${JSON.stringify(event.data)}`);
+  console.log(
+    `[receiver] ${event.type} ${event.id}, attempt ${attempt}, both signatures verified: ${JSON.stringify(event.data)}`,
+  );
   response.writeHead(204).end();
 }
 

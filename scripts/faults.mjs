@@ -13,9 +13,15 @@ const ALONE = ["isolation", "overload"];
 
 /** Runs the files of tests/faults, in their `long` or their `short` form. */
 export async function runFaults(form) {
-  const names = readdirSync(path.join(ROOT, FOLDER)).filter((name) => name.endsWith(SUFFIX)).map((name) => name.slice(0, -SUFFIX.length));
+  const names = readdirSync(path.join(ROOT, FOLDER))
+    .filter((name) => name.endsWith(SUFFIX))
+    .map((name) => name.slice(0, -SUFFIX.length));
   await runFiles(form, 1, ALONE);
-  await runFiles(form, 2, names.filter((name) => !ALONE.includes(name)));
+  await runFiles(
+    form,
+    2,
+    names.filter((name) => !ALONE.includes(name)),
+  );
 }
 
 function runFiles(form, concurrency, names) {

@@ -7,8 +7,19 @@ import path from "node:path";
 import { Failure, ROOT, capture, runAsProgram } from "./programs.mjs";
 
 const ALLOWED = new Set([
-  "0BSD", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "ISC", "MIT", "MIT-0",
-  "Unicode-3.0", "Unlicense", "Zlib",
+  "0BSD",
+  "Apache-2.0",
+  "Apache-2.0 WITH LLVM-exception",
+  "BSD-2-Clause",
+  "BSD-3-Clause",
+  "BSL-1.0",
+  "CC0-1.0",
+  "ISC",
+  "MIT",
+  "MIT-0",
+  "Unicode-3.0",
+  "Unlicense",
+  "Zlib",
 ]);
 const CRATES_IO = "registry+https://github.com/rust-lang/crates.io-index";
 // What wrangler uploads is bundled from these; they may import each other, the Worker's own Wasm and what the runtime has.
@@ -68,37 +79,56 @@ export function findCrateFaults({ name, version, license, source }) {
   const faults = [];
   if (source !== CRATES_IO) faults.push(`${name} ${version} comes from ${source ?? "a folder"}, not from crates.io`);
   const refused = refusedLicences(license);
-  if (refused === null) faults.push(`${name} ${version} has ${license ? `"${license}", which is no SPDX expression` : "no licence"}`);
+  if (refused === null)
+    faults.push(`${name} ${version} has ${license ? `"${license}", which is no SPDX expression` : "no licence"}`);
   else if (refused.length > 0) faults.push(`${name} ${version} is under ${license}, which is not allowed`);
   return faults;
 }
 
 /** What a built Worker imports besides its own; also what could import anything. */
 export function findForeignImports(code) {
-  const named = [...code.matchAll(/\b(?:from|import|import\s*\(|require\s*\()\s*(["'`])((?:(?!\1).)*)\1/g)].map(([, , name]) => name);
+  const named = [...code.matchAll(/\b(?:from|import|import\s*\(|require\s*\()\s*(["'`])((?:(?!\1).)*)\1/g)].map(
+    ([, , name]) => name,
+  );
   const computed = code.match(/\b(?:import|require)\s*\((?!\s*["'`])[^)]*\)?/g) ?? [];
   return [...named.filter((name) => !OWN_IMPORT.test(name)), ...computed];
 }
 
 function findPackageFaults() {
-  if (!existsSync(path.join(ROOT, "build/index.js"))) throw new Failure("build/index.js is missing: run `npm run build`");
+  if (!existsSync(path.join(ROOT, "build/index.js")))
+    throw new Failure("build/index.js is missing: run `npm run build`");
   const read = (file) => readFileSync(path.join(ROOT, file), "utf8");
   const faults = WORKER.flatMap((file) => findForeignImports(read(file)).map((name) => `${file} imports ${name}`));
   for (const manifest of ["package.json", "build/package.json"]) {
     const { dependencies = {} } = JSON.parse(read(manifest));
-    for (const name of Object.keys(dependencies)) faults.push(`${manifest} has ${name} among what runs, not what builds and tests`);
+    for (const name of Object.keys(dependencies))
+      faults.push(`${manifest} has ${name} among what runs, not what builds and tests`);
   }
   return faults;
 }
 
 async function readMetadata() {
-  const { code, output } = await capture("cargo", ["metadata", "--quiet", "--format-version", "1", "--locked", "--filter-platform", "wasm32-unknown-unknown"]);
+  const { code, output } = await capture("cargo", [
+    "metadata",
+    "--quiet",
+    "--format-version",
+    "1",
+    "--locked",
+    "--filter-platform",
+    "wasm32-unknown-unknown",
+  ]);
   if (code !== 0) throw new Failure(output);
   return JSON.parse(output.split("\n").find((line) => line.startsWith("{")));
 }
 
 // Alternatives in one order and one manner, so that they are counted together.
-const spell = (expression) => (/AND/.test(expression) ? expression : expression.split(/ OR | ?\/ ?/).sort().join(" OR "));
+const spell = (expression) =>
+  /AND/.test(expression)
+    ? expression
+    : expression
+        .split(/ OR | ?\/ ?/)
+        .sort()
+        .join(" OR ");
 
 /** Throws where something that ships must not; prints what does. */
 export async function checkLicences() {
@@ -107,7 +137,8 @@ export async function checkLicences() {
   const faults = [...crates.flatMap(findCrateFaults), ...findPackageFaults()];
   if (faults.length > 0) throw new Failure(`what ships must not:\n- ${faults.join("\n- ")}`);
   const counts = new Map();
-  for (const licence of crates.map(({ license }) => spell(license))) counts.set(licence, (counts.get(licence) ?? 0) + 1);
+  for (const licence of crates.map(({ license }) => spell(license)))
+    counts.set(licence, (counts.get(licence) ?? 0) + 1);
   const list = [...counts].sort(([, one], [, other]) => other - one).map(([licence, count]) => `${count} ${licence}`);
   console.log(`${crates.length} crates ship (${list.join(", ")}) and nothing of npm`);
 }

@@ -56,7 +56,8 @@ export function toolEnvironment(extra = {}) {
 export async function run(program, args, { env = toolEnvironment() } = {}) {
   const { code, signal, error } = await start(program, args, env, "inherit").ended;
   if (error) throw new Failure(`cannot start ${program}: ${error.message}`);
-  if (code !== 0) throw new Failure(`failed (${signal ?? `exit code ${code}`}): ${[path.basename(program), ...args].join(" ")}`);
+  if (code !== 0)
+    throw new Failure(`failed (${signal ?? `exit code ${code}`}): ${[path.basename(program), ...args].join(" ")}`);
 }
 
 /** Runs a program to its end and returns its exit code and all that it printed; `onLine` sees each line at once. */
@@ -125,7 +126,8 @@ export async function runAsProgram(moduleUrl, main, { exitCodeOnSignal } = {}) {
     await endPrograms();
     process.exit(code);
   };
-  for (const [signal, number] of Object.entries(SIGNALS)) process.on(signal, () => end(exitCodeOnSignal ?? 128 + number));
+  for (const [signal, number] of Object.entries(SIGNALS))
+    process.on(signal, () => end(exitCodeOnSignal ?? 128 + number));
   try {
     await main();
     await end(0);

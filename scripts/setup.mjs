@@ -7,7 +7,16 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { Failure, ROOT, TOOLS, PACKAGE_PROGRAMS, capture, nodeProgram, runAsProgram, toolEnvironment } from "./programs.mjs";
+import {
+  Failure,
+  ROOT,
+  TOOLS,
+  PACKAGE_PROGRAMS,
+  capture,
+  nodeProgram,
+  runAsProgram,
+  toolEnvironment,
+} from "./programs.mjs";
 
 // wasm-bindgen must have the version of Cargo.lock; the three others are what this worker-build asks for
 // (wasm-opt and esbuild are in package.json).
@@ -31,11 +40,23 @@ const QUICK_COMPILE = {
 export async function setUp() {
   checkPrerequisites();
   await mkdir(TOOLS, { recursive: true });
-  const packages = createHash("sha256").update(readFileSync(path.join(ROOT, "package-lock.json"))).digest("hex");
+  const packages = createHash("sha256")
+    .update(readFileSync(path.join(ROOT, "package-lock.json")))
+    .digest("hex");
   await Promise.all([
-    once("packages", `${packages} ${process.platform}-${process.arch}`, [path.join(PACKAGE_PROGRAMS, "wrangler")], installPackages),
+    once(
+      "packages",
+      `${packages} ${process.platform}-${process.arch}`,
+      [path.join(PACKAGE_PROGRAMS, "wrangler")],
+      installPackages,
+    ),
     addWasmTarget(),
-    once("tools", CARGO_TOOLS.join(" "), CARGO_PROGRAMS.map((name) => path.join(TOOLS, "bin", name)), installTools),
+    once(
+      "tools",
+      CARGO_TOOLS.join(" "),
+      CARGO_PROGRAMS.map((name) => path.join(TOOLS, "bin", name)),
+      installTools,
+    ),
   ]);
   nodeProgram();
 }
@@ -133,7 +154,10 @@ async function withProgress(what, program, args, env, advice) {
   const seconds = () => Math.round((Date.now() - began) / 1000);
   let last = "";
   console.log(`[setup] ${what} ...`);
-  const heartbeat = setInterval(() => console.log(`[setup] ${what}: ${seconds()} s${last && ` (${last})`}`), HEARTBEAT_MS);
+  const heartbeat = setInterval(
+    () => console.log(`[setup] ${what}: ${seconds()} s${last && ` (${last})`}`),
+    HEARTBEAT_MS,
+  );
   const { code, output } = await capture(program, args, { env, onLine: (line) => (last = line) });
   clearInterval(heartbeat);
   if (code !== 0) {

@@ -9,7 +9,10 @@ import { call, makeDashboardLink, makeDemo, readOperatorToken } from "./demo.mjs
 import { Failure, ROOT, keepRunning, nodeProgram, runAsProgram } from "./programs.mjs";
 
 const READY_TIMEOUT_MS = 60_000;
-const DEMO_EVENT = { type: "alert.triggered", data: { alert_id: "alrt_demo", details: "Rate limit exceeded: 150 prompts/min" } };
+const DEMO_EVENT = {
+  type: "alert.triggered",
+  data: { alert_id: "alrt_demo", details: "Rate limit exceeded: 150 prompts/min" },
+};
 
 function readPort(name, preset) {
   const port = Number(process.env[name] ?? preset);

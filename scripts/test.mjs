@@ -17,7 +17,10 @@ const STEPS = [
   ["format", () => run("cargo", ["fmt", "--check"])],
   ["lint", () => run("cargo", ["clippy", "--all-targets", ...DENY_WARNINGS])],
   ["lint wasm32", () => run("cargo", ["clippy", ...WASM_LIBRARY, ...DENY_WARNINGS])],
-  ["lint wasm32, test hooks", () => run("cargo", ["clippy", ...WASM_LIBRARY, "--features", "test-hooks", ...DENY_WARNINGS])],
+  [
+    "lint wasm32, test hooks",
+    () => run("cargo", ["clippy", ...WASM_LIBRARY, "--features", "test-hooks", ...DENY_WARNINGS]),
+  ],
   ["cargo test", () => run("cargo", ["test"])],
   ["build", () => build("release")],
   ["build, test hooks", () => build("test-hooks")],
@@ -31,19 +34,37 @@ const STEPS = [
 // Several files at once: most of the time they wait, for a retry to fall due or for KV's second between two writes.
 // Forced to exit: a relay that a failed test left running must not keep its file waiting, which no time-out covers.
 function runEndToEnd() {
-  const runner = ["--test", "--test-concurrency=4", "--test-force-exit", `--test-timeout=${TEST_TIMEOUT_MS}`, "--test-reporter=spec"];
+  const runner = [
+    "--test",
+    "--test-concurrency=4",
+    "--test-force-exit",
+    `--test-timeout=${TEST_TIMEOUT_MS}`,
+    "--test-reporter=spec",
+  ];
   return run(nodeProgram(), [...runner, "tests/e2e/*.test.js"]);
 }
 
 // The suite for webhook senders: first that it notices what it is for, then this relay, whose report is shown.
 async function runConformance() {
-  await run(nodeProgram(), ["--test", "--test-force-exit", `--test-timeout=${TEST_TIMEOUT_MS}`, "--test-reporter=dot", "tests/conformance/suite.test.js"]);
+  await run(nodeProgram(), [
+    "--test",
+    "--test-force-exit",
+    `--test-timeout=${TEST_TIMEOUT_MS}`,
+    "--test-reporter=dot",
+    "tests/conformance/suite.test.js",
+  ]);
   await run(nodeProgram(), ["tests/conformance/run.mjs", "tests/conformance/adapters/relay.mjs"]);
 }
 
 // Two files at once: a browser and a relay each want a core.
 function runInBrowser() {
-  const runner = ["--test", "--test-concurrency=2", "--test-force-exit", `--test-timeout=${TEST_TIMEOUT_MS}`, "--test-reporter=spec"];
+  const runner = [
+    "--test",
+    "--test-concurrency=2",
+    "--test-force-exit",
+    `--test-timeout=${TEST_TIMEOUT_MS}`,
+    "--test-reporter=spec",
+  ];
   return run(nodeProgram(), [...runner, "tests/browser/*.test.js"]);
 }
 

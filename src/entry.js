@@ -5,7 +5,10 @@
 // worker-build's shim announces by setting `criticalError`; it makes a new instance at the next call.
 import "./finalization.js";
 import { DurableObject } from "cloudflare:workers";
-import RustWorker, { WebhookObject as RustWebhookObject, WorkspaceObject as RustWorkspaceObject } from "../build/index.js";
+import RustWorker, {
+  WebhookObject as RustWebhookObject,
+  WorkspaceObject as RustWorkspaceObject,
+} from "../build/index.js";
 
 // Wasm asks for a microtask each time a future goes on; the runtime's own function for it takes ten times as long.
 const resolved = Promise.resolve();
@@ -76,8 +79,15 @@ const guarded = (RustObject) =>
 const isPage = ({ url }) => /^\/(|(settings|sign-in|sign-out|assets)(\/.*)?)$/.test(new URL(url).pathname);
 
 function page(text, { status, headers }) {
-  const guarded = { "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": "default-src 'none'", "Cache-Control": "no-store" };
-  return new Response(`<!doctype html>\n<html lang="en"><title>Error</title><p>${text}</p></html>`, { status, headers: { ...headers, ...guarded } });
+  const guarded = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Content-Security-Policy": "default-src 'none'",
+    "Cache-Control": "no-store",
+  };
+  return new Response(`<!doctype html>\n<html lang="en"><title>Error</title><p>${text}</p></html>`, {
+    status,
+    headers: { ...headers, ...guarded },
+  });
 }
 
 const answer = RustWorker.prototype.fetch;
@@ -87,7 +97,9 @@ export class WebhookObject extends guarded(RustWebhookObject) {}
 export default {
   async fetch(request, env, context) {
     try {
-      return await guard(critical ? new RustWorker(context, env).fetch(request) : answer.call({ env, ctx: context }, request));
+      return await guard(
+        critical ? new RustWorker(context, env).fetch(request) : answer.call({ env, ctx: context }, request),
+      );
     } catch (error) {
       const id = crypto.randomUUID();
       console.error(`request ${id} aborted:`, error.message);

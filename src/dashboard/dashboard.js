@@ -3,7 +3,11 @@
 
 const MINUTE = 60_000;
 const POLL_MS = 1_000;
-const UNITS = [["day", 86_400_000], ["hour", 3_600_000], ["minute", MINUTE]];
+const UNITS = [
+  ["day", 86_400_000],
+  ["hour", 3_600_000],
+  ["minute", MINUTE],
+];
 
 showTimes();
 setInterval(showTimes, MINUTE / 2);
@@ -15,7 +19,12 @@ for (const job of document.querySelectorAll("[data-poll]")) followJob(job);
 /** The reader's zone and relative words; the exact UTC stays on hover. */
 function showTimes() {
   const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-  const withinYear = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "numeric", minute: "numeric" });
+  const withinYear = new Intl.DateTimeFormat(undefined, {
+    month: "short",
+    day: "numeric",
+    hour: "numeric",
+    minute: "numeric",
+  });
   const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
   for (const element of document.querySelectorAll("time")) {
     const at = new Date(element.dateTime);
@@ -93,13 +102,17 @@ async function followJob(element) {
   for (const link of element.querySelectorAll("[data-without-script]")) link.hidden = true;
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    const job = await fetch(element.dataset.poll).then((answer) => (answer.ok ? answer.json() : null), () => null);
+    const job = await fetch(element.dataset.poll).then(
+      (answer) => (answer.ok ? answer.json() : null),
+      () => null,
+    );
     if (job === null) continue;
     progress.max = job.total;
     progress.value = job.done;
     for (const name of ["done", "total", "delivered", "failed"]) part(name).textContent = job[name];
     if (job.status === "running") continue;
-    part("headline").textContent = job.status === "finished" ? "All events were sent again." : "Sending again was stopped.";
+    part("headline").textContent =
+      job.status === "finished" ? "All events were sent again." : "Sending again was stopped.";
     for (const action of element.querySelectorAll("[data-job=actions]")) action.remove();
     return;
   }

@@ -4,7 +4,9 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** The price list, with its date. */
-export const PRICES = JSON.parse(readFileSync(path.join(path.dirname(fileURLToPath(import.meta.url)), "prices.json"), "utf8"));
+export const PRICES = JSON.parse(
+  readFileSync(path.join(path.dirname(fileURLToPath(import.meta.url)), "prices.json"), "utf8"),
+);
 
 /**
  * What one event used. `counts` are the differences over a run of `events` events: requests to the Worker, CPU of
@@ -36,7 +38,9 @@ export function costOf(usage) {
 export function fitsIn(usage) {
   return Object.entries(PRICES.plans).map(([plan, included]) => {
     const limits = Object.entries(included).filter(([name]) => usage[name] > 0);
-    const [first, events] = limits.map(([name, amount]) => [name, amount / usage[name]]).sort(([, a], [, b]) => a - b)[0];
+    const [first, events] = limits
+      .map(([name, amount]) => [name, amount / usage[name]])
+      .sort(([, a], [, b]) => a - b)[0];
     return { plan, events: Math.floor(events), first };
   });
 }

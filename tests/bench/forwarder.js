@@ -15,7 +15,9 @@ export default {
     if (request.headers.get("authorization") !== `Bearer ${env.TOKEN}`) return new Response(null, { status: 401 });
     const posted = await request.json();
     const events = Array.isArray(posted) ? posted : [posted];
-    const sends = events.flatMap((event) => (webhooks.get(workspace) ?? []).map((webhook) => ({ webhook, payload: makePayload(event) })));
+    const sends = events.flatMap((event) =>
+      (webhooks.get(workspace) ?? []).map((webhook) => ({ webhook, payload: makePayload(event) })),
+    );
     const deliveries = sends.map(({ payload }) => payload.id);
     await sendAll(sends);
     return Response.json({ deliveries }, { status: 202 });
@@ -25,7 +27,8 @@ export default {
 // Six at a time: as many connections as the platform lets a Worker have.
 async function sendAll(sends) {
   const work = async () => {
-    for (let send = sends.shift(); send !== undefined; send = sends.shift()) await sendSigned(send.webhook, send.payload, 1);
+    for (let send = sends.shift(); send !== undefined; send = sends.shift())
+      await sendSigned(send.webhook, send.payload, 1);
   };
   await Promise.all(Array.from({ length: Math.min(6, sends.length) }, work));
 }

@@ -21,7 +21,8 @@ const PLACES_A_MS = 2n ** 10n;
 // Spread over the hour before now.
 const BETWEEN_MS = 36;
 
-const idOf = (time, number) => `evt_${Math.floor(time).toString(16).padStart(12, "0")}7${number.toString(16).padStart(19, "0")}`;
+const idOf = (time, number) =>
+  `evt_${Math.floor(time).toString(16).padStart(12, "0")}7${number.toString(16).padStart(19, "0")}`;
 
 /** Copies a delivered event as what is in the log: in full segments. */
 function fillLog(database, { member, payload }, count, from) {
@@ -29,7 +30,11 @@ function fillLog(database, { member, payload }, count, from) {
   for (let first = 0; first < count; first += MEMBERS) {
     const numbers = Array.from({ length: Math.min(MEMBERS, count - first) }, (_, index) => first + index);
     // Of the time of its first one, as if they had been posted together.
-    const members = numbers.map((number) => ({ ...member, id: idOf(from + first * BETWEEN_MS, number), event_id: `copy-${number}` }));
+    const members = numbers.map((number) => ({
+      ...member,
+      id: idOf(from + first * BETWEEN_MS, number),
+      event_id: `copy-${number}`,
+    }));
     const place = SETTLED + BigInt(Math.floor(from + first * BETWEEN_MS)) * PLACES_A_MS;
     insert.run(place, members[0].id, JSON.stringify(members), `[${numbers.map(() => payload).join(",")}]`);
   }
@@ -42,7 +47,15 @@ function fillPending(database, { member, payload }, count, due, from) {
   );
   const delivery = JSON.stringify({ ...member.delivery, state: { scheduled: { due } } });
   for (let number = 0; number < count; number++) {
-    insert.run(idOf(from + number * BETWEEN_MS, number), member.type, `copy-${number}`, member.bytes, delivery, JSON.stringify(member.attempts), payload);
+    insert.run(
+      idOf(from + number * BETWEEN_MS, number),
+      member.type,
+      `copy-${number}`,
+      member.bytes,
+      delivery,
+      JSON.stringify(member.attempts),
+      payload,
+    );
   }
 }
 
@@ -60,8 +73,13 @@ function fill(state, webhook, { logged = 0, pending = 0, dueSoon }) {
       if (logged > 0) {
         fillLog(database, source, logged, from);
         // Their counts are folded long since: an object counts again at most the last few.
-        const hour = JSON.stringify({ through: Date.now(), tally: { delivered: logged, failed: 0, attempts: logged, durations: { 1: logged } } });
-        database.prepare("INSERT OR REPLACE INTO stats (hour, value) VALUES (?, ?)").run(Math.floor(Date.now() / HOUR_MS), hour);
+        const hour = JSON.stringify({
+          through: Date.now(),
+          tally: { delivered: logged, failed: 0, attempts: logged, durations: { 1: logged } },
+        });
+        database
+          .prepare("INSERT OR REPLACE INTO stats (hour, value) VALUES (?, ?)")
+          .run(Math.floor(Date.now() / HOUR_MS), hour);
       }
       if (pending > 0) fillPending(database, source, pending, Date.now() + HOUR_MS, from);
       if (dueSoon) fillPending(database, source, 1, dueSoon, from - 1000);

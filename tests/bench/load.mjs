@@ -25,7 +25,10 @@ async function run({ port, targets, producers, batch, first = 0, events, seconds
   let last = began;
   const makeEvent = () => {
     const number = next++;
-    const event = { type: "alert.triggered", data: { n: number, sent: clock(), alert_id: "alrt_xyz", details: DETAILS } };
+    const event = {
+      type: "alert.triggered",
+      data: { n: number, sent: clock(), alert_id: "alrt_xyz", details: DETAILS },
+    };
     if (withIds) event.event_id = `order-${process.pid}-${Math.round(began)}-${number}`;
     return event;
   };
@@ -46,12 +49,18 @@ async function run({ port, targets, producers, batch, first = 0, events, seconds
 
 function post(agent, port, { path, token }, body) {
   return new Promise((resolve, reject) => {
-    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json", "content-length": Buffer.byteLength(body) };
+    const headers = {
+      authorization: `Bearer ${token}`,
+      "content-type": "application/json",
+      "content-length": Buffer.byteLength(body),
+    };
     const request = http.request({ agent, port, host: "127.0.0.1", path, method: "POST", headers }, (response) => {
       let text = "";
       response.setEncoding("latin1");
       response.on("data", (chunk) => (text += chunk));
-      response.on("end", () => (response.statusCode === 202 ? resolve() : reject(new Error(`${response.statusCode}: ${text.slice(0, 300)}`))));
+      response.on("end", () =>
+        response.statusCode === 202 ? resolve() : reject(new Error(`${response.statusCode}: ${text.slice(0, 300)}`)),
+      );
     });
     request.on("error", reject);
     request.end(body);

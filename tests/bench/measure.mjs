@@ -58,7 +58,8 @@ export class Stage {
     for (const system of systems) started.push(await this.prepare(system, scenario));
     const { turns = 1 } = scenario;
     for (let turn = 0; turn < turns; turn++) {
-      for (const run of turn % 2 === 0 ? started : started.toReversed()) await this.takeTurn(run, scenario.seconds / turns);
+      for (const run of turn % 2 === 0 ? started : started.toReversed())
+        await this.takeTurn(run, scenario.seconds / turns);
     }
     const results = [];
     for (const run of started) results.push(await this.sumUp(run));
@@ -72,16 +73,41 @@ export class Stage {
     const made = Array.from({ length: workspaces }, (_, index) => system.makeWorkspace(`${name}x${index}`, urls));
     const targets = await Promise.all(made);
     // In the same workspace, so that each event goes to both.
-    if (hanging) targets[0] = await system.makeWorkspace(`${name}h`, [this.url(behaviour, name, 0), this.url("hang", `${name}h`, 0)]);
+    if (hanging)
+      targets[0] = await system.makeWorkspace(`${name}h`, [
+        this.url(behaviour, name, 0),
+        this.url("hang", `${name}h`, 0),
+      ]);
     const before = { bytes: system.bytesStored(), counts: await this.counts(system, scenario, targets) };
-    return { system, scenario, name, targets, before, accepted: 0, posts: 0, accepting: 0, wall: 0, cpu: 0, behind: 0, latencies: [] };
+    return {
+      system,
+      scenario,
+      name,
+      targets,
+      before,
+      accepted: 0,
+      posts: 0,
+      accepting: 0,
+      wall: 0,
+      cpu: 0,
+      behind: 0,
+      latencies: [],
+    };
   }
 
   async takeTurn(run, seconds) {
     const { system, scenario, name, targets } = run;
     const { producers, batch, webhooks, events, withIds } = scenario;
     const cpu = cpuOf(system.workerd);
-    const posted = await this.post(system, { targets, producers, batch, first: run.accepted, events, seconds, withIds });
+    const posted = await this.post(system, {
+      targets,
+      producers,
+      batch,
+      first: run.accepted,
+      events,
+      seconds,
+      withIds,
+    });
     run.accepted += posted.accepted;
     run.posts += posted.posts;
     run.accepting += posted.last - posted.began;
@@ -116,7 +142,11 @@ export class Stage {
       cpu,
       cpuPerEvent: cpu / accepted,
       bytesPerEvent: (system.bytesStored() - before.bytes) / accepted,
-      ...(counts && { counts: Object.fromEntries(Object.entries(counts).map(([count, value]) => [count, value - before.counts[count]])) }),
+      ...(counts && {
+        counts: Object.fromEntries(
+          Object.entries(counts).map(([count, value]) => [count, value - before.counts[count]]),
+        ),
+      }),
     };
   }
 

@@ -23,7 +23,9 @@ const objects = LIMITS.objectWrites.map((writes) => {
   const events = writes / REQUESTS_OF_AN_EVENT;
   return [perSecond(writes), perSecond(events), String(Math.ceil(LOAD.eventsPerSecond / events))];
 });
-console.log(`A webhook at ${LOAD.eventsPerSecond} events/s, ${REQUESTS_OF_AN_EVENT} requests of its object for each:\n`);
+console.log(
+  `A webhook at ${LOAD.eventsPerSecond} events/s, ${REQUESTS_OF_AN_EVENT} requests of its object for each:\n`,
+);
 console.log(table(["an object takes", "events of one object", "sub-objects wh_...#n needed"], objects));
 
 const retries = [0.05, 0.3, 1, 10].map((seconds) => {
@@ -34,14 +36,26 @@ console.log("\nRetries, which the object's alarm sends, six at a time:\n");
 console.log(table(["the endpoint answers after", "one object retries", "a backlog of 100,000 takes"], retries));
 
 // Each delivery of one invocation is an acceptance, a send and a report; the key's snapshot is one more.
-const fanOut = Object.entries(LIMITS.subrequests).map(([plan, limit]) => [plan, String(limit), String(Math.floor((limit - 1) / 3))]);
+const fanOut = Object.entries(LIMITS.subrequests).map(([plan, limit]) => [
+  plan,
+  String(limit),
+  String(Math.floor((limit - 1) / 3)),
+]);
 console.log("\nWebhooks that one event may reach from one Worker request:\n");
 console.log(table(["plan", "subrequests", "webhooks (50 a workspace are allowed)"], fanOut));
 
 const share = LOAD.eventsPerSecond / LOAD.webhooks;
-console.log(`\n${LOAD.webhooks.toLocaleString("en")} webhooks are as many objects; at ${LOAD.eventsPerSecond} events/s over all of them each gets`);
-console.log(`${share} events/s, ${((100 * share * REQUESTS_OF_AN_EVENT) / LIMITS.objectWrites[0]).toFixed(3)} % of what an object takes. A workspace's settings change at most ${LIMITS.kvWrites} time a second.`);
+console.log(
+  `\n${LOAD.webhooks.toLocaleString("en")} webhooks are as many objects; at ${LOAD.eventsPerSecond} events/s over all of them each gets`,
+);
+console.log(
+  `${share} events/s, ${((100 * share * REQUESTS_OF_AN_EVENT) / LIMITS.objectWrites[0]).toFixed(3)} % of what an object takes. A workspace's settings change at most ${LIMITS.kvWrites} time a second.`,
+);
 
 const waiting = LOAD.eventsPerSecond * LOAD.lostRegionSeconds;
-console.log(`\nA region that is lost for ${LOAD.lostRegionSeconds} s at ${LOAD.eventsPerSecond} events/s: ${waiting.toLocaleString("en")} events are answered 503 (producers`);
-console.log("post them again with the same event_id) and what was accepted waits in the objects' replicas for its alarm.");
+console.log(
+  `\nA region that is lost for ${LOAD.lostRegionSeconds} s at ${LOAD.eventsPerSecond} events/s: ${waiting.toLocaleString("en")} events are answered 503 (producers`,
+);
+console.log(
+  "post them again with the same event_id) and what was accepted waits in the objects' replicas for its alarm.",
+);

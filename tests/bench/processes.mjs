@@ -15,10 +15,13 @@ const PAGE_BYTES = 4096;
 /** Starts a program of this folder and waits for its first message. */
 export async function startProcess(file, options) {
   // Detached: the leader of a group, so that one signal reaches workerd too.
-  const child = fork(path.join(FOLDER, file), options === undefined ? [] : [JSON.stringify(options)], { detached: true });
+  const child = fork(path.join(FOLDER, file), options === undefined ? [] : [JSON.stringify(options)], {
+    detached: true,
+  });
   const ended = once(child, "exit");
   const stop = async (signal = "SIGTERM") => {
-    if (child.exitCode === null && child.signalCode === null) process.kill(signal === "SIGKILL" ? -child.pid : child.pid, signal);
+    if (child.exitCode === null && child.signalCode === null)
+      process.kill(signal === "SIGKILL" ? -child.pid : child.pid, signal);
     await ended;
   };
   const receive = async (timeout) => {

@@ -50,7 +50,13 @@ process.on("message", ({ ask, run: name }) => {
   const run = runOf(name);
   if (ask === "count") process.send({ count: run.seen.size, last: run.last });
   if (ask === "figures") {
-    process.send({ count: run.seen.size, duplicates: run.duplicates, last: run.last, latest: run.latest, latency: summarize(run.latencies) });
+    process.send({
+      count: run.seen.size,
+      duplicates: run.duplicates,
+      last: run.last,
+      latest: run.latest,
+      latency: summarize(run.latencies),
+    });
   }
 });
 

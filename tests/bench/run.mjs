@@ -43,7 +43,10 @@ async function measureScenarios(stage, wanted) {
     const measured = [];
     for (const scenario of SCENARIOS.filter(({ name }) => name.includes(wanted))) {
       progress(scenario.name);
-      const results = await stage.compare(scenario.systems.map((system) => systems[system]), scenario);
+      const results = await stage.compare(
+        scenario.systems.map((system) => systems[system]),
+        scenario,
+      );
       measured.push({ scenario: scenario.name, results: withRatios(results) });
     }
     return measured;
@@ -52,8 +55,12 @@ async function measureScenarios(stage, wanted) {
 
 function withRatios(results) {
   const rateOf = (system) => results.find((result) => result.system === system)?.deliveredPerSecond;
-  const ratio = (result, system) => (rateOf(system) === undefined ? undefined : result.deliveredPerSecond / rateOf(system));
-  return results.map((result) => ({ ...result, ratios: { forwarder: ratio(result, "forwarder"), textbook: ratio(result, "textbook") } }));
+  const ratio = (result, system) =>
+    rateOf(system) === undefined ? undefined : result.deliveredPerSecond / rateOf(system);
+  return results.map((result) => ({
+    ...result,
+    ratios: { forwarder: ratio(result, "forwarder"), textbook: ratio(result, "textbook") },
+  }));
 }
 
 /** Counts what is billed; the relay's build with test hooks counts its rows, so its speed is not taken from here. */
@@ -66,7 +73,13 @@ async function countBilled(stage) {
       await stage.warmUp(running);
       for (const { name, ...run } of BILLED.filter(({ systems }) => systems.includes(system))) {
         progress(`what is billed: ${system}, ${name}`);
-        const result = await stage.measure(running, { workspaces: 1, webhooks: 1, behaviour: "ok", counted: true, ...run });
+        const result = await stage.measure(running, {
+          workspaces: 1,
+          webhooks: 1,
+          behaviour: "ok",
+          counted: true,
+          ...run,
+        });
         billed.push({ name, system, counts: result.counts, usage: usageOf({ events: result.accepted, ...result }) });
       }
     }
@@ -98,7 +111,10 @@ async function main() {
   }
   console.log(`${showBundle(bundle, startUp)}\nMeasured in ${((Date.now() - began) / 1000).toFixed(0)} s.`);
   const machine = { cpus: cpus().length, model: cpus()[0]?.model, node: process.version };
-  await writeFile(path.join(ROOT, "bench.json"), `${JSON.stringify({ at: new Date().toISOString(), machine, bundle, startUp, ...figures }, null, 2)}\n`);
+  await writeFile(
+    path.join(ROOT, "bench.json"),
+    `${JSON.stringify({ at: new Date().toISOString(), machine, bundle, startUp, ...figures }, null, 2)}\n`,
+  );
 }
 
 await runAsProgram(import.meta.url, main);

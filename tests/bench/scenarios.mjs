@@ -16,7 +16,15 @@ export const SCENARIOS = [
   { name: "fan-out to 20 webhooks", producers: 4, webhooks: 20, events: 60, seconds: 10 },
   { name: "endpoint at 300 ms", producers: 32, behaviour: "slow", events: 100, seconds: 10 },
   { name: "beside a hanging webhook", producers: 8, hanging: true, seconds: 2, turns: 4, systems: STORING },
-].map((scenario) => ({ batch: 1, webhooks: 1, workspaces: 1, behaviour: "ok", events: UNBOUNDED, systems: ALL, ...scenario }));
+].map((scenario) => ({
+  batch: 1,
+  webhooks: 1,
+  workspaces: 1,
+  behaviour: "ok",
+  events: UNBOUNDED,
+  systems: ALL,
+  ...scenario,
+}));
 
 /** What is posted to count requests and rows, for the bill. */
 export const BILLED = [

@@ -19,7 +19,12 @@ const LISTENS_TIMEOUT_MS = 10_000;
 // That of miniflare, wherever npm has put it.
 const { default: WORKERD } = createRequire(createRequire(import.meta.url).resolve("miniflare"))("workerd");
 
-const FILES = { "src/entry.js": "esModule", "src/finalization.js": "esModule", "build/index.js": "esModule", "build/index_bg.wasm": "wasm" };
+const FILES = {
+  "src/entry.js": "esModule",
+  "src/finalization.js": "esModule",
+  "build/index.js": "esModule",
+  "build/index_bg.wasm": "wasm",
+};
 const TRIVIAL = `import { DurableObject } from "cloudflare:workers";
 export class WorkspaceObject extends DurableObject {}
 export class WebhookObject extends DurableObject {}
@@ -51,7 +56,11 @@ export async function measureStartUp() {
       }
     }
     const added = (time) => median(runs.relay.map(time)) - median(runs.trivial.map(time));
-    return { listens: added(({ listens }) => listens), answers: added(({ answers }) => answers), whole: added(({ listens, answers }) => listens + answers) };
+    return {
+      listens: added(({ listens }) => listens),
+      answers: added(({ answers }) => answers),
+      whole: added(({ listens, answers }) => listens + answers),
+    };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -66,7 +75,9 @@ function configOf(modules) {
     if (type === "durable-object") return [`(name = ${text(name)}, durableObjectNamespace = ${text(exportName)})`];
     return [];
   });
-  const objects = Object.keys(config.exports).map((name) => `(className = "${name}", uniqueKey = "${name}", enableSql = true)`);
+  const objects = Object.keys(config.exports).map(
+    (name) => `(className = "${name}", uniqueKey = "${name}", enableSql = true)`,
+  );
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [(name = "main", worker = .worker)],
@@ -84,7 +95,9 @@ const worker :Workerd.Worker = (
 
 async function startOnce(config) {
   const began = performance.now();
-  const workerd = spawn(WORKERD, ["serve", "--import-path=/", "--control-fd=3", config], { stdio: ["ignore", "inherit", "inherit", "pipe"] });
+  const workerd = spawn(WORKERD, ["serve", "--import-path=/", "--control-fd=3", config], {
+    stdio: ["ignore", "inherit", "inherit", "pipe"],
+  });
   const ended = once(workerd, "exit");
   try {
     const [line] = await once(workerd.stdio[3], "data", { signal: AbortSignal.timeout(LISTENS_TIMEOUT_MS) });

@@ -16,7 +16,10 @@ const { system, state, hooks, port } = JSON.parse(process.argv[2]);
 
 function baselineOptions() {
   const module = (file) => ({ type: "ESModule", path: path.join(FOLDER, file) });
-  const storage = { kvNamespaces: ["SUBSCRIPTIONS"], durableObjects: { WEBHOOKS: { className: "Webhook", useSQLite: true } } };
+  const storage = {
+    kvNamespaces: ["SUBSCRIPTIONS"],
+    durableObjects: { WEBHOOKS: { className: "Webhook", useSQLite: true } },
+  };
   return convertV4MiniflareOptions({
     name: system,
     rootPath: FOLDER,
@@ -40,17 +43,21 @@ function onLog(line) {
 
 // workerd is this process's only child.
 function workerdOf(parent) {
-  const children = readdirSync("/proc").filter((name) => /^\d+$/.test(name)).filter((pid) => {
-    try {
-      return readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1].split(" ")[1] === String(parent);
-    } catch {
-      return false;
-    }
-  });
+  const children = readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1].split(" ")[1] === String(parent);
+      } catch {
+        return false;
+      }
+    });
   return Number(children.at(-1));
 }
 
-const miniflare = new Miniflare(system === "relay" ? relayOptions({ vars: VARS, hooks, state, port, onLog }) : baselineOptions());
+const miniflare = new Miniflare(
+  system === "relay" ? relayOptions({ vars: VARS, hooks, state, port, onLog }) : baselineOptions(),
+);
 const { port: listening } = await miniflare.ready;
 process.send({ port: Number(listening), workerd: workerdOf(process.pid), token: TOKEN });
 const end = async () => {

@@ -27,7 +27,12 @@ async function call({ port, token }, method, target, body) {
 const BASELINE = {
   /** Makes a workspace with a webhook for each URL; returns where and with what to post its events. */
   async makeWorkspace(name, urls) {
-    await call(this, "PUT", `/${name}/webhooks`, urls.map((url, index) => ({ id: `wh_${index}`, url, secret: SECRET })));
+    await call(
+      this,
+      "PUT",
+      `/${name}/webhooks`,
+      urls.map((url, index) => ({ id: `wh_${index}`, url, secret: SECRET })),
+    );
     return { path: `/${name}/events`, token: this.token, workspace: name };
   },
   /** What the object of the first webhook counted. */
@@ -69,7 +74,9 @@ export function databasesIn(state, text) {
 }
 
 function bytesIn(state, text) {
-  return databasesIn(state, text).map(bytesOf).reduce((sum, bytes) => sum + bytes, 0);
+  return databasesIn(state, text)
+    .map(bytesOf)
+    .reduce((sum, bytes) => sum + bytes, 0);
 }
 
 function bytesOf(file) {

@@ -16,7 +16,8 @@ const COLUMNS = [
 
 const whole = (value) => String(Math.round(value));
 const ratio = (value) => (value === undefined ? "" : value.toFixed(2));
-const percentiles = ({ p50, p90, p99 }) => [p50, p90, p99].map((value) => (value >= 100 ? whole(value) : value.toFixed(1))).join(" / ");
+const percentiles = ({ p50, p90, p99 }) =>
+  [p50, p90, p99].map((value) => (value >= 100 ? whole(value) : value.toFixed(1))).join(" / ");
 const dollars = (value) => `$${value.toFixed(2)}`;
 
 /** A Markdown table. */
@@ -43,7 +44,10 @@ export function showLarge(large) {
     page.toFixed(2),
     lateBy === undefined ? "" : lateBy.toFixed(1),
   ]);
-  return table(["one object of the relay with", "wake-up ms", "memory grows MB", "page of 50, p50 ms", "next due is late by ms"], rows);
+  return table(
+    ["one object of the relay with", "wake-up ms", "memory grows MB", "page of 50, p50 ms", "next due is late by ms"],
+    rows,
+  );
 }
 
 /** What was counted, and what it costs. */

@@ -49,7 +49,11 @@ export class Webhook extends DurableObject {
     this.counted.alarms_run += 1;
     const settings = JSON.parse(this.run("SELECT value FROM settings")[0].value);
     for (;;) {
-      const due = this.run("SELECT * FROM deliveries WHERE status = 'pending' AND due <= ? ORDER BY due LIMIT ?", Date.now(), SENDS);
+      const due = this.run(
+        "SELECT * FROM deliveries WHERE status = 'pending' AND due <= ? ORDER BY due LIMIT ?",
+        Date.now(),
+        SENDS,
+      );
       if (due.length === 0) break;
       await Promise.all(due.map((delivery) => this.attempt(settings, delivery)));
     }
@@ -65,7 +69,13 @@ export class Webhook extends DurableObject {
     const ok = await sendSigned(settings, delivery, attempt).catch(() => false);
     this.run("INSERT INTO attempts VALUES (?, ?, ?, ?)", crypto.randomUUID(), delivery.id, Date.now(), Number(ok));
     const due = Date.now() + 60_000;
-    this.run("UPDATE deliveries SET status = ?, attempts = ?, due = ? WHERE id = ?", ok ? "delivered" : "pending", attempt, due, delivery.id);
+    this.run(
+      "UPDATE deliveries SET status = ?, attempts = ?, due = ? WHERE id = ?",
+      ok ? "delivered" : "pending",
+      attempt,
+      due,
+      delivery.id,
+    );
   }
 }
 

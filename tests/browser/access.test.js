@@ -52,7 +52,12 @@ describe("signing in", () => {
 
   test("leads to the page that was wanted", async (t) => {
     const scene = await setUpWebhook(t, relay, answerWith(200));
-    const { key } = (await relay.fetch(`/v1/workspaces/${scene.workspace}/keys`, { method: "POST", body: { name: "x", scopes: ["webhooks:read"] } })).body;
+    const { key } = (
+      await relay.fetch(`/v1/workspaces/${scene.workspace}/keys`, {
+        method: "POST",
+        body: { name: "x", scopes: ["webhooks:read"] },
+      })
+    ).body;
     const page = await browser.open(t, relay);
     await page.goto(`/settings/webhooks/${scene.webhook.id}`);
     await page.getByLabel("API key").fill(key);
@@ -107,7 +112,11 @@ test("without JavaScript everything is done with forms", async (t) => {
   await page.getByRole("button", { name: "Save" }).click();
   await assertSees(page, "Webhook created.");
   assert.match(await page.locator("#secret-value").textContent(), /^whsec_/);
-  assert.equal(await page.getByRole("button", { name: /Copy|Generate/ }).count(), 0, "what needs JavaScript is not shown");
+  assert.equal(
+    await page.getByRole("button", { name: /Copy|Generate/ }).count(),
+    0,
+    "what needs JavaScript is not shown",
+  );
 
   await page.getByText("Send test event").click();
   await page.getByRole("button", { name: "Send", exact: true }).click();
@@ -136,7 +145,11 @@ test("times are the reader's, with the exact UTC on hover", async (t) => {
   const time = page.getByRole("definition").locator("time").first();
   const shown = await time.textContent();
   const [at, title] = [await time.getAttribute("datetime"), await time.getAttribute("title")];
-  const tokyo = new Intl.DateTimeFormat("en-US", { dateStyle: "medium", timeStyle: "short", timeZone: "Asia/Tokyo" }).format(new Date(at));
+  const tokyo = new Intl.DateTimeFormat("en-US", {
+    dateStyle: "medium",
+    timeStyle: "short",
+    timeZone: "Asia/Tokyo",
+  }).format(new Date(at));
   assert.ok(shown.startsWith(tokyo), `${shown} should begin with ${tokyo}`);
   assert.match(shown, /\(.*minute.*\)$/);
   assert.match(title, /UTC$/);

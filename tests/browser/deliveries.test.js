@@ -35,7 +35,11 @@ async function openWebhook(t, answer, { window, ...settings } = {}) {
 
 /** Posts events that all end failed. */
 async function failEvents(scene, count) {
-  const accepted = await acceptArray(relay, scene.workspace, Array.from({ length: count }, () => alert()));
+  const accepted = await acceptArray(
+    relay,
+    scene.workspace,
+    Array.from({ length: count }, () => alert()),
+  );
   const entries = accepted.map(({ deliveries: [entry] }) => entry);
   await Promise.all(entries.map((entry) => awaitSettled(relay, scene.workspace, entry, { timeout: 30_000 })));
   return entries;
@@ -43,7 +47,12 @@ async function failEvents(scene, count) {
 
 describe("a failing endpoint", () => {
   test("has its deliveries in the log, each attempt told in plain words", async (t) => {
-    const turns = answerInTurn(answerWith(500, { "x-trace": "abc" }, "out of memory"), hang, answerWith(302, { location: "/" }), 503);
+    const turns = answerInTurn(
+      answerWith(500, { "x-trace": "abc" }, "out of memory"),
+      hang,
+      answerWith(302, { location: "/" }),
+      503,
+    );
     const { page, home, ...scene } = await openWebhook(t, turns);
     const [entry] = await failEvents(scene, 1);
     await page.goto(home);
@@ -55,12 +64,15 @@ describe("a failing endpoint", () => {
     await assertSees(page, "Every attempt failed.");
     const attempts = page.getByRole("listitem").filter({ hasText: "Attempt " });
     const told = await attempts.locator("p:first-child").allTextContents();
-    assert.deepEqual(told.map((text) => text.replace(/\s+/g, " ").trim()), [
-      "Attempt 1 The endpoint answered 500 Internal Server Error.",
-      "Attempt 2 The endpoint did not answer within 2 seconds.",
-      "Attempt 3 The endpoint answered 302 Found. Redirects are not followed.",
-      ...[4, 5, 6].map((number) => `Attempt ${number} The endpoint answered 503 Service Unavailable.`),
-    ]);
+    assert.deepEqual(
+      told.map((text) => text.replace(/\s+/g, " ").trim()),
+      [
+        "Attempt 1 The endpoint answered 500 Internal Server Error.",
+        "Attempt 2 The endpoint did not answer within 2 seconds.",
+        "Attempt 3 The endpoint answered 302 Found. Redirects are not followed.",
+        ...[4, 5, 6].map((number) => `Attempt ${number} The endpoint answered 503 Service Unavailable.`),
+      ],
+    );
     await assertSees(page, "out of memory");
     await attempts.first().locator("summary").click();
     await attempts.first().getByRole("row", { name: "x-trace abc" }).waitFor();
@@ -93,7 +105,10 @@ describe("a failing endpoint", () => {
 
 describe("a test event", () => {
   test("shows in place what was sent and what the receiver answered", async (t) => {
-    const { page, home, receiver } = await openWebhook(t, answerWith(418, { "x-kettle": "short and stout" }, "I am a teapot"));
+    const { page, home, receiver } = await openWebhook(
+      t,
+      answerWith(418, { "x-kettle": "short and stout" }, "I am a teapot"),
+    );
     await page.goto(home);
     await page.getByText("Send test event").click();
     await page.getByLabel("Event type to test").selectOption("policy.violated");
@@ -161,10 +176,18 @@ describe("hostile text", () => {
   test("in answers, payloads and descriptions is only text, and fits a phone", async (t) => {
     const description = `</textarea><script>alert("described")</script>\u202e${"W".repeat(900)}`;
     const headers = { "x-odd": `"><script>alert(2)</script>${"w".repeat(2_000)}` };
-    const { page, home, ...scene } = await openWebhook(t, answerWith(500, headers, BODY), { description, window: { width: 390 } });
+    const { page, home, ...scene } = await openWebhook(t, answerWith(500, headers, BODY), {
+      description,
+      window: { width: 390 },
+    });
     const entry = await acceptForOne(relay, scene.workspace, alert({ data: { text: BODY } }));
     await awaitSettled(relay, scene.workspace, entry);
-    for (const address of ["/settings/webhooks", home, `${home}/deliveries/${entry.id}`, `/settings/events?id=${entry.id}`]) {
+    for (const address of [
+      "/settings/webhooks",
+      home,
+      `${home}/deliveries/${entry.id}`,
+      `/settings/events?id=${entry.id}`,
+    ]) {
       const answer = await page.goto(address);
       assert.ok((await answer.body()).length < 50 * 1024, address);
       assert.equal(await page.locator("script:not([src]), img").count(), 0, address);
@@ -203,7 +226,9 @@ test("the JavaScript that the page shows verifies what the relay sends, and refu
   const post = async (payload) => {
     const signature = headers["x-secureagentics-signature"];
     const target = `http://127.0.0.1:${line.split(" ")[1]}/`;
-    return (await fetch(target, { method: "POST", body: payload, headers: { "x-secureagentics-signature": signature } })).status;
+    return (
+      await fetch(target, { method: "POST", body: payload, headers: { "x-secureagentics-signature": signature } })
+    ).status;
   };
   assert.equal(await post(body), 200);
   assert.equal(await post(Buffer.concat([body, Buffer.from(" ")])), 400);

@@ -15,14 +15,27 @@ let browser;
 let scene;
 let entries;
 before(async () => {
-  [relay, browser] = await Promise.all([startRelay({ vars: { RETRY_SCHEDULE: "10ms,10ms,10ms,10ms,10ms" } }), startBrowser()]);
+  [relay, browser] = await Promise.all([
+    startRelay({ vars: { RETRY_SCHEDULE: "10ms,10ms,10ms,10ms,10ms" } }),
+    startBrowser(),
+  ]);
   let number = 0;
   const answer = () => ({ status: ++number % 4 === 0 ? 500 : 200, headers: { "x-a": "b" }, body: "answered" });
-  scene = await setUpWebhook({ after }, relay, answer, { description: "Pages the on-call engineer", headers: { "X-Team": "a" } });
-  const accepted = await acceptArray(relay, scene.workspace, Array.from({ length: DELIVERIES }, () => alert()));
+  scene = await setUpWebhook({ after }, relay, answer, {
+    description: "Pages the on-call engineer",
+    headers: { "X-Team": "a" },
+  });
+  const accepted = await acceptArray(
+    relay,
+    scene.workspace,
+    Array.from({ length: DELIVERIES }, () => alert()),
+  );
   entries = accepted.map(({ deliveries: [entry] }) => entry);
   await Promise.all(entries.map((entry) => awaitSettled(relay, scene.workspace, entry, { timeout: 60_000 })));
-  const test = answered(await relay.fetch(pathOf(scene, "/test"), { method: "POST", body: { type: "alert.triggered" } }), 200);
+  const test = answered(
+    await relay.fetch(pathOf(scene, "/test"), { method: "POST", body: { type: "alert.triggered" } }),
+    200,
+  );
   const job = await startResend(relay, scene);
   Object.assign(scene, { test: test.id, job: job.id });
 });

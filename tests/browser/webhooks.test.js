@@ -30,7 +30,9 @@ async function openWebhook(t, { answer = answerWith(200), scopes, ...settings } 
 describe("adding a webhook", () => {
   test("takes the five steps of the customer page, and shows the ping and the secret", async (t) => {
     const workspace = await createWorkspace(relay);
-    const receiver = await startReceiver(answerWith(200), { ping: answerWith(200, { "x-seen": "yes" }, "pong from here") });
+    const receiver = await startReceiver(answerWith(200), {
+      ping: answerWith(200, { "x-seen": "yes" }, "pong from here"),
+    });
     t.after(() => receiver.stop());
     const page = await browser.open(t, relay);
     await signInOn(page, relay, workspace);
@@ -88,7 +90,11 @@ describe("adding a webhook", () => {
     const url = page.getByLabel("Endpoint URL");
     assert.equal(await url.inputValue(), "http://user@hooks.example.com/");
     assert.equal(await page.getByLabel("Custom headers").inputValue(), "no colon here");
-    for (const [field, words] of [[url, /user name/], [page.getByLabel("Custom headers"), /colon/], [page.getByLabel("Signing secret"), /8 to 256/]]) {
+    for (const [field, words] of [
+      [url, /user name/],
+      [page.getByLabel("Custom headers"), /colon/],
+      [page.getByLabel("Signing secret"), /8 to 256/],
+    ]) {
       assert.equal(await field.getAttribute("aria-invalid"), "true");
       const errors = (await field.getAttribute("aria-describedby")).split(" ").filter((id) => id.endsWith("-error"));
       assert.match(await page.locator(`#${errors[0]}`).textContent(), words);

@@ -13,7 +13,13 @@ export async function startEndpoint(answer = () => ({ status: 200 }), isPing = (
   const requests = [];
   const sockets = new Set();
   const server = http.createServer(async (incoming, response) => {
-    const request = { method: incoming.method, url: incoming.url, headers: incoming.headers, arrivedOn: Date.now(), endedOn: undefined };
+    const request = {
+      method: incoming.method,
+      url: incoming.url,
+      headers: incoming.headers,
+      arrivedOn: Date.now(),
+      endedOn: undefined,
+    };
     incoming.socket.once("close", () => (request.endedOn = Date.now()));
     const chunks = [];
     try {
@@ -45,7 +51,8 @@ export async function startEndpoint(answer = () => ({ status: 200 }), isPing = (
     async receive(count, timeoutMs) {
       const deadline = Date.now() + timeoutMs;
       while (requests.length < count) {
-        if (Date.now() > deadline) throw new Error(`${requests.length} of ${count} requests came within ${timeoutMs} ms`);
+        if (Date.now() > deadline)
+          throw new Error(`${requests.length} of ${count} requests came within ${timeoutMs} ms`);
         await sleep(POLL_EVERY_MS);
       }
       return requests.slice(0, count);

@@ -5,7 +5,9 @@ import { runSuite, showTable } from "./suite.mjs";
 
 const [adapter, part = ""] = process.argv.slice(2);
 if (adapter === undefined) {
-  console.error("usage: node tests/conformance/run.mjs ADAPTER [PART OF AN ID]\nAn adapter is a module as tests/conformance/README.md describes it.");
+  console.error(
+    "usage: node tests/conformance/run.mjs ADAPTER [PART OF AN ID]\nAn adapter is a module as tests/conformance/README.md describes it.",
+  );
   process.exit(2);
 }
 const sender = await (await import(pathToFileURL(path.resolve(adapter)))).start();

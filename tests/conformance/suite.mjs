@@ -73,8 +73,12 @@ export async function runSuite(sender, isWanted = () => true, marginMs = MARGIN_
 /** The results as a table, and a last line that counts them. */
 export function showTable(name, results) {
   const width = Math.max(...results.map(({ id }) => id.length));
-  const lines = results.map(({ id, result, detail }) => `| ${id.padEnd(width)} | ${result.padEnd(7)} | ${detail.split("\n")[0]}`.trimEnd());
+  const lines = results.map(({ id, result, detail }) =>
+    `| ${id.padEnd(width)} | ${result.padEnd(7)} | ${detail.split("\n")[0]}`.trimEnd(),
+  );
   const count = (wanted) => results.filter(({ result }) => result === wanted).length;
   const totals = `${name}: ${count("passed")} passed, ${count("FAILED")} failed, ${count("skipped")} skipped`;
-  return [`| ${"case".padEnd(width)} | result  |`, `| ${"-".repeat(width)} | ------- |`, ...lines, "", totals].join("\n");
+  return [`| ${"case".padEnd(width)} | result  |`, `| ${"-".repeat(width)} | ------- |`, ...lines, "", totals].join(
+    "\n",
+  );
 }

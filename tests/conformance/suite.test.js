@@ -16,11 +16,16 @@ const FAULTS = {
   "sends another type": ["headers/content-type"],
   "has no user agent": ["headers/user-agent"],
   "sends its own token": ["headers/authorization"],
-  "puts": ["headers/method"],
+  puts: ["headers/method"],
   "uses a full stop in ids": ["headers/webhook-id"],
   "sends milliseconds": ["headers/webhook-timestamp", "attempts/each has its own timestamp"],
   "uses one id for all": ["body/two events"],
-  "writes the data anew": ["body/an integer beyond 2^53", "body/a decimal that is whole", "body/the order of members", "body/white space"],
+  "writes the data anew": [
+    "body/an integer beyond 2^53",
+    "body/a decimal that is whole",
+    "body/the order of members",
+    "body/white space",
+  ],
   "makes a new id for each attempt": ["attempts/the id"],
   "writes a new body for each attempt": ["attempts/the body"],
   "keeps the first timestamp": ["attempts/each has its own timestamp"],
@@ -53,7 +58,10 @@ test("a sender that keeps every promise passes every case", async () => {
   const sender = await start();
   const results = await runSuite(sender);
   await sender.stop();
-  assert.ok(results.every(({ result }) => result === "passed"), showTable(sender.name, results));
+  assert.ok(
+    results.every(({ result }) => result === "passed"),
+    showTable(sender.name, results),
+  );
 });
 
 describe("a broken promise is noticed:", { concurrency: true }, () => {
@@ -62,9 +70,16 @@ describe("a broken promise is noticed:", { concurrency: true }, () => {
       const sender = await start({ fault });
       const results = await runSuite(sender, isOneOf(parts), MARGIN_MS);
       await sender.stop();
-      for (const part of parts) assert.ok(results.some(({ id }) => id.includes(part)), `no case has ${part}`);
+      for (const part of parts)
+        assert.ok(
+          results.some(({ id }) => id.includes(part)),
+          `no case has ${part}`,
+        );
       const passed = results.filter(({ result }) => result !== "FAILED");
-      assert.deepEqual(passed.map(({ id }) => id), []);
+      assert.deepEqual(
+        passed.map(({ id }) => id),
+        [],
+      );
     });
   }
 });
@@ -72,7 +87,10 @@ describe("a broken promise is noticed:", { concurrency: true }, () => {
 test("a case that the adapter cannot run is skipped, and says why", async () => {
   const { rotateSecret: _, ...sender } = await start();
   const results = await runSuite(sender, isOneOf(["rotation/"]));
-  assert.deepEqual(results.map(({ result, detail }) => [result, detail]), Array(2).fill(["skipped", "the adapter has no rotateSecret"]));
+  assert.deepEqual(
+    results.map(({ result, detail }) => [result, detail]),
+    Array(2).fill(["skipped", "the adapter has no rotateSecret"]),
+  );
   assert.match(showTable("one", results), /one: 0 passed, 0 failed, 2 skipped$/);
   await sender.stop();
 });

@@ -121,7 +121,11 @@ describe("the body", () => {
     "a raw line break in a string in data": event('{"a":"\n"}'),
     "an unknown escape in data": event('{"a":"\\x41"}'),
     "an unpaired bracket in data": event('{"a":[1}'),
-    "bytes that are not UTF-8": Buffer.concat([Buffer.from('{"type":"alert.triggered","data":{"a":"'), Buffer.from([0xff]), Buffer.from('"}}')]),
+    "bytes that are not UTF-8": Buffer.concat([
+      Buffer.from('{"type":"alert.triggered","data":{"a":"'),
+      Buffer.from([0xff]),
+      Buffer.from('"}}'),
+    ]),
   };
   for (const [what, body] of Object.entries(MALFORMED)) {
     test(`${what} is malformed`, async () => {
@@ -203,12 +207,18 @@ describe("arrays", () => {
     const { workspace, receiver } = await setUpWebhook(t, relay);
     const events = Array.from({ length: 100 }, (_, number) => alert({ event_id: `n-${number}`, data: { number } }));
     const answers = await acceptArray(relay, workspace, events);
-    assert.deepEqual(answers.map(({ event_id }) => event_id), events.map(({ event_id }) => event_id));
+    assert.deepEqual(
+      answers.map(({ event_id }) => event_id),
+      events.map(({ event_id }) => event_id),
+    );
     const ids = answers.map(({ deliveries }) => deliveries[0].id);
     assert.equal(new Set(ids).size, 100);
     await eventually(() => receiver.receivedIds().size === 100, { timeout: 20_000 });
     const numbers = receiver.events().map(({ text }) => JSON.parse(text).data.number);
-    assert.deepEqual(numbers.sort((a, b) => a - b), events.map((_, number) => number));
+    assert.deepEqual(
+      numbers.sort((a, b) => a - b),
+      events.map((_, number) => number),
+    );
   });
 
   test("an array of one is answered as an array", async () => {
@@ -249,7 +259,14 @@ describe("who may post, and where", () => {
   test("no token and a wrong token are unauthorized", async () => {
     const workspace = await createWorkspace(relay);
     const token = relay.operatorToken;
-    for (const wrong of [null, "wrong", `${token}x`, token.slice(0, -1), token.toUpperCase(), `sk_${workspace.slice(3)}_0000`]) {
+    for (const wrong of [
+      null,
+      "wrong",
+      `${token}x`,
+      token.slice(0, -1),
+      token.toUpperCase(),
+      `sk_${workspace.slice(3)}_0000`,
+    ]) {
       assertRefused(await post(workspace, { token: wrong }), 401, { code: "unauthorized" });
     }
     const headers = { authorization: `Basic ${Buffer.from(`operator:${token}`).toString("base64")}` };
@@ -269,7 +286,9 @@ describe("who may post, and where", () => {
 
   test("an unknown path is not found", async () => {
     assertRefused(await relay.fetch("/v1/nothing"), 404, { code: "not_found" });
-    assertRefused(await relay.fetch(`/v1/workspaces/${await createWorkspace(relay)}/nothing`), 404, { code: "not_found" });
+    assertRefused(await relay.fetch(`/v1/workspaces/${await createWorkspace(relay)}/nothing`), 404, {
+      code: "not_found",
+    });
   });
 
   test("another method is answered with the allowed ones", async () => {

@@ -28,29 +28,44 @@ const UNKNOWN = "rs_00000000000070008000000000000000";
 const NOTHING_DONE = { total: 0, done: 0, delivered: 0, failed: 0 };
 
 let relay;
-before(async () => (relay = await startRelay({ vars: { RETRY_SCHEDULE: "1ms,1ms,1ms,1ms,1ms", MAX_LEASES: "1", ATTEMPT_TIMEOUT: "5s" } })));
+before(
+  async () =>
+    (relay = await startRelay({
+      vars: { RETRY_SCHEDULE: "1ms,1ms,1ms,1ms,1ms", MAX_LEASES: "1", ATTEMPT_TIMEOUT: "5s" },
+    })),
+);
 after(() => relay?.stop());
 
 const resend = (scene, body) => relay.fetch(pathOf(scene, "/resend"), { method: "POST", body });
 const readJob = (scene, id) => relay.fetch(pathOf(scene, `/resend/${id}`));
 const stop = (scene, id) => relay.fetch(pathOf(scene, `/resend/${id}`), { method: "DELETE" });
-const listIds = async (scene, query) => (await listDeliveries(relay, scene.workspace, scene.webhook.id, query)).map(({ id }) => id);
+const listIds = async (scene, query) =>
+  (await listDeliveries(relay, scene.workspace, scene.webhook.id, query)).map(({ id }) => id);
 
 /** A webhook whose endpoint can be switched: `endpoint.answer` answers its events, in milliseconds of `endpoint.takes`. */
 async function setUpSwitched(t, options) {
   const endpoint = { status: 500, takes: 0, resent: [] };
-  const answer = ({ headers }) => (response) => {
-    const { status } = endpoint;
-    if (status !== 500) endpoint.resent.push(headers["webhook-id"]);
-    const timer = setTimeout(() => response.writeHead(typeof status === "function" ? status(headers["webhook-id"]) : status).end(), endpoint.takes);
-    response.on("close", () => clearTimeout(timer));
-  };
+  const answer =
+    ({ headers }) =>
+    (response) => {
+      const { status } = endpoint;
+      if (status !== 500) endpoint.resent.push(headers["webhook-id"]);
+      const timer = setTimeout(
+        () => response.writeHead(typeof status === "function" ? status(headers["webhook-id"]) : status).end(),
+        endpoint.takes,
+      );
+      response.on("close", () => clearTimeout(timer));
+    };
   return { ...(await setUpWebhook(t, relay, answer, options)), endpoint };
 }
 
 /** So many failed deliveries, oldest first. */
 async function failSome(scene, count) {
-  const answers = await acceptArray(relay, scene.workspace, Array.from({ length: count }, (_, number) => alert({ data: { number } })));
+  const answers = await acceptArray(
+    relay,
+    scene.workspace,
+    Array.from({ length: count }, (_, number) => alert({ data: { number } })),
+  );
   const ids = answers.map(({ deliveries: [{ id }] }) => id).sort();
   await eventually(async () => (await listIds(scene, { status: "pending" })).length === 0, { timeout: 60_000 });
   return ids;
@@ -59,7 +74,11 @@ async function failSome(scene, count) {
 /** So many held deliveries, oldest first. */
 async function holdSome(scene, count) {
   await changeWebhook(relay, scene, { status: "disabled" });
-  const answers = await acceptArray(relay, scene.workspace, Array.from({ length: count }, () => alert()));
+  const answers = await acceptArray(
+    relay,
+    scene.workspace,
+    Array.from({ length: count }, () => alert()),
+  );
   return answers.map(({ deliveries: [{ id }] }) => id).sort();
 }
 
@@ -107,7 +126,11 @@ describe("a job", () => {
     const until = await timeBetween();
     const last = await failSome(scene, 2);
     scene.endpoint.status = 200;
-    const between = await awaitResend(relay, scene, await startResend(relay, scene, { status: "failed", since, until }));
+    const between = await awaitResend(
+      relay,
+      scene,
+      await startResend(relay, scene, { status: "failed", since, until }),
+    );
     assert.deepEqual([between.total, between.delivered], [4, 4]);
     assert.deepEqual(scene.endpoint.resent, middle);
     const after = await awaitResend(relay, scene, await startResend(relay, scene, { status: "failed", since }));
@@ -189,8 +212,14 @@ describe("a running job", () => {
       assert.ok(job.delivered <= job.done && job.done <= job.total, JSON.stringify(job));
       return job.status === "finished";
     });
-    assert.ok(seen.some((done) => done > 0 && done < 8), `progress seen: ${[...new Set(seen)]}`);
-    assert.deepEqual(seen, [...seen].sort((one, other) => one - other));
+    assert.ok(
+      seen.some((done) => done > 0 && done < 8),
+      `progress seen: ${[...new Set(seen)]}`,
+    );
+    assert.deepEqual(
+      seen,
+      [...seen].sort((one, other) => one - other),
+    );
   });
 
   test("is the only one: a second is refused until it is over", async (t) => {
@@ -288,7 +317,11 @@ describe("a job is refused", () => {
     const scene = await setUpSwitched(t);
     const other = await setUpSwitched(t, { workspace: scene.workspace });
     const { id } = await startResend(relay, scene);
-    for (const [at, job] of [[scene, UNKNOWN], [scene, "nonsense"], [other, id]]) {
+    for (const [at, job] of [
+      [scene, UNKNOWN],
+      [scene, "nonsense"],
+      [other, id],
+    ]) {
       assertRefused(await readJob(at, job), 404, { code: "not_found" });
       assertRefused(await stop(at, job), 404, { code: "not_found" });
     }

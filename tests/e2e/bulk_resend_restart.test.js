@@ -3,7 +3,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { eventually } from "../support/eventually.js";
 import { startRelayProcess } from "../support/relay.js";
-import { acceptArray, alert, answered, awaitResend, listDeliveries, pathOf, setUpWebhook, startResend } from "../support/steps.js";
+import {
+  acceptArray,
+  alert,
+  answered,
+  awaitResend,
+  listDeliveries,
+  pathOf,
+  setUpWebhook,
+  startResend,
+} from "../support/steps.js";
 
 const DELIVERIES = 500;
 const KILLED_AFTER = 200;
@@ -12,7 +21,9 @@ const MOST_IN_FLIGHT = 12;
 // A lease that died with the process ends ATTEMPT_TIMEOUT + 5 s after it was granted.
 const RECOVERY_MS = 60_000;
 
-test("500 failed deliveries, killed in the middle of their resend, all arrive, each once or, if in flight, twice", { timeout: 240_000 }, async (t) => {
+test("500 failed deliveries, killed in the middle of their resend, all arrive, each once or, if in flight, twice", {
+  timeout: 240_000,
+}, async (t) => {
   const relay = await startRelayProcess({ vars: { RETRY_SCHEDULE: "1ms,1ms,1ms,1ms,1ms" } });
   t.after(() => relay.stop());
   let healthy = false;
@@ -29,7 +40,8 @@ test("500 failed deliveries, killed in the middle of their resend, all arrive, e
     const answers = await acceptArray(relay, scene.workspace, Array(100).fill(alert()));
     ids.push(...answers.map(({ deliveries: [{ id }] }) => id));
   }
-  const count = async (status) => (await listDeliveries(relay, scene.workspace, scene.webhook.id, { status, kind: "event" })).length;
+  const count = async (status) =>
+    (await listDeliveries(relay, scene.workspace, scene.webhook.id, { status, kind: "event" })).length;
   await eventually(async () => (await count("failed")) === DELIVERIES, { timeout: 120_000 });
 
   healthy = true;
@@ -42,12 +54,23 @@ test("500 failed deliveries, killed in the middle of their resend, all arrive, e
   await relay.restart();
 
   const job = await awaitResend(relay, scene, { id }, { timeout: RECOVERY_MS });
-  assert.deepEqual(job, { ...job, status: "finished", total: DELIVERIES, done: DELIVERIES, delivered: DELIVERIES, failed: 0 });
+  assert.deepEqual(job, {
+    ...job,
+    status: "finished",
+    total: DELIVERIES,
+    done: DELIVERIES,
+    delivered: DELIVERIES,
+    failed: 0,
+  });
   assert.equal(await count("delivered"), DELIVERIES);
   assert.deepEqual([...resent.keys()].sort(), ids.sort(), "not every delivery was resent");
   const twice = [...resent.values()].filter((times) => times > 1);
   t.diagnostic(`${before} of ${DELIVERIES} had been resent at the kill, ${twice.length} of them were resent twice`);
-  assert.deepEqual(twice.filter((times) => times > 2), [], "some were sent more than twice");
+  assert.deepEqual(
+    twice.filter((times) => times > 2),
+    [],
+    "some were sent more than twice",
+  );
   assert.ok(twice.length <= MOST_IN_FLIGHT, `${twice.length} were sent twice`);
   assert.equal(answered(await relay.fetch(pathOf(scene)), 200).status, "enabled");
 });

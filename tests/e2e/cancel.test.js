@@ -111,7 +111,11 @@ describe("an attempt in flight when its delivery is cancelled", () => {
   test("leaves it cancelled where it fails, and is not repeated", async (t) => {
     const { scene, entry, release } = await cancelInFlight(t);
     release(500);
-    await awaitSettled(relay, scene.workspace, await acceptForOne(relay, scene.workspace, alert({ type: "agent.error" })));
+    await awaitSettled(
+      relay,
+      scene.workspace,
+      await acceptForOne(relay, scene.workspace, alert({ type: "agent.error" })),
+    );
     assertCancelled(await readDelivery(relay, scene.workspace, entry));
     assert.equal(scene.receiver.attemptsOf(entry.id).length, 1);
   });

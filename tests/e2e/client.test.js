@@ -31,7 +31,15 @@ after(async () => {
 const runPackage = (name, ...args) => capture(path.join(PACKAGE_PROGRAMS, name), args);
 
 async function compile(file) {
-  const options = ["--noEmit", "--strict", "--target", "es2022", "--module", "nodenext", "--allowImportingTsExtensions"];
+  const options = [
+    "--noEmit",
+    "--strict",
+    "--target",
+    "es2022",
+    "--module",
+    "nodenext",
+    "--allowImportingTsExtensions",
+  ];
   return runPackage("tsc", ...options, path.join(folder, file), path.join(folder, "node.d.ts"));
 }
 
@@ -41,14 +49,23 @@ async function produce(key, workspace, alertId) {
 }
 
 test("the types are generated from the document that the relay serves, and the producer compiles with them", async () => {
-  const generated = await runPackage("openapi-typescript", `${relay.origin}/openapi.json`, "-o", path.join(folder, "relay.d.ts"));
+  const generated = await runPackage(
+    "openapi-typescript",
+    `${relay.origin}/openapi.json`,
+    "-o",
+    path.join(folder, "relay.d.ts"),
+  );
   assert.equal(generated.code, 0, generated.output);
   const compiled = await compile("producer.ts");
   assert.equal(compiled.code, 0, compiled.output);
 });
 
 test("a misspelt member, a wrong path and a member that may be absent do not compile", async () => {
-  const mistakes = [["event_id:", "eventid:"], ["/events", "/event"], ["return data;", "return (data as { event_id: string }).event_ids;"]];
+  const mistakes = [
+    ["event_id:", "eventid:"],
+    ["/events", "/event"],
+    ["return data;", "return (data as { event_id: string }).event_ids;"],
+  ];
   const text = await readFile(path.join(folder, "producer.ts"), "utf8");
   for (const [right, wrong] of mistakes) {
     assert.ok(text.includes(right), right);
@@ -68,8 +85,14 @@ test("the producer posts an event that is delivered, and a second run with the s
     return JSON.parse(output.slice(output.indexOf("{")));
   });
   assert.equal(first.event_id, "alrt_1");
-  assert.deepEqual(first.deliveries.map((entry) => [entry.webhook_id, entry.duplicate]), [[webhook.id, false]]);
-  assert.deepEqual(second.deliveries.map((entry) => [entry.id, entry.duplicate]), [[first.deliveries[0].id, true]]);
+  assert.deepEqual(
+    first.deliveries.map((entry) => [entry.webhook_id, entry.duplicate]),
+    [[webhook.id, false]],
+  );
+  assert.deepEqual(
+    second.deliveries.map((entry) => [entry.id, entry.duplicate]),
+    [[first.deliveries[0].id, true]],
+  );
   assert.equal((await awaitSettled(relay, workspace, first.deliveries[0])).status, "delivered");
   assert.equal(JSON.parse(receiver.events()[0].text).data.alert_id, "alrt_1");
 });

@@ -4,7 +4,18 @@ import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
 import { answerInTurn, answerWith, hang, startReceiver } from "../support/receiver.js";
 import { createWorkspace, startRelay } from "../support/relay.js";
-import { acceptForOne, acceptArray, alert, answered, awaitDelivery, awaitSettled, changeWebhook, pathOf, readDelivery, setUpWebhook } from "../support/steps.js";
+import {
+  acceptForOne,
+  acceptArray,
+  alert,
+  answered,
+  awaitDelivery,
+  awaitSettled,
+  changeWebhook,
+  pathOf,
+  readDelivery,
+  setUpWebhook,
+} from "../support/steps.js";
 import { assertLeadsTo, assertPage, signIn } from "../support/visitor.js";
 
 const HOME = "/settings/webhooks";
@@ -23,7 +34,12 @@ async function setUp(t, answer, settings) {
 
 const read = async (scene, below = "") => answered(await relay.fetch(pathOf(scene, below)), 200);
 const webhooksOf = async (workspace) => answered(await relay.fetch(`/v1/workspaces/${workspace}/webhooks`), 200).data;
-const settingsOf = ({ webhook, receiver }) => ({ url: receiver.url, events: webhook.events[0], description: "", headers: "" });
+const settingsOf = ({ webhook, receiver }) => ({
+  url: receiver.url,
+  events: webhook.events[0],
+  description: "",
+  headers: "",
+});
 
 /** The page that a redirect leads to. */
 const follow = async (visitor, answer) => assertPage(await visitor.get(assertLeadsTo(answer, /^\/settings/)));
@@ -35,8 +51,12 @@ describe("adding a webhook", () => {
     const workspace = await createWorkspace(relay);
     const visitor = await signIn(relay, workspace);
     const fields = [
-      ["url", receiver.url], ["events", "agent.error"], ["events", "alert.triggered"], ["description", "first\r\nsecond"],
-      ["headers", "X-Team: a b\r\nX-Other:c\r\n"], ["secret", "my-own-secret"],
+      ["url", receiver.url],
+      ["events", "agent.error"],
+      ["events", "alert.triggered"],
+      ["description", "first\r\nsecond"],
+      ["headers", "X-Team: a b\r\nX-Other:c\r\n"],
+      ["secret", "my-own-secret"],
     ];
     const answer = await visitor.post(`${HOME}/new`, fields);
     const [webhook] = await webhooksOf(workspace);
@@ -57,7 +77,13 @@ describe("adding a webhook", () => {
     t.after(() => receiver.stop());
     const workspace = await createWorkspace(relay);
     const visitor = await signIn(relay, workspace);
-    const answer = await visitor.post(`${HOME}/new`, { url: receiver.url, events: "agent.error", description: "", headers: "", secret: "" });
+    const answer = await visitor.post(`${HOME}/new`, {
+      url: receiver.url,
+      events: "agent.error",
+      description: "",
+      headers: "",
+      secret: "",
+    });
     const html = await follow(visitor, answer);
     const [webhook] = await webhooksOf(workspace);
     const { secret } = await read({ workspace, webhook }, "/secret");
@@ -69,15 +95,35 @@ describe("adding a webhook", () => {
   test("refuses what is wrong beside its field, keeps what was typed, and stores nothing", async () => {
     const workspace = await createWorkspace(relay);
     const visitor = await signIn(relay, workspace);
-    const good = { url: "https://hooks.example.com/typed", events: "agent.error", description: "typed note", headers: "X-Team: typed", secret: "" };
+    const good = {
+      url: "https://hooks.example.com/typed",
+      events: "agent.error",
+      description: "typed note",
+      headers: "X-Team: typed",
+      secret: "",
+    };
     for (const wrong of [
-      { url: "" }, { url: "ftp://hooks.example.com/typed" }, { url: "https://user:word@hooks.example.com" }, { events: "unknown" }, { events: [] }, { secret: "short" },
-      { secret: "whsec_!!" }, { headers: "no colon" }, { headers: "Host: a" }, { headers: "X-Team: a\nx-team: b" }, { description: "a".repeat(1_001) },
+      { url: "" },
+      { url: "ftp://hooks.example.com/typed" },
+      { url: "https://user:word@hooks.example.com" },
+      { events: "unknown" },
+      { events: [] },
+      { secret: "short" },
+      { secret: "whsec_!!" },
+      { headers: "no colon" },
+      { headers: "Host: a" },
+      { headers: "X-Team: a\nx-team: b" },
+      { description: "a".repeat(1_001) },
     ]) {
       const html = assertPage(await visitor.post(`${HOME}/new`, { ...good, ...wrong }), 422);
       const [field] = Object.keys(wrong);
-      assert.match(html, new RegExp(`id="${field}-error"`), `${JSON.stringify(wrong)}: nothing is said beside the field`);
-      if (!("description" in wrong)) assert.ok(html.includes("typed note"), `${JSON.stringify(wrong)}: the note is lost`);
+      assert.match(
+        html,
+        new RegExp(`id="${field}-error"`),
+        `${JSON.stringify(wrong)}: nothing is said beside the field`,
+      );
+      if (!("description" in wrong))
+        assert.ok(html.includes("typed note"), `${JSON.stringify(wrong)}: the note is lost`);
       if (!("url" in wrong)) assert.ok(html.includes(good.url), `${JSON.stringify(wrong)}: the URL is lost`);
     }
     assert.deepEqual(await webhooksOf(workspace), []);
@@ -92,7 +138,10 @@ describe("adding a webhook", () => {
       const some = Array.from({ length: Math.min(7, 50 - count) }, () => relay.fetch(path, { method: "POST", body }));
       for (const answer of await Promise.all(some)) answered(answer, 201);
     }
-    const html = assertPage(await scene.visitor.post(`${HOME}/new`, { url, events: "agent.error", description: "typed note" }), 409);
+    const html = assertPage(
+      await scene.visitor.post(`${HOME}/new`, { url, events: "agent.error", description: "typed note" }),
+      409,
+    );
     assert.ok(html.includes("typed note") && html.includes("at most 50 webhooks"), html);
     assertPage(await scene.visitor.get(HOME));
   });
@@ -101,7 +150,12 @@ describe("adding a webhook", () => {
 describe("a webhook's settings", () => {
   test("are saved", async (t) => {
     const scene = await setUp(t);
-    const fields = { url: `${scene.receiver.url}/other`, events: "policy.violated", description: "new", headers: "X-New: 1" };
+    const fields = {
+      url: `${scene.receiver.url}/other`,
+      events: "policy.violated",
+      description: "new",
+      headers: "X-New: 1",
+    };
     const answer = await scene.visitor.post(scene.page, fields);
     assertLeadsTo(answer, `${scene.page}?done=saved`);
     await follow(scene.visitor, answer);
@@ -111,7 +165,10 @@ describe("a webhook's settings", () => {
 
   test("are refused beside the field, with what was typed", async (t) => {
     const scene = await setUp(t);
-    const html = assertPage(await scene.visitor.post(scene.page, { ...settingsOf(scene), url: "nonsense", description: "typed note" }), 422);
+    const html = assertPage(
+      await scene.visitor.post(scene.page, { ...settingsOf(scene), url: "nonsense", description: "typed note" }),
+      422,
+    );
     assert.match(html, /aria-invalid="true"/);
     assert.ok(html.includes("typed note") && html.includes("nonsense"));
     assert.equal((await read(scene)).url, scene.webhook.url);
@@ -151,7 +208,10 @@ describe("a secret", () => {
 
   test("is rotated, with an overlap", async (t) => {
     const scene = await setUp(t, undefined, { secret: "my-own-secret" });
-    const answer = await scene.visitor.post(`${scene.page}/rotate`, { secret: "my-next-secret", overlap_seconds: "3600" });
+    const answer = await scene.visitor.post(`${scene.page}/rotate`, {
+      secret: "my-next-secret",
+      overlap_seconds: "3600",
+    });
     const html = await follow(scene.visitor, answer);
     assert.ok(html.includes("my-next-secret") && !html.includes("my-own-secret"));
     const { secret, previous_expires_at: until } = await read(scene, "/secret");
@@ -163,7 +223,12 @@ describe("a secret", () => {
 
   test("is not rotated to one that is refused", async (t) => {
     const scene = await setUp(t, undefined, { secret: "my-own-secret" });
-    for (const fields of [{ secret: "short", overlap_seconds: "0" }, { secret: "", overlap_seconds: "604801" }, { secret: "" }, { overlap_seconds: "-1" }]) {
+    for (const fields of [
+      { secret: "short", overlap_seconds: "0" },
+      { secret: "", overlap_seconds: "604801" },
+      { secret: "" },
+      { overlap_seconds: "-1" },
+    ]) {
       assertPage(await scene.visitor.post(`${scene.page}/rotate`, fields), 422);
     }
     assert.equal((await read(scene, "/secret")).secret, "my-own-secret");
@@ -178,7 +243,8 @@ describe("a test event", () => {
     assert.equal(scene.receiver.events().length, 1);
     assert.equal(scene.receiver.events()[0].headers["x-secureagentics-event"], "policy.violated");
     const html = assertPage(await scene.visitor.get(location));
-    for (const part of ["418", "short and stout", "x-kind", "teapot"]) assert.ok(html.includes(part), `${part} is not shown`);
+    for (const part of ["418", "short and stout", "x-kind", "teapot"])
+      assert.ok(html.includes(part), `${part} is not shown`);
     // Shown again on reload, and not sent again.
     assertPage(await scene.visitor.get(location));
     assert.equal(scene.receiver.events().length, 1);
@@ -186,7 +252,8 @@ describe("a test event", () => {
 
   test("needs a type of the catalogue", async (t) => {
     const scene = await setUp(t);
-    for (const fields of [{}, { type: "" }, { type: "unknown" }, { type: "ping" }]) assertPage(await scene.visitor.post(`${scene.page}/test`, fields), 422);
+    for (const fields of [{}, { type: "" }, { type: "unknown" }, { type: "ping" }])
+      assertPage(await scene.visitor.post(`${scene.page}/test`, fields), 422);
     assert.equal(scene.receiver.events().length, 0);
   });
 });
@@ -218,14 +285,22 @@ describe("a delivery", () => {
     const scene = await setUp(t);
     const entry = await acceptForOne(relay, scene.workspace, alert({ event_id: "order-17" }));
     for (const id of [entry.id, "order-17", ` ${entry.id} `]) {
-      assertLeadsTo(await scene.visitor.get(`${scene.page}?id=${encodeURIComponent(id)}`), `${scene.page}/deliveries/${entry.id}`);
+      assertLeadsTo(
+        await scene.visitor.get(`${scene.page}?id=${encodeURIComponent(id)}`),
+        `${scene.page}/deliveries/${entry.id}`,
+      );
     }
-    for (const id of [`evt_${NOBODY}`, "unknown", "not an id"]) assertPage(await scene.visitor.get(`${scene.page}?id=${encodeURIComponent(id)}`));
+    for (const id of [`evt_${NOBODY}`, "unknown", "not an id"])
+      assertPage(await scene.visitor.get(`${scene.page}?id=${encodeURIComponent(id)}`));
   });
 
   test("is listed by status, type and time, page by page", async (t) => {
     const scene = await setUp(t, answerWith(200));
-    const posted = await acceptArray(relay, scene.workspace, Array.from({ length: 60 }, () => alert()));
+    const posted = await acceptArray(
+      relay,
+      scene.workspace,
+      Array.from({ length: 60 }, () => alert()),
+    );
     const ids = posted.map(({ deliveries }) => deliveries[0].id);
     await eventually(() => ids.every((id) => scene.receiver.receivedIds().has(id)), { timeout: 30_000 });
     const listed = async (query) => {
@@ -241,8 +316,13 @@ describe("a delivery", () => {
     for (const query of ["status=failed", "type=agent.error", "until=2026-01-01", "since=2200-01-01T00:00"]) {
       assert.deepEqual((await listed(query)).found, [], query);
     }
-    for (const query of ["range=24h", "range=7d", "range=30d", "range=all", "since=2026-01-01"]) assert.equal((await listed(query)).found.length, 50, query);
-    assertPage(await scene.visitor.get(`${scene.page}?since=yesterday&status=odd&cursor=odd&test=odd&created=odd&resend=odd&chart=odd`));
+    for (const query of ["range=24h", "range=7d", "range=30d", "range=all", "since=2026-01-01"])
+      assert.equal((await listed(query)).found.length, 50, query);
+    assertPage(
+      await scene.visitor.get(
+        `${scene.page}?since=yesterday&status=odd&cursor=odd&test=odd&created=odd&resend=odd&chart=odd`,
+      ),
+    );
   });
 });
 
@@ -250,8 +330,16 @@ describe("resending many", () => {
   test("begins, shows its progress, and is stopped", async (t) => {
     const scene = await setUp(t, () => hang());
     await changeWebhook(relay, scene, { status: "disabled" });
-    const posted = await acceptArray(relay, scene.workspace, Array.from({ length: 20 }, () => alert()));
-    const [{ deliveries: [entry] }] = posted;
+    const posted = await acceptArray(
+      relay,
+      scene.workspace,
+      Array.from({ length: 20 }, () => alert()),
+    );
+    const [
+      {
+        deliveries: [entry],
+      },
+    ] = posted;
     await awaitDelivery(relay, scene.workspace, entry, ({ status }) => status === "held");
     assertPage(await scene.visitor.post(`${scene.page}/resend`, { status: "held" }), 409);
     assertLeadsTo(await scene.visitor.post(`${scene.page}/enable`), /done=enabled/);
@@ -261,7 +349,10 @@ describe("resending many", () => {
     const [job] = location.match(/rs_\w+/);
     assert.ok(assertPage(await scene.visitor.get(location)).includes(job));
     assert.match(assertPage(await scene.visitor.post(`${scene.page}/resend`, { status: "held" }), 409), /running/);
-    assertLeadsTo(await scene.visitor.post(`${scene.page}/resend/${job}/stop`), `${scene.page}?resend=${job}&done=resend-stopped#resend`);
+    assertLeadsTo(
+      await scene.visitor.post(`${scene.page}/resend/${job}/stop`),
+      `${scene.page}?resend=${job}&done=resend-stopped#resend`,
+    );
     assert.equal((await read(scene, `/resend/${job}`)).status, "stopped");
     assertPage(await scene.visitor.post(`${scene.page}/resend/rs_${NOBODY}/stop`), 404);
   });
@@ -278,7 +369,12 @@ describe("resending many", () => {
 
   test("refuses a status or a time that cannot be", async (t) => {
     const scene = await setUp(t);
-    for (const fields of [{}, { status: "delivered" }, { status: "failed", since: "yesterday" }, { status: "held", until: "x" }]) {
+    for (const fields of [
+      {},
+      { status: "delivered" },
+      { status: "failed", since: "yesterday" },
+      { status: "held", until: "x" },
+    ]) {
       assertPage(await scene.visitor.post(`${scene.page}/resend`, fields), 422);
     }
   });
@@ -290,7 +386,8 @@ test("an event is traced to each webhook, or the absence is explained", async (t
   const entry = await acceptForOne(relay, scene.workspace, alert({ event_id: "order-18" }));
   for (const id of ["order-18", entry.id]) {
     const html = assertPage(await scene.visitor.get(`/settings/events?id=${id}`));
-    for (const part of [entry.id, scene.receiver.url, other.receiver.url]) assert.ok(html.includes(part), `${id}: ${part} is not shown`);
+    for (const part of [entry.id, scene.receiver.url, other.receiver.url])
+      assert.ok(html.includes(part), `${id}: ${part} is not shown`);
   }
   assertPage(await scene.visitor.get("/settings/events?id=unknown"), 404);
   assertPage(await scene.visitor.get("/settings/events?id=unknown&type=agent.error&at=2026-01-01T00:00"));
@@ -314,11 +411,24 @@ test("a read-only session is shown no button, and posts nothing", async (t) => {
   }
   for (const path of [`${HOME}/new`, `${page}/delete`]) assertPage(await reader.get(path), 403);
   for (const [path, fields] of [
-    [`${HOME}/new`, settingsOf(scene)], [`${HOME}/new`, {}], [page, settingsOf(scene)], [page, {}], [`${page}/enable`, {}], [`${page}/disable`, {}],
-    [`${page}/delete`, {}], [`${page}/rotate`, { overlap_seconds: "0" }], [`${page}/rotate`, {}], [`${page}/test`, { type: "agent.error" }],
-    [`${page}/test`, {}], [`${page}/resend`, { status: "failed" }], [`${page}/resend`, {}], [`${page}/resend/rs_${NOBODY}/stop`, {}],
-    [`${page}/deliveries/${entry.id}/resend`, {}], [`${page}/deliveries/${entry.id}/cancel`, {}],
-  ]) assertPage(await reader.post(path, fields), 403);
+    [`${HOME}/new`, settingsOf(scene)],
+    [`${HOME}/new`, {}],
+    [page, settingsOf(scene)],
+    [page, {}],
+    [`${page}/enable`, {}],
+    [`${page}/disable`, {}],
+    [`${page}/delete`, {}],
+    [`${page}/rotate`, { overlap_seconds: "0" }],
+    [`${page}/rotate`, {}],
+    [`${page}/test`, { type: "agent.error" }],
+    [`${page}/test`, {}],
+    [`${page}/resend`, { status: "failed" }],
+    [`${page}/resend`, {}],
+    [`${page}/resend/rs_${NOBODY}/stop`, {}],
+    [`${page}/deliveries/${entry.id}/resend`, {}],
+    [`${page}/deliveries/${entry.id}/cancel`, {}],
+  ])
+    assertPage(await reader.post(path, fields), 403);
   assert.equal((await read(scene)).disabled_reason, "gone");
   assert.equal(scene.receiver.requests.length, sent);
 });

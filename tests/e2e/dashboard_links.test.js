@@ -2,7 +2,14 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { createWorkspace, startRelay } from "../support/relay.js";
-import { ISO_MILLISECONDS, MALFORMED_OR_REFUSED, SCOPES, answered, assertRefused, createKey } from "../support/steps.js";
+import {
+  ISO_MILLISECONDS,
+  MALFORMED_OR_REFUSED,
+  SCOPES,
+  answered,
+  assertRefused,
+  createKey,
+} from "../support/steps.js";
 import { isStored } from "../support/storage.js";
 
 const LONGEST_S = 604_800;
@@ -11,7 +18,8 @@ let relay;
 before(async () => (relay = await startRelay()));
 after(() => relay?.stop());
 
-const create = (workspace, body, init) => relay.fetch(`/v1/workspaces/${workspace}/dashboard-links`, { method: "POST", body, ...init });
+const create = (workspace, body, init) =>
+  relay.fetch(`/v1/workspaces/${workspace}/dashboard-links`, { method: "POST", body, ...init });
 
 function assertEndsIn(until, seconds) {
   const left = Date.parse(until) - Date.now();
@@ -24,7 +32,10 @@ describe("a dashboard link", () => {
     const { url, expires_at: until, ...rest } = answered(await create(workspace, {}), 201);
     assert.deepEqual(rest, {});
     const { origin, pathname, searchParams } = new URL(url);
-    assert.deepEqual([origin, pathname, [...searchParams.keys()]], [new URL(relay.origin).origin, "/sign-in", ["link"]]);
+    assert.deepEqual(
+      [origin, pathname, [...searchParams.keys()]],
+      [new URL(relay.origin).origin, "/sign-in", ["link"]],
+    );
     // 256 random bits behind the workspace's id.
     assert.match(searchParams.get("link"), new RegExp(`^dl_${workspace.slice(3)}_[A-Za-z0-9_-]{43,64}$`));
     assert.match(until, ISO_MILLISECONDS);
@@ -33,14 +44,16 @@ describe("a dashboard link", () => {
 
   test("can be made for a second up to seven days, and for chosen scopes", async () => {
     const workspace = await createWorkspace(relay);
-    for (const seconds of [1, LONGEST_S]) assertEndsIn(answered(await create(workspace, { expires_in: seconds }), 201).expires_at, seconds);
+    for (const seconds of [1, LONGEST_S])
+      assertEndsIn(answered(await create(workspace, { expires_in: seconds }), 201).expires_at, seconds);
     for (const scopes of [["webhooks:read"], SCOPES]) answered(await create(workspace, { scopes }), 201);
   });
 
   test("is another one each time, and is stored as a hash alone", async () => {
     const workspace = await createWorkspace(relay);
     const links = [];
-    for (let count = 0; count < 2; count++) links.push(new URL(answered(await create(workspace, {}), 201).url).searchParams.get("link"));
+    for (let count = 0; count < 2; count++)
+      links.push(new URL(answered(await create(workspace, {}), 201).url).searchParams.get("link"));
     assert.notEqual(links[0], links[1]);
     for (const text of links.flatMap((link) => [link, link.split("_").at(-1)])) {
       assert.ok(!isStored(relay, text), "the link is stored");
@@ -51,7 +64,9 @@ describe("a dashboard link", () => {
   test("is no bearer token", async () => {
     const workspace = await createWorkspace(relay);
     const link = new URL(answered(await create(workspace, {}), 201).url).searchParams.get("link");
-    assertRefused(await relay.fetch(`/v1/workspaces/${workspace}/webhooks`, { token: link }), 401, { code: "unauthorized" });
+    assertRefused(await relay.fetch(`/v1/workspaces/${workspace}/webhooks`, { token: link }), 401, {
+      code: "unauthorized",
+    });
   });
 });
 
@@ -77,7 +92,8 @@ describe("a dashboard link is refused", () => {
     const workspace = await createWorkspace(relay);
     const { key } = await createKey(relay, workspace);
     assertRefused(await create(workspace, {}, { token: key }), 403, { code: "forbidden" });
-    for (const token of [null, "wrong"]) assertRefused(await create(workspace, {}, { token }), 401, { code: "unauthorized" });
+    for (const token of [null, "wrong"])
+      assertRefused(await create(workspace, {}, { token }), 401, { code: "unauthorized" });
   });
 
   test("in a workspace that does not exist", async () => {

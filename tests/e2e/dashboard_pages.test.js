@@ -31,8 +31,15 @@ after(() => relay?.stop());
 const webhookPage = () => `${HOME}/${scene.webhook.id}`;
 /** Each page that somebody who is signed in can open. */
 const pages = () => [
-  HOME, `${HOME}/new`, webhookPage(), `${webhookPage()}?secret=shown&chart=7d&status=failed&range=24h`, `${webhookPage()}/delete`,
-  `${webhookPage()}/deliveries/${scene.delivery.id}`, "/settings/events", `/settings/events?id=${scene.delivery.id}`, "/sign-in",
+  HOME,
+  `${HOME}/new`,
+  webhookPage(),
+  `${webhookPage()}?secret=shown&chart=7d&status=failed&range=24h`,
+  `${webhookPage()}/delete`,
+  `${webhookPage()}/deliveries/${scene.delivery.id}`,
+  "/settings/events",
+  `/settings/events?id=${scene.delivery.id}`,
+  "/sign-in",
 ];
 
 function assertGuarded({ headers }, cache = "no-store") {
@@ -51,9 +58,13 @@ describe("each page", () => {
       assertGuarded(answer);
       t.diagnostic(`${path.replace(/\w{20,}/g, "…")}: ${html.length} bytes`);
       assert.ok(html.length < LARGEST_PAGE, `${path} has ${html.length} bytes`);
-      assert.ok(!/<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=/i.test(html), `${path} has an inline script or style`);
+      assert.ok(
+        !/<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=/i.test(html),
+        `${path} has an inline script or style`,
+      );
       const addresses = [...html.matchAll(/\s(?:src|href|action)="([^"]*)"/g)].map(([, address]) => address);
-      for (const address of addresses.filter((one) => /^(\w+:|\/\/)/.test(one))) assert.fail(`${path} leads to ${address}`);
+      for (const address of addresses.filter((one) => /^(\w+:|\/\/)/.test(one)))
+        assert.fail(`${path} leads to ${address}`);
     }
   });
 
@@ -99,9 +110,21 @@ describe("an error is a page", () => {
     const theirs = await setUpWebhook(t, relay);
     const entry = await acceptForOne(relay, theirs.workspace);
     const paths = [
-      "/settings", "/settings/", "/settings/nothing", `${HOME}/`, `${HOME}/wh_${NOBODY}`, `${HOME}/nonsense`, `${HOME}/${theirs.webhook.id}`,
-      `${HOME}/${theirs.webhook.id}/delete`, `${HOME}/${theirs.webhook.id}/deliveries/${entry.id}`, `${webhookPage()}/deliveries/${entry.id}`,
-      `${webhookPage()}/deliveries/evt_${NOBODY}`, `${webhookPage()}/deliveries/nonsense`, `${webhookPage()}/nothing`, "/sign-in/now", "/assets",
+      "/settings",
+      "/settings/",
+      "/settings/nothing",
+      `${HOME}/`,
+      `${HOME}/wh_${NOBODY}`,
+      `${HOME}/nonsense`,
+      `${HOME}/${theirs.webhook.id}`,
+      `${HOME}/${theirs.webhook.id}/delete`,
+      `${HOME}/${theirs.webhook.id}/deliveries/${entry.id}`,
+      `${webhookPage()}/deliveries/${entry.id}`,
+      `${webhookPage()}/deliveries/evt_${NOBODY}`,
+      `${webhookPage()}/deliveries/nonsense`,
+      `${webhookPage()}/nothing`,
+      "/sign-in/now",
+      "/assets",
     ];
     for (const path of paths) {
       const answer = await visitor.get(path);
@@ -117,9 +140,16 @@ describe("an error is a page", () => {
     const sent = theirs.receiver.requests.length;
     const webhook = `${HOME}/${theirs.webhook.id}`;
     const forms = [
-      [webhook, { url: theirs.receiver.url, events: "agent.error" }], [`${webhook}/disable`, {}], [`${webhook}/enable`, {}], [`${webhook}/delete`, {}],
-      [`${webhook}/rotate`, { overlap_seconds: "0" }], [`${webhook}/test`, { type: "agent.error" }], [`${webhook}/resend`, { status: "failed" }],
-      [`${webhook}/resend/rs_${NOBODY}/stop`, {}], [`${webhook}/deliveries/${entry.id}/resend`, {}], [`${webhook}/deliveries/${entry.id}/cancel`, {}],
+      [webhook, { url: theirs.receiver.url, events: "agent.error" }],
+      [`${webhook}/disable`, {}],
+      [`${webhook}/enable`, {}],
+      [`${webhook}/delete`, {}],
+      [`${webhook}/rotate`, { overlap_seconds: "0" }],
+      [`${webhook}/test`, { type: "agent.error" }],
+      [`${webhook}/resend`, { status: "failed" }],
+      [`${webhook}/resend/rs_${NOBODY}/stop`, {}],
+      [`${webhook}/deliveries/${entry.id}/resend`, {}],
+      [`${webhook}/deliveries/${entry.id}/cancel`, {}],
     ];
     for (const [path, fields] of forms) assertPage(await visitor.post(path, fields), 404);
     assert.equal(theirs.receiver.requests.length, sent);
@@ -129,8 +159,14 @@ describe("an error is a page", () => {
 
   test("405 with the methods that are allowed", async () => {
     for (const [method, path, allow] of [
-      ["POST", "/", "GET, HEAD"], ["PUT", HOME, "GET, HEAD"], ["DELETE", webhookPage(), "GET, HEAD, POST"], ["GET", `${webhookPage()}/disable`, "POST"],
-      ["GET", "/sign-out", "POST"], ["QUERY", HOME, "GET, HEAD"], ["OPTIONS", "/sign-in", "GET, HEAD, POST"], ["PATCH", "/assets/style.css", "GET, HEAD"],
+      ["POST", "/", "GET, HEAD"],
+      ["PUT", HOME, "GET, HEAD"],
+      ["DELETE", webhookPage(), "GET, HEAD, POST"],
+      ["GET", `${webhookPage()}/disable`, "POST"],
+      ["GET", "/sign-out", "POST"],
+      ["QUERY", HOME, "GET, HEAD"],
+      ["OPTIONS", "/sign-in", "GET, HEAD, POST"],
+      ["PATCH", "/assets/style.css", "GET, HEAD"],
     ]) {
       const answer = await visitor.get(path, { method, headers: { origin: relay.origin } });
       assertPage(answer, 405);
@@ -146,8 +182,16 @@ describe("an error is a page", () => {
         assertPage(await visitor.post(path, {}, { headers: { "content-type": type } }), 415);
       }
       // Refused before it is sent where it is announced, and as soon as it is too large where it is not.
-      for (const [length, part] of [[{ "content-length": "1000000" }, "key="], [{ "transfer-encoding": "chunked" }, `key=${"a".repeat(65 * 1024)}`]]) {
-        const headers = { "content-type": "application/x-www-form-urlencoded", origin: relay.origin, cookie: visitor.cookie, ...length };
+      for (const [length, part] of [
+        [{ "content-length": "1000000" }, "key="],
+        [{ "transfer-encoding": "chunked" }, `key=${"a".repeat(65 * 1024)}`],
+      ]) {
+        const headers = {
+          "content-type": "application/x-www-form-urlencoded",
+          origin: relay.origin,
+          cookie: visitor.cookie,
+          ...length,
+        };
         assertPage(await requestRaw(relay.origin, path, { method: "POST", headers, part }), 413);
       }
     }
@@ -167,7 +211,10 @@ describe("an error is a page", () => {
       const answer = await createVisitor(broken).get(HOME);
       const html = assertPage(answer, 500);
       assertGuarded(answer);
-      assert.ok(html.includes(answer.headers.get("x-request-id")), "the page does not show the id under which the log has it");
+      assert.ok(
+        html.includes(answer.headers.get("x-request-id")),
+        "the page does not show the id under which the log has it",
+      );
     } finally {
       await broken.stop();
     }
@@ -185,14 +232,24 @@ describe("a hostile text is a text", () => {
       headers: { "X-Team": "<b>team</b>" },
     });
     const deliveries = answered(
-      await relay.fetch(`/v1/workspaces/${scene.workspace}/events`, { method: "POST", body: alert({ data: { text: SCRIPT } }) }),
+      await relay.fetch(`/v1/workspaces/${scene.workspace}/events`, {
+        method: "POST",
+        body: alert({ data: { text: SCRIPT } }),
+      }),
       202,
     ).deliveries;
     const entry = deliveries.find((one) => one.webhook_id === hostile.webhook.id);
     await awaitSettled(relay, scene.workspace, entry);
     const webhook = `${HOME}/${hostile.webhook.id}`;
     const query = `id=${encodeURIComponent(SCRIPT)}&type=${encodeURIComponent(SCRIPT)}&since=${encodeURIComponent(SCRIPT)}`;
-    for (const path of [HOME, webhook, `${webhook}/deliveries/${entry.id}`, `${webhook}/delete`, `${webhook}?${query}`, `/settings/events?${query}`]) {
+    for (const path of [
+      HOME,
+      webhook,
+      `${webhook}/deliveries/${entry.id}`,
+      `${webhook}/delete`,
+      `${webhook}?${query}`,
+      `/settings/events?${query}`,
+    ]) {
       const answer = await visitor.get(path);
       assert.ok([200, 422].includes(answer.status), `${path}: ${answer.status}`);
       assert.ok(!/<script(?![^>]*\ssrc=)|<img|<b>(evil|team)/i.test(answer.text), path);

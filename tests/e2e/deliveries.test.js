@@ -67,7 +67,10 @@ describe("the list", () => {
     await awaitDelivery(relay, workspace, pending, ({ attempts }) => attempts.length > 0);
     made.pending = pending.id;
     between.push(await passTime());
-    made.test = answered(await relay.fetch(pathOf(scene, "/test"), { method: "POST", body: { type: "agent.error" } }), 200).id;
+    made.test = answered(
+      await relay.fetch(pathOf(scene, "/test"), { method: "POST", body: { type: "agent.error" } }),
+      200,
+    ).id;
     await changeWebhook(relay, scene, { status: "disabled" });
     made.held = (await acceptForOne(relay, workspace)).id;
   });
@@ -88,14 +91,20 @@ describe("the list", () => {
     "what is of kind ping": [() => ({ kind: "ping" }), ["ping"]],
     "what is of kind test": [() => ({ kind: "test" }), ["test"]],
     "what is of a kind and a status": [() => ({ kind: "event", status: "delivered" }), ["other", "delivered"]],
-    "what is of a type, a kind and a status": [() => ({ type: "agent.error", kind: "event", status: "delivered" }), ["other"]],
+    "what is of a type, a kind and a status": [
+      () => ({ type: "agent.error", kind: "event", status: "delivered" }),
+      ["other"],
+    ],
     "nothing, where no delivery fits": [() => ({ status: "held", type: "agent.error" }), []],
     "what was made since a time": [() => ({ since: between[3] }), ["held", "test"]],
     "what was made until a time": [() => ({ until: between[1] }), ["delivered", "ping"]],
     "what was made between two times": [() => ({ since: between[1], until: between[2] }), ["other"]],
     "nothing since tomorrow": [() => ({ since: new Date(Date.now() + 86_400_000).toISOString() }), []],
     "nothing until a time long ago": [() => ({ until: "2020-01-01T00:00:00.000Z" }), []],
-    "what was made since a time and has a status": [() => ({ since: between[0], status: "delivered" }), ["test", "other", "delivered"]],
+    "what was made since a time and has a status": [
+      () => ({ since: between[0], status: "delivered" }),
+      ["test", "other", "delivered"],
+    ],
   };
   for (const [what, [query, names]] of Object.entries(FOUND)) {
     test(`has ${what}`, async () => {
@@ -108,7 +117,10 @@ describe("the list", () => {
 
   test("has the same with a filter on pages of one", async () => {
     const paged = await listDeliveries(relay, scene.workspace, scene.webhook.id, { limit: "1", status: "delivered" });
-    assert.deepEqual(idsOf(paged), ["test", "other", "delivered", "ping"].map((name) => made[name]));
+    assert.deepEqual(
+      idsOf(paged),
+      ["test", "other", "delivered", "ping"].map((name) => made[name]),
+    );
   });
 
   test("shows each delivery as a read does, without payload, headers and bodies", async () => {
@@ -131,8 +143,19 @@ describe("the list", () => {
   });
 
   const REFUSED = [
-    ["status", "open"], ["status", ""], ["kind", "resend"], ["since", "yesterday"], ["since", "2026-01-15"], ["until", "1768473000"],
-    ["limit", "0"], ["limit", "101"], ["limit", "-1"], ["limit", "ten"], ["limit", "1.5"], ["limit", ""], ["cursor", "nonsense"],
+    ["status", "open"],
+    ["status", ""],
+    ["kind", "resend"],
+    ["since", "yesterday"],
+    ["since", "2026-01-15"],
+    ["until", "1768473000"],
+    ["limit", "0"],
+    ["limit", "101"],
+    ["limit", "-1"],
+    ["limit", "ten"],
+    ["limit", "1.5"],
+    ["limit", ""],
+    ["cursor", "nonsense"],
   ];
   for (const [field, value] of REFUSED) {
     test(`is refused with ${field}=${value}`, async () => {
@@ -153,7 +176,10 @@ describe("pages", () => {
     const seen = [];
     let cursor;
     do {
-      const { data, next_cursor: next } = answered(await page(scene, { limit: "7", kind: "event", ...(cursor ? { cursor } : {}) }), 200);
+      const { data, next_cursor: next } = answered(
+        await page(scene, { limit: "7", kind: "event", ...(cursor ? { cursor } : {}) }),
+        200,
+      );
       assert.ok(data.length <= 7, `${data.length} on a page of 7`);
       seen.push(...idsOf(data));
       cursor = next;
@@ -195,8 +221,14 @@ describe("one delivery", () => {
   test("is not found where there is none", async (t) => {
     const scene = await setUpWebhook(t, relay);
     for (const id of [UNKNOWN, "nonsense", scene.webhook.id]) {
-      for (const [method, below] of [["GET", ""], ["POST", "/resend"], ["POST", "/cancel"]]) {
-        assertRefused(await relay.fetch(pathOf(scene, `/deliveries/${id}${below}`), { method }), 404, { code: "not_found" });
+      for (const [method, below] of [
+        ["GET", ""],
+        ["POST", "/resend"],
+        ["POST", "/cancel"],
+      ]) {
+        assertRefused(await relay.fetch(pathOf(scene, `/deliveries/${id}${below}`), { method }), 404, {
+          code: "not_found",
+        });
       }
     }
   });
@@ -205,8 +237,14 @@ describe("one delivery", () => {
     const scene = await setUpWebhook(t, relay);
     const [entry] = [await acceptForOne(relay, scene.workspace)];
     const other = await setUpWebhook(t, relay, undefined, { workspace: scene.workspace });
-    for (const [method, below] of [["GET", ""], ["POST", "/resend"], ["POST", "/cancel"]]) {
-      assertRefused(await relay.fetch(pathOf(other, `/deliveries/${entry.id}${below}`), { method }), 404, { code: "not_found" });
+    for (const [method, below] of [
+      ["GET", ""],
+      ["POST", "/resend"],
+      ["POST", "/cancel"],
+    ]) {
+      assertRefused(await relay.fetch(pathOf(other, `/deliveries/${entry.id}${below}`), { method }), 404, {
+        code: "not_found",
+      });
     }
   });
 });

@@ -82,7 +82,11 @@ describe("a 2xx", () => {
   });
 
   test("the list shows the delivery without payload, headers and bodies", async (t) => {
-    const { workspace, webhook } = await setUpWebhook(t, relay, answerWith(200, { "x-a": "b" }, "a-body-of-the-endpoint"));
+    const { workspace, webhook } = await setUpWebhook(
+      t,
+      relay,
+      answerWith(200, { "x-a": "b" }, "a-body-of-the-endpoint"),
+    );
     const entry = await acceptForOne(relay, workspace, alert({ data: { marker: "a-part-of-the-data" } }));
     await awaitSettled(relay, workspace, entry);
     const [listed, ...others] = await listDeliveries(relay, workspace, webhook.id, { kind: "event" });
@@ -124,7 +128,13 @@ describe("a failure", () => {
     const entry = await acceptForOne(relay, workspace);
     const { status, attempts } = await awaitSettled(relay, workspace, entry);
     assert.equal(status, "delivered");
-    assert.deepEqual(attempts.map(({ attempt, outcome }) => [attempt, outcome]), [[1, "http_error"], [2, "succeeded"]]);
+    assert.deepEqual(
+      attempts.map(({ attempt, outcome }) => [attempt, outcome]),
+      [
+        [1, "http_error"],
+        [2, "succeeded"],
+      ],
+    );
     assert.equal(attempts[0].response_status, 500);
     assert.equal(attempts[0].response_body, "not today");
     assert.equal(receiver.attemptsOf(entry.id).length, 2);
@@ -195,8 +205,10 @@ describe("a failure", () => {
 
   const ODD_PEERS = {
     "that is closed without a byte": (socket) => socket.once("data", () => socket.end()),
-    "on which something else than HTTP is spoken": (socket) => socket.once("data", () => socket.end("SSH-2.0-OpenSSH_9.6\r\n")),
-    "that is closed within the head of the answer": (socket) => socket.once("data", () => socket.end("HTTP/1.1 200 OK\r\nContent-Le")),
+    "on which something else than HTTP is spoken": (socket) =>
+      socket.once("data", () => socket.end("SSH-2.0-OpenSSH_9.6\r\n")),
+    "that is closed within the head of the answer": (socket) =>
+      socket.once("data", () => socket.end("HTTP/1.1 200 OK\r\nContent-Le")),
   };
   for (const [what, talk] of Object.entries(ODD_PEERS)) {
     test(`a connection ${what} is unreachable`, async (t) => {
@@ -280,11 +292,18 @@ test("a hundred deliveries fail and succeed side by side, each with its own reco
     return { status: 500, body: id };
   };
   const { workspace } = await setUpWebhook(t, relay, answer);
-  const answers = await acceptArray(relay, workspace, Array.from({ length: 100 }, (_, number) => alert({ data: { number } })));
+  const answers = await acceptArray(
+    relay,
+    workspace,
+    Array.from({ length: 100 }, (_, number) => alert({ data: { number } })),
+  );
   for (const [number, { deliveries }] of answers.entries()) {
     const { status, attempts, id } = await awaitSettled(relay, workspace, deliveries[0], { timeout: 30_000 });
     assert.equal(status, "delivered");
-    assert.deepEqual(attempts.map(({ response_status }) => response_status), number % 2 === 0 ? [200] : [500, 200]);
+    assert.deepEqual(
+      attempts.map(({ response_status }) => response_status),
+      number % 2 === 0 ? [200] : [500, 200],
+    );
     for (const { response_body: body } of attempts) assert.equal(body, id);
   }
 });

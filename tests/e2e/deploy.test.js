@@ -26,7 +26,9 @@ const argumentsFor = (environment) => (environment === "production" ? ["--env="]
 const CONFIG = path.join(ROOT, "wrangler.toml");
 // Copied, for its objects have no prototype.
 const configOf = (environment, config = CONFIG) =>
-  structuredClone(readConfig({ config, env: environment === "production" ? undefined : environment }, { hideWarnings: true }));
+  structuredClone(
+    readConfig({ config, env: environment === "production" ? undefined : environment }, { hideWarnings: true }),
+  );
 
 let folder;
 const dryRuns = {};
@@ -84,14 +86,20 @@ for (const [environment, name] of Object.entries(ENVIRONMENTS)) {
       assert.equal(config.name, name);
       assert.ok(config.compatibility_date >= "2026-10-01", config.compatibility_date);
       const classes = config.durable_objects.bindings.map((binding) => binding.class_name);
-      assert.deepEqual(config.migrations.flatMap((migration) => migration.new_sqlite_classes ?? []).sort(), classes.sort());
+      assert.deepEqual(
+        config.migrations.flatMap((migration) => migration.new_sqlite_classes ?? []).sort(),
+        classes.sort(),
+      );
       assert.equal(config.observability.enabled, true);
     });
 
     test("has_no_test_hooks", async () => {
       const output = path.join(folder, environment);
       const uploaded = await Promise.all((await readdir(output)).map((file) => readFile(path.join(output, file))));
-      assert.ok(uploaded.some((bytes) => bytes.subarray(0, 4).equals(Buffer.from("\0asm"))), "the upload has a Wasm module");
+      assert.ok(
+        uploaded.some((bytes) => bytes.subarray(0, 4).equals(Buffer.from("\0asm"))),
+        "the upload has a Wasm module",
+      );
       for (const bytes of uploaded) assert.ok(!bytes.includes(TEST_HOOK));
       // The other build has them: the search above would find them.
       assert.ok((await readFile(path.join(ROOT, "build/test-hooks/build/index_bg.wasm"))).includes(TEST_HOOK));
@@ -106,8 +114,15 @@ test("staging_shares_no_store_no_counter_and_no_address_with_production", async 
   assert.deepEqual(staging.routes, []);
   assert.equal(staging.workers_dev, true);
   assert.deepEqual(Object.keys(staging.vars), Object.keys(production.vars));
-  const unshared = [(one) => one.kv_namespaces.map(({ id }) => id), (one) => one.ratelimits.map((limit) => limit.namespace_id)];
-  for (const ids of unshared) assert.deepEqual(ids(production).filter((id) => ids(staging).includes(id)), []);
+  const unshared = [
+    (one) => one.kv_namespaces.map(({ id }) => id),
+    (one) => one.ratelimits.map((limit) => limit.namespace_id),
+  ];
+  for (const ids of unshared)
+    assert.deepEqual(
+      ids(production).filter((id) => ids(staging).includes(id)),
+      [],
+    );
   // A binding that names a script would reach that script's objects.
   for (const binding of staging.durable_objects.bindings) assert.equal(binding.script_name, undefined);
 });
@@ -115,7 +130,9 @@ test("staging_shares_no_store_no_counter_and_no_address_with_production", async 
 test("the_dataset_of_attempts_is_bound_once_its_lines_are_no_comment", async () => {
   const config = await changedConfig(uncomment("[[analytics_engine_datasets]]"));
   assert.deepEqual(configOf("production").analytics_engine_datasets, []);
-  assert.deepEqual(configOf("production", config).analytics_engine_datasets, [{ binding: "ATTEMPTS", dataset: "webhook_attempts" }]);
+  assert.deepEqual(configOf("production", config).analytics_engine_datasets, [
+    { binding: "ATTEMPTS", dataset: "webhook_attempts" },
+  ]);
 });
 
 test("wrangler_types_the_same_bindings_for_both_environments", async () => {
@@ -125,13 +142,18 @@ test("wrangler_types_the_same_bindings_for_both_environments", async () => {
   const types = await readFile(file, "utf8");
   const members = (header) => {
     const body = types.slice(types.indexOf(header)).match(/\{\n([^}]*)\}/)[1];
-    return Object.fromEntries([...body.matchAll(/^\s*(\w+): (.*);$/gm)].map(([, name, type]) => [name, type.replace(/<.*>/, "")]));
+    return Object.fromEntries(
+      [...body.matchAll(/^\s*(\w+): (.*);$/gm)].map(([, name, type]) => [name, type.replace(/<.*>/, "")]),
+    );
   };
   const typed = members("interface __BaseEnv_Env");
   for (const [setting, value] of Object.entries(SETTINGS)) assert.equal(typed[setting], `"${value}"`);
   const expected = {
-    SUBSCRIPTIONS: "KVNamespace", WORKSPACES: "DurableObjectNamespace", WEBHOOKS: "DurableObjectNamespace",
-    FAILED_AUTHENTICATIONS: "RateLimit", INGEST: "RateLimit",
+    SUBSCRIPTIONS: "KVNamespace",
+    WORKSPACES: "DurableObjectNamespace",
+    WEBHOOKS: "DurableObjectNamespace",
+    FAILED_AUTHENTICATIONS: "RateLimit",
+    INGEST: "RateLimit",
   };
   for (const [binding, type] of Object.entries(expected)) assert.equal(typed[binding], type);
   const { OPERATOR_TOKEN: _, ...bound } = typed;

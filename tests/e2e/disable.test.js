@@ -4,7 +4,16 @@ import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
 import { answerInTurn, answerWith } from "../support/receiver.js";
 import { startRelay } from "../support/relay.js";
-import { ISO_MILLISECONDS, acceptArray, acceptEvent, acceptForOne, alert, awaitDelivery, awaitSettled, setUpWebhook } from "../support/steps.js";
+import {
+  ISO_MILLISECONDS,
+  acceptArray,
+  acceptEvent,
+  acceptForOne,
+  alert,
+  awaitDelivery,
+  awaitSettled,
+  setUpWebhook,
+} from "../support/steps.js";
 
 let relay;
 before(async () => (relay = await startRelay()));
@@ -76,7 +85,11 @@ describe("410 Gone", () => {
     const scene = await setUpWebhook(t, relay, answer);
     const waiting = await acceptForOne(relay, scene.workspace, alert({ data: { gone: false } }));
     await awaitDelivery(relay, scene.workspace, waiting, ({ attempts }) => attempts.length > 0);
-    await awaitSettled(relay, scene.workspace, await acceptForOne(relay, scene.workspace, alert({ data: { gone: true } })));
+    await awaitSettled(
+      relay,
+      scene.workspace,
+      await acceptForOne(relay, scene.workspace, alert({ data: { gone: true } })),
+    );
     const { status, attempt_count: made } = await awaitSettled(relay, scene.workspace, waiting);
     assert.equal(status, "held");
     assert.ok(made < 6, `${made} attempts`);
@@ -105,7 +118,10 @@ describe("a webhook disabled by a person", () => {
     const scene = await setUpWebhook(t, relay);
     await setStatus(scene, "disabled");
     const answers = await acceptArray(relay, scene.workspace, [alert(), alert(), alert()]);
-    assert.deepEqual(answers.map(({ deliveries }) => deliveries.map(({ status }) => status)), [["held"], ["held"], ["held"]]);
+    assert.deepEqual(
+      answers.map(({ deliveries }) => deliveries.map(({ status }) => status)),
+      [["held"], ["held"], ["held"]],
+    );
   });
 
   test("makes a delivery that waits for its retry held", async (t) => {

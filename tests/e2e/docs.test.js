@@ -28,7 +28,9 @@ const squeeze = (text) => text.replaceAll(/\s+/g, "");
 const codeOf = (html, id) => decode(html.match(new RegExp(`<code id="${id}">([^]*?)</code>`))[1]);
 const tablesOf = (html) =>
   [...html.matchAll(/<tbody>([^]*?)<\/tbody>/g)].map(([, body]) =>
-    [...body.matchAll(/<tr[^>]*>([^]*?)<\/tr>/g)].map(([, row]) => [...row.matchAll(/<td>([^]*?)<\/td>/g)].map(([, cell]) => textOf(cell))),
+    [...body.matchAll(/<tr[^>]*>([^]*?)<\/tr>/g)].map(([, row]) =>
+      [...row.matchAll(/<td>([^]*?)<\/td>/g)].map(([, cell]) => textOf(cell)),
+    ),
   );
 
 const readPage = async (relay) => {
@@ -50,7 +52,8 @@ after(() => relay?.stop());
 test("the page is for everybody, has the dashboard's strict policy and loads nothing from elsewhere", async () => {
   assert.match(page.headers.get("content-type"), /^text\/html/);
   const policy = page.headers.get("content-security-policy");
-  for (const rule of ["default-src 'none'", "style-src 'self'", "script-src 'self'", "frame-ancestors 'none'"]) assert.ok(policy.includes(rule), policy);
+  for (const rule of ["default-src 'none'", "style-src 'self'", "script-src 'self'", "frame-ancestors 'none'"])
+    assert.ok(policy.includes(rule), policy);
   assert.equal(page.headers.get("set-cookie"), null);
   assert.doesNotMatch(page.text, / (style|on\w+)=/);
   for (const [, address] of page.text.matchAll(/(?:src|<link[^>]*href)="([^"]*)"/g)) {
@@ -63,10 +66,13 @@ test("the page is for everybody, has the dashboard's strict policy and loads not
 });
 
 describe("the page says what the customer docs say:", () => {
-  const lines = CUSTOMER_DOCS.split("\n").map((line) => line.trim()).filter((line) => line !== "" && !BARE_NUMBER.test(line));
+  const lines = CUSTOMER_DOCS.split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "" && !BARE_NUMBER.test(line));
   for (const [index, line] of lines.entries()) {
     const said = SAID_EXACTLY[line] ?? line.replace(/^(\d\.|•) /, "");
-    test(`line ${index + 1}: ${line.slice(0, 60)}`, () => assert.ok(squeeze(textOf(page.text)).includes(squeeze(said)), said));
+    test(`line ${index + 1}: ${line.slice(0, 60)}`, () =>
+      assert.ok(squeeze(textOf(page.text)).includes(squeeze(said)), said));
   }
 
   test("and each sentence that is said otherwise is in them", () => {
@@ -76,21 +82,31 @@ describe("the page says what the customer docs say:", () => {
 
 test("the Python code is the program that the tests run, as it is in the customer docs", () => {
   const program = read("examples/flask_receiver.py");
-  assert.equal(codeOf(page.text, "code-python"), program.trimEnd() === program ? program : program.replace(/\n$/, "\n"));
+  assert.equal(
+    codeOf(page.text, "code-python"),
+    program.trimEnd() === program ? program : program.replace(/\n$/, "\n"),
+  );
   assert.ok(CUSTOMER_DOCS.includes(program.trim()));
 });
 
 test("the types are those of the catalogue, in its order", async () => {
   const { body } = await relay.fetch("/v1/event-types", { token: null });
-  assert.deepEqual(tablesOf(page.text)[0], body.data.map(({ name, description }) => [name, description]));
+  assert.deepEqual(
+    tablesOf(page.text)[0],
+    body.data.map(({ name, description }) => [name, description]),
+  );
 });
 
 test("the headers are those that a request has", async (t) => {
   const { receiver } = await setUpWebhook(t, relay);
   const [ping] = receiver.pings();
-  const documented = tablesOf(page.text).find((rows) => rows[0][0] === "Content-Type").map(([name]) => name.toLowerCase());
+  const documented = tablesOf(page.text)
+    .find((rows) => rows[0][0] === "Content-Type")
+    .map(([name]) => name.toLowerCase());
   // What every HTTP client adds.
-  const sent = Object.keys(ping.headers).filter((name) => !["host", "content-length", "connection", "accept", "accept-encoding", "cf-worker"].includes(name));
+  const sent = Object.keys(ping.headers).filter(
+    (name) => !["host", "content-length", "connection", "accept", "accept-encoding", "cf-worker"].includes(name),
+  );
   assert.deepEqual(documented.sort(), sent.sort());
 });
 
@@ -105,9 +121,23 @@ describe("a deployment with other settings", () => {
   after(() => other?.stop());
 
   test("documents its own schedule, time-out, retention and limit", () => {
-    const retries = [["1st retry", "10 seconds"], ["2nd retry", "2 minutes"], ["3rd retry", "3 days"]];
-    assert.deepEqual(tablesOf(text.text).find((rows) => rows[0][0] === "1st retry"), retries);
-    for (const said of ["within 4 seconds,", "up to 3 times", "After 3 failed retries,", "there for 7 days.", "kept for 7 days.", "failed for 36 hours"]) {
+    const retries = [
+      ["1st retry", "10 seconds"],
+      ["2nd retry", "2 minutes"],
+      ["3rd retry", "3 days"],
+    ];
+    assert.deepEqual(
+      tablesOf(text.text).find((rows) => rows[0][0] === "1st retry"),
+      retries,
+    );
+    for (const said of [
+      "within 4 seconds,",
+      "up to 3 times",
+      "After 3 failed retries,",
+      "there for 7 days.",
+      "kept for 7 days.",
+      "failed for 36 hours",
+    ]) {
       assert.ok(textOf(text.text).includes(said), said);
     }
     assert.doesNotMatch(textOf(text.text), /10 seconds, Secure|up to 5 times|8 hours/);

@@ -5,7 +5,18 @@ import { describe, test } from "node:test";
 import { Webhook } from "standardwebhooks";
 import { eventually } from "../support/eventually.js";
 import { startRelay } from "../support/relay.js";
-import { acceptForOne, alert, answered, assertRefused, awaitDelivery, awaitSettled, changeWebhook, pathOf, readDelivery, setUpWebhook } from "../support/steps.js";
+import {
+  acceptForOne,
+  alert,
+  answered,
+  assertRefused,
+  awaitDelivery,
+  awaitSettled,
+  changeWebhook,
+  pathOf,
+  readDelivery,
+  setUpWebhook,
+} from "../support/steps.js";
 import { encodings, isStored, readStorageFiles } from "../support/storage.js";
 
 const SECRET = `whsec_${Buffer.from("a customer's signing key, 32 byte").toString("base64")}`;
@@ -31,7 +42,10 @@ async function assertSends(relay, scene, { secret, headers } = SETTINGS) {
 
 /** Makes a test, whose request the relay keeps. */
 async function makeTest(relay, scene) {
-  const made = answered(await relay.fetch(pathOf(scene, "/test"), { method: "POST", body: { type: "agent.error" } }), 200);
+  const made = answered(
+    await relay.fetch(pathOf(scene, "/test"), { method: "POST", body: { type: "agent.error" } }),
+    200,
+  );
   return { id: made.id, webhook_id: scene.webhook.id };
 }
 
@@ -44,7 +58,9 @@ async function assertShows(relay, scene, kept) {
 /** How many of the workspace's stored values each key encrypts, by the metrics; "" stands for none. */
 async function countByKey(relay, { workspace }) {
   const { text } = await relay.fetch(`/metrics?workspace=${workspace}`);
-  return Object.fromEntries([...text.matchAll(/^relay_stored_values\{key_id="([^"]*)"\} (\d+)$/gm)].map(([, id, count]) => [id, Number(count)]));
+  return Object.fromEntries(
+    [...text.matchAll(/^relay_stored_values\{key_id="([^"]*)"\} (\d+)$/gm)].map(([, id, count]) => [id, Number(count)]),
+  );
 }
 
 const isEncrypting = async (relay) => /secrets_encrypted="true"/.test((await relay.fetch("/metrics")).text);
@@ -54,7 +70,10 @@ describe("stored secrets and header values", () => {
     const relay = await start(t);
     const scene = await setUpWebhook(t, relay, undefined, SETTINGS);
     const kept = await makeTest(relay, scene);
-    assert.ok(isStored(relay, SECRET) && isStored(relay, VALUE), "what is stored plain is not found: this search proves nothing");
+    assert.ok(
+      isStored(relay, SECRET) && isStored(relay, VALUE),
+      "what is stored plain is not found: this search proves nothing",
+    );
     assert.ok(!(await isEncrypting(relay)));
     assert.deepEqual(await countByKey(relay, scene), { "": 2 });
 
@@ -130,7 +149,8 @@ describe("without the key of a stored value", () => {
       const before = scene.receiver.requests.length;
       await relay.restart({ vars });
       const entry = await acceptForOne(relay, scene.workspace);
-      const isBlocked = ({ attempts }) => attempts.length >= 1 && attempts.every(({ outcome }) => outcome === "blocked");
+      const isBlocked = ({ attempts }) =>
+        attempts.length >= 1 && attempts.every(({ outcome }) => outcome === "blocked");
       const { attempts } = await awaitDelivery(relay, scene.workspace, entry, isBlocked);
       assert.match(attempts[0].error, /'k1'.*ENCRYPTION_KEYS/);
       for (const path of [pathOf(scene), pathOf(scene, "/secret"), pathOf(scene, `/deliveries/${kept.id}`)]) {
@@ -139,7 +159,8 @@ describe("without the key of a stored value", () => {
       const log = relay.logs.join("\n");
       assert.match(log, /not sent: a stored value .*'k1'.*ENCRYPTION_KEYS/);
       assert.match(log, /showing a secret: a stored value .*'k1'/);
-      for (const text of [SECRET, VALUE, keyBytes("k1"), keyBytes("k2"), keyBytes("k3")]) assert.ok(!log.includes(text));
+      for (const text of [SECRET, VALUE, keyBytes("k1"), keyBytes("k2"), keyBytes("k3")])
+        assert.ok(!log.includes(text));
       assert.equal(scene.receiver.requests.length, before);
 
       await relay.restart({ vars: keys("k1") });
@@ -168,7 +189,13 @@ test("an ENCRYPTION_KEYS that does not parse is an error on every request, which
     await relay.restart({ vars: { ENCRYPTION_KEYS: value } });
     const workspace = "/v1/workspaces/ws_a";
     const event = { method: "POST", body: alert() };
-    for (const [path, init] of [["/healthz"], ["/openapi.json"], ["/metrics"], [`${workspace}/webhooks`], [`${workspace}/events`, event]]) {
+    for (const [path, init] of [
+      ["/healthz"],
+      ["/openapi.json"],
+      ["/metrics"],
+      [`${workspace}/webhooks`],
+      [`${workspace}/events`, event],
+    ]) {
       const answer = await relay.fetch(path, init);
       const error = assertRefused(answer, 500, { code: "misconfigured" });
       assert.match(error.message, /ENCRYPTION_KEYS/);

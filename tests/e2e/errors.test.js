@@ -29,7 +29,12 @@ after(async () => {
 
 /** A path of the document with the ids of this file's webhook in it, and unknown ones for what lies below it. */
 function fill(template) {
-  const values = { workspace_id: scene.workspace, webhook_id: scene.webhook.id, key_id: `key_${NOBODY}`, event_id: "unknown" };
+  const values = {
+    workspace_id: scene.workspace,
+    webhook_id: scene.webhook.id,
+    key_id: `key_${NOBODY}`,
+    event_id: "unknown",
+  };
   Object.assign(values, { delivery_id: `evt_${NOBODY}`, resend_id: `rs_${NOBODY}` });
   return template.replaceAll(/\{(\w+)\}/g, (_, name) => {
     assert.ok(name in values, `${template}: this test does not know ${name}`);
@@ -50,7 +55,12 @@ function operations({ withBody = false } = {}) {
 describe("a body", () => {
   test("that is not declared as JSON is refused with 415 on each call that takes one", async () => {
     for (const [method, path] of operations({ withBody: true })) {
-      for (const type of ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonp"]) {
+      for (const type of [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/jsonp",
+      ]) {
         const answer = await relay.fetch(path, { method, body: "{}", headers: { "content-type": type } });
         assertRefused(answer, 415, { code: "unsupported_media_type" });
       }
@@ -97,7 +107,12 @@ describe("a body", () => {
   test("that does not end is refused as soon as it is too large", async () => {
     const headers = { "content-type": "application/json", "transfer-encoding": "chunked" };
     const part = `{"name":"${"a".repeat(LARGEST_REQUEST)}`;
-    const answer = await requestRaw(relay.origin, "/v1/workspaces", { method: "POST", token: relay.operatorToken, headers, part });
+    const answer = await requestRaw(relay.origin, "/v1/workspaces", {
+      method: "POST",
+      token: relay.operatorToken,
+      headers,
+      part,
+    });
     assertRefused(answer, 413, { code: "payload_too_large" });
   });
 
@@ -111,7 +126,9 @@ describe("a body", () => {
 });
 
 test("an unknown query parameter is refused with its name on each call that reads a list", async () => {
-  const lists = operations().filter(([method, path]) => method === "GET" && /\/(workspaces|keys|webhooks|deliveries|stats)$|\/metrics$/.test(path));
+  const lists = operations().filter(
+    ([method, path]) => method === "GET" && /\/(workspaces|keys|webhooks|deliveries|stats)$|\/metrics$/.test(path),
+  );
   assert.equal(lists.length, 6);
   for (const [method, path] of lists) {
     assertRefused(await relay.fetch(`${path}?colour=red`, { method }), 400, { code: "unknown_field", field: "colour" });
@@ -120,14 +137,26 @@ test("an unknown query parameter is refused with its name on each call that read
 
 describe("what does not exist", () => {
   const UNKNOWN = [
-    "/v1", "/v2/workspaces", "/v1/workspace", "/v1/nothing", "/metrics/ws_a", "/healthz/live", "/openapi.yaml", "/v1/workspaces/ws_a/nothing",
-    "/v1/workspaces/ws_a/webhooks/wh_a/nothing", "/v1/workspaces/ws_a/webhooks/wh_a/deliveries/evt_a/nothing", "/.env", "/index.html",
+    "/v1",
+    "/v2/workspaces",
+    "/v1/workspace",
+    "/v1/nothing",
+    "/metrics/ws_a",
+    "/healthz/live",
+    "/openapi.yaml",
+    "/v1/workspaces/ws_a/nothing",
+    "/v1/workspaces/ws_a/webhooks/wh_a/nothing",
+    "/v1/workspaces/ws_a/webhooks/wh_a/deliveries/evt_a/nothing",
+    "/.env",
+    "/index.html",
   ];
   for (const path of UNKNOWN) {
     test(`${path} is not found, with and without a token`, async () => {
       for (const token of [relay.operatorToken, null]) {
         for (const method of ["GET", "POST"]) {
-          assertRefused(await relay.fetch(path, { method, token, body: method === "POST" ? {} : undefined }), [404], { code: "not_found" });
+          assertRefused(await relay.fetch(path, { method, token, body: method === "POST" ? {} : undefined }), [404], {
+            code: "not_found",
+          });
         }
       }
     });
@@ -139,7 +168,7 @@ describe("what does not exist", () => {
     "a double slash within": () => "/v1//event-types",
     "a slash at the end": () => "/v1/event-types/",
     "a slash at the end of a list": () => `/v1/workspaces/${scene.workspace}/webhooks/`,
-    "capitals": () => "/V1/event-types",
+    capitals: () => "/V1/event-types",
     "capitals in a word": () => `/v1/workspaces/${scene.workspace}/Webhooks`,
     "an encoded slash": () => "/v1%2fevent-types",
     "an encoded letter": () => "/v1/%65vent-types",
@@ -159,7 +188,7 @@ describe("what does not exist", () => {
 // What these mean is settled by the URL standard before anything is compared: the relay sees the tidy path alone.
 describe("a path that the URL standard tidies is answered as the tidy one", () => {
   const TIDIED = {
-    "dots": () => "/v1/nothing/../event-types",
+    dots: () => "/v1/nothing/../event-types",
     "encoded dots": () => "/v1/nothing/%2e%2E/event-types",
     "dots that lead out of a workspace": () => `/v1/workspaces/${scene.workspace}/%2e%2e/%2e%2e/event-types`,
     "a backslash": () => "/v1\\event-types",
@@ -180,7 +209,12 @@ describe("a path that the URL standard tidies is answered as the tidy one", () =
 describe("every answer", () => {
   test("has an id of its own, with which the log can be asked", async () => {
     const ids = new Set();
-    for (const [path, token] of [["/healthz", null], ["/v1/nothing", null], ["/v1/workspaces", null], ["/v1/workspaces", undefined]]) {
+    for (const [path, token] of [
+      ["/healthz", null],
+      ["/v1/nothing", null],
+      ["/v1/workspaces", null],
+      ["/v1/workspaces", undefined],
+    ]) {
       const { headers } = await relay.fetch(path, { token });
       assert.ok(headers.get("x-request-id")?.length > 0, `${path} has no X-Request-Id`);
       ids.add(headers.get("x-request-id"));

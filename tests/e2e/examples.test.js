@@ -100,8 +100,14 @@ async function startProgram(program, args, secret) {
 }
 
 async function startWorker(secret) {
-  const options = { modules: true, script: readFileSync(path.join(EXAMPLES, "worker.mjs"), "utf8"), bindings: { WEBHOOK_SECRET: secret } };
-  const miniflare = new Miniflare(convertV4MiniflareOptions({ ...options, compatibilityDate: "2026-10-01", host: "127.0.0.1", port: 0, cf: false }));
+  const options = {
+    modules: true,
+    script: readFileSync(path.join(EXAMPLES, "worker.mjs"), "utf8"),
+    bindings: { WEBHOOK_SECRET: secret },
+  };
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({ ...options, compatibilityDate: "2026-10-01", host: "127.0.0.1", port: 0, cf: false }),
+  );
   running.push(() => miniflare.dispose());
   return (await miniflare.ready).origin;
 }
@@ -131,7 +137,10 @@ function sentAt({ headers, body }, seconds) {
   return { headers: { ...headers, "webhook-timestamp": timestamp, "webhook-signature": signature }, body };
 }
 
-const withHeader = ({ headers, body }, name, change) => ({ headers: { ...headers, [name]: change(headers[name]) }, body });
+const withHeader = ({ headers, body }, name, change) => ({
+  headers: { ...headers, [name]: change(headers[name]) },
+  body,
+});
 const withBody = ({ headers, body }, change) => ({ headers, body: Buffer.from(change(body.toString("utf8"))) });
 const reserialised = (text) => JSON.stringify(JSON.parse(text));
 
@@ -152,12 +161,15 @@ const FORGERIES = {
   "/standard": {
     "one changed byte": (one) => withBody(one, (text) => text.replace("alert.triggered", "alert.Triggered")),
     "a body that was parsed and written anew": (one) => withBody(one, reserialised),
-    "another delivery's id": (one) => withHeader(one, "webhook-id", (id) => id.replace(/.$/, (last) => (last === "0" ? "1" : "0"))),
-    "another time under the same signature": (one) => withHeader(one, "webhook-timestamp", (text) => String(Number(text) + 1)),
+    "another delivery's id": (one) =>
+      withHeader(one, "webhook-id", (id) => id.replace(/.$/, (last) => (last === "0" ? "1" : "0"))),
+    "another time under the same signature": (one) =>
+      withHeader(one, "webhook-timestamp", (text) => String(Number(text) + 1)),
     "a timestamp that is no number": (one) => withHeader(one, "webhook-timestamp", () => "now"),
     "an empty timestamp": (one) => withHeader(one, "webhook-timestamp", () => ""),
     "a signature of another version": (one) => withHeader(one, STANDARD, (text) => text.replace("v1,", "v2,")),
-    "a signature in hex": (one) => withHeader(one, STANDARD, (text) => `v1,${Buffer.from(text.slice(3), "base64").toString("hex")}`),
+    "a signature in hex": (one) =>
+      withHeader(one, STANDARD, (text) => `v1,${Buffer.from(text.slice(3), "base64").toString("hex")}`),
     "an empty signature": (one) => withHeader(one, STANDARD, () => ""),
     "a delivery that is too old": (one) => sentAt(one, -TOLERANCE_S - 10),
     "a delivery from the future": (one) => sentAt(one, TOLERANCE_S + 30),
@@ -178,7 +190,10 @@ for (const [language, { start, skip = false }] of Object.entries(LANGUAGES)) {
           const webhook = await createWebhook(relay, workspace, { url: `${origins[secret]}${path}`, secret });
           assert.equal(webhook.ping.status, "delivered", JSON.stringify(webhook.ping));
           const delivery = await awaitSettled(relay, workspace, await acceptForOne(relay, workspace, EVENT));
-          assert.deepEqual([delivery.status, delivery.attempts.map((attempt) => attempt.response_body)], ["delivered", ["verified"]]);
+          assert.deepEqual(
+            [delivery.status, delivery.attempts.map((attempt) => attempt.response_body)],
+            ["delivered", ["verified"]],
+          );
         };
         await Promise.all([deliver("/hex"), deliver("/standard")]);
       });
@@ -206,9 +221,14 @@ for (const [language, { start, skip = false }] of Object.entries(LANGUAGES)) {
 
     test("takes what is signed during a rotation, with the old secret as with the new", async () => {
       for (const { from, to, delivery } of captured.rotated) {
-        for (const secret of [from, to]) assert.equal(await send(`${origins[secret]}/standard`, delivery), "200 verified");
+        for (const secret of [from, to])
+          assert.equal(await send(`${origins[secret]}/standard`, delivery), "200 verified");
         assert.equal(await send(`${origins[to]}/hex`, delivery), "200 verified");
-        assert.equal(await send(`${origins[from]}/hex`, delivery), "400 the signature does not match", "the hex header is the new one's");
+        assert.equal(
+          await send(`${origins[from]}/hex`, delivery),
+          "400 the signature does not match",
+          "the hex header is the new one's",
+        );
       }
     });
   });
@@ -216,7 +236,10 @@ for (const [language, { start, skip = false }] of Object.entries(LANGUAGES)) {
 
 describe("the common mistakes do not verify", () => {
   const read = ({ headers, body }) => ({
-    id: headers["webhook-id"], timestamp: headers["webhook-timestamp"], body, text: body.toString("utf8"),
+    id: headers["webhook-id"],
+    timestamp: headers["webhook-timestamp"],
+    body,
+    text: body.toString("utf8"),
   });
 
   const HEX_MISTAKES = {
@@ -228,14 +251,17 @@ describe("the common mistakes do not verify", () => {
     "the secret with the line end of its file": ({ body }) => hmac(`${SECRET}\n`, body).digest("hex"),
     "the digest in base64": ({ body }) => hmac(SECRET, body).digest("base64"),
     "a hash without a key": ({ body }) => hmac("", SECRET, body).digest("hex"),
-    "the id and the timestamp signed too": ({ id, timestamp, body }) => hmac(SECRET, `${id}.${timestamp}.`, body).digest("hex"),
+    "the id and the timestamp signed too": ({ id, timestamp, body }) =>
+      hmac(SECRET, `${id}.${timestamp}.`, body).digest("hex"),
   };
   const STANDARD_MISTAKES = {
     "the body parsed and written anew": (one) => standardSignature(SECRET, { ...one, body: reserialised(one.text) }),
-    "the secret not decoded": ({ id, timestamp, body }) => `v1,${hmac(SECRET, `${id}.${timestamp}.`, body).digest("base64")}`,
+    "the secret not decoded": ({ id, timestamp, body }) =>
+      `v1,${hmac(SECRET, `${id}.${timestamp}.`, body).digest("base64")}`,
     "the body alone": ({ body }) => `v1,${hmac(keyOf(SECRET), body).digest("base64")}`,
     "the timestamp in milliseconds": (one) => standardSignature(SECRET, { ...one, timestamp: `${one.timestamp}000` }),
-    "the digest in hex": ({ id, timestamp, body }) => `v1,${hmac(keyOf(SECRET), `${id}.${timestamp}.`, body).digest("hex")}`,
+    "the digest in hex": ({ id, timestamp, body }) =>
+      `v1,${hmac(keyOf(SECRET), `${id}.${timestamp}.`, body).digest("hex")}`,
     "the digest without the version": (one) => standardSignature(SECRET, one).slice("v1,".length),
   };
   const cases = [

@@ -9,7 +9,17 @@ import { eventually } from "../support/eventually.js";
 import { requestRaw } from "../support/raw_request.js";
 import { createWorkspace, postEvent, startRelay } from "../support/relay.js";
 import { REPOSITORY } from "../support/relay_options.js";
-import { acceptForOne, alert, answered, assertRefused, awaitSettled, createKey, pathOf, setUpWebhook, startResend } from "../support/steps.js";
+import {
+  acceptForOne,
+  alert,
+  answered,
+  assertRefused,
+  awaitSettled,
+  createKey,
+  pathOf,
+  setUpWebhook,
+  startResend,
+} from "../support/steps.js";
 import { assertPage, signIn } from "../support/visitor.js";
 
 const LIMIT_OF_A_REQUEST = 4 * 1024 * 1024;
@@ -31,7 +41,11 @@ async function setUpOwner(t) {
   const job = await startResend(relay, scene);
   const visitor = await signIn(relay, scene.workspace);
   const ids = {
-    workspace_id: scene.workspace, webhook_id: scene.webhook.id, delivery_id: delivery.id, resend_id: job.id, key_id: key.id,
+    workspace_id: scene.workspace,
+    webhook_id: scene.webhook.id,
+    delivery_id: delivery.id,
+    resend_id: job.id,
+    key_id: key.id,
     event_id: `event-of-${scene.workspace}`,
   };
   const asKey = { token: key.key };
@@ -44,20 +58,35 @@ const namesOf = (template) => [...template.matchAll(/\{(\w+)\}/g)].map(([, name]
 /** Every call of the document that names a workspace, with the names in its path. */
 const CALLS = Object.entries(DOCUMENT.paths).flatMap(([template, item]) => {
   const names = namesOf(template);
-  return METHODS.filter((method) => method in item && names.length > 0).map((method) => ({ method: method.toUpperCase(), template, names }));
+  return METHODS.filter((method) => method in item && names.length > 0).map((method) => ({
+    method: method.toUpperCase(),
+    template,
+    names,
+  }));
 });
 
-const fill = (template, ids) => template.replaceAll(/\{(\w+)\}/g, (_, name) => ids[name] ?? assert.fail(`the test has no value for {${name}}`));
+const fill = (template, ids) =>
+  template.replaceAll(/\{(\w+)\}/g, (_, name) => ids[name] ?? assert.fail(`the test has no value for {${name}}`));
 
 // Every route of the dashboard below its webhooks that has an id in it, read from where they are: the two matches on the path.
 const DASHBOARD = readFileSync(path.join(REPOSITORY, "src/runtime/dashboard/mod.rs"), "utf8");
 const IDS = { id: "webhook_id", delivery: "delivery_id", resend: "resend_id" };
-const PAGES = ["show", "act"].flatMap((name) => {
-  const [body] = DASHBOARD.match(new RegExp(`^async fn ${name}\\([^]*?^}`, "m"));
-  const arms = [...body.matchAll(/^ +\[(.+)\] =>/gm)].map(([, arm]) => arm.split(", "));
-  const routes = arms.map((arm) => arm.map((part) => (part.startsWith('"') ? part.slice(1, -1) : `{${IDS[part] ?? assert.fail(`the test does not know ${part}`)}}`)));
-  return routes.map((parts) => ({ posts: name === "act", template: `/settings/webhooks/${parts.join("/")}`, names: namesOf(parts.join("/")) }));
-}).filter(({ names }) => names.length > 0);
+const PAGES = ["show", "act"]
+  .flatMap((name) => {
+    const [body] = DASHBOARD.match(new RegExp(`^async fn ${name}\\([^]*?^}`, "m"));
+    const arms = [...body.matchAll(/^ +\[(.+)\] =>/gm)].map(([, arm]) => arm.split(", "));
+    const routes = arms.map((arm) =>
+      arm.map((part) =>
+        part.startsWith('"') ? part.slice(1, -1) : `{${IDS[part] ?? assert.fail(`the test does not know ${part}`)}}`,
+      ),
+    );
+    return routes.map((parts) => ({
+      posts: name === "act",
+      template: `/settings/webhooks/${parts.join("/")}`,
+      names: namesOf(parts.join("/")),
+    }));
+  })
+  .filter(({ names }) => names.length > 0);
 
 // Good bodies, so that it is the path and not the body that is refused.
 const BODIES = {
@@ -80,24 +109,35 @@ const someOf = (names) => (names.length > 1 ? [...names.map((name) => [name]), n
 const pick = (ids, names) => Object.fromEntries(names.map((name) => [name, ids[name]]));
 
 function assertUntouched({ scene: { webhook } }, present) {
-  assert.deepEqual([present.status, present.updated_at, present.description], ["enabled", webhook.updated_at, webhook.description]);
+  assert.deepEqual(
+    [present.status, present.updated_at, present.description],
+    ["enabled", webhook.updated_at, webhook.description],
+  );
 }
 
 describe("another workspace's things", () => {
-  test("are out of reach for a key and a session on every path of the document, in the words for a workspace that is not there", { timeout: 60_000 }, async (t) => {
+  test("are out of reach for a key and a session on every path of the document, in the words for a workspace that is not there", {
+    timeout: 60_000,
+  }, async (t) => {
     const [mine, theirs] = [await setUpOwner(t), await setUpOwner(t)];
     assert.ok(CALLS.length >= 20, `the document has ${CALLS.length} calls that name a workspace`);
     for (const call of CALLS) {
-      const ask = (ids, caller) => relay.fetch(fill(call.template, ids), { method: call.method, body: bodyOf(call), ...caller });
+      const ask = (ids, caller) =>
+        relay.fetch(fill(call.template, ids), { method: call.method, body: bodyOf(call), ...caller });
       for (const caller of Object.values(mine.callers)) {
-        const [there, absent] = [await ask(theirs.ids, caller), await ask({ ...theirs.ids, workspace_id: "ws_unknown" }, caller)];
+        const [there, absent] = [
+          await ask(theirs.ids, caller),
+          await ask({ ...theirs.ids, workspace_id: "ws_unknown" }, caller),
+        ];
         assertRefused(there, 404, { code: "not_found" });
         assert.equal(there.text, absent.text, `${call.method} ${call.template} tells that the workspace is there`);
       }
       assertRefused(await ask(theirs.ids, { token: UNKNOWN_KEY }), 401, { code: "unauthorized" });
     }
     assertUntouched(theirs, answered(await relay.fetch(pathOf(theirs.scene)), 200));
-    t.diagnostic(`${CALLS.length} calls, each with another workspace's key and session, and with a key that nobody has`);
+    t.diagnostic(
+      `${CALLS.length} calls, each with another workspace's key and session, and with a key that nobody has`,
+    );
   });
 
   test("are not found through the caller's own workspace, whichever id is theirs", { timeout: 60_000 }, async (t) => {
@@ -107,22 +147,31 @@ describe("another workspace's things", () => {
       for (const names of someOf(call.names.filter((name) => name !== "workspace_id"))) {
         const target = fill(call.template, { ...mine.ids, ...pick(theirs.ids, names) });
         const ask = (caller) => relay.fetch(target, { method: call.method, body: bodyOf(call), ...caller });
-        for (const caller of Object.values(mine.callers)) assertRefused(await ask(caller), call.template.includes("/keys/") ? 403 : 404);
+        for (const caller of Object.values(mine.callers))
+          assertRefused(await ask(caller), call.template.includes("/keys/") ? 403 : 404);
         assertRefused(await ask({ token: relay.operatorToken }), 404);
         tried += 3;
       }
     }
     assertUntouched(theirs, answered(await relay.fetch(pathOf(theirs.scene)), 200));
-    for (const caller of Object.values(theirs.callers)) answered(await relay.fetch(`/v1/workspaces/${theirs.ids.workspace_id}/webhooks`, caller), 200);
+    for (const caller of Object.values(theirs.callers))
+      answered(await relay.fetch(`/v1/workspaces/${theirs.ids.workspace_id}/webhooks`, caller), 200);
     t.diagnostic(`${tried} requests with another workspace's ids`);
   });
 
-  test("are pages that do not exist, on every route of the dashboard that names one", { timeout: 60_000 }, async (t) => {
+  test("are pages that do not exist, on every route of the dashboard that names one", {
+    timeout: 60_000,
+  }, async (t) => {
     const [mine, theirs] = [await setUpOwner(t), await setUpOwner(t)];
     const sent = theirs.scene.receiver.requests.length;
     // Good fields, by what follows the webhook's id.
     const url = theirs.scene.receiver.url;
-    const forms = { "": { url, events: "agent.error" }, "/rotate": { overlap_seconds: "0" }, "/test": { type: "agent.error" }, "/resend": { status: "failed" } };
+    const forms = {
+      "": { url, events: "agent.error" },
+      "/rotate": { overlap_seconds: "0" },
+      "/test": { type: "agent.error" },
+      "/resend": { status: "failed" },
+    };
     assert.ok(PAGES.length >= 13, `${PAGES.length} routes were found`);
     let tried = 0;
     for (const { posts, template, names } of PAGES) {
@@ -149,14 +198,33 @@ test("a key that was cut, lengthened, changed or moved to another workspace is n
   const owner = (ids) => ids.workspace_id.slice("ws_".length);
   const { key } = mine;
   const forged = [
-    key.slice(0, -1), key.slice(1), `${key}0`, `${key} `.repeat(2).trim(), key.toUpperCase(), key.replace(/.$/, (last) => (last === "0" ? "1" : "0")),
-    key.replace("sk_", "se_"), key.replace("sk_", "dl_"), key.replace(owner(mine.ids), owner(theirs.ids)), key.replace(owner(mine.ids), ""),
-    key.split("_").at(-1), `${key},${key}`, `${key}\u00a0`, Buffer.from(key).toString("base64"), "null", "undefined", "",
+    key.slice(0, -1),
+    key.slice(1),
+    `${key}0`,
+    `${key} `.repeat(2).trim(),
+    key.toUpperCase(),
+    key.replace(/.$/, (last) => (last === "0" ? "1" : "0")),
+    key.replace("sk_", "se_"),
+    key.replace("sk_", "dl_"),
+    key.replace(owner(mine.ids), owner(theirs.ids)),
+    key.replace(owner(mine.ids), ""),
+    key.split("_").at(-1),
+    `${key},${key}`,
+    `${key}\u00a0`,
+    Buffer.from(key).toString("base64"),
+    "null",
+    "undefined",
+    "",
   ];
   for (const token of forged) {
     for (const { workspace_id: workspace } of [mine.ids, theirs.ids]) {
-      for (const [path, init] of [["/webhooks", {}], ["/events", { method: "POST", body: alert() }]]) {
-        assertRefused(await relay.fetch(`/v1/workspaces/${workspace}${path}`, { ...init, token }), 401, { code: "unauthorized" });
+      for (const [path, init] of [
+        ["/webhooks", {}],
+        ["/events", { method: "POST", body: alert() }],
+      ]) {
+        assertRefused(await relay.fetch(`/v1/workspaces/${workspace}${path}`, { ...init, token }), 401, {
+          code: "unauthorized",
+        });
       }
     }
   }
@@ -168,17 +236,38 @@ test("no spelling of a path reaches another workspace's data or an error of the 
   const other = `/v1/workspaces/${theirs.ids.workspace_id}/webhooks`;
   const up = ["..", "%2e%2e", "%2E%2E", ".%2e", "..%2f", "..;", "%252e%252e", "..%00", "..\\"];
   const paths = [
-    ...up.flatMap((dots) => [`${own}/${dots}/${theirs.ids.workspace_id}/webhooks`, `${own}/webhooks/${dots}/${dots}/${theirs.ids.workspace_id}/webhooks`]),
-    `/${other}`, `//v1//workspaces//${theirs.ids.workspace_id}//webhooks`, `${other}/`, `${other};a=b`, `${other}%2f`, `${other}%00`, `${other}%0d%0aX:1`,
-    other.toUpperCase(), other.replace("v1", "V1"), other.replace("workspaces", "%77orkspaces"), `${own}%2f${theirs.ids.workspace_id}/webhooks`,
-    `${own}%2f..%2f${theirs.ids.workspace_id}/webhooks`, `${own}/webhooks/${theirs.ids.webhook_id}/secret`, `${own}/webhooks/..%2f${theirs.ids.webhook_id}`,
-    `/./v1/./workspaces/${theirs.ids.workspace_id}/webhooks`, `http://127.0.0.1${other}`, `${own}/webhooks/%ff`, `${own}/events/%ff`, `${own}/webhooks/${"a".repeat(8_000)}`,
-    `/v1/workspaces/${theirs.ids.workspace_id.replace("ws_", "WS_")}/webhooks`, `/v1/workspaces/%20${theirs.ids.workspace_id}/webhooks`, "/v1/workspaces/%00/webhooks",
+    ...up.flatMap((dots) => [
+      `${own}/${dots}/${theirs.ids.workspace_id}/webhooks`,
+      `${own}/webhooks/${dots}/${dots}/${theirs.ids.workspace_id}/webhooks`,
+    ]),
+    `/${other}`,
+    `//v1//workspaces//${theirs.ids.workspace_id}//webhooks`,
+    `${other}/`,
+    `${other};a=b`,
+    `${other}%2f`,
+    `${other}%00`,
+    `${other}%0d%0aX:1`,
+    other.toUpperCase(),
+    other.replace("v1", "V1"),
+    other.replace("workspaces", "%77orkspaces"),
+    `${own}%2f${theirs.ids.workspace_id}/webhooks`,
+    `${own}%2f..%2f${theirs.ids.workspace_id}/webhooks`,
+    `${own}/webhooks/${theirs.ids.webhook_id}/secret`,
+    `${own}/webhooks/..%2f${theirs.ids.webhook_id}`,
+    `/./v1/./workspaces/${theirs.ids.workspace_id}/webhooks`,
+    `http://127.0.0.1${other}`,
+    `${own}/webhooks/%ff`,
+    `${own}/events/%ff`,
+    `${own}/webhooks/${"a".repeat(8_000)}`,
+    `/v1/workspaces/${theirs.ids.workspace_id.replace("ws_", "WS_")}/webhooks`,
+    `/v1/workspaces/%20${theirs.ids.workspace_id}/webhooks`,
+    "/v1/workspaces/%00/webhooks",
   ];
   for (const path of paths) {
     const answer = await requestRaw(relay.origin, path, { token: mine.key });
     assert.ok(answer.status >= 300 && answer.status < 500, `${path} answered ${answer.status}: ${answer.text}`);
-    for (const shown of [theirs.ids.webhook_id, theirs.scene.receiver.url]) assert.ok(!answer.text.includes(shown), `${path} shows ${shown}`);
+    for (const shown of [theirs.ids.webhook_id, theirs.scene.receiver.url])
+      assert.ok(!answer.text.includes(shown), `${path} shows ${shown}`);
   }
   await isHealthy();
   t.diagnostic(`${paths.length} spellings`);
@@ -202,7 +291,10 @@ describe("a body that is made to choke its reader", () => {
     "a byte order mark": [`\ufeff${event("{}")}`, 400],
     "an empty body": ["", 400],
     "bytes that are no UTF-8": [Buffer.from([0x7b, 0xff, 0xfe, 0x7d]), 400],
-    "an overlong NUL": [Buffer.concat([Buffer.from('{"type":"'), Buffer.from([0xc0, 0x80]), Buffer.from('","data":{}}')]), 400],
+    "an overlong NUL": [
+      Buffer.concat([Buffer.from('{"type":"'), Buffer.from([0xc0, 0x80]), Buffer.from('","data":{}}')]),
+      400,
+    ],
     "a NUL at the end": [`${event("{}")}\0`, 400],
     "101 events": [`[${Array(101).fill(event("{}")).join(",")}]`, 422],
     "a million commas": [`[${",".repeat(1_000_000)}]`, 400],
@@ -212,7 +304,11 @@ describe("a body that is made to choke its reader", () => {
     test(`such as ${what} is refused, and the relay goes on`, async () => {
       const workspace = await createWorkspace(relay);
       for (const path of ["events", "webhooks"]) {
-        const answer = await relay.fetch(`/v1/workspaces/${workspace}/${path}`, { method: "POST", body, headers: { "content-type": "application/json" } });
+        const answer = await relay.fetch(`/v1/workspaces/${workspace}/${path}`, {
+          method: "POST",
+          body,
+          headers: { "content-type": "application/json" },
+        });
         assertRefused(answer, path === "events" ? status : [400, 413, 422]);
         assert.ok(answer.text.length < 2_000, `the refusal has ${answer.text.length} characters`);
       }
@@ -226,7 +322,12 @@ describe("a body that is made to choke its reader", () => {
   ]) {
     test(`of 4 MiB and a byte ${how}, is refused`, async () => {
       const workspace = await createWorkspace(relay);
-      const options = { method: "POST", token: relay.operatorToken, headers: { "content-type": "application/json", ...length }, part };
+      const options = {
+        method: "POST",
+        token: relay.operatorToken,
+        headers: { "content-type": "application/json", ...length },
+        part,
+      };
       const answer = await requestRaw(relay.origin, `/v1/workspaces/${workspace}/events`, options);
       assert.equal(answer.status, 413, answer.text);
       await isHealthy();
@@ -245,13 +346,26 @@ describe("a body that is made to choke its reader", () => {
 test("nothing that becomes a header or a request line takes a line break, a NUL or a character beyond ASCII", async (t) => {
   const scene = await setUpWebhook(t, relay);
   const webhooks = `/v1/workspaces/${scene.workspace}/webhooks`;
-  const INJECTIONS = ["a\r\nX-Evil: 1", "a\nX-Evil: 1", "a\rX-Evil: 1", "a\0b", "a\u2028b", "aéb", "a\u010dn\u010a", "\tab", "a\u007fb"];
+  const INJECTIONS = [
+    "a\r\nX-Evil: 1",
+    "a\nX-Evil: 1",
+    "a\rX-Evil: 1",
+    "a\0b",
+    "a\u2028b",
+    "aéb",
+    "a\u010dn\u010a",
+    "\tab",
+    "a\u007fb",
+  ];
   const good = { url: scene.receiver.url, events: ["agent.error"] };
   let tried = 0;
   for (const text of INJECTIONS) {
     const wrong = [
-      { ...good, headers: { "X-Team": `value ${text}` } }, { ...good, headers: { [text]: "a" } }, { ...good, secret: `secret-${text}` },
-      { ...good, url: `https://${text}@hooks.example.com/` }, { ...good, events: [text] },
+      { ...good, headers: { "X-Team": `value ${text}` } },
+      { ...good, headers: { [text]: "a" } },
+      { ...good, secret: `secret-${text}` },
+      { ...good, url: `https://${text}@hooks.example.com/` },
+      { ...good, events: [text] },
     ];
     for (const body of wrong) {
       assertRefused(await relay.fetch(webhooks, { method: "POST", body }), [400, 422]);
@@ -274,6 +388,9 @@ test("a stored URL that the rule refuses is blocked before every attempt, on the
   await own.restart({ vars: { ALLOW_PRIVATE_ENDPOINTS: "false", RETRY_SCHEDULE: "50ms,50ms" } });
   const delivery = await awaitSettled(own, scene.workspace, await acceptForOne(own, scene.workspace));
   assert.deepEqual([delivery.status, delivery.reason], ["failed", "schedule_spent"]);
-  assert.deepEqual(delivery.attempts.map(({ outcome }) => outcome), ["blocked", "blocked", "blocked"]);
+  assert.deepEqual(
+    delivery.attempts.map(({ outcome }) => outcome),
+    ["blocked", "blocked", "blocked"],
+  );
   assert.equal(scene.receiver.requests.length, before);
 });

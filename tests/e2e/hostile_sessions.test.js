@@ -6,7 +6,16 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { createWorkspace, startRelay } from "../support/relay.js";
-import { acceptForOne, alert, answered, assertRefused, awaitSettled, createKey, pathOf, setUpWebhook } from "../support/steps.js";
+import {
+  acceptForOne,
+  alert,
+  answered,
+  assertRefused,
+  awaitSettled,
+  createKey,
+  pathOf,
+  setUpWebhook,
+} from "../support/steps.js";
 import { assertLeadsTo, assertPage, createLink, createVisitor, signIn } from "../support/visitor.js";
 
 const HOME = "/settings/webhooks";
@@ -38,15 +47,29 @@ const fromElsewhere = () => ({ "cf-connecting-ip": `198.18.${Math.floor(addresse
 async function assertNobody(cookie, { workspace = scene.workspace, webhook = scene.webhook } = {}) {
   const headers = () => ({ cookie, origin: relay.origin, ...fromElsewhere() });
   const path = pathOf({ workspace, webhook });
-  const calls = [["GET", path], ["PATCH", path, { description: "theirs" }], ["GET", `${path}/secret`], ["POST", `/v1/workspaces/${workspace}/events`, alert()]];
+  const calls = [
+    ["GET", path],
+    ["PATCH", path, { description: "theirs" }],
+    ["GET", `${path}/secret`],
+    ["POST", `/v1/workspaces/${workspace}/events`, alert()],
+  ];
   for (const [method, target, body] of calls) {
-    assertRefused(await relay.fetch(target, { method, body, token: null, headers: headers() }), 401, { code: "unauthorized" });
+    assertRefused(await relay.fetch(target, { method, body, token: null, headers: headers() }), 401, {
+      code: "unauthorized",
+    });
   }
-  const pages = [["get", HOME], ["get", `${HOME}/${webhook.id}?secret=shown`], ["post", `${HOME}/${webhook.id}/disable`]];
+  const pages = [
+    ["get", HOME],
+    ["get", `${HOME}/${webhook.id}?secret=shown`],
+    ["post", `${HOME}/${webhook.id}/disable`],
+  ];
   for (const [ask, target] of pages) {
     // Without a memory: the relay takes such a cookie away, and the next try is to have it again.
     const visitor = createVisitor(relay, cookie);
-    const answer = ask === "get" ? await visitor.get(target, { headers: fromElsewhere() }) : await visitor.post(target, {}, { headers: fromElsewhere() });
+    const answer =
+      ask === "get"
+        ? await visitor.get(target, { headers: fromElsewhere() })
+        : await visitor.post(target, {}, { headers: fromElsewhere() });
     assertLeadsTo(answer, /^\/sign-in/);
     assert.ok(!answer.text.includes(scene.receiver.url), answer.text);
   }
@@ -70,33 +93,74 @@ describe("no session is", () => {
     const visitor = await signIn(relay, scene.workspace);
     const token = tokenOf(visitor);
     const random = token.length - randomOf(token).length;
-    const cut = [1, 2, 3, random - 1, random, random + 1, random + 32, token.length - 1].flatMap((length) => [token.slice(0, length), token.slice(length)]);
+    const cut = [1, 2, 3, random - 1, random, random + 1, random + 32, token.length - 1].flatMap((length) => [
+      token.slice(0, length),
+      token.slice(length),
+    ]);
     const altered = times(randomOf(token).length, (place) => changeAt(token, random + place));
-    const padded = [`${token}00`, `0${token}`, `${token}%00`, `${token}=`, `${token}\u00a0`, `${token}/`, `${token}|${token}`, `${token}${token}`];
-    const spelled = [
-      token.toUpperCase(), token.slice(0, random) + randomOf(token).toUpperCase(), token.replace("se_", "SE_"), token.replace("se_", "se__"),
-      encodeURIComponent(token).replaceAll("_", "%5F"), Buffer.from(token).toString("base64"), [...token].reverse().join(""), `'${token}'`, `Bearer ${token}`,
+    const padded = [
+      `${token}00`,
+      `0${token}`,
+      `${token}%00`,
+      `${token}=`,
+      `${token}\u00a0`,
+      `${token}/`,
+      `${token}|${token}`,
+      `${token}${token}`,
     ];
-    await assertAllNobody(t, [...cut, ...altered, ...padded, ...spelled].map((made) => `session=${made}`));
+    const spelled = [
+      token.toUpperCase(),
+      token.slice(0, random) + randomOf(token).toUpperCase(),
+      token.replace("se_", "SE_"),
+      token.replace("se_", "se__"),
+      encodeURIComponent(token).replaceAll("_", "%5F"),
+      Buffer.from(token).toString("base64"),
+      [...token].reverse().join(""),
+      `'${token}'`,
+      `Bearer ${token}`,
+    ];
+    await assertAllNobody(
+      t,
+      [...cut, ...altered, ...padded, ...spelled].map((made) => `session=${made}`),
+    );
     assertPage(await visitor.get(HOME));
   });
 
-  test("a token of another kind or workspace in its place, and what is stored of one", { timeout: 60_000 }, async (t) => {
+  test("a token of another kind or workspace in its place, and what is stored of one", {
+    timeout: 60_000,
+  }, async (t) => {
     const visitor = await signIn(relay, scene.workspace);
     const elsewhere = await signIn(relay, other);
     const { token: link } = await createLink(relay, scene.workspace);
     const [own, foreign] = [ownerOf(scene.workspace), ownerOf(other)];
     const made = [
       // A session's random part under another name, and that of another workspace under this one's.
-      tokenOf(visitor).replace(own, foreign), tokenOf(elsewhere).replace(foreign, own), tokenOf(visitor).replace(own, "unknown"), tokenOf(visitor).replace(own, ""),
-      tokenOf(visitor).replace(own, `${own}_${own}`), tokenOf(visitor).replace(own, `${foreign}_${own}`), tokenOf(visitor).replace(own, own.toUpperCase()),
-      tokenOf(visitor).replace(own, `../${own}`), tokenOf(visitor).replace(own, `ws_${own}`),
+      tokenOf(visitor).replace(own, foreign),
+      tokenOf(elsewhere).replace(foreign, own),
+      tokenOf(visitor).replace(own, "unknown"),
+      tokenOf(visitor).replace(own, ""),
+      tokenOf(visitor).replace(own, `${own}_${own}`),
+      tokenOf(visitor).replace(own, `${foreign}_${own}`),
+      tokenOf(visitor).replace(own, own.toUpperCase()),
+      tokenOf(visitor).replace(own, `../${own}`),
+      tokenOf(visitor).replace(own, `ws_${own}`),
       // The random part of what is no session.
-      visitor.key, visitor.key.replace("sk_", "se_"), link, link.replace("dl_", "se_"), relay.operatorToken, `se_${own}_${NO_RANDOM}`,
+      visitor.key,
+      visitor.key.replace("sk_", "se_"),
+      link,
+      link.replace("dl_", "se_"),
+      relay.operatorToken,
+      `se_${own}_${NO_RANDOM}`,
       // Who read the storage has hashes.
-      sha256(tokenOf(visitor)), `se_${own}_${sha256(tokenOf(visitor))}`, `se_${own}_${sha256(visitor.key)}`, `se_${own}_${sha256(randomOf(tokenOf(visitor)))}`,
+      sha256(tokenOf(visitor)),
+      `se_${own}_${sha256(tokenOf(visitor))}`,
+      `se_${own}_${sha256(visitor.key)}`,
+      `se_${own}_${sha256(randomOf(tokenOf(visitor)))}`,
     ];
-    await assertAllNobody(t, made.map((token) => `session=${token}`));
+    await assertAllNobody(
+      t,
+      made.map((token) => `session=${token}`),
+    );
     for (const one of [visitor, elsewhere]) assertPage(await one.get(HOME));
   });
 
@@ -105,16 +169,35 @@ describe("no session is", () => {
     const { cookie } = good;
     const elsewhere = await signIn(relay, other);
     await assertAllNobody(t, [
-      `${cookie}; ${cookie}`, `${cookie};${elsewhere.cookie}`, `session=; ${cookie}`, `${cookie}; session=`, `session=x; a=b; ${cookie}`,
-      `__Host-${cookie}`, `__Secure-${cookie}`, `SESSION=${tokenOf(good)}`, `session[]=${tokenOf(good)}`, `session:${tokenOf(good)}`, `a="; ${cookie}; ${cookie}"`,
-      `$Version=1; $session=${tokenOf(good)}`, `a=${cookie}`, tokenOf(good), `session ${tokenOf(good)}`, `${"a=b; ".repeat(500)}${cookie}x`,
+      `${cookie}; ${cookie}`,
+      `${cookie};${elsewhere.cookie}`,
+      `session=; ${cookie}`,
+      `${cookie}; session=`,
+      `session=x; a=b; ${cookie}`,
+      `__Host-${cookie}`,
+      `__Secure-${cookie}`,
+      `SESSION=${tokenOf(good)}`,
+      `session[]=${tokenOf(good)}`,
+      `session:${tokenOf(good)}`,
+      `a="; ${cookie}; ${cookie}"`,
+      `$Version=1; $session=${tokenOf(good)}`,
+      `a=${cookie}`,
+      tokenOf(good),
+      `session ${tokenOf(good)}`,
+      `${"a=b; ".repeat(500)}${cookie}x`,
     ]);
     assertPage(await createVisitor(relay, `${"a=b; ".repeat(500)}${cookie}`).get(HOME));
   });
 
-  test("one that was signed out, whose key was revoked, or whose workspace was deleted", { timeout: 60_000 }, async (t) => {
+  test("one that was signed out, whose key was revoked, or whose workspace was deleted", {
+    timeout: 60_000,
+  }, async (t) => {
     const revoke = ({ keyId }) => relay.fetch(`/v1/workspaces/${scene.workspace}/keys/${keyId}`, { method: "DELETE" });
-    const [out, revoked, still] = [await signIn(relay, scene.workspace), await signIn(relay, scene.workspace), await signIn(relay, scene.workspace)];
+    const [out, revoked, still] = [
+      await signIn(relay, scene.workspace),
+      await signIn(relay, scene.workspace),
+      await signIn(relay, scene.workspace),
+    ];
     const kept = [out.cookie, revoked.cookie];
     for (const visitor of [out, revoked, still]) assertPage(await visitor.get(HOME));
     await out.post("/sign-out");
@@ -133,7 +216,8 @@ describe("no session is", () => {
     assertRefused(await relay.fetch("/v1/workspaces", { method: "POST", body: { id: gone, name: "Anew" } }), 409);
     await assertNobody(visitor.cookie, { workspace: gone });
     assertRefused(await relay.fetch(`/v1/workspaces/${gone}/webhooks`, { token: visitor.key }), 401);
-    for (const fields of [{ link }, { key: visitor.key }]) assertPage(await createVisitor(relay).post("/sign-in", fields), 422);
+    for (const fields of [{ link }, { key: visitor.key }])
+      assertPage(await createVisitor(relay).post("/sign-in", fields), 422);
   });
 
   test("one that the visitor brought along to signing in", async () => {
@@ -147,7 +231,9 @@ describe("no session is", () => {
   });
 });
 
-test("a cookie counts by the name of its own transport alone, whatever the other says", { timeout: 60_000 }, async (t) => {
+test("a cookie counts by the name of its own transport alone, whatever the other says", {
+  timeout: 60_000,
+}, async (t) => {
   const visitor = await signIn(relay, scene.workspace);
   const [token, forged] = [tokenOf(visitor), `se_${ownerOf(scene.workspace)}_${NO_RANDOM}`];
   const statuses = async (scheme, cookie) => {
@@ -158,20 +244,39 @@ test("a cookie counts by the name of its own transport alone, whatever the other
       await answer.text();
       return answer.status;
     };
-    return [await ask(pathOf(scene)), await ask(HOME), await ask(pathOf(scene), { method: "PATCH", body: "{}", headers: { ...headers, "content-type": "application/json" } })];
+    return [
+      await ask(pathOf(scene)),
+      await ask(HOME),
+      await ask(pathOf(scene), {
+        method: "PATCH",
+        body: "{}",
+        headers: { ...headers, "content-type": "application/json" },
+      }),
+    ];
   };
-  const [REFUSED, TAKEN] = [[401, 303, 401], [200, 200, 200]];
-  const cases = [
-    ["https", `session=${token}`, REFUSED], ["https", `__host-session=${token}`, REFUSED], ["https", `__Host-session=${forged}; session=${token}`, REFUSED],
-    ["https", `__Host-session=${token}; __Host-session=${token}`, REFUSED], ["https", `__Host-session=; session=${token}`, REFUSED],
-    ["http", `__Host-session=${token}`, REFUSED], ["http", `session=${forged}; __Host-session=${token}`, REFUSED],
-    ["https", `__Host-session=${token}; session=${forged}`, TAKEN], ["http", `session=${token}; __Host-session=${forged}`, TAKEN],
+  const [REFUSED, TAKEN] = [
+    [401, 303, 401],
+    [200, 200, 200],
   ];
-  for (const [scheme, cookie, expected] of cases) assert.deepEqual(await statuses(scheme, cookie), expected, `${scheme} ${cookie}`);
+  const cases = [
+    ["https", `session=${token}`, REFUSED],
+    ["https", `__host-session=${token}`, REFUSED],
+    ["https", `__Host-session=${forged}; session=${token}`, REFUSED],
+    ["https", `__Host-session=${token}; __Host-session=${token}`, REFUSED],
+    ["https", `__Host-session=; session=${token}`, REFUSED],
+    ["http", `__Host-session=${token}`, REFUSED],
+    ["http", `session=${forged}; __Host-session=${token}`, REFUSED],
+    ["https", `__Host-session=${token}; session=${forged}`, TAKEN],
+    ["http", `session=${token}; __Host-session=${forged}`, TAKEN],
+  ];
+  for (const [scheme, cookie, expected] of cases)
+    assert.deepEqual(await statuses(scheme, cookie), expected, `${scheme} ${cookie}`);
   t.diagnostic(`${cases.length} headers, three requests each`);
 });
 
-test("a link that was cut, altered, moved or turned into another token opens nothing, and is good afterwards, once", { timeout: 60_000 }, async (t) => {
+test("a link that was cut, altered, moved or turned into another token opens nothing, and is good afterwards, once", {
+  timeout: 60_000,
+}, async (t) => {
   const { token: link } = await createLink(relay, scene.workspace);
   const { token: foreign } = await createLink(relay, other);
   const [own, theirs] = [ownerOf(scene.workspace), ownerOf(other)];
@@ -179,10 +284,26 @@ test("a link that was cut, altered, moved or turned into another token opens not
   const wrong = [
     ...[1, 3, random, random + 1, link.length - 1].flatMap((length) => [link.slice(0, length), link.slice(length)]),
     ...times(randomOf(link).length, (place) => changeAt(link, random + place)),
-    link.replace(own, theirs), foreign.replace(theirs, own), link.replace(own, "unknown"), link.replace(own, ""), link.replace(own, own.toUpperCase()),
-    link.toUpperCase(), link.slice(0, random) + randomOf(link).toUpperCase(), link.replace("dl_", "sk_"), link.replace("dl_", "se_"), link.replace("dl_", "dl__"),
-    `${link}0`, `${link}${link}`, `${link},${link}`, `${link}\0`, encodeURIComponent(link).replaceAll("_", "%5F"), `https://relay.example.com/sign-in?link=${link}`,
-    `dl_${own}_${sha256(link)}`, sha256(link), "\ud800", "x".repeat(10_000),
+    link.replace(own, theirs),
+    foreign.replace(theirs, own),
+    link.replace(own, "unknown"),
+    link.replace(own, ""),
+    link.replace(own, own.toUpperCase()),
+    link.toUpperCase(),
+    link.slice(0, random) + randomOf(link).toUpperCase(),
+    link.replace("dl_", "sk_"),
+    link.replace("dl_", "se_"),
+    link.replace("dl_", "dl__"),
+    `${link}0`,
+    `${link}${link}`,
+    `${link},${link}`,
+    `${link}\0`,
+    encodeURIComponent(link).replaceAll("_", "%5F"),
+    `https://relay.example.com/sign-in?link=${link}`,
+    `dl_${own}_${sha256(link)}`,
+    sha256(link),
+    "\ud800",
+    "x".repeat(10_000),
   ];
   for (const token of wrong) {
     for (const field of ["link", "key"]) {
@@ -193,14 +314,21 @@ test("a link that was cut, altered, moved or turned into another token opens not
     // What only shows the page, as a scanner of mail does.
     assertPage(await createVisitor(relay).get(`/sign-in?link=${encodeURIComponent(token.toWellFormed())}`));
   }
-  for (const [token, workspace] of [[link, scene.workspace], [foreign, other]]) {
+  for (const [token, workspace] of [
+    [link, scene.workspace],
+    [foreign, other],
+  ]) {
     const visitor = createVisitor(relay);
     assertLeadsTo(await visitor.post("/sign-in", { link: token }), HOME);
     assert.ok(visitor.cookie.startsWith(`session=se_${ownerOf(workspace)}_`), visitor.cookie);
     // Used up: as a link and as what it may be taken for.
     for (const used of [token, token.replace("dl_", "sk_")]) {
       assertPage(await createVisitor(relay).post("/sign-in", { link: used }, { headers: fromElsewhere() }), 422);
-      assertRefused(await relay.fetch(`/v1/workspaces/${workspace}/webhooks`, { token: used, headers: fromElsewhere() }), 401, { code: "unauthorized" });
+      assertRefused(
+        await relay.fetch(`/v1/workspaces/${workspace}/webhooks`, { token: used, headers: fromElsewhere() }),
+        401,
+        { code: "unauthorized" },
+      );
     }
     assertPage(await visitor.get(HOME));
   }

@@ -4,7 +4,15 @@ import { after, before, test } from "node:test";
 import { eventually } from "../support/eventually.js";
 import { answerAfter, answerInTurn } from "../support/receiver.js";
 import { postEvent, startRelay } from "../support/relay.js";
-import { acceptArray, acceptEvent, acceptForOne, alert, awaitSettled, listDeliveries, setUpWebhook } from "../support/steps.js";
+import {
+  acceptArray,
+  acceptEvent,
+  acceptForOne,
+  alert,
+  awaitSettled,
+  listDeliveries,
+  setUpWebhook,
+} from "../support/steps.js";
 
 let relay;
 before(async () => (relay = await startRelay()));
@@ -87,7 +95,11 @@ test("an event posted alone and again within an array is sent once", async (t) =
 
 test("an event posted within an array and again alone is sent once", async (t) => {
   const scene = await setUpWebhook(t, relay);
-  const [{ deliveries: [first] }] = await acceptArray(relay, scene.workspace, [alert({ event_id: "order-1" })]);
+  const [
+    {
+      deliveries: [first],
+    },
+  ] = await acceptArray(relay, scene.workspace, [alert({ event_id: "order-1" })]);
   const again = await acceptForOne(relay, scene.workspace, alert({ event_id: "order-1" }));
   assert.deepEqual([again.id, again.duplicate], [first.id, true]);
   await assertSentOnce(scene, first);
@@ -99,7 +111,11 @@ test("within one array the first of an event_id wins", async (t) => {
   const answers = await acceptArray(relay, scene.workspace, [event(1), event(2), event(3)]);
   const entries = answers.map(({ deliveries: [{ id, duplicate }] }) => ({ id, duplicate }));
   const { id } = entries[0];
-  assert.deepEqual(entries, [{ id, duplicate: false }, { id, duplicate: true }, { id, duplicate: true }]);
+  assert.deepEqual(entries, [
+    { id, duplicate: false },
+    { id, duplicate: true },
+    { id, duplicate: true },
+  ]);
   await assertSentOnce(scene, { id });
   assert.deepEqual(JSON.parse(scene.receiver.attemptsOf(id)[0].text).data, { version: 1 });
 });
@@ -107,7 +123,9 @@ test("within one array the first of an event_id wins", async (t) => {
 test("posts that arrive at the same time share one delivery", async (t) => {
   const scene = await setUpWebhook(t, relay);
   const answers = await Promise.all(
-    Array.from({ length: 10 }, (_, number) => acceptForOne(relay, scene.workspace, alert({ event_id: "order-1", data: { number } }))),
+    Array.from({ length: 10 }, (_, number) =>
+      acceptForOne(relay, scene.workspace, alert({ event_id: "order-1", data: { number } })),
+    ),
   );
   assert.equal(new Set(answers.map(({ id }) => id)).size, 1);
   assert.equal(answers.filter(({ duplicate }) => !duplicate).length, 1);

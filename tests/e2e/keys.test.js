@@ -4,7 +4,15 @@ import { createHash } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
 import { createWorkspace, startRelay } from "../support/relay.js";
-import { ISO_MILLISECONDS, MALFORMED_OR_REFUSED, SCOPES, alert, answered, assertRefused, createKey } from "../support/steps.js";
+import {
+  ISO_MILLISECONDS,
+  MALFORMED_OR_REFUSED,
+  SCOPES,
+  alert,
+  answered,
+  assertRefused,
+  createKey,
+} from "../support/steps.js";
 import { isStored } from "../support/storage.js";
 
 let relay;
@@ -16,12 +24,16 @@ const create = (workspace, body, init) => relay.fetch(keysOf(workspace), { metho
 const list = async (workspace) => answered(await relay.fetch(keysOf(workspace)), 200);
 const revoke = (workspace, id) => relay.fetch(`${keysOf(workspace)}/${id}`, { method: "DELETE" });
 const listWebhooks = (workspace, token) => relay.fetch(`/v1/workspaces/${workspace}/webhooks`, { token });
-const post = (workspace, token) => relay.fetch(`/v1/workspaces/${workspace}/events`, { method: "POST", body: alert(), token });
+const post = (workspace, token) =>
+  relay.fetch(`/v1/workspaces/${workspace}/events`, { method: "POST", body: alert(), token });
 
 describe("a new key", () => {
   test("is answered with its name, its scopes and the key itself", async () => {
     const workspace = await createWorkspace(relay);
-    const answer = answered(await create(workspace, { name: "Back end", scopes: ["events:write", "webhooks:read"] }), 201);
+    const answer = answered(
+      await create(workspace, { name: "Back end", scopes: ["events:write", "webhooks:read"] }),
+      201,
+    );
     const { id, created_at: createdAt, key, ...rest } = answer;
     assert.match(id, /^key_[A-Za-z0-9_-]+$/);
     assert.match(createdAt, ISO_MILLISECONDS);
@@ -51,9 +63,17 @@ describe("a new key", () => {
   test("works with another case of the word Bearer, and not without it", async () => {
     const workspace = await createWorkspace(relay);
     const { key } = await createKey(relay, workspace);
-    const ask = (authorization) => relay.fetch(`/v1/workspaces/${workspace}/webhooks`, { token: null, headers: { authorization } });
+    const ask = (authorization) =>
+      relay.fetch(`/v1/workspaces/${workspace}/webhooks`, { token: null, headers: { authorization } });
     answered(await ask(`bearer ${key}`), 200);
-    for (const wrong of [key, `Basic ${key}`, `Bearer ${key}0`, `Bearer ${key.slice(0, -1)}`, `Bearer ${key.toUpperCase()}`, "Bearer "]) {
+    for (const wrong of [
+      key,
+      `Basic ${key}`,
+      `Bearer ${key}0`,
+      `Bearer ${key.slice(0, -1)}`,
+      `Bearer ${key.toUpperCase()}`,
+      "Bearer ",
+    ]) {
       assertRefused(await ask(wrong), 401, { code: "unauthorized" });
     }
   });
@@ -124,7 +144,11 @@ describe("a key is refused", () => {
   test("to everybody but the operator", async () => {
     const workspace = await createWorkspace(relay);
     const { key, id } = await createKey(relay, workspace);
-    const calls = [["POST", keysOf(workspace)], ["GET", keysOf(workspace)], ["DELETE", `${keysOf(workspace)}/${id}`]];
+    const calls = [
+      ["POST", keysOf(workspace)],
+      ["GET", keysOf(workspace)],
+      ["DELETE", `${keysOf(workspace)}/${id}`],
+    ];
     for (const [method, path] of calls) {
       const body = method === "POST" ? { name: "A", scopes: SCOPES } : undefined;
       assertRefused(await relay.fetch(path, { method, body, token: key }), 403, { code: "forbidden" });
@@ -148,7 +172,10 @@ describe("a revoked key", () => {
     await eventually(async () => (await post(workspace, key)).status === 401, { timeout: 20_000 });
     answered(await listWebhooks(workspace, kept.key), 200);
     answered(await post(workspace, kept.key), 202);
-    assert.deepEqual((await list(workspace)).data.map((one) => one.id), [kept.id]);
+    assert.deepEqual(
+      (await list(workspace)).data.map((one) => one.id),
+      [kept.id],
+    );
   });
 
   test("cannot be revoked again, nor can one that was never there", async () => {

@@ -17,7 +17,8 @@ let relay;
 before(async () => (relay = await startRelay({ hooks: true })));
 after(() => relay?.stop());
 
-const readCounts = async ({ workspace, webhook }) => answered(await relay.fetch(`/test/rows/${workspace}/${webhook.id}`), 200);
+const readCounts = async ({ workspace, webhook }) =>
+  answered(await relay.fetch(`/test/rows/${workspace}/${webhook.id}`), 200);
 
 /** The rows that one GET reads, and its body. */
 async function readRows(scene, below) {
@@ -30,7 +31,11 @@ async function readRows(scene, below) {
 /** Delivers events until the webhook has had `count` of them. */
 async function deliverUpTo(scene, count) {
   for (let have = scene.receiver.receivedIds().size; have < count; have += 100) {
-    await acceptArray(relay, scene.workspace, Array.from({ length: Math.min(100, count - have) }, () => alert()));
+    await acceptArray(
+      relay,
+      scene.workspace,
+      Array.from({ length: Math.min(100, count - have) }, () => alert()),
+    );
   }
   await eventually(() => scene.receiver.receivedIds().size === count, { timeout: 120_000 });
   const pending = () => listDeliveries(relay, scene.workspace, scene.webhook.id, { status: "pending" });
@@ -66,7 +71,10 @@ describe("with a thousand deliveries instead of ten", { timeout: 240_000 }, () =
     test(`${what} reads no more rows`, (t) => {
       t.diagnostic(`${few[what].rows} rows with ${FEW} deliveries, ${many[what].rows} with ${MANY}`);
       // A counter that counts nothing would meet any bound.
-      assert.ok(few["the first page"].rows >= 1, `${few["the first page"].rows} rows were counted for a page of ${FEW}`);
+      assert.ok(
+        few["the first page"].rows >= 1,
+        `${few["the first page"].rows} rows were counted for a page of ${FEW}`,
+      );
       assert.ok(many[what].rows <= few[what].rows + MORE, `${few[what].rows} rows before, ${many[what].rows} after`);
     });
   }
@@ -106,7 +114,10 @@ test("the stats cost no row a delivery, folding included", { timeout: 120_000 },
   await deliverUpTo(scene, events);
   const { data } = answered(await relay.fetch(pathOf(scene, "/stats")), 200);
   const after = await readCounts(scene);
-  assert.equal(data.reduce((sum, { delivered }) => sum + delivered, 0), events);
+  assert.equal(
+    data.reduce((sum, { delivered }) => sum + delivered, 0),
+    events,
+  );
   const each = (after.rows_written - before.rows_written + after.alarms_set - before.alarms_set) / events;
   t.diagnostic(`${each.toFixed(3)} rows written an event`);
   assert.ok(after.rows_written > before.rows_written, "no rows were counted");

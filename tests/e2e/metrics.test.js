@@ -57,7 +57,10 @@ function assertWellFormed(families) {
 
 test("without a workspace there is relay_info alone, which names the version", async () => {
   const families = await scrape();
-  assert.deepEqual(families.map(({ name }) => name), ["relay_info"]);
+  assert.deepEqual(
+    families.map(({ name }) => name),
+    ["relay_info"],
+  );
   assertWellFormed(families);
   const { body } = await relay.fetch("/healthz", { token: null });
   const [{ labels, value }] = families[0].samples;
@@ -70,7 +73,9 @@ describe("the metrics of a workspace", () => {
     const scene = await setUpWebhook(t, relay, answerWith(500));
     assert.equal(sumOf(await scrape(`?workspace=${scene.workspace}`), /pending/), 0);
     const answers = await acceptArray(relay, scene.workspace, [alert(), alert(), alert()]);
-    for (const { deliveries: [entry] } of answers) {
+    for (const {
+      deliveries: [entry],
+    } of answers) {
       await awaitDelivery(relay, scene.workspace, entry, ({ attempts }) => attempts.length > 0);
     }
     const families = await scrape(`?workspace=${scene.workspace}`);

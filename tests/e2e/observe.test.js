@@ -7,7 +7,16 @@ import { createWebhook, createWorkspace, startRelay } from "../support/relay.js"
 import { acceptForOne, alert, awaitSettled, pathOf, setUpWebhook } from "../support/steps.js";
 
 const MEMBERS = [
-  "message", "workspace_id", "webhook_id", "delivery_id", "type", "kind", "attempt", "outcome", "response_status", "duration_ms",
+  "message",
+  "workspace_id",
+  "webhook_id",
+  "delivery_id",
+  "type",
+  "kind",
+  "attempt",
+  "outcome",
+  "response_status",
+  "duration_ms",
 ];
 const POINT = "data point ";
 
@@ -17,8 +26,14 @@ after(() => relay?.stop());
 
 // Miniflare puts the level before each line.
 const messages = ({ logs }) => logs.map((line) => line.slice(line.indexOf(": ") + 2));
-const readLines = (relay) => messages(relay).filter((line) => line.startsWith('{"message":"attempt"')).map((line) => JSON.parse(line));
-const readPoints = (relay) => messages(relay).filter((line) => line.startsWith(POINT)).map((line) => JSON.parse(line.slice(POINT.length)));
+const readLines = (relay) =>
+  messages(relay)
+    .filter((line) => line.startsWith('{"message":"attempt"'))
+    .map((line) => JSON.parse(line));
+const readPoints = (relay) =>
+  messages(relay)
+    .filter((line) => line.startsWith(POINT))
+    .map((line) => JSON.parse(line.slice(POINT.length)));
 
 /** The lines of one delivery, once there are as many as it has attempts. */
 function awaitLines(relay, id, count) {
@@ -39,11 +54,22 @@ describe("each attempt is one line of JSON", () => {
       assert.deepEqual(Object.keys(line), MEMBERS);
       const { outcome, response_status, duration_ms } = delivery.attempts[index];
       assert.deepEqual(line, {
-        message: "attempt", workspace_id: workspace, webhook_id: webhook.id, delivery_id: entry.id,
-        type: "alert.triggered", kind: "event", attempt: index + 1, outcome, response_status, duration_ms,
+        message: "attempt",
+        workspace_id: workspace,
+        webhook_id: webhook.id,
+        delivery_id: entry.id,
+        type: "alert.triggered",
+        kind: "event",
+        attempt: index + 1,
+        outcome,
+        response_status,
+        duration_ms,
       });
     }
-    assert.deepEqual(lines.map((line) => line.outcome), ["http_error", "timeout", "http_error", "succeeded"]);
+    assert.deepEqual(
+      lines.map((line) => line.outcome),
+      ["http_error", "timeout", "http_error", "succeeded"],
+    );
   });
 
   test("also of a ping, of a test and of an endpoint that cannot be reached", async () => {
@@ -55,13 +81,27 @@ describe("each attempt is one line of JSON", () => {
     const [ping] = await awaitLines(relay, webhook.ping.id, 1);
     const [made] = await awaitLines(relay, tested.body.id, 1);
     assert.deepEqual([ping.kind, ping.type, ping.outcome, ping.response_status], ["ping", "ping", "unreachable", null]);
-    assert.deepEqual([made.kind, made.type, made.outcome, made.response_status], ["test", "agent.error", "unreachable", null]);
+    assert.deepEqual(
+      [made.kind, made.type, made.outcome, made.response_status],
+      ["test", "agent.error", "unreachable", null],
+    );
   });
 
   test("and holds nothing of the payload, the address, the headers or the answer", async (t) => {
     const answer = () => ({ status: 500, headers: { "x-private": "private-header" }, body: "private-answer" });
-    const hidden = ["private-payload", "private-secret", "private-value", "private-header", "private-answer", "private-query", "private-id"];
-    const scene = await setUpWebhook(t, relay, answer, { secret: "private-secret", headers: { "X-Own": "private-value" } });
+    const hidden = [
+      "private-payload",
+      "private-secret",
+      "private-value",
+      "private-header",
+      "private-answer",
+      "private-query",
+      "private-id",
+    ];
+    const scene = await setUpWebhook(t, relay, answer, {
+      secret: "private-secret",
+      headers: { "X-Own": "private-value" },
+    });
     const url = `${scene.receiver.url}?token=private-query`;
     const changed = await relay.fetch(pathOf(scene), { method: "PATCH", body: { url } });
     assert.equal(changed.status, 200, changed.text);
@@ -84,11 +124,14 @@ test("each attempt is a data point where a dataset is bound, indexed by its webh
     const own = readPoints(relay).filter((point) => point.indexes[0] === webhook.id && point.blobs[3] === "event");
     return own.length === 2 && own;
   });
-  assert.deepEqual(points, lines.map((line) => ({
-    indexes: [webhook.id],
-    doubles: [line.attempt, line.response_status, line.duration_ms],
-    blobs: [workspace, webhook.id, line.type, line.kind, line.outcome],
-  })));
+  assert.deepEqual(
+    points,
+    lines.map((line) => ({
+      indexes: [webhook.id],
+      doubles: [line.attempt, line.response_status, line.duration_ms],
+      blobs: [workspace, webhook.id, line.type, line.kind, line.outcome],
+    })),
+  );
 });
 
 test("without a dataset the relay works as well, and says nothing of it", async (t) => {
@@ -98,5 +141,8 @@ test("without a dataset the relay works as well, and says nothing of it", async 
   const entry = await acceptForOne(bare, workspace);
   assert.equal((await awaitSettled(bare, workspace, entry)).status, "delivered");
   await awaitLines(bare, entry.id, 1);
-  assert.deepEqual(messages(bare).filter((line) => !line.startsWith('{"message":"attempt"')), []);
+  assert.deepEqual(
+    messages(bare).filter((line) => !line.startsWith('{"message":"attempt"')),
+    [],
+  );
 });

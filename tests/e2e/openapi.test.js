@@ -16,7 +16,9 @@ after(() => relay?.stop());
 
 /** A path of the document with its own examples of ids, of which none exists. */
 function fillIn(template) {
-  const examples = (DOCUMENT.paths[template].parameters ?? []).map(resolve).map(({ name, example }) => [`{${name}}`, example]);
+  const examples = (DOCUMENT.paths[template].parameters ?? [])
+    .map(resolve)
+    .map(({ name, example }) => [`{${name}}`, example]);
   return examples.reduce((filled, [name, example]) => filled.replace(name, example), template);
 }
 
@@ -93,8 +95,14 @@ describe("an answer that is off the document is noticed", () => {
     "a body where there is none": [{ method: "DELETE", pathname: "/v1/workspaces/ws_a", status: 204 }, /no body/],
     "a path that answers": [{ pathname: "/v1/secret-door" }, /no such operation/],
     "a method that answers": [{ method: "PUT" }, /no such operation/],
-    "an Allow": [{ method: "PUT", status: 405, headers: { ...HEADERS, allow: "GET, PATCH" }, body: refusal("method_not_allowed") }, /Allow/],
-    "a Retry-After": [{ status: 429, headers: { ...HEADERS, "retry-after": "soon" }, body: refusal("rate_limited") }, /Retry-After is "soon"/],
+    "an Allow": [
+      { method: "PUT", status: 405, headers: { ...HEADERS, allow: "GET, PATCH" }, body: refusal("method_not_allowed") },
+      /Allow/,
+    ],
+    "a Retry-After": [
+      { status: 429, headers: { ...HEADERS, "retry-after": "soon" }, body: refusal("rate_limited") },
+      /Retry-After is "soon"/,
+    ],
   };
   for (const [what, [change, message]] of Object.entries(OFF)) {
     test(what, () => assert.throws(() => check({ ...HEALTHY, ...change }), message));

@@ -7,7 +7,15 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { eventually } from "../support/eventually.js";
 import { startRelay } from "../support/relay.js";
-import { acceptArray, acceptForOne, alert, awaitDelivery, awaitSettled, readDelivery, setUpWebhook } from "../support/steps.js";
+import {
+  acceptArray,
+  acceptForOne,
+  alert,
+  awaitDelivery,
+  awaitSettled,
+  readDelivery,
+  setUpWebhook,
+} from "../support/steps.js";
 
 // A lease ends ATTEMPT_TIMEOUT + 5 s after it was granted and an aborted alarm is set to 5 s later; the delivery that
 // panics has three leases before its attempt counts as lost.
@@ -38,7 +46,9 @@ async function provokePanic(workspace) {
   return entry;
 }
 
-test("ten deliveries behind one that always panics arrive without any further request", { timeout: 2 * RECOVERY_MS }, async (t) => {
+test("ten deliveries behind one that always panics arrive without any further request", {
+  timeout: 2 * RECOVERY_MS,
+}, async (t) => {
   const { workspace, receiver } = await setUpDoomed(t);
   const before = countPanics();
   const events = [alert({ data: PANICS }), ...Array.from({ length: 10 }, (_, number) => alert({ data: { number } }))];

@@ -6,7 +6,8 @@ import { postEvent, startRelay } from "../support/relay.js";
 import { ISO_MILLISECONDS, acceptArray, acceptForOne, alert, setUpWebhook } from "../support/steps.js";
 
 // The four members in their order; the last group is the text of `data` to the byte.
-const PAYLOAD = /^\s*\{\s*"id"\s*:\s*"([^"]+)"\s*,\s*"type"\s*:\s*"([^"]+)"\s*,\s*"timestamp"\s*:\s*"([^"]+)"\s*,\s*"data"\s*:\s*(\{[^]*\})\s*\}\s*$/;
+const PAYLOAD =
+  /^\s*\{\s*"id"\s*:\s*"([^"]+)"\s*,\s*"type"\s*:\s*"([^"]+)"\s*,\s*"timestamp"\s*:\s*"([^"]+)"\s*,\s*"data"\s*:\s*(\{[^]*\})\s*\}\s*$/;
 
 let relay;
 before(async () => (relay = await startRelay()));
@@ -46,7 +47,11 @@ describe("the payload", () => {
       const single = await acceptForOne(relay, workspace, `{"type":"alert.triggered","data":${data}}`);
       assert.equal((await receive(receiver, single.id)).text.match(PAYLOAD)?.[4], data);
 
-      const answer = await postEvent(relay, workspace, ` [ {"type":"alert.triggered", "data" : ${data} , "event_id":"b"} ] `);
+      const answer = await postEvent(
+        relay,
+        workspace,
+        ` [ {"type":"alert.triggered", "data" : ${data} , "event_id":"b"} ] `,
+      );
       assert.equal(answer.status, 202, answer.text);
       const [{ id }] = answer.body.events[0].deliveries;
       assert.equal((await receive(receiver, id)).text.match(PAYLOAD)?.[4], data);
@@ -55,7 +60,11 @@ describe("the payload", () => {
 
   test("the timestamp is sent as it was posted", async (t) => {
     const { workspace, receiver } = await setUpWebhook(t, relay);
-    for (const timestamp of ["2024-01-15T10:30:00Z", "2026-01-15T10:30:00.123456+05:30", "1999-12-31T23:59:59.9-00:30"]) {
+    for (const timestamp of [
+      "2024-01-15T10:30:00Z",
+      "2026-01-15T10:30:00.123456+05:30",
+      "1999-12-31T23:59:59.9-00:30",
+    ]) {
       const { id } = await acceptForOne(relay, workspace, alert({ timestamp }));
       assert.equal(JSON.parse((await receive(receiver, id)).text).timestamp, timestamp);
     }
@@ -79,8 +88,18 @@ describe("the payload", () => {
     ]);
     const [first, second] = await Promise.all(answers.map(({ deliveries: [{ id }] }) => receive(receiver, id)));
     const ids = answers.map(({ deliveries: [{ id }] }) => id);
-    assert.deepEqual(JSON.parse(first.text), { id: ids[0], type: "alert.triggered", timestamp: "2024-01-01T00:00:00Z", data: { n: 1 } });
-    assert.deepEqual(JSON.parse(second.text), { id: ids[1], type: "agent.error", timestamp: "2024-01-02T00:00:00Z", data: { n: 2 } });
+    assert.deepEqual(JSON.parse(first.text), {
+      id: ids[0],
+      type: "alert.triggered",
+      timestamp: "2024-01-01T00:00:00Z",
+      data: { n: 1 },
+    });
+    assert.deepEqual(JSON.parse(second.text), {
+      id: ids[1],
+      type: "agent.error",
+      timestamp: "2024-01-02T00:00:00Z",
+      data: { n: 2 },
+    });
   });
 });
 

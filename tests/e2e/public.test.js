@@ -19,7 +19,12 @@ test("the health is ok and names the version", async () => {
 test("the catalogue has each event type with a description and a sample that the relay accepts", async () => {
   const { data, next_cursor: next } = await ask("/v1/event-types");
   assert.equal(next, null);
-  assert.deepEqual(data.map(({ name }) => name).sort(), ["agent.error", "agent.registered", "alert.triggered", "policy.violated"]);
+  assert.deepEqual(data.map(({ name }) => name).sort(), [
+    "agent.error",
+    "agent.registered",
+    "alert.triggered",
+    "policy.violated",
+  ]);
   const workspace = await createWorkspace(relay);
   for (const { name, description, sample } of data) {
     assert.ok(description.length > 10, `${name}: ${description}`);
@@ -71,6 +76,8 @@ test("the OpenAPI document has each call of the contract", async () => {
     "/metrics": ["GET"],
     "/openapi.json": ["GET"],
   };
-  const wanted = Object.entries(calls).flatMap(([template, methods]) => methods.map((method) => `${method} ${template}`));
+  const wanted = Object.entries(calls).flatMap(([template, methods]) =>
+    methods.map((method) => `${method} ${template}`),
+  );
   assert.deepEqual(operations.sort(), wanted.sort());
 });

@@ -16,12 +16,16 @@ async function guess(paths, count) {
   const answers = [];
   for (let number = 0; number < count; number += AT_ONCE) {
     const tokens = Array.from({ length: AT_ONCE }, (_, index) => `wrong-token-${number + index}-0123456789`);
-    answers.push(...(await Promise.all(tokens.map((token, index) => relay.fetch(paths[index % paths.length], { token })))));
+    answers.push(
+      ...(await Promise.all(tokens.map((token, index) => relay.fetch(paths[index % paths.length], { token })))),
+    );
   }
   return answers;
 }
 
-test("after 300 failed authentications within a minute an address is told to wait, and valid tokens still work", { timeout: 120_000 }, async (t) => {
+test("after 300 failed authentications within a minute an address is told to wait, and valid tokens still work", {
+  timeout: 120_000,
+}, async (t) => {
   const workspace = await createWorkspace(relay);
   const { key } = await createKey(relay, workspace);
   const webhooks = `/v1/workspaces/${workspace}/webhooks`;
@@ -38,7 +42,10 @@ test("after 300 failed authentications within a minute an address is told to wai
     const { code } = assertRefused(answer, 429);
     assert.notEqual(code, "unauthorized");
     const seconds = Number(answer.headers.get("retry-after"));
-    assert.ok(Number.isInteger(seconds) && seconds >= 1 && seconds <= 60, `Retry-After: ${answer.headers.get("retry-after")}`);
+    assert.ok(
+      Number.isInteger(seconds) && seconds >= 1 && seconds <= 60,
+      `Retry-After: ${answer.headers.get("retry-after")}`,
+    );
   }
 
   for (const token of [relay.operatorToken, key]) {
@@ -53,7 +60,9 @@ test("valid tokens are never limited, however many requests they make", { timeou
   const workspace = await createWorkspace(relay);
   const { key } = await createKey(relay, workspace);
   for (let count = 0; count < 2 * FAILURES_A_MINUTE; count += AT_ONCE) {
-    const asked = Array.from({ length: AT_ONCE }, () => relay.fetch(`/v1/workspaces/${workspace}/webhooks`, { token: key }));
+    const asked = Array.from({ length: AT_ONCE }, () =>
+      relay.fetch(`/v1/workspaces/${workspace}/webhooks`, { token: key }),
+    );
     for (const answer of await Promise.all(asked)) answered(answer, 200);
   }
 });

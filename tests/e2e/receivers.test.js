@@ -92,7 +92,10 @@ describe("the Flask program of the customer docs", () => {
 
   test("refuses what is signed with another", async (t) => {
     const flask = await start(t);
-    const { workspace, webhook } = await createSigned(`${flask.origin}/webhooks/secureagentics`, "another-signing-secret");
+    const { workspace, webhook } = await createSigned(
+      `${flask.origin}/webhooks/secureagentics`,
+      "another-signing-secret",
+    );
     assert.equal(webhook.ping.status, "failed");
     const { status, attempts } = await deliverFirst(workspace);
     assert.notEqual(status, "delivered");

@@ -21,7 +21,10 @@ import {
 const SCHEDULE_MS = [50, 100, 150, 200, 700];
 
 let relay;
-before(async () => (relay = await startRelay({ vars: { RETRY_SCHEDULE: SCHEDULE_MS.map((step) => `${step}ms`).join(",") } })));
+before(
+  async () =>
+    (relay = await startRelay({ vars: { RETRY_SCHEDULE: SCHEDULE_MS.map((step) => `${step}ms`).join(",") } })),
+);
 after(() => relay?.stop());
 
 const resend = (scene, { id }) => relay.fetch(pathOf(scene, `/deliveries/${id}/resend`), { method: "POST" });
@@ -46,13 +49,23 @@ describe("a resent delivery", () => {
     assert.deepEqual([answer.id, answer.webhook_id, answer.event_id], [first.id, scene.webhook.id, "order-1"]);
     const again = await awaitDelivery(relay, scene.workspace, first, ({ attempts }) => attempts.length === 2);
     assert.deepEqual([again.status, again.reason, again.attempt_count], ["delivered", null, 2]);
-    assert.deepEqual(again.attempts.map(({ attempt, outcome }) => [attempt, outcome]), [[1, "succeeded"], [2, "succeeded"]]);
+    assert.deepEqual(
+      again.attempts.map(({ attempt, outcome }) => [attempt, outcome]),
+      [
+        [1, "succeeded"],
+        [2, "succeeded"],
+      ],
+    );
     assert.deepEqual([again.payload, again.created_at], [first.payload, first.created_at]);
     const [one, two] = scene.receiver.attemptsOf(first.id);
     assert.ok(one.body.equals(two.body), "the bytes differ");
     assert.deepEqual([one.headers["x-secureagentics-attempt"], two.headers["x-secureagentics-attempt"]], ["1", "2"]);
     const listed = await listDeliveries(relay, scene.workspace, scene.webhook.id, { kind: "event" });
-    assert.deepEqual(listed.map(({ id }) => id), [first.id], "a resend is no further delivery");
+    assert.deepEqual(
+      listed.map(({ id }) => id),
+      [first.id],
+      "a resend is no further delivery",
+    );
   });
 
   test("that failed has six more attempts, numbered on, at the delays of the schedule", async (t) => {
@@ -63,14 +76,23 @@ describe("a resent delivery", () => {
     assert.deepEqual([answer.status, answer.reason], ["pending", null]);
     const again = await awaitSettled(relay, scene.workspace, failed);
     assert.deepEqual([again.status, again.reason, again.attempt_count], ["failed", "schedule_spent", 12]);
-    assert.deepEqual(again.attempts.map(({ attempt }) => attempt), Array.from({ length: 12 }, (_, index) => index + 1));
-    const arrivals = scene.receiver.attemptsOf(failed.id).slice(6).map(({ arrivedAt }) => arrivedAt);
+    assert.deepEqual(
+      again.attempts.map(({ attempt }) => attempt),
+      Array.from({ length: 12 }, (_, index) => index + 1),
+    );
+    const arrivals = scene.receiver
+      .attemptsOf(failed.id)
+      .slice(6)
+      .map(({ arrivedAt }) => arrivedAt);
     SCHEDULE_MS.forEach((step, index) => {
       const gap = arrivals[index + 1] - arrivals[index];
       assert.ok(gap >= step - 5, `${gap} ms before attempt ${index + 8}, scheduled were ${step}`);
     });
     // Were the old schedule gone on with, every step would be the longest.
-    assert.ok(arrivals[1] - arrivals[0] < SCHEDULE_MS.at(-1), `${arrivals[1] - arrivals[0]} ms after the resend's first attempt`);
+    assert.ok(
+      arrivals[1] - arrivals[0] < SCHEDULE_MS.at(-1),
+      `${arrivals[1] - arrivals[0]} ms after the resend's first attempt`,
+    );
   });
 
   test("that failed is delivered when the endpoint has recovered", async (t) => {
@@ -79,7 +101,10 @@ describe("a resent delivery", () => {
     scene.endpoint.status = 200;
     answered(await resend(scene, failed), 202);
     const again = await awaitSettled(relay, scene.workspace, failed);
-    assert.deepEqual([again.status, again.reason, again.attempt_count, again.next_attempt_at], ["delivered", null, 7, null]);
+    assert.deepEqual(
+      [again.status, again.reason, again.attempt_count, again.next_attempt_at],
+      ["delivered", null, 7, null],
+    );
   });
 
   test("that was delivered and now fails ends as failed, with what it had received kept", async (t) => {
@@ -97,7 +122,12 @@ describe("a resent delivery", () => {
     const first = await acceptSettled(scene);
     for (let count = 2; count <= 4; count++) {
       answered(await resend(scene, first), 202);
-      await awaitDelivery(relay, scene.workspace, first, ({ status, attempts }) => status === "delivered" && attempts.length === count);
+      await awaitDelivery(
+        relay,
+        scene.workspace,
+        first,
+        ({ status, attempts }) => status === "delivered" && attempts.length === count,
+      );
     }
     assert.equal(scene.receiver.attemptsOf(first.id).length, 4);
   });
@@ -106,10 +136,21 @@ describe("a resent delivery", () => {
     const scene = await setUpSwitched(t, 200, { secret: "the-old-secret" });
     const elsewhere = await setUpWebhook(t, relay);
     const first = await acceptSettled(scene);
-    answered(await relay.fetch(pathOf(scene, "/secret/rotate"), { method: "POST", body: { secret: "the-new-secret", overlap_seconds: 0 } }), 200);
+    answered(
+      await relay.fetch(pathOf(scene, "/secret/rotate"), {
+        method: "POST",
+        body: { secret: "the-new-secret", overlap_seconds: 0 },
+      }),
+      200,
+    );
     await changeWebhook(relay, scene, { url: elsewhere.receiver.url });
     answered(await resend(scene, first), 202);
-    await awaitDelivery(relay, scene.workspace, first, ({ status, attempts }) => status === "delivered" && attempts.length === 2);
+    await awaitDelivery(
+      relay,
+      scene.workspace,
+      first,
+      ({ status, attempts }) => status === "delivered" && attempts.length === 2,
+    );
     const [old] = scene.receiver.attemptsOf(first.id);
     const [fresh] = elsewhere.receiver.attemptsOf(first.id);
     assert.ok(fresh.body.equals(old.body), "the bytes differ");
@@ -129,7 +170,8 @@ describe("a resend is refused", () => {
     const first = await acceptSettled(scene);
     const answers = await Promise.all([resend(scene, first), resend(scene, first), resend(scene, first)]);
     assert.deepEqual(answers.map(({ status }) => status).sort(), [202, 409, 409]);
-    for (const answer of answers.filter(({ status }) => status === 409)) assertRefused(answer, 409, { code: "already_pending" });
+    for (const answer of answers.filter(({ status }) => status === 409))
+      assertRefused(answer, 409, { code: "already_pending" });
   });
 
   test("while the webhook is disabled, and nothing is sent", async (t) => {

@@ -52,7 +52,9 @@ const ENDPOINTS = {
   "fails at first": answerInTurn(...Array(40).fill(500), 200),
 };
 for (const [endpoint, answer] of Object.entries(ENDPOINTS)) {
-  test(`a relay killed under load delivers all that it accepted to an endpoint that ${endpoint}`, { timeout: 120_000 }, async (t) => {
+  test(`a relay killed under load delivers all that it accepted to an endpoint that ${endpoint}`, {
+    timeout: 120_000,
+  }, async (t) => {
     const { relay, again } = await startDurable(t);
     const { workspace, webhook, receiver } = await setUpWebhook(t, relay, answer);
     const accepted = [];
@@ -60,7 +62,10 @@ for (const [endpoint, answer] of Object.entries(ENDPOINTS)) {
     await eventually(() => accepted.length >= KILLED_AFTER, { timeout: RECOVERY_MS });
     await relay.kill();
     await Promise.all(producers);
-    assert.ok(accepted.length < PRODUCERS * MOST_EVENTS_OF_A_PRODUCER, "all was accepted before the kill: this proved little");
+    assert.ok(
+      accepted.length < PRODUCERS * MOST_EVENTS_OF_A_PRODUCER,
+      "all was accepted before the kill: this proved little",
+    );
 
     const revived = await again();
     await eventually(
@@ -73,8 +78,14 @@ for (const [endpoint, answer] of Object.entries(ENDPOINTS)) {
     );
     await eventually(
       async () => {
-        const delivered = new Set((await listDeliveries(revived, workspace, webhook.id, { status: "delivered" })).map(({ id }) => id));
-        assert.deepEqual(accepted.filter((id) => !delivered.has(id)), [], "these arrived and are not marked as delivered");
+        const delivered = new Set(
+          (await listDeliveries(revived, workspace, webhook.id, { status: "delivered" })).map(({ id }) => id),
+        );
+        assert.deepEqual(
+          accepted.filter((id) => !delivered.has(id)),
+          [],
+          "these arrived and are not marked as delivered",
+        );
         return true;
       },
       { timeout: RECOVERY_MS },
@@ -91,7 +102,14 @@ test("a delivery in the middle of its schedule goes on where it was", { timeout:
   await relay.kill();
   const delivery = await awaitSettled(await again(), workspace, entry, { timeout: RECOVERY_MS });
   assert.equal(delivery.status, "delivered");
-  assert.deepEqual(delivery.attempts.map(({ attempt, response_status }) => [attempt, response_status]), [[1, 500], [2, 500], [3, 200]]);
+  assert.deepEqual(
+    delivery.attempts.map(({ attempt, response_status }) => [attempt, response_status]),
+    [
+      [1, 500],
+      [2, 500],
+      [3, 200],
+    ],
+  );
   const bodies = receiver.attemptsOf(entry.id).map(({ text }) => text);
   assert.equal(new Set(bodies).size, 1, "the payload changed over the restart");
 });

@@ -37,7 +37,10 @@ describe("the schedule", { concurrency: 4 }, () => {
     assert.equal(delivery.status, "failed");
     assert.equal(delivery.reason, "schedule_spent");
     assert.equal(delivery.attempt_count, 6);
-    assert.deepEqual(delivery.attempts.map(({ attempt }) => attempt), [1, 2, 3, 4, 5, 6]);
+    assert.deepEqual(
+      delivery.attempts.map(({ attempt }) => attempt),
+      [1, 2, 3, 4, 5, 6],
+    );
     const gaps = gapsOf(receiver, entry.id);
     assert.equal(gaps.length, 5);
     SCHEDULE_MS.forEach((delay, index) => assertGap(gaps[index], delay));
@@ -60,14 +63,19 @@ describe("the schedule", { concurrency: 4 }, () => {
     const { started_at: startedAt, duration_ms: duration } = delivery.attempts.at(-1);
     const delay = Date.parse(delivery.next_attempt_at) - Date.parse(startedAt);
     const scheduled = SCHEDULE_MS[delivery.attempt_count - 1];
-    assert.ok(delay >= scheduled - CLOCK_MS && delay <= scheduled + duration + 100, `due ${delay} ms after the attempt`);
+    assert.ok(
+      delay >= scheduled - CLOCK_MS && delay <= scheduled + duration + 100,
+      `due ${delay} ms after the attempt`,
+    );
     await awaitSettled(relay, workspace, entry);
   });
 
   test("failing deliveries of one webhook keep their own times", async (t) => {
     const { workspace, receiver } = await setUpWebhook(t, relay, answerWith(500));
     const answers = await acceptArray(relay, workspace, Array(20).fill(alert()));
-    for (const { deliveries: [entry] } of answers) {
+    for (const {
+      deliveries: [entry],
+    } of answers) {
       const { status, attempt_count: made } = await awaitSettled(relay, workspace, entry, { timeout: 30_000 });
       assert.deepEqual([status, made], ["failed", 6]);
       gapsOf(receiver, entry.id).forEach((gap, index) => {
@@ -117,7 +125,10 @@ describe("the attempt's time-out", { concurrency: 4 }, () => {
     const delivery = await awaitSettled(relay, workspace, await acceptForOne(relay, workspace), { timeout: 30_000 });
     assert.equal(delivery.status, "failed");
     assert.equal(delivery.reason, "schedule_spent");
-    assert.deepEqual(delivery.attempts.map(({ outcome }) => outcome), Array(6).fill("timeout"));
+    assert.deepEqual(
+      delivery.attempts.map(({ outcome }) => outcome),
+      Array(6).fill("timeout"),
+    );
   });
 
   test("runs from the sending: deliveries that wait for a slow one's slot lose nothing of it", async (t) => {
@@ -131,9 +142,14 @@ describe("the attempt's time-out", { concurrency: 4 }, () => {
     };
     const { workspace, receiver } = await setUpWebhook(t, relay, answer);
     const answers = await acceptArray(relay, workspace, Array(30).fill(alert()));
-    for (const { deliveries: [entry] } of answers) {
+    for (const {
+      deliveries: [entry],
+    } of answers) {
       const { attempts } = await awaitSettled(relay, workspace, entry, { timeout: 30_000 });
-      assert.deepEqual(attempts.map(({ outcome }) => outcome), ["succeeded"]);
+      assert.deepEqual(
+        attempts.map(({ outcome }) => outcome),
+        ["succeeded"],
+      );
     }
     assert.equal(receiver.events().length, 30);
     // Six of the Worker that accepted them and six of the alarm.

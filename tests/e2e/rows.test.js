@@ -31,7 +31,9 @@ async function deliverOneByOne(scene, count, eventOf) {
   await eventually(() => receiver.events().length >= received + count, { timeout: 60_000 });
   // Before the list is asked, which reads rows of its own.
   const { read } = await readCounts(scene);
-  await eventually(async () => (await listDeliveries(relay, workspace, webhook.id, { status: "pending" })).length === 0);
+  await eventually(
+    async () => (await listDeliveries(relay, workspace, webhook.id, { status: "pending" })).length === 0,
+  );
   const after = await readCounts(scene);
   assert.equal(receiver.events().length, received + count, "not every event was delivered at its first attempt");
   return { written: after.written - before.written, alarms: after.alarms - before.alarms, read: read - before.read };
@@ -47,7 +49,9 @@ describe("rows written by a delivered event, its alarms counted", () => {
       const scene = await setUpWebhook(t, relay);
       const { written, alarms } = await deliverOneByOne(scene, EVENTS, eventOf);
       const each = (written + alarms) / EVENTS;
-      t.diagnostic(`${each.toFixed(3)} rows an event: ${written} written and ${alarms} alarms set for ${EVENTS} events`);
+      t.diagnostic(
+        `${each.toFixed(3)} rows an event: ${written} written and ${alarms} alarms set for ${EVENTS} events`,
+      );
       // Counters that count nothing would meet any bound: storing an event takes a row.
       assert.ok(written >= EVENTS, `only ${written} rows were counted`);
       assert.ok(each <= most, `${each} rows an event`);
@@ -58,9 +62,16 @@ describe("rows written by a delivered event, its alarms counted", () => {
 test("rows written by an event of an array of 100 are at most 1.1, alarms counted", { timeout: 120_000 }, async (t) => {
   const scene = await setUpWebhook(t, relay);
   const before = await readCounts(scene);
-  for (let array = 0; array < 10; array++) await acceptArray(relay, scene.workspace, Array.from({ length: 100 }, () => alert()));
+  for (let array = 0; array < 10; array++)
+    await acceptArray(
+      relay,
+      scene.workspace,
+      Array.from({ length: 100 }, () => alert()),
+    );
   await eventually(() => scene.receiver.events().length >= EVENTS, { timeout: 60_000 });
-  await eventually(async () => (await listDeliveries(relay, scene.workspace, scene.webhook.id, { status: "pending" })).length === 0);
+  await eventually(
+    async () => (await listDeliveries(relay, scene.workspace, scene.webhook.id, { status: "pending" })).length === 0,
+  );
   const after = await readCounts(scene);
   const each = (after.written - before.written + after.alarms - before.alarms) / EVENTS;
   t.diagnostic(`${each.toFixed(3)} rows an event`);
@@ -76,7 +87,9 @@ test("what a wake-up reads does not grow with the log", { timeout: 180_000 }, as
   const empty = await readByOne();
   await deliverOneByOne(scene, EVENTS, () => alert());
   const full = await readByOne();
-  t.diagnostic(`${empty.toFixed(1)} rows read an event with an empty log, ${full.toFixed(1)} with ${EVENTS} deliveries in it`);
+  t.diagnostic(
+    `${empty.toFixed(1)} rows read an event with an empty log, ${full.toFixed(1)} with ${EVENTS} deliveries in it`,
+  );
   assert.ok(full <= empty * 2 + 20, `${empty} rows read an event before, ${full} after ${EVENTS} deliveries`);
 });
 

@@ -38,10 +38,19 @@ async function makeThings(relay) {
   await awaitSettled(relay, workspace, delivery);
   const job = await startResend(relay, { workspace, webhook });
   const { key } = await createKey(relay, workspace);
-  const { event_id: eventId } = answered(await relay.fetch(`/v1/workspaces/${workspace}/webhooks/${webhook.id}/deliveries/${delivery.id}`), 200);
+  const { event_id: eventId } = answered(
+    await relay.fetch(`/v1/workspaces/${workspace}/webhooks/${webhook.id}/deliveries/${delivery.id}`),
+    200,
+  );
   return {
     key,
-    kept: { workspace_id: workspace, webhook_id: webhook.id, delivery_id: delivery.id, resend_id: job.id, event_id: eventId },
+    kept: {
+      workspace_id: workspace,
+      webhook_id: webhook.id,
+      delivery_id: delivery.id,
+      resend_id: job.id,
+      event_id: eventId,
+    },
     doomed: {
       deleteWorkspace: { workspace_id: await createWorkspace(relay) },
       deleteWebhook: { webhook_id: (await createWebhook(relay, workspace, { url })).id },
@@ -54,7 +63,8 @@ async function makeThings(relay) {
 async function writeInput(relay, name, { kept, doomed }, token) {
   const document = answered(await relay.fetch("/openapi.json", { token: null }), 200);
   const { parameters } = document.components;
-  const parameterOf = (wanted) => Object.values(parameters).find((parameter) => parameter.in === "path" && parameter.name === wanted);
+  const parameterOf = (wanted) =>
+    Object.values(parameters).find((parameter) => parameter.in === "path" && parameter.name === wanted);
   for (const [wanted, id] of Object.entries(kept)) parameterOf(wanted).example = id;
   for (const operation of Object.values(document.paths).flatMap((item) => Object.values(item))) {
     const ids = Object.entries(doomed[operation.operationId] ?? {});
@@ -89,7 +99,12 @@ ${["examples", "coverage", "fuzzing"].map((phase) => `phases.${phase}.extra-data
 
 /** Runs schemathesis and asserts that it found nothing. */
 async function generate(t, relay, name, things) {
-  const { file, config } = await writeInput(relay, name, things, name === "operator" ? relay.operatorToken : things.key);
+  const { file, config } = await writeInput(
+    relay,
+    name,
+    things,
+    name === "operator" ? relay.operatorToken : things.key,
+  );
   const checks = ["--checks", "all", "--exclude-checks", LEFT_OUT];
   // The same requests in each run, so that a failure can be seen again. One worker: Python 3.11 confuses its parser
   // when two threads of Hypothesis use it.
@@ -99,7 +114,14 @@ async function generate(t, relay, name, things) {
   const summary = output.slice(output.indexOf("= SUMMARY ="));
   for (const line of summary.split("\n").filter((one) => one.trim() !== "")) t.diagnostic(line);
   generated += Number(summary.match(/(\d+) generated/)?.[1] ?? 0);
-  assert.equal(code, 0, output.split("\n").map((line) => line.slice(0, SHOWN_OF_A_LINE)).join("\n"));
+  assert.equal(
+    code,
+    0,
+    output
+      .split("\n")
+      .map((line) => line.slice(0, SHOWN_OF_A_LINE))
+      .join("\n"),
+  );
 }
 
 // Side by side: they wait for the relay's settings most of the time.
@@ -110,7 +132,10 @@ describe("schemathesis finds nothing", { concurrency: 2 }, () => {
       t.after(() => relay.stop());
       await generate(t, relay, name, await makeThings(relay));
       answered(await relay.fetch("/v1/workspaces"), 200);
-      assert.deepEqual(relay.logs.filter((line) => /panicked|aborted/.test(line)), []);
+      assert.deepEqual(
+        relay.logs.filter((line) => /panicked|aborted/.test(line)),
+        [],
+      );
     });
   }
 });

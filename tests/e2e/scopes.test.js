@@ -3,7 +3,16 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { startReceiver } from "../support/receiver.js";
 import { createWebhook, createWorkspace, startRelay } from "../support/relay.js";
-import { SCOPES, acceptForOne, alert, answered, assertRefused, awaitSettled, createKey, setUpWebhook } from "../support/steps.js";
+import {
+  SCOPES,
+  acceptForOne,
+  alert,
+  answered,
+  assertRefused,
+  awaitSettled,
+  createKey,
+  setUpWebhook,
+} from "../support/steps.js";
 
 const OPERATOR = "operator";
 // Of the right form, and never given.
@@ -54,7 +63,13 @@ before(async () => {
   scene.delivery = entry.id;
   for (const scope of SCOPES) {
     keyWith[scope] = (await createKey(relay, scene.workspace, [scope])).key;
-    keyWithout[scope] = (await createKey(relay, scene.workspace, SCOPES.filter((other) => other !== scope))).key;
+    keyWithout[scope] = (
+      await createKey(
+        relay,
+        scene.workspace,
+        SCOPES.filter((other) => other !== scope),
+      )
+    ).key;
   }
   keyWithout[OPERATOR] = (await createKey(relay, scene.workspace)).key;
   const other = await createWorkspace(relay);
@@ -91,7 +106,11 @@ test("the calls beside a workspace are the operator's", async () => {
   const revoked = await createKey(relay, workspace);
   answered(await relay.fetch(`/v1/workspaces/${workspace}/keys/${revoked.id}`, { method: "DELETE" }), 204);
   const invalid = [null, "wrong", `${key.slice(0, -64)}${"0".repeat(64)}`, `sk_unknown_${"0".repeat(64)}`, revoked.key];
-  for (const [method, path, body] of [["GET", "/v1/workspaces"], ["POST", "/v1/workspaces", { name: "A" }], ["GET", "/metrics"]]) {
+  for (const [method, path, body] of [
+    ["GET", "/v1/workspaces"],
+    ["POST", "/v1/workspaces", { name: "A" }],
+    ["GET", "/metrics"],
+  ]) {
     for (const token of invalid) {
       assertRefused(await relay.fetch(path, { method, body, token }), 401, { code: "unauthorized" });
     }
@@ -118,7 +137,9 @@ test("another workspace's ids under the own path are not found, never forbidden"
 
 test("a valid key learns nothing of workspaces that are not its own: those that exist answer as those that do not", async () => {
   const { key } = await createKey(relay, await createWorkspace(relay));
-  const paths = [await createWorkspace(relay), "ws_unknown", "ws_IMPOSSIBLE"].map((workspace) => `/v1/workspaces/${workspace}/webhooks`);
+  const paths = [await createWorkspace(relay), "ws_unknown", "ws_IMPOSSIBLE"].map(
+    (workspace) => `/v1/workspaces/${workspace}/webhooks`,
+  );
   const answers = await Promise.all(paths.map((path) => relay.fetch(path, { token: key })));
   for (const answer of answers) {
     assertRefused(answer, 404, { code: "not_found" });

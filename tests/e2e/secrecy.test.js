@@ -27,7 +27,13 @@ test("what a list, a delivery and the webhook itself show does not include the s
   await awaitSettled(relay, workspace, entry);
   const base = `/v1/workspaces/${workspace}/webhooks`;
   const deliveries = `${base}/${webhook.id}/deliveries`;
-  const paths = [base, `${base}/${webhook.id}`, deliveries, `${deliveries}/${entry.id}`, `${deliveries}/${webhook.ping.id}`];
+  const paths = [
+    base,
+    `${base}/${webhook.id}`,
+    deliveries,
+    `${deliveries}/${entry.id}`,
+    `${deliveries}/${webhook.ping.id}`,
+  ];
   for (const path of paths) {
     const answer = await relay.fetch(path);
     assert.equal(answer.status, 200, answer.text);
@@ -50,7 +56,11 @@ test("failures of every kind leave no secret in the log and in no error answer",
   const webhooks = `/v1/workspaces/${workspace}/webhooks`;
   const events = `/v1/workspaces/${workspace}/events`;
   const unreachable = await createWorkspace(relay);
-  await createWebhook(relay, unreachable, { url: await refusedUrl(), secret: STANDARD_SECRET, headers: settings.headers });
+  await createWebhook(relay, unreachable, {
+    url: await refusedUrl(),
+    secret: STANDARD_SECRET,
+    headers: settings.headers,
+  });
 
   // Attempts that fail in every way, up to the end of the schedule.
   const failed = await acceptForOne(relay, workspace);
@@ -81,8 +91,14 @@ test("failures of every kind leave no secret in the log and in no error answer",
     { url, events: ["alert.triggered"], sercet: SECRET },
   ];
   for (const body of attempts) await expectError([400, 422], webhooks, { method: "POST", body });
-  await expectError(400, webhooks, { method: "POST", body: `{"secret": "${SECRET}", "headers": {"X-Key": "${HEADER_VALUE}"` });
-  await expectError([400, 422], `${webhooks}/${failing.webhook.id}/secret/rotate`, { method: "POST", body: { secret: REFUSED_SECRET } });
+  await expectError(400, webhooks, {
+    method: "POST",
+    body: `{"secret": "${SECRET}", "headers": {"X-Key": "${HEADER_VALUE}"`,
+  });
+  await expectError([400, 422], `${webhooks}/${failing.webhook.id}/secret/rotate`, {
+    method: "POST",
+    body: { secret: REFUSED_SECRET },
+  });
 
   // Events that are refused, and one that finds its webhook disabled.
   await expectError(422, events, { method: "POST", body: alert({ type: "unknown" }) });
@@ -96,8 +112,15 @@ test("failures of every kind leave no secret in the log and in no error answer",
 
   const keyBytes = Buffer.from(STANDARD_SECRET.slice("whsec_".length), "base64").toString();
   const hidden = [
-    SECRET, STANDARD_SECRET, keyBytes, REFUSED_SECRET, HEADER_VALUE, HEADER_VALUE.slice("Bearer ".length),
-    REFUSED_HEADER_VALUE, WRONG_TOKEN, relay.operatorToken,
+    SECRET,
+    STANDARD_SECRET,
+    keyBytes,
+    REFUSED_SECRET,
+    HEADER_VALUE,
+    HEADER_VALUE.slice("Bearer ".length),
+    REFUSED_HEADER_VALUE,
+    WRONG_TOKEN,
+    relay.operatorToken,
   ];
   const log = relay.logs.join("\n");
   for (const text of hidden) {
@@ -129,7 +152,10 @@ describe("the scan that every test of a relay ends with", () => {
     const session = visitor.cookie.split("=")[1];
     for (const description of [secret, session]) {
       // The answer to the change already tells, the page tells again; the description is no place for either.
-      const change = own.fetch(`/v1/workspaces/${workspace}/webhooks/${webhook.id}`, { method: "PATCH", body: { description } });
+      const change = own.fetch(`/v1/workspaces/${workspace}/webhooks/${webhook.id}`, {
+        method: "PATCH",
+        body: { description },
+      });
       await assert.rejects(change, /no secret belongs/);
       for (const path of [page, `${page}?secret=shown`]) await assert.rejects(visitor.get(path), /no secret belongs/);
     }
@@ -137,14 +163,23 @@ describe("the scan that every test of a relay ends with", () => {
   });
 
   test("finds a token in the storage, and a secret where values are encrypted", async () => {
-    for (const [vars, found] of [[undefined, /sk_/], [{ ENCRYPTION_KEYS: `k1:${Buffer.alloc(32, 1).toString("base64")}` }, /scan-must-find/]]) {
+    for (const [vars, found] of [
+      [undefined, /sk_/],
+      [{ ENCRYPTION_KEYS: `k1:${Buffer.alloc(32, 1).toString("base64")}` }, /scan-must-find/],
+    ]) {
       const own = await startRelay({ vars });
       const token = `sk_a_${"0123456789abcdef".repeat(4)}`;
       await own.fetch("/healthz", { token });
       const workspace = await createWorkspace(own);
       await createWebhook(own, workspace, { url: await refusedUrl(), secret: KNOWN });
       // Where it does not belong, as if the relay had put it there; the answer already tells.
-      await assert.rejects(own.fetch(`/v1/workspaces/${workspace}/keys`, { method: "POST", body: { name: vars ? KNOWN : token, scopes: ["webhooks:read"] } }), /no secret belongs/);
+      await assert.rejects(
+        own.fetch(`/v1/workspaces/${workspace}/keys`, {
+          method: "POST",
+          body: { name: vars ? KNOWN : token, scopes: ["webhooks:read"] },
+        }),
+        /no secret belongs/,
+      );
       await assert.rejects(own.stop(), found);
     }
   });

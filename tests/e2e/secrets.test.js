@@ -63,7 +63,10 @@ describe("a rotation", () => {
 
   test("takes overlaps from nothing to seven days", async (t) => {
     const scene = await setUp(t);
-    assertEndsIn(answered(await rotate(scene, { overlap_seconds: LONGEST_OVERLAP_S }), 200).previous_expires_at, LONGEST_OVERLAP_S);
+    assertEndsIn(
+      answered(await rotate(scene, { overlap_seconds: LONGEST_OVERLAP_S }), 200).previous_expires_at,
+      LONGEST_OVERLAP_S,
+    );
     assert.equal(answered(await rotate(scene, { overlap_seconds: 0 }), 200).previous_expires_at, null);
     assert.equal((await reveal(scene)).previous_expires_at, null);
   });
@@ -77,7 +80,12 @@ describe("a rotation", () => {
     const made = scene.receiver.attemptsOf(id).length;
     healthy = true;
     // One attempt may have been under way with the old secret.
-    const later = await eventually(() => scene.receiver.attemptsOf(id).slice(made).find((request) => verifies(SECOND, request)));
+    const later = await eventually(() =>
+      scene.receiver
+        .attemptsOf(id)
+        .slice(made)
+        .find((request) => verifies(SECOND, request)),
+    );
     assert.deepEqual(whichVerify(later), [SECOND]);
   });
 
@@ -85,7 +93,10 @@ describe("a rotation", () => {
     const scene = await setUp(t);
     answered(await rotate(scene, { secret: SECOND, overlap_seconds: 3_600 }), 200);
     assert.deepEqual(whichVerify(await receiveOne(scene)), [FIRST, SECOND]);
-    const { previous_expires_at: until } = answered(await rotate(scene, { secret: THIRD, overlap_seconds: 7_200 }), 200);
+    const { previous_expires_at: until } = answered(
+      await rotate(scene, { secret: THIRD, overlap_seconds: 7_200 }),
+      200,
+    );
     assertEndsIn(until, 7_200);
     const request = await receiveOne(scene);
     assert.equal(request.headers["webhook-signature"].split(" ").length, 2);
@@ -145,7 +156,11 @@ describe("when the overlap is over", () => {
 describe("a rotation is refused", () => {
   const REFUSED = {
     "with a negative overlap": [{ overlap_seconds: -1 }, MALFORMED_OR_REFUSED, "overlap_seconds"],
-    "with an overlap of more than seven days": [{ overlap_seconds: LONGEST_OVERLAP_S + 1 }, MALFORMED_OR_REFUSED, "overlap_seconds"],
+    "with an overlap of more than seven days": [
+      { overlap_seconds: LONGEST_OVERLAP_S + 1 },
+      MALFORMED_OR_REFUSED,
+      "overlap_seconds",
+    ],
     "with half a second": [{ overlap_seconds: 1.5 }, MALFORMED_OR_REFUSED, "overlap_seconds"],
     "with a text as overlap": [{ overlap_seconds: "60" }, MALFORMED_OR_REFUSED, "overlap_seconds"],
     "with an overlap beyond all numbers": ['{"overlap_seconds": 1e400}', MALFORMED_OR_REFUSED],

@@ -3,7 +3,16 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { startReceiver } from "../support/receiver.js";
 import { createWebhook, createWorkspace, startRelay } from "../support/relay.js";
-import { acceptArray, alert, answered, awaitDelivery, awaitSettled, listDeliveries, pathOf, readDelivery } from "../support/steps.js";
+import {
+  acceptArray,
+  alert,
+  answered,
+  awaitDelivery,
+  awaitSettled,
+  listDeliveries,
+  pathOf,
+  readDelivery,
+} from "../support/steps.js";
 
 const EVENTS = 60;
 const fails = (number) => number % 3 === 0;
@@ -17,7 +26,9 @@ describe("of an array of sixty events, every third of which fails", { timeout: 1
   let accepted;
 
   before(async () => {
-    const receiver = await startReceiver((request) => ({ status: fails(JSON.parse(request.text).data.number) ? 500 : 200 }));
+    const receiver = await startReceiver((request) => ({
+      status: fails(JSON.parse(request.text).data.number) ? 500 : 200,
+    }));
     const workspace = await createWorkspace(relay);
     scene = { workspace, receiver, webhook: await createWebhook(relay, workspace, { url: receiver.url }) };
     const types = ["alert.triggered", "agent.error"];
@@ -35,7 +46,10 @@ describe("of an array of sixty events, every third of which fails", { timeout: 1
 
   for (const limit of ["7", "16", "100"]) {
     test(`pages of ${limit} show each once, the newest first`, async () => {
-      assert.deepEqual((await list({ limit })).map(({ id }) => id), newestFirst(accepted));
+      assert.deepEqual(
+        (await list({ limit })).map(({ id }) => id),
+        newestFirst(accepted),
+      );
     });
   }
 
@@ -46,10 +60,17 @@ describe("of an array of sixty events, every third of which fails", { timeout: 1
       pending: [],
     };
     for (const [status, entries] of Object.entries(expected)) {
-      assert.deepEqual((await list({ status, limit: "9" })).map(({ id }) => id), newestFirst(entries), status);
+      assert.deepEqual(
+        (await list({ status, limit: "9" })).map(({ id }) => id),
+        newestFirst(entries),
+        status,
+      );
     }
     const errors = accepted.filter(({ number }) => number % 2 === 1);
-    assert.deepEqual((await list({ type: "agent.error", limit: "9" })).map(({ id }) => id), newestFirst(errors));
+    assert.deepEqual(
+      (await list({ type: "agent.error", limit: "9" })).map(({ id }) => id),
+      newestFirst(errors),
+    );
   });
 
   test("a list of a time begins and ends at that time", async () => {
@@ -77,18 +98,35 @@ describe("of an array of sixty events, every third of which fails", { timeout: 1
 
   test("an event posted again with its generated id is the same delivery", async () => {
     const { id, event_id, number } = accepted[31];
-    const again = answered(await relay.fetch(`/v1/workspaces/${scene.workspace}/events`, { method: "POST", body: alert({ event_id, type: "agent.error", data: { number } }) }), 202);
-    assert.deepEqual(again.deliveries.map((entry) => [entry.id, entry.duplicate]), [[id, true]]);
+    const again = answered(
+      await relay.fetch(`/v1/workspaces/${scene.workspace}/events`, {
+        method: "POST",
+        body: alert({ event_id, type: "agent.error", data: { number } }),
+      }),
+      202,
+    );
+    assert.deepEqual(
+      again.deliveries.map((entry) => [entry.id, entry.duplicate]),
+      [[id, true]],
+    );
   });
 
   test("one that is resent leaves the others as they are", async () => {
     const [one, next] = [accepted[34], accepted[35]];
     answered(await relay.fetch(pathOf(scene, `/deliveries/${one.id}/resend`), { method: "POST" }), 202);
-    const resent = await awaitDelivery(relay, scene.workspace, one, ({ attempt_count, status }) => attempt_count === 2 && status === "delivered");
+    const resent = await awaitDelivery(
+      relay,
+      scene.workspace,
+      one,
+      ({ attempt_count, status }) => attempt_count === 2 && status === "delivered",
+    );
     assert.equal(resent.payload.data.number, 34);
     const [first, second] = scene.receiver.attemptsOf(one.id);
     assert.ok(first.body.equals(second.body), "the bytes differ");
     assert.equal((await readDelivery(relay, scene.workspace, next)).attempt_count, 1);
-    assert.deepEqual((await list({ limit: "7" })).map(({ id }) => id), newestFirst(accepted));
+    assert.deepEqual(
+      (await list({ limit: "7" })).map(({ id }) => id),
+      newestFirst(accepted),
+    );
   });
 });

@@ -27,7 +27,9 @@ describe("signing in by key", () => {
     const visitor = createVisitor(relay);
     const answer = await visitor.post("/sign-in", { key });
     assertLeadsTo(answer, HOME);
-    const form = new RegExp(`^session=se_${workspace.slice(3)}_[0-9a-f]{64}; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax$`);
+    const form = new RegExp(
+      `^session=se_${workspace.slice(3)}_[0-9a-f]{64}; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax$`,
+    );
     assert.match(answer.headers.get("set-cookie"), form);
     await assertSignedIn(visitor);
   });
@@ -42,9 +44,17 @@ describe("signing in by key", () => {
     const wanted = `${HOME}/wh_00000000000070008000000000000000?status=failed&type=a%20b`;
     const location = assertLeadsTo(await createVisitor(relay).get(wanted), /^\/sign-in\?next=/);
     // Where the form of that page posts to: its own address, unless it names another.
-    const [, action = location] = assertPage(await createVisitor(relay).get(location)).match(/<form method="post"(?: action="([^"]*)")?>/);
+    const [, action = location] = assertPage(await createVisitor(relay).get(location)).match(
+      /<form method="post"(?: action="([^"]*)")?>/,
+    );
     assertLeadsTo(await createVisitor(relay).post(action, { key }), wanted);
-    for (const next of ["//evil.example.com", FOREIGN, "/\\evil.example.com", "javascript:alert(1)", "/\t/evil.example.com"]) {
+    for (const next of [
+      "//evil.example.com",
+      FOREIGN,
+      "/\\evil.example.com",
+      "javascript:alert(1)",
+      "/\t/evil.example.com",
+    ]) {
       assertLeadsTo(await createVisitor(relay).post(`/sign-in?next=${encodeURIComponent(next)}`, { key }), HOME);
     }
   });
@@ -54,7 +64,15 @@ describe("signing in by key", () => {
     const { id, key } = await createKey(relay, workspace);
     answered(await revoke(workspace, id), 204);
     const invented = `sk_${workspace.slice(3)}_${"0".repeat(64)}`;
-    for (const wrong of [key, invented, `sk_unknown_${"0".repeat(64)}`, "nonsense", "", relay.operatorToken, `${key}0`]) {
+    for (const wrong of [
+      key,
+      invented,
+      `sk_unknown_${"0".repeat(64)}`,
+      "nonsense",
+      "",
+      relay.operatorToken,
+      `${key}0`,
+    ]) {
       const visitor = createVisitor(relay);
       const html = assertPage(await visitor.post("/sign-in", { key: wrong }), 422);
       assert.ok(wrong === "" || !html.includes(wrong), "the page repeats the key");
@@ -133,9 +151,14 @@ describe("signing in by link", () => {
       assertPage(await createVisitor(relay).get(`/sign-in?link=${link}`));
       assertPage(await createVisitor(relay).post("/sign-in", { link }), 422);
     }
-    const shown = assertPage(await createVisitor(relay).get(`/sign-in?link=${encodeURIComponent(`"><script>alert(1)</script>`)}`));
+    const shown = assertPage(
+      await createVisitor(relay).get(`/sign-in?link=${encodeURIComponent(`"><script>alert(1)</script>`)}`),
+    );
     assert.ok(!shown.includes("<script>alert"), shown);
-    assert.ok(!assertPage(await createVisitor(relay).get(`/sign-in?link=${key}`)).includes(key), "the page repeats a key");
+    assert.ok(
+      !assertPage(await createVisitor(relay).get(`/sign-in?link=${key}`)).includes(key),
+      "the page repeats a key",
+    );
   });
 });
 
@@ -188,18 +211,33 @@ describe("a cookie", () => {
     const token = cookie.split("=")[1];
     const other = (await signIn(relay, await createWorkspace(relay))).cookie;
     const wrong = [
-      "session=", `session="${token}"`, `session=${token.toUpperCase()}`, `session=${token}0`, `Session=${token}`, `__Host-session=${token}`,
-      `session=${token.replace("se_", "sk_")}`, `${cookie}; ${cookie}`, `${cookie}; ${other}`, `theme=${cookie}`, `session=${token}, a=b`,
+      "session=",
+      `session="${token}"`,
+      `session=${token.toUpperCase()}`,
+      `session=${token}0`,
+      `Session=${token}`,
+      `__Host-session=${token}`,
+      `session=${token.replace("se_", "sk_")}`,
+      `${cookie}; ${cookie}`,
+      `${cookie}; ${other}`,
+      `theme=${cookie}`,
+      `session=${token}, a=b`,
     ];
     for (const cookies of wrong) await assertSignedOut(createVisitor(relay, cookies));
-    for (const cookies of [`theme=dark; ${cookie}`, `${cookie};lang=en`]) await assertSignedIn(createVisitor(relay, cookies));
+    for (const cookies of [`theme=dark; ${cookie}`, `${cookie};lang=en`])
+      await assertSignedIn(createVisitor(relay, cookies));
   });
 
   test("has the host's own prefix over https, and goes over no plain connection", async () => {
     const { key } = await createKey(relay, await createWorkspace(relay));
     const origin = "https://relay.example.com";
     const headers = { "content-type": "application/x-www-form-urlencoded", origin };
-    const answer = await relay.dispatch(`${origin}/sign-in`, { method: "POST", redirect: "manual", headers, body: `key=${key}` });
+    const answer = await relay.dispatch(`${origin}/sign-in`, {
+      method: "POST",
+      redirect: "manual",
+      headers,
+      body: `key=${key}`,
+    });
     assert.equal(answer.status, 303);
     const set = answer.headers.get("set-cookie");
     assert.match(set, /^__Host-session=se_\w+; Path=\/; Max-Age=43200; HttpOnly; SameSite=Lax; Secure$/);
@@ -216,7 +254,11 @@ describe("a cookie", () => {
     await assertSignedOut(createVisitor(relay, pair));
     // The other scheme of the same host is another origin.
     const crossScheme = { ...headers, origin: "http://relay.example.com", cookie: pair };
-    const refused = await relay.dispatch(`${origin}/sign-out`, { method: "POST", redirect: "manual", headers: crossScheme });
+    const refused = await relay.dispatch(`${origin}/sign-out`, {
+      method: "POST",
+      redirect: "manual",
+      headers: crossScheme,
+    });
     assert.equal(refused.status, 403);
     await refused.text();
     assert.equal(await statusWith(pair), 200);
@@ -224,7 +266,12 @@ describe("a cookie", () => {
 });
 
 describe("another site", () => {
-  const ORIGINS = { "its own origin": FOREIGN, "no origin": null, "an opaque origin": "null", "an origin that begins alike": "suffix" };
+  const ORIGINS = {
+    "its own origin": FOREIGN,
+    "no origin": null,
+    "an opaque origin": "null",
+    "an origin that begins alike": "suffix",
+  };
   for (const [what, given] of Object.entries(ORIGINS)) {
     test(`cannot post a form with ${what}`, async (t) => {
       const scene = await setUpWebhook(t, relay);
@@ -236,7 +283,10 @@ describe("another site", () => {
       }
       await assertSignedIn(visitor);
       const left = answered(await relay.fetch(`/v1/workspaces/${scene.workspace}/webhooks`), 200).data;
-      assert.deepEqual(left.map(({ id, status }) => [id, status]), [[scene.webhook.id, "enabled"]]);
+      assert.deepEqual(
+        left.map(({ id, status }) => [id, status]),
+        [[scene.webhook.id, "enabled"]],
+      );
     });
 
     test(`cannot sign a browser in with ${what}`, async () => {
@@ -283,7 +333,8 @@ describe("a session on the API", () => {
       [`${webhook}/secret`, {}],
       [webhook, { method: "PATCH", body: { description: "x" } }],
       [`/v1/workspaces/${scene.workspace}/events`, { method: "POST", body: alert() }],
-    ]) assertRefused(await call(reader, path, init), 403, { code: "forbidden" });
+    ])
+      assertRefused(await call(reader, path, init), 403, { code: "forbidden" });
     const writer = await signIn(relay, scene.workspace, ["events:write"]);
     answered(await call(writer, `/v1/workspaces/${scene.workspace}/events`, { method: "POST", body: alert() }), 202);
     assertRefused(await call(writer, webhook), 403, { code: "forbidden" });
@@ -296,7 +347,9 @@ describe("a session on the API", () => {
     for (const path of ["/v1/workspaces", "/metrics", `/v1/workspaces/${own}`, `/v1/workspaces/${own}/keys`]) {
       assertRefused(await call(visitor, path), 403, { code: "forbidden" });
     }
-    assertRefused(await call(visitor, `/v1/workspaces/${own}/webhooks/${theirs.webhook.id}`), 404, { code: "not_found" });
+    assertRefused(await call(visitor, `/v1/workspaces/${own}/webhooks/${theirs.webhook.id}`), 404, {
+      code: "not_found",
+    });
     for (const other of [theirs.workspace, "ws_unknown"]) {
       assertRefused(await call(visitor, `/v1/workspaces/${other}/webhooks`), 404, { code: "not_found" });
     }
@@ -327,7 +380,9 @@ describe("a session on the API", () => {
   });
 });
 
-test("guessing keys, links and sessions is slowed down with that of tokens, and valid ones never notice", { timeout: 120_000 }, async (t) => {
+test("guessing keys, links and sessions is slowed down with that of tokens, and valid ones never notice", {
+  timeout: 120_000,
+}, async (t) => {
   const own = await startRelay();
   t.after(() => own.stop());
   const workspace = await createWorkspace(own);
@@ -364,7 +419,8 @@ test("a workspace keeps its thousand youngest sessions", { timeout: 120_000 }, a
   const AT_ONCE = 20;
   for (let number = 0; number < 1_000; number += AT_ONCE) {
     const visitors = Array.from({ length: AT_ONCE }, () => createVisitor(relay));
-    for (const answer of await Promise.all(visitors.map((visitor) => visitor.post("/sign-in", { key })))) assert.equal(answer.status, 303);
+    for (const answer of await Promise.all(visitors.map((visitor) => visitor.post("/sign-in", { key }))))
+      assert.equal(answer.status, 303);
   }
   await assertSignedOut(first);
   const last = createVisitor(relay);

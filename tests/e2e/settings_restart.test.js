@@ -6,7 +6,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { eventually } from "../support/eventually.js";
 import { startRelayProcess } from "../support/relay.js";
-import { acceptEvent, alert, answered, awaitSettled, changeWebhook, createKey, pathOf, setUpWebhook } from "../support/steps.js";
+import {
+  acceptEvent,
+  alert,
+  answered,
+  awaitSettled,
+  changeWebhook,
+  createKey,
+  pathOf,
+  setUpWebhook,
+} from "../support/steps.js";
 
 const RECOVERY_MS = 20_000;
 
@@ -75,7 +84,8 @@ test("a revoked key posts no more events", { timeout: 60_000 }, async (t) => {
   const revoke = () => relay.fetch(`${keys}/${id}`, { method: "DELETE" });
   await killAfter(relay, revoke, async () => answered(await relay.fetch(keys), 200).data.length === 0);
 
-  const post = () => relay.fetch(`/v1/workspaces/${scene.workspace}/events`, { method: "POST", body: alert(), token: key });
+  const post = () =>
+    relay.fetch(`/v1/workspaces/${scene.workspace}/events`, { method: "POST", body: alert(), token: key });
   await eventually(async () => (await post()).status === 401, { timeout: RECOVERY_MS });
   assert.equal((await relay.fetch(`/v1/workspaces/${scene.workspace}/webhooks`, { token: key })).status, 401);
 });

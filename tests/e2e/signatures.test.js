@@ -19,7 +19,8 @@ after(() => relay?.stop());
 const hexOf = (secret, body) => createHmac("sha256", secret).update(body).digest("hex");
 
 /** The package's reader: a secret of the form whsec_ is decoded, the bytes of any other are the key. */
-const readerOf = (secret) => (secret.startsWith("whsec_") ? new Webhook(secret) : new Webhook(secret, { format: "raw" }));
+const readerOf = (secret) =>
+  secret.startsWith("whsec_") ? new Webhook(secret) : new Webhook(secret, { format: "raw" });
 
 function assertSigned(request, secret) {
   assert.equal(request.headers["x-secureagentics-signature"], hexOf(secret, request.body));
@@ -35,7 +36,9 @@ describe("both signatures verify", () => {
   const SECRETS = {
     "a secret of the Standard Webhooks form": STANDARD_SECRET,
     "a plain secret": PLAIN_SECRET,
-    "a secret of all visible characters": Array.from({ length: 94 }, (_, index) => String.fromCharCode(0x21 + index)).join(""),
+    "a secret of all visible characters": Array.from({ length: 94 }, (_, index) =>
+      String.fromCharCode(0x21 + index),
+    ).join(""),
     "a plain secret that is base64 by chance": "c2VjcmV0c2VjcmV0c2VjcmV0",
   };
   for (const [what, secret] of Object.entries(SECRETS)) {
@@ -100,7 +103,10 @@ test("every attempt carries the same bytes, its own number and time, and a valid
 
 describe("a rotated secret", () => {
   const rotate = async ({ workspace, webhook }, body) => {
-    const answer = await relay.fetch(`/v1/workspaces/${workspace}/webhooks/${webhook.id}/secret/rotate`, { method: "POST", body });
+    const answer = await relay.fetch(`/v1/workspaces/${workspace}/webhooks/${webhook.id}/secret/rotate`, {
+      method: "POST",
+      body,
+    });
     assert.equal(answer.status, 200, answer.text);
     return answer.body;
   };

@@ -18,7 +18,12 @@ let environment;
 before(async () => {
   folder = await mkdtemp(path.join(tmpdir(), "relay-start-"));
   const [relayPort, receiverPort] = await findFreePorts(2);
-  environment = { ...process.env, RELAY_PORT: relayPort, RECEIVER_PORT: receiverPort, RELAY_STATE: path.join(folder, "state") };
+  environment = {
+    ...process.env,
+    RELAY_PORT: relayPort,
+    RECEIVER_PORT: receiverPort,
+    RELAY_STATE: path.join(folder, "state"),
+  };
 });
 
 after(() => rm(folder, { recursive: true, force: true }));
@@ -33,9 +38,15 @@ async function findFreePorts(count) {
 
 function launch(t, program, args) {
   // Detached: the group is what a terminal sends Ctrl-C to.
-  const child = spawn(program, args, { cwd: ROOT, env: environment, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(program, args, {
+    cwd: ROOT,
+    env: environment,
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   const started = { child, output: "" };
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (started.output += text));
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (text) => (started.output += text));
   started.ended = once(child, "close");
   started.end = async (pid, signal) => {
     process.kill(pid, signal);
@@ -52,7 +63,9 @@ async function listTree(root) {
   const { output } = await capture("ps", ["-A", "-o", "pid=,ppid=,stat=,args="]);
   const all = output.split("\n").flatMap((line) => {
     const found = line.match(/^\s*(\d+)\s+(\d+)\s+(\S+)\s+(.*)$/);
-    return found && !found[3].startsWith("Z") ? [{ pid: Number(found[1]), parent: Number(found[2]), args: found[4] }] : [];
+    return found && !found[3].startsWith("Z")
+      ? [{ pid: Number(found[1]), parent: Number(found[2]), args: found[4] }]
+      : [];
   });
   const below = (pid) => all.filter((one) => one.parent === pid).flatMap((one) => [one, ...below(one.pid)]);
   return { all, tree: root === undefined ? [] : [...all.filter((one) => one.pid === root), ...below(root)] };
@@ -86,11 +99,19 @@ async function pastePrintedCurl(started) {
 
 // From an event's id to what became of it, by the line that says so.
 async function pastePrintedTrace(started, accepted) {
-  const line = started.output.split("\n").find((printed) => printed.includes("EVENT_ID") && printed.trim().startsWith("curl "));
-  const answer = await capture("bash", ["-c", `${line.trim().replace("EVENT_ID", accepted.event_id)} --fail-with-body`]);
+  const line = started.output
+    .split("\n")
+    .find((printed) => printed.includes("EVENT_ID") && printed.trim().startsWith("curl "));
+  const answer = await capture("bash", [
+    "-c",
+    `${line.trim().replace("EVENT_ID", accepted.event_id)} --fail-with-body`,
+  ]);
   assert.equal(answer.code, 0, answer.output);
   const { webhooks } = JSON.parse(answer.output.slice(answer.output.indexOf("{")));
-  assert.deepEqual(webhooks.map(({ delivery }) => delivery.id), [accepted.deliveries[0].id]);
+  assert.deepEqual(
+    webhooks.map(({ delivery }) => delivery.id),
+    [accepted.deliveries[0].id],
+  );
 }
 
 async function followPrintedLink(started) {
@@ -99,7 +120,10 @@ async function followPrintedLink(started) {
   const page = await fetch(link);
   assert.equal(page.status, 200);
   const form = { method: "POST", redirect: "manual", headers: { origin: new URL(link).origin } };
-  const signedIn = await fetch(new URL("/sign-in", link), { ...form, body: new URLSearchParams({ link: new URL(link).searchParams.get("link") }) });
+  const signedIn = await fetch(new URL("/sign-in", link), {
+    ...form,
+    body: new URLSearchParams({ link: new URL(link).searchParams.get("link") }),
+  });
   assert.equal(signedIn.status, 303, await signedIn.text());
   const [cookie] = signedIn.headers.getSetCookie()[0].split(";");
   const webhooks = await fetch(new URL("/settings/webhooks", link), { headers: { cookie } });
@@ -113,7 +137,10 @@ test("npm_start_prints_a_line_that_delivers_an_event_and_ends_wholly_on_ctrl_c_a
   assert.ok(first.output.includes(`http://localhost:${environment.RELAY_PORT}/settings/webhooks`), first.output);
   await followPrintedLink(first);
   const { tree } = await listTree(first.child.pid);
-  assert.ok(tree.some((one) => one.args.includes("workerd serve")), "workerd is in the tree");
+  assert.ok(
+    tree.some((one) => one.args.includes("workerd serve")),
+    "workerd is in the tree",
+  );
   await first.end(-first.child.pid, "SIGINT");
   await assertEnded(tree);
 

@@ -59,7 +59,10 @@ describe("the stats", () => {
     await settleOne(scene);
     await awaitSums(scene, { delivered: 1, failed: 0, attempts: 1 });
     const { data, ...rest } = answered(await ask(scene), 200);
-    assert.deepEqual(Object.keys(rest).filter((name) => name !== "next_cursor"), []);
+    assert.deepEqual(
+      Object.keys(rest).filter((name) => name !== "next_cursor"),
+      [],
+    );
     for (const row of data) {
       assert.deepEqual(Object.keys(row).sort(), ["attempts", "delivered", "failed", "hour", "p50_ms", "p95_ms"]);
       assert.match(row.hour, FULL_HOUR);
@@ -67,7 +70,10 @@ describe("the stats", () => {
     }
     assert.equal(new Set(data.map(({ hour }) => hour)).size, data.length, "an hour has two rows");
     const [row] = data.filter(({ attempts }) => attempts > 0);
-    assert.ok(Math.floor(began / HOUR_MS) <= Date.parse(row.hour) / HOUR_MS && Date.parse(row.hour) <= Date.now(), row.hour);
+    assert.ok(
+      Math.floor(began / HOUR_MS) <= Date.parse(row.hour) / HOUR_MS && Date.parse(row.hour) <= Date.now(),
+      row.hour,
+    );
   });
 
   test("show the middle and the slow end of the durations", async (t) => {
@@ -97,7 +103,11 @@ describe("the stats", () => {
   test("count neither what a person cancelled nor what is held", async (t) => {
     const scene = await setUpWebhook(t, relay);
     await changeWebhook(relay, scene, { status: "disabled" });
-    const [{ deliveries: [entry] }] = await acceptArray(relay, scene.workspace, [alert(), alert()]);
+    const [
+      {
+        deliveries: [entry],
+      },
+    ] = await acceptArray(relay, scene.workspace, [alert(), alert()]);
     answered(await relay.fetch(pathOf(scene, `/deliveries/${entry.id}/cancel`), { method: "POST" }), 200);
     await changeWebhook(relay, scene, { status: "enabled" });
     // An event after them is counted: so were they, if they were to be.
@@ -150,7 +160,8 @@ describe("the hours", () => {
       const { data } = answered(await ask(scene, `?hours=${hours}`), 200);
       assert.ok(data.length <= hours + 1, `${data.length} rows for ${hours} hours`);
       const first = Math.floor(Date.now() / HOUR_MS) - hours;
-      for (const { hour } of data) assert.ok(Date.parse(hour) / HOUR_MS >= first, `${hour} is no one of the last ${hours}`);
+      for (const { hour } of data)
+        assert.ok(Date.parse(hour) / HOUR_MS >= first, `${hour} is no one of the last ${hours}`);
     }
   });
 

@@ -27,13 +27,17 @@ let relay;
 before(async () => (relay = await startRelay()));
 after(() => relay?.stop());
 
-const send = (scene, body = { type: "alert.triggered" }) => relay.fetch(pathOf(scene, "/test"), { method: "POST", body });
+const send = (scene, body = { type: "alert.triggered" }) =>
+  relay.fetch(pathOf(scene, "/test"), { method: "POST", body });
 const sendTest = async (scene, body) => answered(await send(scene, body), 200);
 const readWebhook = async (scene) => answered(await relay.fetch(pathOf(scene)), 200);
 
 async function readStats(scene) {
   const { data } = answered(await relay.fetch(pathOf(scene, "/stats")), 200);
-  return data.reduce((sums, { delivered, failed, attempts }) => [sums[0] + delivered, sums[1] + failed, sums[2] + attempts], [0, 0, 0]);
+  return data.reduce(
+    (sums, { delivered, failed, attempts }) => [sums[0] + delivered, sums[1] + failed, sums[2] + attempts],
+    [0, 0, 0],
+  );
 }
 
 describe("a test that succeeds", () => {
@@ -66,7 +70,10 @@ describe("a test that succeeds", () => {
     assert.equal(request.headers["x-team"], "a");
     assert.equal(request.headers["x-secureagentics-event"], "alert.triggered");
     assert.equal(request.headers["x-secureagentics-attempt"], "1");
-    assert.equal(request.headers["x-secureagentics-signature"], createHmac("sha256", SECRET).update(received.body).digest("hex"));
+    assert.equal(
+      request.headers["x-secureagentics-signature"],
+      createHmac("sha256", SECRET).update(received.body).digest("hex"),
+    );
     new Webhook(SECRET).verify(request.body, request.headers);
 
     assert.equal(attempts.length, 1);
@@ -89,7 +96,10 @@ describe("a test that succeeds", () => {
     const delivery = await sendTest(scene);
     const [listed, ...others] = await listDeliveries(relay, scene.workspace, scene.webhook.id, { kind: "test" });
     assert.deepEqual(others, []);
-    assert.deepEqual([listed.id, listed.kind, listed.status, listed.attempt_count], [delivery.id, "test", "delivered", 1]);
+    assert.deepEqual(
+      [listed.id, listed.kind, listed.status, listed.attempt_count],
+      [delivery.id, "test", "delivered", 1],
+    );
     assert.deepEqual(await readDelivery(relay, scene.workspace, delivery), delivery);
   });
 
@@ -127,7 +137,11 @@ describe("a test that succeeds", () => {
 
 describe("a test that fails", () => {
   /** Asserts what every failed test shows, and returns its one attempt. */
-  function assertFailed({ status, reason, attempt_count: made, next_attempt_at: next, attempts, request }, outcome, responseStatus) {
+  function assertFailed(
+    { status, reason, attempt_count: made, next_attempt_at: next, attempts, request },
+    outcome,
+    responseStatus,
+  ) {
     assert.deepEqual([status, reason, made, next], ["failed", "single_attempt", 1, null]);
     assert.equal(attempts.length, 1);
     assert.deepEqual([attempts[0].outcome, attempts[0].response_status], [outcome, responseStatus]);
@@ -201,7 +215,9 @@ describe("a test or a ping", () => {
     const scene = await setUpWebhook(t, relay, answerWith(500), { ping: answerWith(500) });
     const tested = await sendTest(scene);
     for (const { id } of [tested, scene.webhook.ping]) {
-      assertRefused(await relay.fetch(pathOf(scene, `/deliveries/${id}/resend`), { method: "POST" }), 409, { code: "not_resendable" });
+      assertRefused(await relay.fetch(pathOf(scene, `/deliveries/${id}/resend`), { method: "POST" }), 409, {
+        code: "not_resendable",
+      });
       assert.equal(scene.receiver.attemptsOf(id).length, 1);
     }
   });
@@ -209,7 +225,9 @@ describe("a test or a ping", () => {
   test("cannot be cancelled when it is over", async (t) => {
     const scene = await setUpWebhook(t, relay);
     for (const { id } of [await sendTest(scene), scene.webhook.ping]) {
-      assertRefused(await relay.fetch(pathOf(scene, `/deliveries/${id}/cancel`), { method: "POST" }), 409, { code: "already_settled" });
+      assertRefused(await relay.fetch(pathOf(scene, `/deliveries/${id}/cancel`), { method: "POST" }), 409, {
+        code: "already_settled",
+      });
     }
   });
 });

@@ -17,7 +17,9 @@ test("an event that is posted again by its generated id holds up nobody's answer
   const { workspace } = await setUpWebhook(t, relay, answerAfter(800));
   const first = await postEvent(relay, workspace, alert());
   for (let turn = 0; turn < 5; turn++) {
-    const posted = Array.from({ length: 24 }, (_, number) => alert(number % 2 === 0 ? {} : { event_id: first.body.event_id }));
+    const posted = Array.from({ length: 24 }, (_, number) =>
+      alert(number % 2 === 0 ? {} : { event_id: first.body.event_id }),
+    );
     const began = performance.now();
     const answers = await Promise.all(posted.map((event) => postEvent(relay, workspace, event)));
     const took = performance.now() - began;
@@ -32,7 +34,9 @@ test("an event that is posted again by its generated id holds up nobody's answer
 async function postTogether(workspace, eventOf, { times, producers }) {
   const deliveries = [];
   for (let time = 0; time < times; time++) {
-    const posted = Array.from({ length: producers }, (_, number) => postEvent(relay, workspace, eventOf(time * producers + number)));
+    const posted = Array.from({ length: producers }, (_, number) =>
+      postEvent(relay, workspace, eventOf(time * producers + number)),
+    );
     for (const { status, body, text } of await Promise.all(posted)) {
       assert.equal(status, 202, text);
       deliveries.push(body.deliveries[0]);
@@ -46,7 +50,10 @@ test("what arrives together is sent by a few, who report it in a few calls", { t
   const { workspace, webhook, receiver } = scene;
   const calls = async () => answered(await relay.fetch(`/test/rows/${workspace}/${webhook.id}`), 200).object_requests;
   const before = await calls();
-  const deliveries = await postTogether(workspace, (number) => alert({ data: { number } }), { times: 10, producers: 32 });
+  const deliveries = await postTogether(workspace, (number) => alert({ data: { number } }), {
+    times: 10,
+    producers: 32,
+  });
   let lists = 0;
   await eventually(async () => {
     lists += 1;
@@ -57,7 +64,11 @@ test("what arrives together is sent by a few, who report it in a few calls", { t
   // One to store it, and a part of a report: two where each is reported alone.
   assert.ok(each >= 1 && each < 1.7, `${each} calls an event`);
   const numbers = receiver.events().map(({ text }) => JSON.parse(text).data.number);
-  assert.deepEqual(numbers.sort((a, b) => a - b), deliveries.map((_, number) => number), "each arrives once");
+  assert.deepEqual(
+    numbers.sort((a, b) => a - b),
+    deliveries.map((_, number) => number),
+    "each arrives once",
+  );
   for (const delivery of deliveries) {
     const { status, attempt_count, payload } = await readDelivery(relay, workspace, delivery);
     assert.deepEqual([status, attempt_count, payload.id], ["delivered", 1, delivery.id]);
@@ -66,8 +77,13 @@ test("what arrives together is sent by a few, who report it in a few calls", { t
 
 test("of what is sent together, each fails or arrives by itself", { timeout: 60_000 }, async (t) => {
   const fails = (number) => number % 3 === 0;
-  const { workspace } = await setUpWebhook(t, relay, ({ text }) => ({ status: fails(JSON.parse(text).data.number) ? 500 : 200 }));
-  const deliveries = await postTogether(workspace, (number) => alert({ data: { number } }), { times: 3, producers: 24 });
+  const { workspace } = await setUpWebhook(t, relay, ({ text }) => ({
+    status: fails(JSON.parse(text).data.number) ? 500 : 200,
+  }));
+  const deliveries = await postTogether(workspace, (number) => alert({ data: { number } }), {
+    times: 3,
+    producers: 24,
+  });
   for (const [number, delivery] of deliveries.entries()) {
     const { status, attempt_count } = await awaitSettled(relay, workspace, delivery);
     assert.deepEqual([status, attempt_count], fails(number) ? ["failed", 6] : ["delivered", 1], `event ${number}`);
@@ -77,11 +93,22 @@ test("of what is sent together, each fails or arrives by itself", { timeout: 60_
 test("large events that arrive together are sent each by who posted it, whole", { timeout: 60_000 }, async (t) => {
   const { workspace, webhook, receiver } = await setUpWebhook(t, relay, answerAfter(20));
   const filler = "x".repeat(40_000);
-  const deliveries = await postTogether(workspace, (number) => alert({ data: { number, filler } }), { times: 2, producers: 16 });
-  await eventually(async () => (await listDeliveries(relay, workspace, webhook.id, { status: "pending" })).length === 0);
+  const deliveries = await postTogether(workspace, (number) => alert({ data: { number, filler } }), {
+    times: 2,
+    producers: 16,
+  });
+  await eventually(
+    async () => (await listDeliveries(relay, workspace, webhook.id, { status: "pending" })).length === 0,
+  );
   const arrived = receiver.events().map(({ text }) => JSON.parse(text).data);
-  assert.ok(arrived.every(({ filler: whole }) => whole === filler), "an event did not arrive whole");
-  assert.deepEqual(arrived.map(({ number }) => number).sort((a, b) => a - b), deliveries.map((_, number) => number));
+  assert.ok(
+    arrived.every(({ filler: whole }) => whole === filler),
+    "an event did not arrive whole",
+  );
+  assert.deepEqual(
+    arrived.map(({ number }) => number).sort((a, b) => a - b),
+    deliveries.map((_, number) => number),
+  );
 });
 
 test("nobody waits long for the first attempts of others at an endpoint that hangs", { timeout: 60_000 }, async (t) => {

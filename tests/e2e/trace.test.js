@@ -4,7 +4,17 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { answerWith } from "../support/receiver.js";
 import { createWorkspace, startRelay } from "../support/relay.js";
-import { acceptEvent, alert, answered, assertRefused, awaitSettled, changeWebhook, createKey, pathOf, setUpWebhook } from "../support/steps.js";
+import {
+  acceptEvent,
+  alert,
+  answered,
+  assertRefused,
+  awaitSettled,
+  changeWebhook,
+  createKey,
+  pathOf,
+  setUpWebhook,
+} from "../support/steps.js";
 
 const UNKNOWN_DELIVERY = "evt_00000000000070008000000000000000";
 
@@ -69,7 +79,8 @@ describe("an event that is kept", () => {
     assert.equal(reasonOf(traced, later), "webhook_did_not_exist");
   };
 
-  test("is explained for every webhook by its event id", async () => assertExplained(await trace(workspace, "order:1")));
+  test("is explained for every webhook by its event id", async () =>
+    assertExplained(await trace(workspace, "order:1")));
 
   test("and by the id of any of its deliveries", async () => {
     for (const { id } of entries) assertExplained(await trace(workspace, id));
@@ -139,7 +150,10 @@ describe("an event of which nothing is kept", () => {
 
   test("is refused with a type that nobody knows and a time that is none", async (t) => {
     const { workspace } = await setUpWebhook(t, relay);
-    assertRefused(await ask(workspace, "never-posted", { type: "nothing" }), 422, { code: "unknown_event_type", field: "type" });
+    assertRefused(await ask(workspace, "never-posted", { type: "nothing" }), 422, {
+      code: "unknown_event_type",
+      field: "type",
+    });
     assertRefused(await ask(workspace, "never-posted", { at: "yesterday" }), 400, { field: "at" });
   });
 });

@@ -80,7 +80,9 @@ describe("a new webhook", () => {
     const { webhook } = await setUpWebhook(t, relay);
     const other = await createWorkspace(relay);
     assertRefused(await relay.fetch(`/v1/workspaces/${other}/webhooks/${webhook.id}`), 404, { code: "not_found" });
-    assertRefused(await relay.fetch(`/v1/workspaces/${other}/webhooks/${webhook.id}/secret`), 404, { code: "not_found" });
+    assertRefused(await relay.fetch(`/v1/workspaces/${other}/webhooks/${webhook.id}/secret`), 404, {
+      code: "not_found",
+    });
     assertRefused(await create("ws_unknown"), 404, { code: "not_found" });
   });
 });
@@ -152,46 +154,58 @@ describe("refused", () => {
   }
 
   describe("url", () => {
-    refuse({
-      "no URL at all": { url: "not a url" },
-      "an empty one": { url: "" },
-      "another scheme": { url: "ftp://hooks.example.com/" },
-      "a scheme that runs programs": { url: "javascript:alert(1)" },
-      "a user and a password": { url: "https://user:password@hooks.example.com/" },
-      "a fragment": { url: "https://hooks.example.com/#here" },
-      "more than 2,048 characters": { url: `https://hooks.example.com/${"a".repeat(2_048)}` },
-      "a private address": { url: "https://10.0.0.1/" },
-      "the address of cloud metadata": { url: "http://169.254.169.254/latest/meta-data/" },
-      "a name of one label": { url: "https://intranet/" },
-      "a name that only the local network knows": { url: "https://printer.local/" },
-    }, 422, { code: "invalid_url", field: /^url$/ });
+    refuse(
+      {
+        "no URL at all": { url: "not a url" },
+        "an empty one": { url: "" },
+        "another scheme": { url: "ftp://hooks.example.com/" },
+        "a scheme that runs programs": { url: "javascript:alert(1)" },
+        "a user and a password": { url: "https://user:password@hooks.example.com/" },
+        "a fragment": { url: "https://hooks.example.com/#here" },
+        "more than 2,048 characters": { url: `https://hooks.example.com/${"a".repeat(2_048)}` },
+        "a private address": { url: "https://10.0.0.1/" },
+        "the address of cloud metadata": { url: "http://169.254.169.254/latest/meta-data/" },
+        "a name of one label": { url: "https://intranet/" },
+        "a name that only the local network knows": { url: "https://printer.local/" },
+      },
+      422,
+      { code: "invalid_url", field: /^url$/ },
+    );
   });
 
   describe("events", () => {
-    refuse({
-      "an empty list": { events: [] },
-      "an unknown type": { events: ["alert.triggered", "alert.trigered"] },
-      "ping, which is no type to select": { events: ["ping"] },
-      "a text": { events: "alert.triggered" },
-      "a number among them": { events: [5] },
-      "none": { events: undefined },
-    }, MALFORMED_OR_REFUSED, { field: /^events/ });
+    refuse(
+      {
+        "an empty list": { events: [] },
+        "an unknown type": { events: ["alert.triggered", "alert.trigered"] },
+        "ping, which is no type to select": { events: ["ping"] },
+        "a text": { events: "alert.triggered" },
+        "a number among them": { events: [5] },
+        none: { events: undefined },
+      },
+      MALFORMED_OR_REFUSED,
+      { field: /^events/ },
+    );
   });
 
   describe("secret", () => {
     const whsec = (bytes) => `whsec_${Buffer.alloc(bytes, 7).toString("base64")}`;
-    refuse({
-      "7 characters": { secret: "a".repeat(7) },
-      "257 characters": { secret: "a".repeat(257) },
-      "a space": { secret: "your signing secret" },
-      "a letter outside ASCII": { secret: "geheimnisvölle" },
-      "a control character": { secret: "secret\u0007secret" },
-      "whsec_ with nothing behind it": { secret: "whsec_" },
-      "whsec_ with 15 bytes": { secret: whsec(15) },
-      "whsec_ with 65 bytes": { secret: whsec(65) },
-      "whsec_ with something else than base64": { secret: "whsec_this-is-not-standard-base64!!" },
-      "whsec_ with base64 of the URL kind": { secret: `whsec_${"-_".repeat(16)}` },
-    }, 422, { code: "invalid_secret", field: /^secret$/ });
+    refuse(
+      {
+        "7 characters": { secret: "a".repeat(7) },
+        "257 characters": { secret: "a".repeat(257) },
+        "a space": { secret: "your signing secret" },
+        "a letter outside ASCII": { secret: "geheimnisvölle" },
+        "a control character": { secret: "secret\u0007secret" },
+        "whsec_ with nothing behind it": { secret: "whsec_" },
+        "whsec_ with 15 bytes": { secret: whsec(15) },
+        "whsec_ with 65 bytes": { secret: whsec(65) },
+        "whsec_ with something else than base64": { secret: "whsec_this-is-not-standard-base64!!" },
+        "whsec_ with base64 of the URL kind": { secret: `whsec_${"-_".repeat(16)}` },
+      },
+      422,
+      { code: "invalid_secret", field: /^secret$/ },
+    );
 
     for (const secret of ["a".repeat(8), "~".repeat(256), whsec(16), whsec(64), "WHSEC_x-is-plain", `!"#$%&'()<>\\`]) {
       test(`but ${secret.length} characters beginning with ${secret.slice(0, 6)} are kept exactly`, async (t) => {
@@ -205,23 +219,40 @@ describe("refused", () => {
 
   describe("headers", () => {
     const reserved = [
-      "Host", "Connection", "Transfer-Encoding", "TE", "Trailer", "Upgrade", "Expect", "Accept-Encoding", "User-Agent",
-      "X-Forwarded-For", "Content-Type", "Content-Length", "CF-Connecting-IP", "Webhook-Id", "webhook-signature",
+      "Host",
+      "Connection",
+      "Transfer-Encoding",
+      "TE",
+      "Trailer",
+      "Upgrade",
+      "Expect",
+      "Accept-Encoding",
+      "User-Agent",
+      "X-Forwarded-For",
+      "Content-Type",
+      "Content-Length",
+      "CF-Connecting-IP",
+      "Webhook-Id",
+      "webhook-signature",
       "X-Secureagentics-Signature",
     ];
-    refuse({
-      ...Object.fromEntries(reserved.map((name) => [`the name ${name}`, { headers: { [name]: "a" } }])),
-      "a name with a space": { headers: { "X Team": "a" } },
-      "an empty name": { headers: { "": "a" } },
-      "an empty value": { headers: { "X-Team": "" } },
-      "a value of 1,025 characters": { headers: { "X-Team": "a".repeat(1_025) } },
-      "a value with a line break": { headers: { "X-Team": "a\r\nX-Other: b" } },
-      "a value with a letter outside ASCII": { headers: { "X-Team": "blå" } },
-      "a value with a space around it": { headers: { "X-Team": " a" } },
-      "a number as value": { headers: { "X-Team": 5 } },
-      "a list": { headers: ["X-Team"] },
-      "eleven of them": { headers: Object.fromEntries(Array.from({ length: 11 }, (_, n) => [`X-H${n}`, "a"])) },
-    }, MALFORMED_OR_REFUSED, { field: /^headers/ });
+    refuse(
+      {
+        ...Object.fromEntries(reserved.map((name) => [`the name ${name}`, { headers: { [name]: "a" } }])),
+        "a name with a space": { headers: { "X Team": "a" } },
+        "an empty name": { headers: { "": "a" } },
+        "an empty value": { headers: { "X-Team": "" } },
+        "a value of 1,025 characters": { headers: { "X-Team": "a".repeat(1_025) } },
+        "a value with a line break": { headers: { "X-Team": "a\r\nX-Other: b" } },
+        "a value with a letter outside ASCII": { headers: { "X-Team": "blå" } },
+        "a value with a space around it": { headers: { "X-Team": " a" } },
+        "a number as value": { headers: { "X-Team": 5 } },
+        "a list": { headers: ["X-Team"] },
+        "eleven of them": { headers: Object.fromEntries(Array.from({ length: 11 }, (_, n) => [`X-H${n}`, "a"])) },
+      },
+      MALFORMED_OR_REFUSED,
+      { field: /^headers/ },
+    );
 
     test("but ten with values of 1,024 characters are sent", async (t) => {
       const headers = Object.fromEntries(Array.from({ length: 10 }, (_, n) => [`X-H${n}`, `${n}`.repeat(1_024)]));
@@ -233,11 +264,15 @@ describe("refused", () => {
   });
 
   describe("other members", () => {
-    refuse({
-      "an unknown one": { event: ["alert.triggered"] },
-      "one that only the relay sets": { id: "wh_mine" },
-      "another that only the relay sets": { failing_since: null },
-    }, 400, { code: "unknown_field", field: /^(event|id|failing_since)$/ });
+    refuse(
+      {
+        "an unknown one": { event: ["alert.triggered"] },
+        "one that only the relay sets": { id: "wh_mine" },
+        "another that only the relay sets": { failing_since: null },
+      },
+      400,
+      { code: "unknown_field", field: /^(event|id|failing_since)$/ },
+    );
 
     refuse({ "a description that is no text": { description: 5 } }, MALFORMED_OR_REFUSED, { field: /^description$/ });
     refuse({ "no url": { url: undefined } }, MALFORMED_OR_REFUSED, { field: /^url$/ });
@@ -247,13 +282,19 @@ describe("refused", () => {
 test("a workspace has at most 50 webhooks", { timeout: 120_000 }, async () => {
   const workspace = await createWorkspace(relay);
   const answers = await Promise.all(Array.from({ length: MOST_WEBHOOKS }, () => create(workspace)));
-  assert.deepEqual(answers.map(({ status }) => status), Array(MOST_WEBHOOKS).fill(201));
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    Array(MOST_WEBHOOKS).fill(201),
+  );
   assertRefused(await create(workspace), 409, { code: "too_many_webhooks" });
   const listed = await relay.fetch(`/v1/workspaces/${workspace}/webhooks`);
   assert.equal(listed.body.data.length, MOST_WEBHOOKS);
 
   const [{ body: first }] = answers;
-  assert.equal((await relay.fetch(`/v1/workspaces/${workspace}/webhooks/${first.id}`, { method: "DELETE" })).status, 204);
+  assert.equal(
+    (await relay.fetch(`/v1/workspaces/${workspace}/webhooks/${first.id}`, { method: "DELETE" })).status,
+    204,
+  );
   assert.equal((await create(workspace)).status, 201);
 });
 
@@ -263,8 +304,13 @@ describe("without ALLOW_PRIVATE_ENDPOINTS", () => {
   after(() => strict?.stop());
 
   const REFUSED = [
-    "http://hooks.example.com/", "http://127.0.0.1/", "https://127.0.0.1/", "https://localhost/", "https://[::1]/",
-    "https://2130706433/", "https://0x7f.1/",
+    "http://hooks.example.com/",
+    "http://127.0.0.1/",
+    "https://127.0.0.1/",
+    "https://localhost/",
+    "https://[::1]/",
+    "https://2130706433/",
+    "https://0x7f.1/",
   ];
   for (const url of REFUSED) {
     test(`${url} is refused`, async () => {

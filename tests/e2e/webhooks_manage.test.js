@@ -26,7 +26,8 @@ after(() => relay?.stop());
 
 const patch = (scene, body) => relay.fetch(pathOf(scene), { method: "PATCH", body });
 const read = async (scene, token) => answered(await relay.fetch(pathOf(scene), { token }), 200);
-const list = async ({ workspace }, token) => answered(await relay.fetch(`/v1/workspaces/${workspace}/webhooks`, { token }), 200);
+const list = async ({ workspace }, token) =>
+  answered(await relay.fetch(`/v1/workspaces/${workspace}/webhooks`, { token }), 200);
 
 describe("a change", () => {
   test("is what the next read and the next list show, however fast it follows the last", async (t) => {
@@ -76,7 +77,9 @@ describe("a change", () => {
     const scene = await setUpWebhook(t, relay, undefined, { headers: { "X-Old": "a" } });
     await changeWebhook(relay, scene, { headers: { "X-New": "b" } });
     const entry = await acceptForOne(relay, scene.workspace);
-    const [request] = await eventually(() => scene.receiver.attemptsOf(entry.id).length > 0 && scene.receiver.attemptsOf(entry.id));
+    const [request] = await eventually(
+      () => scene.receiver.attemptsOf(entry.id).length > 0 && scene.receiver.attemptsOf(entry.id),
+    );
     assert.deepEqual([request.headers["x-old"], request.headers["x-new"]], [undefined, "b"]);
     assert.deepEqual((await changeWebhook(relay, scene, { headers: {} })).headers, {});
   });
@@ -94,7 +97,10 @@ describe("a change", () => {
     const changes = [{ description: "beside" }, { headers: { "X-A": "1" } }, { events: ["agent.error"] }];
     await Promise.all(changes.map((members) => changeWebhook(relay, scene, members)));
     const { description, headers, events } = await read(scene);
-    assert.deepEqual({ description, headers, events }, { description: "beside", headers: { "X-A": "1" }, events: ["agent.error"] });
+    assert.deepEqual(
+      { description, headers, events },
+      { description: "beside", headers: { "X-A": "1" }, events: ["agent.error"] },
+    );
   });
 
   test("is there and in force after a restart", async (t) => {
@@ -183,14 +189,21 @@ describe("values of custom headers", () => {
   test("are hidden in the request of a ping and of a test too", async (t) => {
     const scene = await setUpWebhook(t, relay, undefined, { headers: HEADERS });
     const reader = (await createKey(relay, scene.workspace, ["webhooks:read"])).key;
-    const tested = answered(await relay.fetch(pathOf(scene, "/test"), { method: "POST", body: { type: "agent.error" } }), 200);
+    const tested = answered(
+      await relay.fetch(pathOf(scene, "/test"), { method: "POST", body: { type: "agent.error" } }),
+      200,
+    );
     for (const { id } of [scene.webhook.ping, tested]) {
       const whole = await relay.fetch(pathOf(scene, `/deliveries/${id}`));
       assert.equal(answered(whole, 200).request.headers["x-token"], HEADERS["X-Token"]);
       const hidden = await relay.fetch(pathOf(scene, `/deliveries/${id}`), { token: reader });
       assert.equal(answered(hidden, 200).request.headers["x-token"], "…");
       for (const value of Object.values(HEADERS)) assert.ok(!hidden.text.includes(value), hidden.text);
-      assert.equal(hidden.body.request.headers["content-type"], "application/json", "what is no custom header is shown");
+      assert.equal(
+        hidden.body.request.headers["content-type"],
+        "application/json",
+        "what is no custom header is shown",
+      );
     }
   });
 });
@@ -206,11 +219,18 @@ describe("a deleted webhook", () => {
     for (const below of ["", "/secret", "/stats", "/deliveries", `/deliveries/${entry.id}`]) {
       assertRefused(await relay.fetch(pathOf(scene, below)), 404, { code: "not_found" });
     }
-    for (const [below, body] of [["/test", { type: "agent.error" }], ["/secret/rotate", {}], ["/resend", { status: "failed" }]]) {
+    for (const [below, body] of [
+      ["/test", { type: "agent.error" }],
+      ["/secret/rotate", {}],
+      ["/resend", { status: "failed" }],
+    ]) {
       assertRefused(await relay.fetch(pathOf(scene, below), { method: "POST", body }), 404, { code: "not_found" });
     }
     assertRefused(await relay.fetch(pathOf(scene), { method: "DELETE" }), 404, { code: "not_found" });
     assertRefused(await patch(scene, { status: "enabled" }), 404, { code: "not_found" });
-    assert.deepEqual((await list(scene)).data.map(({ id }) => id), [kept.webhook.id]);
+    assert.deepEqual(
+      (await list(scene)).data.map(({ id }) => id),
+      [kept.webhook.id],
+    );
   });
 });

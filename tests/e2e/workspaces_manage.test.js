@@ -29,7 +29,10 @@ async function listAll() {
   const found = [];
   let cursor = null;
   do {
-    const page = answered(await relay.fetch(`/v1/workspaces?limit=3${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`), 200);
+    const page = answered(
+      await relay.fetch(`/v1/workspaces?limit=3${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`),
+      200,
+    );
     found.push(...page.data);
     cursor = page.next_cursor;
   } while (cursor);
@@ -48,7 +51,10 @@ describe("a workspace", () => {
     const workspace = await createWorkspace(relay);
     const before = answered(await relay.fetch(at(workspace)), 200);
     const renamed = answered(await rename(workspace, { name: "Umbenannt – für immer" }), 200);
-    assert.deepEqual([renamed.id, renamed.name, renamed.created_at], [workspace, "Umbenannt – für immer", before.created_at]);
+    assert.deepEqual(
+      [renamed.id, renamed.name, renamed.created_at],
+      [workspace, "Umbenannt – für immer", before.created_at],
+    );
     assert.deepEqual(answered(await relay.fetch(at(workspace)), 200), renamed);
     await eventually(async () => (await listAll()).find(({ id }) => id === workspace)?.name === renamed.name);
   });
@@ -101,7 +107,10 @@ describe("the list of workspaces", () => {
     const seen = [];
     let cursor = null;
     do {
-      const page = answered(await relay.fetch(`/v1/workspaces?limit=2${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`), 200);
+      const page = answered(
+        await relay.fetch(`/v1/workspaces?limit=2${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`),
+        200,
+      );
       assert.ok(page.data.length <= 2, `${page.data.length} on a page of 2`);
       seen.push(...page.data.map(({ id }) => id));
       cursor = page.next_cursor;
@@ -113,7 +122,13 @@ describe("the list of workspaces", () => {
     assert.deepEqual(seen, [...seen].sort());
   });
 
-  for (const [field, value] of [["limit", "0"], ["limit", "-1"], ["limit", "many"], ["limit", "1.5"], ["limit", ""]]) {
+  for (const [field, value] of [
+    ["limit", "0"],
+    ["limit", "-1"],
+    ["limit", "many"],
+    ["limit", "1.5"],
+    ["limit", ""],
+  ]) {
     test(`is refused with ${field}=${value}`, async () => {
       assertRefused(await relay.fetch(`/v1/workspaces?${field}=${value}`), MALFORMED_OR_REFUSED, { field });
     });
@@ -130,7 +145,14 @@ describe("a deleted workspace", () => {
     const answer = await remove(workspace);
     answered(answer, 204);
     assert.equal(answer.text, "");
-    const paths = ["", "/keys", "/webhooks", `/webhooks/${webhook.id}`, `/webhooks/${webhook.id}/secret`, `/webhooks/${webhook.id}/deliveries`];
+    const paths = [
+      "",
+      "/keys",
+      "/webhooks",
+      `/webhooks/${webhook.id}`,
+      `/webhooks/${webhook.id}/secret`,
+      `/webhooks/${webhook.id}/deliveries`,
+    ];
     for (const below of paths) assertRefused(await relay.fetch(`${at(workspace)}${below}`), 404, { code: "not_found" });
     assertRefused(await postEvent(relay, workspace, alert()), 404, { code: "not_found" });
     assertRefused(await rename(workspace, { name: "A" }), 404, { code: "not_found" });
@@ -141,7 +163,8 @@ describe("a deleted workspace", () => {
   test("is not made again, under whatever name", async () => {
     const workspace = await createWorkspace(relay);
     answered(await remove(workspace), 204);
-    for (const name of ["Test", "Other"]) assertRefused(await create({ id: workspace, name }), 409, { code: "workspace_deleted" });
+    for (const name of ["Test", "Other"])
+      assertRefused(await create({ id: workspace, name }), 409, { code: "workspace_deleted" });
   });
 
   test("ends its webhooks: a delivery that waits for a retry is not sent again", async (t) => {
@@ -158,12 +181,19 @@ describe("a deleted workspace", () => {
   });
 
   test("lets a delivery in flight end without harm", async (t) => {
-    const scene = await setUpWebhook(t, relay, () => (response) => setTimeout(() => response.writeHead(200).end(), 300));
+    const scene = await setUpWebhook(
+      t,
+      relay,
+      () => (response) => setTimeout(() => response.writeHead(200).end(), 300),
+    );
     const entry = await acceptForOne(relay, scene.workspace);
     await eventually(() => scene.receiver.attemptsOf(entry.id).length === 1);
     answered(await remove(scene.workspace), 204);
     const other = await setUpWebhook(t, relay);
-    assert.equal((await awaitSettled(relay, other.workspace, await acceptForOne(relay, other.workspace))).status, "delivered");
+    assert.equal(
+      (await awaitSettled(relay, other.workspace, await acceptForOne(relay, other.workspace))).status,
+      "delivered",
+    );
   });
 
   test("takes several webhooks with it, disabled ones too", async (t) => {

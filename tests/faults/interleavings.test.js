@@ -8,7 +8,18 @@ import { eventually } from "../support/eventually.js";
 import { gate, startStepGate, turn } from "../support/hooks.js";
 import { answerWith, startReceiver } from "../support/receiver.js";
 import { createWebhook, createWorkspace, startRelay, startRelayProcess } from "../support/relay.js";
-import { acceptEvent, acceptForOne, alert, answered, awaitDelivery, awaitSettled, changeWebhook, pathOf, readDelivery, setUpWebhook } from "../support/steps.js";
+import {
+  acceptEvent,
+  acceptForOne,
+  alert,
+  answered,
+  awaitDelivery,
+  awaitSettled,
+  changeWebhook,
+  pathOf,
+  readDelivery,
+  setUpWebhook,
+} from "../support/steps.js";
 import { alarmsFile, objectFiles, onDatabase } from "../support/stored_state.js";
 import { LONG, inForm } from "./form.js";
 
@@ -17,7 +28,10 @@ const RECOVERY_MS = 30_000;
 const LEASE_OVER_MS = 120_000;
 
 let relay;
-before(async () => (relay = await startRelay({ hooks: true, vars: { ATTEMPT_TIMEOUT: "10s", RETRY_SCHEDULE: "500ms,1s,1s,1s,1s" } })));
+before(
+  async () =>
+    (relay = await startRelay({ hooks: true, vars: { ATTEMPT_TIMEOUT: "10s", RETRY_SCHEDULE: "500ms,1s,1s,1s,1s" } })),
+);
 after(() => relay?.stop());
 
 const read = async (scene) => answered(await relay.fetch(pathOf(scene)), 200);
@@ -100,7 +114,10 @@ describe("between the lease and the report of an attempt,", { concurrency: 8 }, 
 
   test("a rotation: the next attempt has the same bytes, signed with both secrets", async (t) => {
     const scene = await holdAttempt(t, { secret: "the-first-secret" });
-    answered(await relay.fetch(pathOf(scene, "/secret/rotate"), { method: "POST", body: { secret: "the-second-secret" } }), 200);
+    answered(
+      await relay.fetch(pathOf(scene, "/secret/rotate"), { method: "POST", body: { secret: "the-second-secret" } }),
+      200,
+    );
     await scene.held.release(500);
     await scene.held.release(200);
     assert.equal((await settled(scene)).status, "delivered");
@@ -190,11 +207,15 @@ describe("two Workers with copies of different age", { concurrency: 2 }, () => {
   const receivedBy = ({ receiver }) => receiver.events().length;
 
   test("the same event posted to both is delivered once to each webhook that either knows", async (t) => {
-    for (const order of [["old", "present"], ["present", "old"]]) {
+    for (const order of [
+      ["old", "present"],
+      ["present", "old"],
+    ]) {
       const scene = await twoCopies(t);
       for (const age of order) {
         await scene.show(scene[age]);
-        for (const entry of await acceptEvent(relay, scene.workspace, alert({ event_id: "order-1" }))) await awaitSettled(relay, scene.workspace, entry);
+        for (const entry of await acceptEvent(relay, scene.workspace, alert({ event_id: "order-1" })))
+          await awaitSettled(relay, scene.workspace, entry);
       }
       assert.deepEqual([receivedBy(scene.first), receivedBy(scene.second)], [1, 1], `${order}`);
     }
@@ -220,7 +241,11 @@ describe("a kill between two steps of", () => {
   const OPERATIONS = {
     "creating a webhook": {
       prepare: () => {},
-      call: (relay, { workspace, receiver }) => relay.fetch(`/v1/workspaces/${workspace}/webhooks`, { method: "POST", body: { url: receiver.url, events: ["alert.triggered"] } }),
+      call: (relay, { workspace, receiver }) =>
+        relay.fetch(`/v1/workspaces/${workspace}/webhooks`, {
+          method: "POST",
+          body: { url: receiver.url, events: ["alert.triggered"] },
+        }),
       verify: async (relay, { workspace, receiver }) => {
         const { data } = answered(await relay.fetch(`/v1/workspaces/${workspace}/webhooks`), 200);
         assert.equal(data.length, 1);
@@ -228,20 +253,27 @@ describe("a kill between two steps of", () => {
       },
     },
     "changing a webhook": {
-      prepare: async (relay, { workspace, receiver }) => ({ webhook: await createWebhook(relay, workspace, { url: receiver.url }) }),
-      call: (relay, scene) => relay.fetch(pathOf(scene), { method: "PATCH", body: { url: scene.receiver.origin + MOVED } }),
+      prepare: async (relay, { workspace, receiver }) => ({
+        webhook: await createWebhook(relay, workspace, { url: receiver.url }),
+      }),
+      call: (relay, scene) =>
+        relay.fetch(pathOf(scene), { method: "PATCH", body: { url: scene.receiver.origin + MOVED } }),
       verify: async (relay, scene) => {
         assert.equal(answered(await relay.fetch(pathOf(scene)), 200).url, scene.receiver.origin + MOVED);
         await assertDelivered(relay, scene.workspace, scene.receiver, MOVED);
       },
     },
     "deleting a webhook": {
-      prepare: async (relay, { workspace, receiver }) => ({ webhook: await createWebhook(relay, workspace, { url: receiver.url }) }),
+      prepare: async (relay, { workspace, receiver }) => ({
+        webhook: await createWebhook(relay, workspace, { url: receiver.url }),
+      }),
       call: (relay, scene) => relay.fetch(pathOf(scene), { method: "DELETE" }),
       verify: async (relay, scene) => {
         assert.equal((await relay.fetch(pathOf(scene))).status, 404);
         const before = scene.receiver.events().length;
-        await eventually(async () => (await acceptEvent(relay, scene.workspace)).length === 0, { timeout: RECOVERY_MS });
+        await eventually(async () => (await acceptEvent(relay, scene.workspace)).length === 0, {
+          timeout: RECOVERY_MS,
+        });
         // What was accepted before the object was told may still be attempted; from then on nothing is.
         const sent = scene.receiver.events().length;
         assert.deepEqual(await acceptEvent(relay, scene.workspace), []);
@@ -274,12 +306,14 @@ describe("a kill between two steps of", () => {
   /** Forgets every alarm of the workspaces' objects, as the platform may. */
   function loseAlarms(state) {
     onDatabase(alarmsFile(state, "WorkspaceObject"), (database) => database.exec("DELETE FROM _cf_ALARM"));
-    for (const file of objectFiles(state, "WorkspaceObject")) onDatabase(file, (database) => database.exec("DELETE FROM _cf_METADATA"));
+    for (const file of objectFiles(state, "WorkspaceObject"))
+      onDatabase(file, (database) => database.exec("DELETE FROM _cf_METADATA"));
   }
 
   for (const [what, { prepare, call, verify }] of Object.entries(OPERATIONS)) {
     const kills = inForm(STEPS, []).map((step) => ({ step, alarm: "", meanwhile: () => {} }));
-    if (LONG || what === "changing a webhook") kills.push({ step: "stored", alarm: " and its alarm is lost", meanwhile: loseAlarms });
+    if (LONG || what === "changing a webhook")
+      kills.push({ step: "stored", alarm: " and its alarm is lost", meanwhile: loseAlarms });
     for (const { step, alarm, meanwhile } of kills) {
       test(`${what}, when it is ${step}${alarm}: it is finished after the restart`, { timeout: 90_000 }, async (t) => {
         const receiver = await startReceiver(answerWith(200));

@@ -43,10 +43,17 @@ async function measure({ workspace, receiver }, lasting = TURN_MS) {
   return posts.map(({ event, at }) => arrivals.get(event) - at);
 }
 
-const percentile = (values, percent) => values.toSorted((a, b) => a - b)[Math.ceil((values.length * percent) / 100) - 1];
+const percentile = (values, percent) =>
+  values.toSorted((a, b) => a - b)[Math.ceil((values.length * percent) / 100) - 1];
 
-test("the healthy webhook's p99 beside a hanging one is within 20 % of what it is without", { timeout: 300_000 }, async (t) => {
-  const scenes = { alone: await setUpWebhook(t, relay), "beside one that answers": await setUpWebhook(t, relay), "beside one that hangs": await setUpWebhook(t, relay) };
+test("the healthy webhook's p99 beside a hanging one is within 20 % of what it is without", {
+  timeout: 300_000,
+}, async (t) => {
+  const scenes = {
+    alone: await setUpWebhook(t, relay),
+    "beside one that answers": await setUpWebhook(t, relay),
+    "beside one that hangs": await setUpWebhook(t, relay),
+  };
   await setUpWebhook(t, relay, undefined, { workspace: scenes["beside one that answers"].workspace });
   const hanging = await setUpWebhook(t, relay, hang, { workspace: scenes["beside one that hangs"].workspace });
   // Until they are warm.
@@ -68,7 +75,9 @@ async function compare(t, scenes) {
   }
   const p99 = Object.fromEntries(Object.entries(took).map(([name, values]) => [name, percentile(values, 99)]));
   for (const [name, values] of Object.entries(took)) {
-    t.diagnostic(`${name}: ${values.length} events, p50 ${percentile(values, 50).toFixed(1)} ms, p99 ${p99[name].toFixed(1)} ms`);
+    t.diagnostic(
+      `${name}: ${values.length} events, p50 ${percentile(values, 50).toFixed(1)} ms, p99 ${p99[name].toFixed(1)} ms`,
+    );
   }
   return { without: Math.max(p99.alone, p99["beside one that answers"]), beside: p99["beside one that hangs"] };
 }

@@ -33,7 +33,9 @@ const timed = (over, answer) => (request, number) => (response) => {
 
 const flap = ({ headers }) => ({ status: Number(headers["x-secureagentics-attempt"]) % 2 === 1 ? 500 : 200 });
 
-test(`${ROUNDS} kills under load lose nothing, and repeat nothing but what was in flight`, { timeout: 1_500_000 }, async (t) => {
+test(`${ROUNDS} kills under load lose nothing, and repeat nothing but what was in flight`, {
+  timeout: 1_500_000,
+}, async (t) => {
   const { seed, random } = seededRandom();
   t.diagnostic(`FAULTS_SEED=${seed}`);
   const relay = await startRelayProcess({ vars: VARS });
@@ -60,7 +62,13 @@ test(`${ROUNDS} kills under load lose nothing, and repeat nothing but what was i
     const queue = unanswered[producer];
     for (let number = 0; number < count; number++) {
       const id = `${round}-${producer}-${number}`;
-      queue.push(alert({ event_id: id, type: number % HANGING_EVERY === producer ? "agent.error" : "alert.triggered", data: { event: id } }));
+      queue.push(
+        alert({
+          event_id: id,
+          type: number % HANGING_EVERY === producer ? "agent.error" : "alert.triggered",
+          data: { event: id },
+        }),
+      );
     }
     while (queue.length > 0) {
       if (posted.has(queue[0].event_id)) repeats++;
@@ -98,7 +106,9 @@ test(`${ROUNDS} kills under load lose nothing, and repeat nothing but what was i
 
   const list = (name, query) => listDeliveries(relay, workspace, scenes[name].webhook.id, { kind: "event", ...query });
   for (const name of Object.keys(scenes)) {
-    await eventually(async () => (await list(name, { status: "pending" })).length === 0, { timeout: DRAINED_WITHIN_MS });
+    await eventually(async () => (await list(name, { status: "pending" })).length === 0, {
+      timeout: DRAINED_WITHIN_MS,
+    });
   }
 
   const promised = [...accepted.values()].flat().sort();
@@ -110,8 +120,10 @@ test(`${ROUNDS} kills under load lose nothing, and repeat nothing but what was i
       const where = `${name}: ${JSON.stringify(delivery)}`;
       assert.equal(delivery.status, ends, where);
       assert.ok(delivery.attempt_count <= SCHEDULED_ATTEMPTS, where);
-      if (ends === "failed") assert.deepEqual([delivery.attempt_count, delivery.reason], [SCHEDULED_ATTEMPTS, "schedule_spent"], where);
-      else assert.ok(receiver.receivedIds().has(delivery.id), `${delivery.id} is marked as delivered and never arrived`);
+      if (ends === "failed")
+        assert.deepEqual([delivery.attempt_count, delivery.reason], [SCHEDULED_ATTEMPTS, "schedule_spent"], where);
+      else
+        assert.ok(receiver.receivedIds().has(delivery.id), `${delivery.id} is marked as delivered and never arrived`);
     }
   }
   assert.deepEqual(stored.sort(), promised, "what is stored is not what the 202s named");
@@ -119,7 +131,8 @@ test(`${ROUNDS} kills under load lose nothing, and repeat nothing but what was i
   let duplicates = 0;
   let unexplained = 0;
   let inFlight = 0;
-  const wasInFlight = (request) => kills.some((kill) => request.arrivedOn <= kill && (over.get(request) ?? Infinity) >= kill - REPORTED_WITHIN_MS);
+  const wasInFlight = (request) =>
+    kills.some((kill) => request.arrivedOn <= kill && (over.get(request) ?? Infinity) >= kill - REPORTED_WITHIN_MS);
   for (const [name, { receiver }] of Object.entries(scenes)) {
     const idOf = new Map();
     const attempts = new Map();
@@ -145,22 +158,37 @@ test(`${ROUNDS} kills under load lose nothing, and repeat nothing but what was i
   assert.ok(duplicates <= inFlight);
 });
 
-test("what waits for a retry is due at the same time after a kill", { skip: inShortForm, timeout: 120_000 }, async (t) => {
+test("what waits for a retry is due at the same time after a kill", {
+  skip: inShortForm,
+  timeout: 120_000,
+}, async (t) => {
   const HOUR_MS = 3_600_000;
   const relay = await startRelayProcess({ vars: { ...VARS, RETRY_SCHEDULE: "1h,1h,1h,1h,1h" } });
   t.after(() => relay.stop());
   const { workspace, webhook, receiver } = await setUpWebhook(t, relay, answerWith(500));
-  const answers = await acceptArray(relay, workspace, Array.from({ length: 40 }, (_, number) => alert({ event_id: `event-${number}` })));
+  const answers = await acceptArray(
+    relay,
+    workspace,
+    Array.from({ length: 40 }, (_, number) => alert({ event_id: `event-${number}` })),
+  );
   await eventually(() => receiver.receivedIds().size >= 15);
   await relay.kill();
   await relay.restart();
-  for (const { deliveries: [{ id }] } of answers) {
-    const delivery = await eventually(async () => {
-      const read = await readDelivery(relay, workspace, { id, webhook_id: webhook.id });
-      return read.attempt_count === 1 && read;
-    }, { timeout: 30_000 });
+  for (const {
+    deliveries: [{ id }],
+  } of answers) {
+    const delivery = await eventually(
+      async () => {
+        const read = await readDelivery(relay, workspace, { id, webhook_id: webhook.id });
+        return read.attempt_count === 1 && read;
+      },
+      { timeout: 30_000 },
+    );
     const { started_at: startedAt, duration_ms: duration } = delivery.attempts[0];
     const delay = Date.parse(delivery.next_attempt_at) - Date.parse(startedAt) - duration;
-    assert.ok(delay >= HOUR_MS - 5 && delay <= HOUR_MS + REPORTED_WITHIN_MS, `due ${delay} ms after the attempt: ${JSON.stringify(delivery)}`);
+    assert.ok(
+      delay >= HOUR_MS - 5 && delay <= HOUR_MS + REPORTED_WITHIN_MS,
+      `due ${delay} ms after the attempt: ${JSON.stringify(delivery)}`,
+    );
   }
 });

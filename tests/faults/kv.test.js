@@ -7,7 +7,17 @@ import { eventually } from "../support/eventually.js";
 import { turn } from "../support/hooks.js";
 import { startReceiver } from "../support/receiver.js";
 import { startRelay } from "../support/relay.js";
-import { acceptEvent, acceptForOne, alert, answered, awaitSettled, changeWebhook, createKey, pathOf, setUpWebhook } from "../support/steps.js";
+import {
+  acceptEvent,
+  acceptForOne,
+  alert,
+  answered,
+  awaitSettled,
+  changeWebhook,
+  createKey,
+  pathOf,
+  setUpWebhook,
+} from "../support/steps.js";
 
 // The workspace's alarm tells again after 5 s.
 const TOLD_AGAIN_MS = 20_000;
@@ -21,11 +31,15 @@ before(async () => {
 after(() => relay?.stop());
 
 const keyOf = ({ workspace }) => `ws/${workspace}`;
-const delivered = async (workspace, event) => (await awaitSettled(relay, workspace, await acceptForOne(relay, workspace, event))).status === "delivered";
-const postWith = (token, workspace) => relay.fetch(`/v1/workspaces/${workspace}/events`, { method: "POST", body: alert(), token });
+const delivered = async (workspace, event) =>
+  (await awaitSettled(relay, workspace, await acceptForOne(relay, workspace, event))).status === "delivered";
+const postWith = (token, workspace) =>
+  relay.fetch(`/v1/workspaces/${workspace}/events`, { method: "POST", body: alert(), token });
 
 describe("a KV that refuses writes", () => {
-  test("keeps no change from being made, and has them all when it takes writes again", { timeout: 60_000 }, async (t) => {
+  test("keeps no change from being made, and has them all when it takes writes again", {
+    timeout: 60_000,
+  }, async (t) => {
     t.after(() => turn(relay));
     const scene = await setUpWebhook(t, relay, undefined, { events: ["alert.triggered"] });
     const { workspace } = scene;
@@ -33,7 +47,10 @@ describe("a KV that refuses writes", () => {
     await turn(relay, { kv_refuses: true });
 
     const other = await setUpWebhook(t, relay, undefined, { workspace, events: ["agent.error"] });
-    assert.ok(await delivered(workspace, alert({ type: "agent.error" })), "a new webhook of a type of its own gets its events at once");
+    assert.ok(
+      await delivered(workspace, alert({ type: "agent.error" })),
+      "a new webhook of a type of its own gets its events at once",
+    );
     const moved = await startReceiver();
     t.after(() => moved.stop());
     await changeWebhook(relay, scene, { url: moved.url });
@@ -45,14 +62,21 @@ describe("a KV that refuses writes", () => {
     answered(await relay.fetch(`/v1/workspaces/${workspace}/keys/${id}`, { method: "DELETE" }), 204);
     assert.equal((await relay.fetch(`/v1/workspaces/${workspace}/webhooks`, { token: key })).status, 401);
     const stale = JSON.parse(await kv.get(keyOf(scene)));
-    assert.deepEqual([stale.webhooks.map(({ id }) => id), stale.keys.length], [[scene.webhook.id], 1], "KV took a write");
+    assert.deepEqual(
+      [stale.webhooks.map(({ id }) => id), stale.keys.length],
+      [[scene.webhook.id], 1],
+      "KV took a write",
+    );
 
     await turn(relay);
-    await eventually(async () => {
-      const { webhooks, keys } = JSON.parse(await kv.get(keyOf(scene)));
-      assert.deepEqual([webhooks.map(({ id }) => id), keys], [[other.webhook.id], []]);
-      return true;
-    }, { timeout: TOLD_AGAIN_MS });
+    await eventually(
+      async () => {
+        const { webhooks, keys } = JSON.parse(await kv.get(keyOf(scene)));
+        assert.deepEqual([webhooks.map(({ id }) => id), keys], [[other.webhook.id], []]);
+        return true;
+      },
+      { timeout: TOLD_AGAIN_MS },
+    );
     assert.equal((await postWith(key, workspace)).status, 401);
   });
 });
@@ -93,7 +117,9 @@ describe("a copy of long ago", { concurrency: 4 }, () => {
 
   test("lacks a new webhook of another type, and a new key: the workspace is asked", async (t) => {
     const scene = await setUpWebhook(t, relay, undefined, { events: ["alert.triggered"] });
-    await behind(scene, () => setUpWebhook(t, relay, undefined, { workspace: scene.workspace, events: ["agent.error"] }));
+    await behind(scene, () =>
+      setUpWebhook(t, relay, undefined, { workspace: scene.workspace, events: ["agent.error"] }),
+    );
     assert.ok(await delivered(scene.workspace, alert({ type: "agent.error" })));
     const { key } = await behind(scene, () => createKey(relay, scene.workspace));
     assert.equal((await postWith(key, scene.workspace)).status, 202);

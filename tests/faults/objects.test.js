@@ -5,7 +5,17 @@ import { eventually } from "../support/eventually.js";
 import { gate, turn } from "../support/hooks.js";
 import { answerInTurn, answerWith } from "../support/receiver.js";
 import { postEvent, startRelay, startRelayProcess } from "../support/relay.js";
-import { acceptArray, acceptForOne, alert, awaitDelivery, awaitSettled, changeWebhook, listDeliveries, readDelivery, setUpWebhook } from "../support/steps.js";
+import {
+  acceptArray,
+  acceptForOne,
+  alert,
+  awaitDelivery,
+  awaitSettled,
+  changeWebhook,
+  listDeliveries,
+  readDelivery,
+  setUpWebhook,
+} from "../support/steps.js";
 import { alarmsFile, armedAlarm, objectFiles, onDatabase } from "../support/stored_state.js";
 import { inShortForm } from "./form.js";
 
@@ -18,7 +28,8 @@ before(async () => (relay = await startRelay({ hooks: true, vars: VARS })));
 after(() => relay?.stop());
 
 const events = (count) => Array.from({ length: count }, (_, number) => alert({ event_id: `event-${number}` }));
-const listEvents = ({ workspace, webhook }, query) => listDeliveries(relay, workspace, webhook.id, { kind: "event", ...query });
+const listEvents = ({ workspace, webhook }, query) =>
+  listDeliveries(relay, workspace, webhook.id, { kind: "event", ...query });
 const faults = (t, fault) => {
   t.after(() => turn(relay));
   return turn(relay, { fault });
@@ -27,10 +38,13 @@ const faults = (t, fault) => {
 const linesWith = (text) => relay.logs.filter((line) => line.includes(text)).length;
 
 /** Waits until the alarm of the ping's lease has gone by, so that no alarm is near that would help by chance. */
-const awaitIdleAlarm = (scene) => eventually(() => armedAlarm(relay, scene) > Date.now() + 60_000, { timeout: RECOVERY_MS });
+const awaitIdleAlarm = (scene) =>
+  eventually(() => armedAlarm(relay, scene) > Date.now() + 60_000, { timeout: RECOVERY_MS });
 
 describe("an object that panics", () => {
-  test("while it accepts an event promises nothing, and the same event posted again is delivered once", { timeout: 90_000 }, async (t) => {
+  test("while it accepts an event promises nothing, and the same event posted again is delivered once", {
+    timeout: 90_000,
+  }, async (t) => {
     const scene = await setUpWebhook(t, relay);
     await faults(t, { statement: "INSERT", times: 1, panics: true });
     const refused = await postEvent(relay, scene.workspace, alert({ event_id: "order-1" }));
@@ -44,7 +58,10 @@ describe("an object that panics", () => {
   });
 
   // The first update stores the lease of the alarm's retry: with its failed attempt the delivery left its segment.
-  const IN_THE_ALARM = { "before its alarm sends": { statement: "UPDATE" }, "after its alarm has sent": { statement: "DELETE FROM stats" } };
+  const IN_THE_ALARM = {
+    "before its alarm sends": { statement: "UPDATE" },
+    "after its alarm has sent": { statement: "DELETE FROM stats" },
+  };
   for (const [when, fault] of Object.entries(IN_THE_ALARM)) {
     test(`${when} goes on with a later alarm`, { skip: inShortForm, timeout: 90_000 }, async (t) => {
       const scene = await setUpWebhook(t, relay, answerInTurn(500, 200));
@@ -61,7 +78,9 @@ describe("an object that panics", () => {
 });
 
 describe("storage that fails", () => {
-  test("while an event is accepted: 503, and the same event posted again is stored and delivered once", { timeout: 60_000 }, async (t) => {
+  test("while an event is accepted: 503, and the same event posted again is stored and delivered once", {
+    timeout: 60_000,
+  }, async (t) => {
     const scene = await setUpWebhook(t, relay);
     await faults(t, { statement: "INSERT", times: 1 });
     const refused = await postEvent(relay, scene.workspace, alert());
@@ -72,20 +91,28 @@ describe("storage that fails", () => {
     assert.deepEqual([(await listEvents(scene)).length, scene.receiver.events().length], [1, 1]);
   });
 
-  test("in the middle of an array: 503, and the array posted again has each event once", { skip: inShortForm, timeout: 60_000 }, async (t) => {
+  test("in the middle of an array: 503, and the array posted again has each event once", {
+    skip: inShortForm,
+    timeout: 60_000,
+  }, async (t) => {
     const scene = await setUpWebhook(t, relay);
     await faults(t, { statement: "INSERT", after: 9, times: 1 });
     const refused = await postEvent(relay, scene.workspace, events(10));
     assert.equal(refused.status, 503, refused.text);
     const answers = await acceptArray(relay, scene.workspace, events(10));
-    for (const { deliveries: [entry] } of answers) {
+    for (const {
+      deliveries: [entry],
+    } of answers) {
       assert.equal((await awaitSettled(relay, scene.workspace, entry, { timeout: RECOVERY_MS })).status, "delivered");
     }
     assert.equal((await listEvents(scene)).length, 10);
     assert.equal(scene.receiver.receivedIds().size, 10);
   });
 
-  test("in the middle of an array that nobody posts again: what was stored is delivered without any request", { skip: inShortForm, timeout: 90_000 }, async (t) => {
+  test("in the middle of an array that nobody posts again: what was stored is delivered without any request", {
+    skip: inShortForm,
+    timeout: 90_000,
+  }, async (t) => {
     const scene = await setUpWebhook(t, relay);
     await awaitIdleAlarm(scene);
     // Of two segments the second.
@@ -96,7 +123,9 @@ describe("storage that fails", () => {
     assert.deepEqual(new Set(stored.map(({ id }) => id)), scene.receiver.receivedIds());
   });
 
-  test("once when a report is stored: it is reported again, and the attempt is not repeated", { timeout: 60_000 }, async (t) => {
+  test("once when a report is stored: it is reported again, and the attempt is not repeated", {
+    timeout: 60_000,
+  }, async (t) => {
     const held = gate();
     const scene = await setUpWebhook(t, relay, held.answer);
     const entry = await acceptForOne(relay, scene.workspace);
@@ -107,7 +136,10 @@ describe("storage that fails", () => {
     assert.deepEqual([status, made, scene.receiver.events().length], ["delivered", 1, 1]);
   });
 
-  test("whenever a report is stored: its lease is lost and the same attempt is made again", { skip: inShortForm, timeout: 60_000 }, async (t) => {
+  test("whenever a report is stored: its lease is lost and the same attempt is made again", {
+    skip: inShortForm,
+    timeout: 60_000,
+  }, async (t) => {
     const held = gate();
     const scene = await setUpWebhook(t, relay, held.answer);
     const entry = await acceptForOne(relay, scene.workspace);
@@ -118,7 +150,10 @@ describe("storage that fails", () => {
     await held.release(200);
     const { status, attempt_count: made } = await awaitSettled(relay, scene.workspace, entry, { timeout: RECOVERY_MS });
     assert.deepEqual([status, made], ["delivered", 1]);
-    assert.deepEqual(scene.receiver.events().map(({ headers }) => headers["x-secureagentics-attempt"]), ["1", "1"]);
+    assert.deepEqual(
+      scene.receiver.events().map(({ headers }) => headers["x-secureagentics-attempt"]),
+      ["1", "1"],
+    );
   });
 
   test("in the alarm: a later alarm makes the retry", { skip: inShortForm, timeout: 60_000 }, async (t) => {
@@ -150,18 +185,24 @@ describe("an object evicted between lease and report", () => {
     assert.deepEqual([status, made, scene.receiver.events().length], ["delivered", 1, 1]);
   });
 
-  test("in the middle of its alarm makes no attempt but the one under way, once more at most", { skip: inShortForm, timeout: 60_000 }, async (t) => {
+  test("in the middle of its alarm makes no attempt but the one under way, once more at most", {
+    skip: inShortForm,
+    timeout: 60_000,
+  }, async (t) => {
     const held = gate();
     const scene = await setUpWebhook(t, slow, (request, number) => (number === 1 ? { status: 500 } : held.answer()));
     const entry = await acceptForOne(slow, scene.workspace);
     await held.holds(1);
     // The platform waits for the alarm, or ends it with the object.
     const evicted = evict(scene);
-    const settled = await eventually(async () => {
-      if (held.held() > 0) await held.release(200);
-      const read = await readDelivery(slow, scene.workspace, entry);
-      return read.status !== "pending" && read;
-    }, { timeout: RECOVERY_MS });
+    const settled = await eventually(
+      async () => {
+        if (held.held() > 0) await held.release(200);
+        const read = await readDelivery(slow, scene.workspace, entry);
+        return read.status !== "pending" && read;
+      },
+      { timeout: RECOVERY_MS },
+    );
     await evicted;
     assert.deepEqual([settled.status, settled.attempt_count], ["delivered", 2]);
     const attempts = scene.receiver.events().map(({ headers }) => headers["x-secureagentics-attempt"]);
@@ -176,7 +217,10 @@ describe("an alarm", () => {
     "that the platform has lost": "DELETE FROM _cf_ALARM",
   };
   for (const [what, statement] of Object.entries(CASES)) {
-    test(`${what} delays what is due at most until the next request`, { skip: inShortForm, timeout: 90_000 }, async (t) => {
+    test(`${what} delays what is due at most until the next request`, {
+      skip: inShortForm,
+      timeout: 90_000,
+    }, async (t) => {
       const process = await startRelayProcess({ vars: { ...VARS, RETRY_SCHEDULE: "3s,3s,3s,3s,3s" } });
       t.after(() => process.stop());
       const { workspace, receiver } = await setUpWebhook(t, process, answerInTurn(500, 200));
@@ -185,10 +229,12 @@ describe("an alarm", () => {
       await process.kill();
       onDatabase(alarmsFile(process.state, "WebhookObject"), (database) => database.exec(statement));
       if (statement.startsWith("DELETE")) {
-        for (const file of objectFiles(process.state, "WebhookObject")) onDatabase(file, (database) => database.exec("DELETE FROM _cf_METADATA"));
+        for (const file of objectFiles(process.state, "WebhookObject"))
+          onDatabase(file, (database) => database.exec("DELETE FROM _cf_METADATA"));
       }
       await process.restart();
-      if (statement.startsWith("UPDATE")) await eventually(() => receiver.attemptsOf(entry.id).length === 2, { timeout: RECOVERY_MS });
+      if (statement.startsWith("UPDATE"))
+        await eventually(() => receiver.attemptsOf(entry.id).length === 2, { timeout: RECOVERY_MS });
       const { status, attempts } = await awaitSettled(process, workspace, entry, { timeout: RECOVERY_MS });
       assert.deepEqual([status, attempts.map(({ response_status: answer }) => answer)], ["delivered", [500, 200]]);
     });
@@ -198,10 +244,14 @@ describe("an alarm", () => {
 describe("a clock that jumps", () => {
   const HOUR_MS = 3_600_000;
   let patient;
-  before(async () => (patient = await startRelay({ hooks: true, vars: { ...VARS, RETRY_SCHEDULE: "1h,1h,1h,1h,1h" } })));
+  before(
+    async () => (patient = await startRelay({ hooks: true, vars: { ...VARS, RETRY_SCHEDULE: "1h,1h,1h,1h,1h" } })),
+  );
   after(() => patient?.stop());
   const failOnce = async (t) => {
-    const scene = await setUpWebhook(t, patient, ({ headers, text }) => ({ status: headers["x-secureagentics-attempt"] === "1" && text.includes("retried") ? 500 : 200 }));
+    const scene = await setUpWebhook(t, patient, ({ headers, text }) => ({
+      status: headers["x-secureagentics-attempt"] === "1" && text.includes("retried") ? 500 : 200,
+    }));
     const entry = await acceptForOne(patient, scene.workspace, alert({ data: { event: "retried" } }));
     await awaitDelivery(patient, scene.workspace, entry, ({ attempts }) => attempts.length === 1);
     t.after(() => turn(patient));
@@ -215,7 +265,9 @@ describe("a clock that jumps", () => {
     assert.deepEqual([status, made], ["delivered", 2]);
   });
 
-  test("backward delays what waits, by no more than the jump, and nothing that is new", { timeout: 60_000 }, async (t) => {
+  test("backward delays what waits, by no more than the jump, and nothing that is new", {
+    timeout: 60_000,
+  }, async (t) => {
     const scene = await failOnce(t);
     const { workspace, entry } = scene;
     await turn(patient, { skew_ms: -2 * HOUR_MS });
@@ -227,13 +279,17 @@ describe("a clock that jumps", () => {
     assert.equal((await awaitSettled(patient, workspace, entry, { timeout: RECOVERY_MS })).status, "delivered");
   });
 
-  test("forward ends a lease early: the attempt is repeated, and its late success counts", { timeout: 60_000 }, async (t) => {
+  test("forward ends a lease early: the attempt is repeated, and its late success counts", {
+    timeout: 60_000,
+  }, async (t) => {
     const scene = await setUpWebhook(t, patient, answerWith(200));
     await turn(patient, { skew_ms: 0 });
     t.after(() => turn(patient));
     const entry = await acceptForOne(patient, scene.workspace);
     await turn(patient, { skew_ms: 2 * HOUR_MS });
-    const { status, attempt_count: made } = await awaitSettled(patient, scene.workspace, entry, { timeout: RECOVERY_MS });
+    const { status, attempt_count: made } = await awaitSettled(patient, scene.workspace, entry, {
+      timeout: RECOVERY_MS,
+    });
     assert.deepEqual([status, made], ["delivered", 1]);
   });
 });

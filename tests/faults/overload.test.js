@@ -25,11 +25,14 @@ let relay;
 before(async () => (relay = await startRelay({ vars: { ATTEMPT_TIMEOUT: "2s", MAX_LEASES: String(MAX_LEASES) } })));
 after(() => relay?.stop());
 
-test(`${OVERLOADED_MS / 1_000} s of ten times what can be delivered end as delivered, retries included, in bounded memory`, { timeout: 1_200_000 }, async (t) => {
+test(`${OVERLOADED_MS / 1_000} s of ten times what can be delivered end as delivered, retries included, in bounded memory`, {
+  timeout: 1_200_000,
+}, async (t) => {
   let quick = false;
   const slowly = answerAfter(ANSWERED_AFTER_MS);
   const answer = ({ headers, text }) => {
-    if (headers["x-secureagentics-attempt"] === "1" && JSON.parse(text).data.number % RETRIED_EVERY === 0) return { status: 500 };
+    if (headers["x-secureagentics-attempt"] === "1" && JSON.parse(text).data.number % RETRIED_EVERY === 0)
+      return { status: 500 };
     return quick ? { status: 200 } : slowly();
   };
   const slow = await setUpWebhook(t, relay, answer, { events: ["alert.triggered"] });
@@ -42,9 +45,13 @@ test(`${OVERLOADED_MS / 1_000} s of ten times what can be delivered end as deliv
   const every = (ARRAY * 1_000) / (DELIVERED_A_SECOND * OVERLOAD);
   const began = performance.now();
   for (let round = 0; performance.now() - began < OVERLOADED_MS; round++) {
-    const events = Array.from({ length: ARRAY }, (_, index) => alert({ data: { number: round * ARRAY + index, filling: "a".repeat(1_000) } }));
+    const events = Array.from({ length: ARRAY }, (_, index) =>
+      alert({ data: { number: round * ARRAY + index, filling: "a".repeat(1_000) } }),
+    );
     const answers = await acceptArray(relay, workspace, events);
-    for (const { deliveries: [entry] } of answers) {
+    for (const {
+      deliveries: [entry],
+    } of answers) {
       assert.equal(entry.status, "pending");
       accepted.push(entry.id);
     }
@@ -58,12 +65,18 @@ test(`${OVERLOADED_MS / 1_000} s of ten times what can be delivered end as deliv
   const late = slow.receiver.receivedIds().size;
   const retried = slow.receiver.events().filter(({ headers }) => headers["x-secureagentics-attempt"] === "2").length;
   const grown = peakMemory() - before;
-  assert.ok(late < accepted.length / 2, `${late} of ${accepted.length} had been attempted at the end: this was no overload`);
+  assert.ok(
+    late < accepted.length / 2,
+    `${late} of ${accepted.length} had been attempted at the end: this was no overload`,
+  );
   assert.ok(retried > 0, "no retry came due while it lasted");
 
   // What was accepted is delivered afterwards; from here on faster, so that nobody waits for ten times as long.
   quick = true;
-  await eventually(async () => (await listDeliveries(relay, workspace, slow.webhook.id, { status: "pending" })).length === 0, { timeout: 600_000 });
+  await eventually(
+    async () => (await listDeliveries(relay, workspace, slow.webhook.id, { status: "pending" })).length === 0,
+    { timeout: 600_000 },
+  );
   const delivered = await listDeliveries(relay, workspace, slow.webhook.id, { status: "delivered", kind: "event" });
   assert.deepEqual(delivered.map(({ id }) => id).sort(), accepted.sort());
   const again = delivered.filter(({ attempt_count: made }) => made === 2).length;
@@ -79,10 +92,17 @@ test(`${OVERLOADED_MS / 1_000} s of ten times what can be delivered end as deliv
 describe("past MAX_BACKLOG", () => {
   const BACKLOG = 60;
   let small;
-  before(async () => (small = await startRelay({ vars: { MAX_BACKLOG: String(BACKLOG), ATTEMPT_TIMEOUT: "1s", RETRY_SCHEDULE: "300ms,300ms,300ms,300ms,300ms" } })));
+  before(
+    async () =>
+      (small = await startRelay({
+        vars: { MAX_BACKLOG: String(BACKLOG), ATTEMPT_TIMEOUT: "1s", RETRY_SCHEDULE: "300ms,300ms,300ms,300ms,300ms" },
+      })),
+  );
   after(() => small?.stop());
 
-  test("that webhook alone refuses, says so, and takes events again when what it took has ended", { timeout: 180_000 }, async (t) => {
+  test("that webhook alone refuses, says so, and takes events again when what it took has ended", {
+    timeout: 180_000,
+  }, async (t) => {
     let hangs = true;
     const slow = await setUpWebhook(t, small, ({ headers }) => (response) => {
       if (!hangs) response.writeHead(headers["x-secureagentics-attempt"] === "1" ? 500 : 200).end();
@@ -92,9 +112,15 @@ describe("past MAX_BACKLOG", () => {
     const counts = { pending: 0, refused: 0 };
     const taken = [];
     for (let round = 0; round < 10; round++) {
-      for (const { deliveries } of await acceptArray(small, workspace, Array.from({ length: ARRAY }, () => alert()))) {
+      for (const { deliveries } of await acceptArray(
+        small,
+        workspace,
+        Array.from({ length: ARRAY }, () => alert()),
+      )) {
         assert.equal(deliveries.length, 2);
-        const { [slow.webhook.id]: own, [healthy.webhook.id]: other } = Object.fromEntries(deliveries.map((entry) => [entry.webhook_id, entry]));
+        const { [slow.webhook.id]: own, [healthy.webhook.id]: other } = Object.fromEntries(
+          deliveries.map((entry) => [entry.webhook_id, entry]),
+        );
         assert.equal(other.status, "pending");
         counts[own.status]++;
         if (own.status === "refused") assert.deepEqual([own.id, own.reason], [null, "backlog_full"]);
@@ -106,9 +132,16 @@ describe("past MAX_BACKLOG", () => {
     assert.equal(counts.pending, BACKLOG, JSON.stringify(counts));
 
     hangs = false;
-    await eventually(async () => (await listDeliveries(small, workspace, slow.webhook.id, { status: "pending" })).length === 0, { timeout: 120_000 });
+    await eventually(
+      async () => (await listDeliveries(small, workspace, slow.webhook.id, { status: "pending" })).length === 0,
+      { timeout: 120_000 },
+    );
     const ended = await listDeliveries(small, workspace, slow.webhook.id, { kind: "event" });
-    assert.deepEqual(ended.map(({ id }) => id).sort(), taken.sort(), "what was refused is stored, or what was taken is not");
+    assert.deepEqual(
+      ended.map(({ id }) => id).sort(),
+      taken.sort(),
+      "what was refused is stored, or what was taken is not",
+    );
     assert.deepEqual(new Set(ended.map(({ status }) => status)), new Set(["delivered"]));
     const [{ deliveries }] = await acceptArray(small, workspace, [alert()]);
     const entry = deliveries.find(({ webhook_id: id }) => id === slow.webhook.id);
@@ -118,8 +151,16 @@ describe("past MAX_BACKLOG", () => {
 
   test("an event of the past is a duplicate, not refused", { timeout: 60_000 }, async (t) => {
     const { workspace } = await setUpWebhook(t, small, answerInTurn(...Array(500).fill(500)));
-    const [{ deliveries: [first] }] = await acceptArray(small, workspace, [alert({ event_id: "first" })]);
-    await acceptArray(small, workspace, Array.from({ length: BACKLOG }, () => alert()));
+    const [
+      {
+        deliveries: [first],
+      },
+    ] = await acceptArray(small, workspace, [alert({ event_id: "first" })]);
+    await acceptArray(
+      small,
+      workspace,
+      Array.from({ length: BACKLOG }, () => alert()),
+    );
     const again = await acceptForOne(small, workspace, alert({ event_id: "first" }));
     assert.deepEqual([again.id, again.duplicate], [first.id, true]);
   });

@@ -46,50 +46,101 @@ async function attempt(t, talk, event) {
 }
 
 /** Calls `answer` at each request of a connection, which begins with its method. */
-const onRequest = (socket, answer) => socket.on("data", (chunk) => chunk.subarray(0, 5).equals(Buffer.from("POST ")) && answer());
+const onRequest = (socket, answer) =>
+  socket.on("data", (chunk) => chunk.subarray(0, 5).equals(Buffer.from("POST ")) && answer());
 /** Writes this at each request. */
-const say = (...parts) => (socket) => onRequest(socket, () => {
-  for (const part of parts) socket.write(part);
-});
+const say =
+  (...parts) =>
+  (socket) =>
+    onRequest(socket, () => {
+      for (const part of parts) socket.write(part);
+    });
 /** Writes a part each so many milliseconds, for ever. */
-const drip = (part, milliseconds, first = "") => (socket) => onRequest(socket, () => {
-  socket.write(first);
-  let number = 0;
-  const timer = setInterval(() => socket.write(typeof part === "function" ? part(number++) : part), milliseconds);
-  socket.on("close", () => clearInterval(timer));
-});
+const drip =
+  (part, milliseconds, first = "") =>
+  (socket) =>
+    onRequest(socket, () => {
+      socket.write(first);
+      let number = 0;
+      const timer = setInterval(() => socket.write(typeof part === "function" ? part(number++) : part), milliseconds);
+      socket.on("close", () => clearInterval(timer));
+    });
 
 const CASES = {
-  "resets the connection before it reads": [(socket) => socket.resetAndDestroy(), { outcome: "unreachable", response_status: null }],
-  "resets in the middle of the head": [
-    (socket) => socket.once("data", () => socket.write("HTTP/1.1 200 O", () => setImmediate(() => socket.resetAndDestroy()))),
+  "resets the connection before it reads": [
+    (socket) => socket.resetAndDestroy(),
     { outcome: "unreachable", response_status: null },
   ],
-  "closes without a word": [(socket) => socket.once("data", () => socket.end()), { outcome: "unreachable", response_status: null }],
+  "resets in the middle of the head": [
+    (socket) =>
+      socket.once("data", () => socket.write("HTTP/1.1 200 O", () => setImmediate(() => socket.resetAndDestroy()))),
+    { outcome: "unreachable", response_status: null },
+  ],
+  "closes without a word": [
+    (socket) => socket.once("data", () => socket.end()),
+    { outcome: "unreachable", response_status: null },
+  ],
   "accepts and never reads": [(socket) => socket.pause(), { outcome: "timeout", response_status: null }],
   "reads and never answers": [(socket) => socket.resume(), { outcome: "timeout", response_status: null }],
   "speaks SSH": [say("SSH-2.0-OpenSSH_9.6\r\n"), { outcome: "unreachable", response_status: null }],
-  "sends random bytes": [say(Buffer.from(Array.from({ length: 5_000 }, (_, index) => (index * 7919) % 256))), { outcome: "unreachable", response_status: null }],
-  "sends headers for ever": [drip((number) => `X-Endless-${number}: ${"a".repeat(1_000)}\r\n`, 1, "HTTP/1.1 200 OK\r\n"), { outcome: ["timeout", "unreachable"], response_status: null }],
-  "sends one header for ever": [drip("a".repeat(10_000), 1, "HTTP/1.1 200 OK\r\nX-Endless: "), { outcome: ["timeout", "unreachable"], response_status: null }],
-  "sends a byte of its head every 300 ms": [drip((number) => "HTTP/1.1 200 OK\r\n\r\n"[number] ?? " ", 300), { outcome: "timeout", response_status: null }],
+  "sends random bytes": [
+    say(Buffer.from(Array.from({ length: 5_000 }, (_, index) => (index * 7919) % 256))),
+    { outcome: "unreachable", response_status: null },
+  ],
+  "sends headers for ever": [
+    drip((number) => `X-Endless-${number}: ${"a".repeat(1_000)}\r\n`, 1, "HTTP/1.1 200 OK\r\n"),
+    { outcome: ["timeout", "unreachable"], response_status: null },
+  ],
+  "sends one header for ever": [
+    drip("a".repeat(10_000), 1, "HTTP/1.1 200 OK\r\nX-Endless: "),
+    { outcome: ["timeout", "unreachable"], response_status: null },
+  ],
+  "sends a byte of its head every 300 ms": [
+    drip((number) => "HTTP/1.1 200 OK\r\n\r\n"[number] ?? " ", 300),
+    { outcome: "timeout", response_status: null },
+  ],
   "answers 100 and 103 before 200": [
-    say("HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+    say(
+      "HTTP/1.1 100 Continue\r\n\r\n",
+      "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
+      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    ),
     { outcome: "succeeded", response_status: 200, response_body: "ok" },
   ],
-  "answers 204 with a body": [say("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello"), { outcome: "succeeded", response_status: 204 }],
-  "announces more than it sends and hangs": [say("HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\nhalf"), { outcome: "succeeded", response_status: 200, response_truncated: true, response_body: "half" }],
-  "announces a few bytes, sends less and hangs": [say("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"), { outcome: "succeeded", response_status: 200, response_truncated: true }],
+  "answers 204 with a body": [
+    say("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello"),
+    { outcome: "succeeded", response_status: 204 },
+  ],
+  "announces more than it sends and hangs": [
+    say("HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\nhalf"),
+    { outcome: "succeeded", response_status: 200, response_truncated: true, response_body: "half" },
+  ],
+  "announces a few bytes, sends less and hangs": [
+    say("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"),
+    { outcome: "succeeded", response_status: 200, response_truncated: true },
+  ],
   "announces a few bytes and sends chunks": [
-    say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"),
+    say(
+      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",
+    ),
     { outcome: "succeeded", response_status: 200, response_truncated: false, response_body: "hello world" },
   ],
   "announces a few bytes and sends chunks for ever": [
-    drip(`400\r\n${"a".repeat(1_024)}\r\n`, 1, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n"),
+    drip(
+      `400\r\n${"a".repeat(1_024)}\r\n`,
+      1,
+      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ),
     { outcome: "succeeded", response_status: 200, response_truncated: true, response_body: "a".repeat(BODY_KEPT) },
   ],
-  "breaks its chunks": [say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\nnot-a-length\r\n"), { outcome: "succeeded", response_status: 200, response_truncated: true }],
-  "says gzip and sends none": [say("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nplain"), { outcome: "succeeded", response_status: 200, response_truncated: true }],
+  "breaks its chunks": [
+    say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\nnot-a-length\r\n"),
+    { outcome: "succeeded", response_status: 200, response_truncated: true },
+  ],
+  "says gzip and sends none": [
+    say("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nplain"),
+    { outcome: "succeeded", response_status: 200, response_truncated: true },
+  ],
 };
 
 describe("an endpoint that", { concurrency: 8 }, () => {
@@ -98,7 +149,10 @@ describe("an endpoint that", { concurrency: 8 }, () => {
       const made = await attempt(t, talk);
       t.diagnostic(`${made.outcome}${made.error ? `: ${made.error}` : ""}, ${made.duration_ms} ms`);
       for (const [member, value] of Object.entries(expected)) {
-        assert.ok([value].flat().includes(made[member]), `${member} is ${JSON.stringify(made[member])}: ${JSON.stringify(made)}`);
+        assert.ok(
+          [value].flat().includes(made[member]),
+          `${member} is ${JSON.stringify(made[member])}: ${JSON.stringify(made)}`,
+        );
       }
       if (made.response_status === null) assert.ok(made.error.length > 0);
     });
@@ -113,7 +167,8 @@ describe("an endpoint that", { concurrency: 8 }, () => {
     const headers = Array.from({ length: 10_000 }, (_, number) => `X-Header-${number}: ${number}\r\n`).join("");
     const made = await attempt(t, say(`HTTP/1.1 200 OK\r\nContent-Length: 0\r\n${headers}\r\n`));
     t.diagnostic(`${made.outcome}, ${Object.keys(made.response_headers).length} headers kept; ${made.error}`);
-    if (made.outcome === "succeeded") assert.ok(made.response_truncated && JSON.stringify(made.response_headers).length < 65_536);
+    if (made.outcome === "succeeded")
+      assert.ok(made.response_truncated && JSON.stringify(made.response_headers).length < 65_536);
     else assert.equal(made.outcome, "unreachable");
   });
 
@@ -138,10 +193,16 @@ describe("an endpoint that, alone,", () => {
     await once(gzip, "end");
     const bomb = Buffer.concat(packed);
     const before = peakMemory();
-    const made = await attempt(t, say(`HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: ${bomb.length}\r\n\r\n`, bomb));
+    const made = await attempt(
+      t,
+      say(`HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: ${bomb.length}\r\n\r\n`, bomb),
+    );
     const grown = peakMemory() - before;
     t.diagnostic(`${megabytes} MB packed to ${bomb.length} bytes: workerd grew by ${grown} MB`);
-    assert.deepEqual([made.outcome, made.response_truncated, made.response_body.length], ["succeeded", true, BODY_KEPT]);
+    assert.deepEqual(
+      [made.outcome, made.response_truncated, made.response_body.length],
+      ["succeeded", true, BODY_KEPT],
+    );
     assert.ok(grown < 64, `workerd grew by ${grown} MB`);
   });
 });
@@ -150,7 +211,7 @@ describe("a Retry-After of", { concurrency: 8 }, () => {
   // The step is an hour, the longest one two: whatever is asked for, the next attempt is due then.
   const VALUES = {
     "a negative number": ["-5", 1],
-    "1970": ["Thu, 01 Jan 1970 00:00:00 GMT", 1],
+    1970: ["Thu, 01 Jan 1970 00:00:00 GMT", 1],
     "the year 9999": ["Fri, 31 Dec 9999 23:59:59 GMT", 2],
     "a number beyond 64 bits": ["99999999999999999999999999", 2],
     "a number with a fraction": ["1.5", 1],
@@ -161,7 +222,11 @@ describe("a Retry-After of", { concurrency: 8 }, () => {
   };
   for (const [what, [value, hours]] of Object.entries(VALUES)) {
     test(what, async (t) => {
-      const { delivery, started_at: startedAt, duration_ms: duration } = await attempt(t, say(`HTTP/1.1 503 Busy\r\nRetry-After: ${value}\r\nContent-Length: 0\r\n\r\n`));
+      const {
+        delivery,
+        started_at: startedAt,
+        duration_ms: duration,
+      } = await attempt(t, say(`HTTP/1.1 503 Busy\r\nRetry-After: ${value}\r\nContent-Length: 0\r\n\r\n`));
       const delay = Date.parse(delivery.next_attempt_at) - Date.parse(startedAt) - duration;
       assert.ok(Math.abs(delay - hours * HOUR_MS) < 5_000, `due after ${delay / HOUR_MS} hours`);
     });

@@ -10,8 +10,14 @@ import { createKey } from "./steps.js";
 
 // Nothing that Chromium does by itself may leave this machine.
 const OPTIONS = [
-  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ];
 // A busy machine is slow; a page that never comes is told all the same.
 const PATIENCE_MS = 20_000;
@@ -31,7 +37,12 @@ export async function startBrowser() {
  * A page of its own, with no cookie, until the test `t` is over. `script: false` switches JavaScript off.
  * `strangers`: origins other than the relay's that the test itself visits.
  */
-async function open(t, browser, relay, { script = true, scheme = "light", width = 1280, zone = "UTC", strangers = [] } = {}) {
+async function open(
+  t,
+  browser,
+  relay,
+  { script = true, scheme = "light", width = 1280, zone = "UTC", strangers = [] } = {},
+) {
   const context = await browser.newContext({
     baseURL: relay.origin,
     javaScriptEnabled: script,
@@ -87,6 +98,8 @@ export async function assertAccessible(page, what) {
 
 /** Asserts that nothing is wider than the window. */
 export async function assertFits(page, what) {
-  const surplus = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  const surplus = await page.evaluate(
+    () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  );
   assert.equal(surplus, 0, `${what} is ${surplus} px wider than the window`);
 }

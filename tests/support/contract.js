@@ -46,7 +46,9 @@ export function checkAnswer({ method, pathname }, answer) {
   const faults = findFaults(method, pathname, answer);
   if (faults.length === 0) return;
   const body = answer.text.length > SHOWN_OF_A_BODY ? `${answer.text.slice(0, SHOWN_OF_A_BODY)} …` : answer.text;
-  throw new Error(`${method} ${pathname} answered ${answer.status}, off src/api/openapi.json:\n- ${faults.join("\n- ")}\n${body}`);
+  throw new Error(
+    `${method} ${pathname} answered ${answer.status}, off src/api/openapi.json:\n- ${faults.join("\n- ")}\n${body}`,
+  );
 }
 
 function findFaults(method, pathname, answer) {
@@ -56,12 +58,15 @@ function findFaults(method, pathname, answer) {
   const operation = DOCUMENT.paths[route.template][method.toLowerCase()];
   if (operation !== undefined) {
     const documented = operation.responses[answer.status];
-    return documented ? checkResponse(pointer, documented, answer) : [`the document has no status ${answer.status} for this call`];
+    return documented
+      ? checkResponse(pointer, documented, answer)
+      : [`the document has no status ${answer.status} for this call`];
   }
   const faults = checkUndocumented(answer, { 405: "MethodNotAllowed" });
   const allowed = (answer.headers.get("allow") ?? "").split(", ").sort().join(", ");
   const expected = documentedMethods(route.template).sort().join(", ");
-  if (answer.status === 405 && allowed !== expected) faults.push(`Allow is "${allowed}", the document has "${expected}"`);
+  if (answer.status === 405 && allowed !== expected)
+    faults.push(`Allow is "${allowed}", the document has "${expected}"`);
   return faults;
 }
 
@@ -75,7 +80,9 @@ function checkUndocumented(answer, refusal) {
 function checkResponse(pointer, documented, answer) {
   const response = resolve(documented);
   const base = documented.$ref?.slice(1) ?? pointer;
-  const faults = Object.entries(response.headers ?? {}).flatMap(([name, header]) => checkHeader(name, resolve(header), answer));
+  const faults = Object.entries(response.headers ?? {}).flatMap(([name, header]) =>
+    checkHeader(name, resolve(header), answer),
+  );
   if (response.content === undefined) {
     if (answer.text !== "") faults.push("the document has no body for this status");
     return faults;
@@ -99,7 +106,11 @@ function checkHeader(name, header, answer) {
 /** What a value has against the schema at a place of the document, in words. */
 export function validate(pointer, value) {
   const check = ajv.getSchema(`document#${pointer}`);
-  return check(value) ? [] : check.errors.map(({ instancePath, message, params }) => `${instancePath || "the body"} ${message} ${JSON.stringify(params)}`);
+  return check(value)
+    ? []
+    : check.errors.map(
+        ({ instancePath, message, params }) => `${instancePath || "the body"} ${message} ${JSON.stringify(params)}`,
+      );
 }
 
 // An object that a schema describes has its members and no others; parts of a condition or of an allOf name no type.

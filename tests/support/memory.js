@@ -15,8 +15,12 @@ const nameOf = (pid) => readFileSync(`/proc/${pid}/comm`, "utf8").trim();
 
 /** The largest memory, in MB, that workerd under the process `pid` has had so far. */
 export function peakMemory(pid = process.pid) {
-  const children = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && parentOf(name) === pid && nameOf(name) === "workerd");
-  const peaks = children.map((child) => Number(readFileSync(`/proc/${child}/status`, "utf8").match(/^VmHWM:\s+(\d+) kB$/m)[1]));
+  const children = readdirSync("/proc").filter(
+    (name) => /^\d+$/.test(name) && parentOf(name) === pid && nameOf(name) === "workerd",
+  );
+  const peaks = children.map((child) =>
+    Number(readFileSync(`/proc/${child}/status`, "utf8").match(/^VmHWM:\s+(\d+) kB$/m)[1]),
+  );
   if (peaks.length === 0) throw new Error(`no workerd runs under process ${pid}`);
   return Math.round(Math.max(...peaks) / 1024);
 }

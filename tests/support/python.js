@@ -16,7 +16,11 @@ export async function preparePython() {
   const wanted = readFileSync(REQUIREMENTS, "utf8");
   if (existsSync(STAMP) && readFileSync(STAMP, "utf8") === wanted) return interpreter;
   await rm(FOLDER, { recursive: true, force: true });
-  await runPython("python3", ["-m", "venv", FOLDER], "Python needs its venv module (Debian: apt-get install python3-venv).");
+  await runPython(
+    "python3",
+    ["-m", "venv", FOLDER],
+    "Python needs its venv module (Debian: apt-get install python3-venv).",
+  );
   await runPython(
     interpreter,
     ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", REQUIREMENTS],

@@ -11,7 +11,14 @@ const TIMEOUT_MS = 10_000;
 export async function requestRaw(origin, path, { method = "GET", token, headers = {}, part } = {}) {
   const { hostname, port } = new URL(origin);
   const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
-  const request = http.request({ hostname, port, path, method, headers: { ...authorization, ...headers }, timeout: TIMEOUT_MS });
+  const request = http.request({
+    hostname,
+    port,
+    path,
+    method,
+    headers: { ...authorization, ...headers },
+    timeout: TIMEOUT_MS,
+  });
   request.on("timeout", () => request.destroy(new Error(`no answer to ${method} ${path} within ${TIMEOUT_MS} ms`)));
   if (part === undefined) request.end();
   else {
@@ -25,7 +32,12 @@ export async function requestRaw(origin, path, { method = "GET", token, headers 
   let text = "";
   for await (const chunk of response.setEncoding("utf8")) text += chunk;
   request.destroy();
-  return { status: response.statusCode, headers: new Headers(Object.entries(response.headers).map(([name, value]) => [name, String(value)])), text, body: parse(text) };
+  return {
+    status: response.statusCode,
+    headers: new Headers(Object.entries(response.headers).map(([name, value]) => [name, String(value)])),
+    text,
+    body: parse(text),
+  };
 }
 
 function parse(text) {

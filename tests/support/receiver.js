@@ -54,7 +54,8 @@ export async function startReceiver(answer = answerWith(200), { ping = answerWit
     /** The requests of one delivery, in the order of their arrival. */
     attemptsOf: (id) => requests.filter((request) => request.headers["webhook-id"] === id),
     /** The ids of all deliveries that were received at least once. */
-    receivedIds: () => new Set(requests.filter((request) => !isPing(request)).map(({ headers }) => headers["webhook-id"])),
+    receivedIds: () =>
+      new Set(requests.filter((request) => !isPing(request)).map(({ headers }) => headers["webhook-id"])),
     async stop() {
       const closed = once(server, "close");
       server.close();
@@ -99,13 +100,17 @@ export async function refusedUrl() {
 }
 
 /** Always this answer. */
-export const answerWith = (status, headers = {}, body = "") => () => ({ status, headers, body });
+export const answerWith =
+  (status, headers = {}, body = "") =>
+  () => ({ status, headers, body });
 
 /** The answers one after the other, the last one for ever; a number stands for an answer with that status. */
-export const answerInTurn = (...answers) => (request, number) => {
-  const answer = answers[Math.min(number, answers.length) - 1];
-  return typeof answer === "number" ? { status: answer } : answer(request, number);
-};
+export const answerInTurn =
+  (...answers) =>
+  (request, number) => {
+    const answer = answers[Math.min(number, answers.length) - 1];
+    return typeof answer === "number" ? { status: answer } : answer(request, number);
+  };
 
 /** Answers 200 after a while. */
 export const answerAfter = (milliseconds) => () => (response) => {

@@ -110,7 +110,9 @@ async function startChild(options, onLog) {
   const origin = await new Promise((resolve, reject) => {
     const fail = (reason) => reject(new Error(`the relay's process ${reason}; it printed:\n${output.join("\n")}`));
     const timer = setTimeout(() => fail(`was not ready after ${READY_TIMEOUT_MS} ms`), READY_TIMEOUT_MS);
-    ended.then(([code, name]) => fail(`ended with ${name ?? code} before it was ready`)).finally(() => clearTimeout(timer));
+    ended
+      .then(([code, name]) => fail(`ended with ${name ?? code} before it was ready`))
+      .finally(() => clearTimeout(timer));
     for (const stream of [child.stdout, child.stderr]) {
       createInterface({ input: stream }).on("line", (line) => {
         if (!line.startsWith("ready ")) {

@@ -33,7 +33,8 @@ function readWranglerVars() {
 }
 
 function readRateLimits() {
-  const form = /^\[\[ratelimits\]\]\nname = "(\w+)"\nnamespace_id = "(\d+)"\nsimple = \{ limit = (\d+), period = (\d+) \}$/gm;
+  const form =
+    /^\[\[ratelimits\]\]\nname = "(\w+)"\nnamespace_id = "(\d+)"\nsimple = \{ limit = (\d+), period = (\d+) \}$/gm;
   return Object.fromEntries(
     [...WRANGLER.matchAll(form)].map(([, name, namespace_id, limit, period]) => [
       name,
@@ -64,7 +65,16 @@ const DATASET = {
  * answers what the Worker sends in its place, so that it can reach nobody; `outbound` is a function that does so;
  * `dataset` binds ATTEMPTS.
  */
-export function relayOptions({ vars = {}, hooks = false, isolated = false, outbound, dataset = false, port = 0, state, onLog }) {
+export function relayOptions({
+  vars = {},
+  hooks = false,
+  isolated = false,
+  outbound,
+  dataset = false,
+  port = 0,
+  state,
+  onLog,
+}) {
   const root = hooks ? path.join(REPOSITORY, "build/test-hooks") : REPOSITORY;
   const module = (type, file) => ({ type, path: path.join(root, file) });
   const relay = {

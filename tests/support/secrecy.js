@@ -61,18 +61,29 @@ function remember(set, text) {
 /** Learns what a request to the relay holds. */
 export function learnFromRequest(token, body) {
   remember(tokens, token);
-  const sent = typeof body === "string" ? parse(body) ?? readForm(body) : body;
+  const sent = typeof body === "string" ? (parse(body) ?? readForm(body)) : body;
   if (sent === null || typeof sent !== "object" || sent instanceof Uint8Array) return;
   for (const shown of [sent.key, sent.link]) if (TOKEN.test(shown)) remember(tokens, shown);
   remember(values, sent.secret);
-  if (sent.headers !== null && typeof sent.headers === "object") Object.values(sent.headers).forEach((value) => remember(values, value));
+  if (sent.headers !== null && typeof sent.headers === "object")
+    Object.values(sent.headers).forEach((value) => remember(values, value));
 }
 
 /** A form of the dashboard, as the API has the same members. */
 function readForm(text) {
   const { headers = "", ...fields } = Object.fromEntries(new URLSearchParams(text));
   const lines = headers.split("\n").filter((line) => line.includes(":"));
-  return { ...fields, headers: Object.fromEntries(lines.map((line) => line.split(/:(.*)/s).slice(0, 2).map((part) => part.trim()))) };
+  return {
+    ...fields,
+    headers: Object.fromEntries(
+      lines.map((line) =>
+        line
+          .split(/:(.*)/s)
+          .slice(0, 2)
+          .map((part) => part.trim()),
+      ),
+    ),
+  };
 }
 
 function parse(text) {
@@ -98,7 +109,10 @@ export function checkAnswerForSecrets({ method, pathname, search }, { status, he
   if (session) remember(tokens, session);
   const others = [...headers].filter(([name]) => !session || name !== "set-cookie");
   const found = find([...tokens, ...values], `${shown}\n${JSON.stringify(others)}`);
-  if (found) throw new Error(`${call} answered ${status} and shows ${JSON.stringify(found)}, where no secret belongs:\n${shown}`);
+  if (found)
+    throw new Error(
+      `${call} answered ${status} and shows ${JSON.stringify(found)}, where no secret belongs:\n${shown}`,
+    );
 }
 
 function learnFromAnswer(call, [member, ...below], body) {
@@ -118,13 +132,19 @@ function without(value, [member, ...below]) {
 }
 
 const withoutElements = (answer, text) =>
-  BELONGS_ON_PAGES.filter((place) => place.answer.test(answer)).reduce((left, { element }) => left.replaceAll(element, ""), text);
+  BELONGS_ON_PAGES.filter((place) => place.answer.test(answer)).reduce(
+    (left, { element }) => left.replaceAll(element, ""),
+    text,
+  );
 
 /** Throws where the log or the storage of a relay has a secret. Rows have the values where they are stored plain. */
 export function checkTracesForSecrets({ logs, state }, { encrypted }) {
   searched.logLines += logs.length;
   const logged = find([...tokens, ...values], logs.join("\n"));
-  if (logged) throw new Error(`the log shows ${JSON.stringify(logged)}:\n${logs.filter((line) => find([logged], line)).join("\n")}`);
+  if (logged)
+    throw new Error(
+      `the log shows ${JSON.stringify(logged)}:\n${logs.filter((line) => find([logged], line)).join("\n")}`,
+    );
   const { rows, kv } = readStorage({ state });
   searched.stored += rows.length + kv.length;
   const stored = find([...tokens, ...values], kv) ?? find(encrypted ? [...tokens, ...values] : [...tokens], rows);
@@ -132,7 +152,11 @@ export function checkTracesForSecrets({ logs, state }, { encrypted }) {
 }
 
 function find(secrets, text) {
-  return secrets.find((secret) => [...encodings(secret), JSON.stringify(secret).slice(1, -1), escapeHtml(secret)].some((encoded) => text.includes(encoded)));
+  return secrets.find((secret) =>
+    [...encodings(secret), JSON.stringify(secret).slice(1, -1), escapeHtml(secret)].some((encoded) =>
+      text.includes(encoded),
+    ),
+  );
 }
 
 // As the dashboard's templates write a text.

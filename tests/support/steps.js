@@ -50,11 +50,15 @@ export const SCOPES = ["events:write", "webhooks:read", "webhooks:write"];
 
 /** Makes an API key, with every scope unless `scopes` says which, and returns the relay's answer. */
 export async function createKey(relay, workspace, scopes = SCOPES) {
-  return answered(await relay.fetch(`/v1/workspaces/${workspace}/keys`, { method: "POST", body: { name: "Test", scopes } }), 201);
+  return answered(
+    await relay.fetch(`/v1/workspaces/${workspace}/keys`, { method: "POST", body: { name: "Test", scopes } }),
+    201,
+  );
 }
 
 /** The path of a scene's webhook, or of something below it. */
-export const pathOf = ({ workspace, webhook }, below = "") => `/v1/workspaces/${workspace}/webhooks/${webhook.id}${below}`;
+export const pathOf = ({ workspace, webhook }, below = "") =>
+  `/v1/workspaces/${workspace}/webhooks/${webhook.id}${below}`;
 
 /** Changes members of a scene's webhook and returns it as answered. */
 export async function changeWebhook(relay, scene, members) {

@@ -32,7 +32,9 @@ function readRows(file) {
 export function readStorage({ state }) {
   const files = readdirSync(state, { recursive: true }).map((name) => path.join(state, name));
   const rows = files.filter((file) => file.endsWith(".sqlite")).flatMap(readRows);
-  const values = files.filter((file) => path.basename(path.dirname(file)) === "blobs").map((file) => readFileSync(file, "latin1"));
+  const values = files
+    .filter((file) => path.basename(path.dirname(file)) === "blobs")
+    .map((file) => readFileSync(file, "latin1"));
   return { rows: rows.join("\n"), kv: values.join("\n") };
 }
 

@@ -17,7 +17,9 @@ export const alarmsFile = (state, className) => path.join(folderOf(state, classN
 
 /** The SQLite file of each object of a class. */
 export function objectFiles(state, className) {
-  const names = readdirSync(folderOf(state, className)).filter((name) => name.endsWith(".sqlite") && !name.startsWith(ALARMS));
+  const names = readdirSync(folderOf(state, className)).filter(
+    (name) => name.endsWith(".sqlite") && !name.startsWith(ALARMS),
+  );
   return names.map((name) => path.join(folderOf(state, className), name));
 }
 
@@ -35,7 +37,9 @@ export function onDatabase(file, work) {
 export function armedAlarm({ state }, { workspace, webhook }) {
   const database = new DatabaseSync(alarmsFile(state, "WebhookObject"), { readOnly: true });
   try {
-    const alarm = database.prepare("SELECT scheduled_time / 1000000 AS time FROM _cf_ALARM WHERE actor_name = ?").get(`${workspace}/${webhook.id}`);
+    const alarm = database
+      .prepare("SELECT scheduled_time / 1000000 AS time FROM _cf_ALARM WHERE actor_name = ?")
+      .get(`${workspace}/${webhook.id}`);
     return alarm?.time;
   } finally {
     database.close();
@@ -64,11 +68,16 @@ export function restoreObjects(folder, state) {
 }
 
 function dump(database) {
-  const tables = database.prepare("SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name");
+  const tables = database.prepare(
+    "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name",
+  );
   const lines = tables.all().flatMap(({ name, sql }) => {
     const rows = database.prepare(`SELECT * FROM "${name}"`);
     rows.setReadBigInts(true);
-    return [`${sql};`, ...rows.all().map((row) => `INSERT INTO "${name}" VALUES (${Object.values(row).map(literal).join(", ")});`)];
+    return [
+      `${sql};`,
+      ...rows.all().map((row) => `INSERT INTO "${name}" VALUES (${Object.values(row).map(literal).join(", ")});`),
+    ];
   });
   return `${lines.join("\n")}\n`;
 }

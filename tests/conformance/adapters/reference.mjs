@@ -16,11 +16,17 @@ export async function start({ fault } = {}) {
 
   function sign(endpoint, { id, timestamp, body }) {
     const now = Date.now();
-    let secrets = [endpoint.secret, ...(endpoint.previous?.until > now || (endpoint.previous && has("keeps the old secret")) ? [endpoint.previous.secret] : [])];
+    let secrets = [
+      endpoint.secret,
+      ...(endpoint.previous?.until > now || (endpoint.previous && has("keeps the old secret"))
+        ? [endpoint.previous.secret]
+        : []),
+    ];
     if (has("drops the old secret")) secrets = [endpoint.secret];
     const item = (secret) => {
       if (has("signs the body alone")) return `v1,${Buffer.from(bodyHex(secret, body), "hex").toString("base64")}`;
-      if (has("does not decode the key")) return standard(`whsec_${Buffer.from(secret).toString("base64")}`, id, timestamp, body);
+      if (has("does not decode the key"))
+        return standard(`whsec_${Buffer.from(secret).toString("base64")}`, id, timestamp, body);
       return standard(secret, id, timestamp, body);
     };
     return secrets.map(item).join(has("separates signatures by commas") ? "," : " ");
@@ -32,7 +38,9 @@ export async function start({ fault } = {}) {
       "content-length": body.length,
       ...(has("has no user agent") ? {} : { "user-agent": "reference/1" }),
       ...(has("sends its own token") ? { authorization: "Bearer x" } : {}),
-      "webhook-id": id, "webhook-timestamp": timestamp, "webhook-signature": sign(endpoint, { id, timestamp, body }),
+      "webhook-id": id,
+      "webhook-timestamp": timestamp,
+      "webhook-signature": sign(endpoint, { id, timestamp, body }),
       "x-signature": bodyHex(has("signs with another secret") ? "another" : endpoint.secret, body),
     };
     const method = has("puts") ? "PUT" : "POST";
@@ -71,10 +79,17 @@ export async function start({ fault } = {}) {
     const delay = has("retries at once") ? 0 : SCHEDULE[number - 1];
     const asked = headers["retry-after"];
     if ((status !== 429 && status !== 503) || asked === undefined || has("ignores Retry-After")) return delay;
-    const seconds = /^\d+$/.test(asked) ? Number(asked) : has("reads no dates") ? NaN : (Date.parse(asked) - Date.now()) / 1_000;
+    const seconds = /^\d+$/.test(asked)
+      ? Number(asked)
+      : has("reads no dates")
+        ? NaN
+        : (Date.parse(asked) - Date.now()) / 1_000;
     if (Number.isNaN(seconds)) return has("gives up on a bad Retry-After") ? Infinity : delay;
     if (has("lets Retry-After shorten")) return Math.max(seconds, 0) * 1_000;
-    return Math.max(delay, has("lets itself be parked") ? seconds * 1_000 : Math.min(seconds * 1_000, Math.max(...SCHEDULE)));
+    return Math.max(
+      delay,
+      has("lets itself be parked") ? seconds * 1_000 : Math.min(seconds * 1_000, Math.max(...SCHEDULE)),
+    );
   }
 
   async function deliver(endpoint, data) {
@@ -86,13 +101,21 @@ export async function start({ fault } = {}) {
       if (endpoint.disabled) return;
       if (has("makes a new id for each attempt")) id = `msg_${randomUUID()}`;
       const text = has("writes the data anew") ? JSON.stringify(JSON.parse(data)) : data;
-      const body = Buffer.from(`{"id":"${id}","type":"a.b","attempt":${has("writes a new body for each attempt") ? number : 1},"data":${text}}`);
-      const timestamp = String(Math.floor((has("keeps the first timestamp") ? first : Date.now()) / 1_000) * (has("sends milliseconds") ? 1_000 : 1));
+      const body = Buffer.from(
+        `{"id":"${id}","type":"a.b","attempt":${has("writes a new body for each attempt") ? number : 1},"data":${text}}`,
+      );
+      const timestamp = String(
+        Math.floor((has("keeps the first timestamp") ? first : Date.now()) / 1_000) *
+          (has("sends milliseconds") ? 1_000 : 1),
+      );
       let result = await post(endpoint, endpoint.url, { id, timestamp, body });
-      if (has("follows redirects") && result.headers?.location) result = await post(endpoint, result.headers.location, { id, timestamp, body });
+      if (has("follows redirects") && result.headers?.location)
+        result = await post(endpoint, result.headers.location, { id, timestamp, body });
       if (isSuccess(result.status)) return;
       if (result.status === 410 && !has("ignores 410")) endpoint.disabled = true;
-      await sleep(Math.min(delayAfter(Math.min(number, SCHEDULE.length), result), 86_400_000), undefined, { signal: stopped.signal });
+      await sleep(Math.min(delayAfter(Math.min(number, SCHEDULE.length), result), 86_400_000), undefined, {
+        signal: stopped.signal,
+      });
     }
   }
 
@@ -101,7 +124,10 @@ export async function start({ fault } = {}) {
     schedule: SCHEDULE,
     timeout: TIMEOUT,
     bodySignatureHeader: "x-signature",
-    async createEndpoint({ url, secret = has("makes no secret") ? "" : `whsec_${randomBytes(32).toString("base64")}` }) {
+    async createEndpoint({
+      url,
+      secret = has("makes no secret") ? "" : `whsec_${randomBytes(32).toString("base64")}`,
+    }) {
       return { url, secret, disabled: false };
     },
     async sendEvent(endpoint, { data }) {

@@ -27,7 +27,10 @@ async function assertNoSecond(stage, endpoint) {
 async function assertSecond(stage, endpoint) {
   const { schedule, timeout } = stage.sender;
   const both = await endpoint.receive(2, schedule[0] + timeout + stage.marginMs);
-  assert.ok(gap(both) >= schedule[0] - EARLY_MS, `the second attempt came after ${gap(both)} ms, not after ${schedule[0]} ms`);
+  assert.ok(
+    gap(both) >= schedule[0] - EARLY_MS,
+    `the second attempt came after ${gap(both)} ms, not after ${schedule[0]} ms`,
+  );
   return both;
 }
 
@@ -36,7 +39,8 @@ const EXPECTATIONS = {
   retried: assertSecond,
   async disabled(stage, endpoint) {
     await assertNoSecond(stage, endpoint);
-    if (stage.sender.isDisabled) assert.ok(await stage.sender.isDisabled(endpoint.handle), "the endpoint is not disabled");
+    if (stage.sender.isDisabled)
+      assert.ok(await stage.sender.isDisabled(endpoint.handle), "the endpoint is not disabled");
     // A sender may refuse the event or keep it; what counts is that the endpoint hears no more.
     await stage.send(endpoint).catch(() => {});
     await sleep(stage.sender.schedule[0] + 1_000);
@@ -64,21 +68,28 @@ const redirectCases = redirects.map((status) => ({
   },
 }));
 
-const retryAfterCases = retryAfter.map(({ name, status, value, date_in_seconds: seconds, at_least_seconds: wanted }) => ({
-  id: `retry-after/${name}`,
-  async run(stage) {
-    const { schedule } = stage.sender;
-    const longest = Math.max(...schedule);
-    assert.ok(longest >= wanted * 1_000, `the sender's schedule has no delay of ${wanted} s: it could not honour this`);
-    const header = () => value ?? new Date(Date.now() + seconds * 1_000).toUTCString();
-    const endpoint = await stage.register((number) => (number === 1 ? { status, headers: { "retry-after": header() } } : ok));
-    await stage.send(endpoint);
-    const both = await endpoint.receive(2, longest + stage.marginMs);
-    const least = Math.max(schedule[0], wanted * 1_000);
-    // The date has whole seconds, so it may have been up to one second nearer.
-    assert.ok(gap(both) >= least - EARLY_MS, `the second attempt came after ${gap(both)} ms, not after ${least} ms`);
-  },
-}));
+const retryAfterCases = retryAfter.map(
+  ({ name, status, value, date_in_seconds: seconds, at_least_seconds: wanted }) => ({
+    id: `retry-after/${name}`,
+    async run(stage) {
+      const { schedule } = stage.sender;
+      const longest = Math.max(...schedule);
+      assert.ok(
+        longest >= wanted * 1_000,
+        `the sender's schedule has no delay of ${wanted} s: it could not honour this`,
+      );
+      const header = () => value ?? new Date(Date.now() + seconds * 1_000).toUTCString();
+      const endpoint = await stage.register((number) =>
+        number === 1 ? { status, headers: { "retry-after": header() } } : ok,
+      );
+      await stage.send(endpoint);
+      const both = await endpoint.receive(2, longest + stage.marginMs);
+      const least = Math.max(schedule[0], wanted * 1_000);
+      // The date has whole seconds, so it may have been up to one second nearer.
+      assert.ok(gap(both) >= least - EARLY_MS, `the second attempt came after ${gap(both)} ms, not after ${least} ms`);
+    },
+  }),
+);
 
 /** Registers an endpoint that begins a 200 by hand, sends an event, and waits until the sender ends the connection. */
 async function assertLetGo(stage, answer) {
@@ -138,7 +149,10 @@ export const answerCases = [
       const [hung] = await hanging.receive(1, stage.marginMs);
       await stage.send(other);
       const [received] = await other.receive(1, stage.marginMs);
-      assert.ok(hung.endedOn === undefined || received.arrivedOn < hung.endedOn, "it waited until the hanging endpoint was let go");
+      assert.ok(
+        hung.endedOn === undefined || received.arrivedOn < hung.endedOn,
+        "it waited until the hanging endpoint was let go",
+      );
     },
   },
   {

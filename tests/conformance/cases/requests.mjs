@@ -15,9 +15,16 @@ const { method, rules } = load("headers");
 const { bodies } = load("bodies");
 
 function assertSigned(sender, secret, request) {
-  assert.ok(hasStandard(secret, request), `webhook-signature "${request.headers["webhook-signature"]}" does not verify`);
+  assert.ok(
+    hasStandard(secret, request),
+    `webhook-signature "${request.headers["webhook-signature"]}" does not verify`,
+  );
   if (sender.bodySignatureHeader === undefined) return;
-  assert.equal(request.headers[sender.bodySignatureHeader], bodyHex(secret, request.body), `${sender.bodySignatureHeader} does not verify`);
+  assert.equal(
+    request.headers[sender.bodySignatureHeader],
+    bodyHex(secret, request.body),
+    `${sender.bodySignatureHeader} does not verify`,
+  );
 }
 
 async function receiveOne(stage, endpoint, data) {
@@ -91,17 +98,21 @@ export const requestCases = [
     id: "body/two events have two ids",
     async run(stage) {
       const endpoint = await stage.register();
-      const ids = [await receiveOne(stage, endpoint), await receiveOne(stage, endpoint)].map(({ headers }) => headers["webhook-id"]);
+      const ids = [await receiveOne(stage, endpoint), await receiveOne(stage, endpoint)].map(
+        ({ headers }) => headers["webhook-id"],
+      );
       assert.notEqual(ids[0], ids[1]);
     },
   },
   {
     id: "attempts/the id stays the same",
-    run: (stage) => overAllAttempts(stage, ({ headers }, first) => assert.equal(headers["webhook-id"], first.headers["webhook-id"])),
+    run: (stage) =>
+      overAllAttempts(stage, ({ headers }, first) => assert.equal(headers["webhook-id"], first.headers["webhook-id"])),
   },
   {
     id: "attempts/the body stays the same, byte for byte",
-    run: (stage) => overAllAttempts(stage, ({ body }, first) => assert.ok(body.equals(first.body), `${first.body} became ${body}`)),
+    run: (stage) =>
+      overAllAttempts(stage, ({ body }, first) => assert.ok(body.equals(first.body), `${first.body} became ${body}`)),
   },
   {
     id: "attempts/each is signed",
