@@ -76,7 +76,7 @@ const guarded = (RustObject) =>
     }
   };
 
-const isPage = ({ url }) => /^\/(|(settings|sign-in|sign-out|assets)(\/.*)?)$/.test(new URL(url).pathname);
+const isPage = ({ url }) => /^\/(|(settings|sign-in|sign-out|assets|docs)(\/.*)?)$/.test(new URL(url).pathname);
 
 function page(text, { status, headers }) {
   const guarded = {

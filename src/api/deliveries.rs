@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 
 use super::{
     error::ApiError,
+    header_views::{as_object, show_headers},
     query::Query,
-    webhooks::{as_object, show_headers},
 };
 use crate::domain::{
     attempt::Attempt,

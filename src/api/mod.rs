@@ -12,6 +12,8 @@ pub mod traces;
 
 pub mod workspaces;
 
+pub mod header_views;
+
 pub mod webhooks;
 
 pub mod deliveries;

@@ -1,11 +1,12 @@
 //! Webhooks: creating, changing and showing them.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{
     deliveries::DeliveryView,
     error::ApiError,
+    header_views::{as_object, show_headers},
     members::{Members, parse_json},
 };
 use crate::domain::{
@@ -16,14 +17,11 @@ use crate::domain::{
     sealed::{EncryptionKeys, SealedError},
     secret::Secret,
     timestamp::{Timestamp, as_iso, as_iso_option},
-    webhook::{DESCRIPTION_LIMIT, DisabledReason, OVERLAP_LIMIT, StoredHeader, Webhook},
+    webhook::{DESCRIPTION_LIMIT, DisabledReason, OVERLAP_LIMIT, Webhook},
 };
 
 /// How long it does where nothing is said, in seconds: a day.
 const OVERLAP: u64 = 86_400;
-
-/// What stands in place of a header's value that a token may not see.
-const HIDDEN: &str = "…";
 
 /// A webhook to create.
 #[derive(Debug)]
@@ -281,38 +279,6 @@ impl WebhookView {
             updated_at: webhook.updated_at,
         })
     }
-}
-
-/// Shows custom headers; their values only to who may change them.
-///
-/// # Errors
-/// Where a stored value cannot be read.
-pub fn show_headers(
-    headers: &[StoredHeader],
-    webhook: &WebhookId,
-    keys: &EncryptionKeys,
-    may_write: bool,
-) -> Result<Vec<(String, String)>, SealedError> {
-    let show = |header: &StoredHeader| {
-        let value = if may_write {
-            keys.open(&header.value, webhook)?
-        } else {
-            HIDDEN.to_string()
-        };
-        Ok((header.name.clone(), value))
-    };
-    headers.iter().map(show).collect()
-}
-
-/// Writes pairs as a JSON object, in their order.
-///
-/// # Errors
-/// Those of the serializer.
-pub fn as_object<S: Serializer>(
-    pairs: &[(String, String)],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
 }
 
 /// The answer to the creation of a webhook.

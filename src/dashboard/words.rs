@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use http::StatusCode;
+
 use crate::domain::{
     attempt::Attempt,
     delivery::{FailedReason, GONE, State},
@@ -75,36 +77,10 @@ pub fn length(duration: Duration) -> String {
 #[must_use]
 pub fn status(code: impl Borrow<u16>) -> String {
     let code = code.borrow();
-    let name = match code {
-        200 => "OK",
-        201 => "Created",
-        202 => "Accepted",
-        204 => "No Content",
-        301 => "Moved Permanently",
-        302 => "Found",
-        303 => "See Other",
-        307 => "Temporary Redirect",
-        308 => "Permanent Redirect",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        410 => "Gone",
-        413 => "Content Too Large",
-        415 => "Unsupported Media Type",
-        422 => "Unprocessable Content",
-        429 => "Too Many Requests",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        _ => return code.to_string(),
-    };
-    format!("{code} {name}")
+    let name = StatusCode::from_u16(*code)
+        .ok()
+        .and_then(|code| code.canonical_reason());
+    name.map_or_else(|| code.to_string(), |name| format!("{code} {name}"))
 }
 
 /// What came of an attempt, as a sentence that is [`visible`]. `timeout` is how long an endpoint may take to answer.
@@ -306,9 +282,9 @@ mod tests {
             ),
             (
                 Outcome::HttpError,
-                Some(418),
+                Some(499),
                 None,
-                "The endpoint answered 418.",
+                "The endpoint answered 499.",
             ),
             (
                 Outcome::HttpError,

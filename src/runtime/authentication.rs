@@ -7,8 +7,8 @@ use worker::Env;
 use super::{
     commands::{WorkspaceCommand, WorkspaceReply, ask_workspace},
     config::Config,
+    faults::unavailable,
     http::Request,
-    request::unavailable,
     subscriptions,
 };
 use crate::{
@@ -72,7 +72,7 @@ pub(super) fn own_origin(request: &Request) -> Result<(String, Transport), ApiEr
 /// Refuses a request that another site may have made a browser send.
 pub(super) fn require_own_origin(request: &Request) -> Result<(), ApiError> {
     let (own, _) = own_origin(request)?;
-    if may_act(request.method(), request.header("origin"), &own) {
+    if may_act(request.method(), request.header("origin").as_deref(), &own) {
         Ok(())
     } else {
         Err(ApiError::ForeignOrigin)
@@ -86,7 +86,7 @@ pub(super) fn require_own_origin(request: &Request) -> Result<(), ApiError> {
 pub(super) fn session_token(request: &Request) -> Result<Option<SessionToken>, ApiError> {
     let (_, transport) = own_origin(request)?;
     let cookies = request.header("cookie").unwrap_or_default();
-    let Some(token) = read_cookie(cookies, transport.cookie_name()) else {
+    let Some(token) = read_cookie(&cookies, transport.cookie_name()) else {
         return Ok(None);
     };
     require_own_origin(request)?;
@@ -98,7 +98,7 @@ pub(super) fn session_token(request: &Request) -> Result<Option<SessionToken>, A
 /// A header goes before a cookie, which browsers send unasked.
 fn shown(request: &Request) -> Result<Shown, ApiError> {
     let shown = match request.header("authorization") {
-        Some(header) => bearer_token(header).map(|token| Shown::Token(token.to_string())),
+        Some(header) => bearer_token(&header).map(|token| Shown::Token(token.to_string())),
         None => session_token(request)?.map(Shown::Session),
     };
     shown.ok_or(ApiError::Unauthorized)

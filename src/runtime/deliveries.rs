@@ -3,10 +3,9 @@
 use super::{
     commands::{WebhookCommand, WebhookReply, ask_webhook},
     entropy::now,
+    faults::{internal, unavailable, unexpected_reply},
     http::pairs,
-    request::{
-        Answer, Call, internal, json, random_bytes, read_json_body, unavailable, unexpected_reply,
-    },
+    request::{Answer, Call, json, random_bytes, read_json_body},
 };
 use crate::{
     api::{

@@ -10,16 +10,20 @@ use worker::{
     web_sys::{Request as RawRequest, Response as RawResponse},
 };
 
-use super::request::internal;
+use super::faults::internal;
 use crate::api::error::ApiError;
 
 #[wasm_bindgen(module = "/src/runtime/http.js")]
 extern "C" {
-    fn describe(request: &RawRequest) -> String;
+    fn describe(request: &RawRequest, headers: &str) -> String;
 
     #[wasm_bindgen(catch)]
     fn respond(status: u16, headers: &str, body: Option<&str>) -> Result<RawResponse, JsValue>;
 }
+
+/// The headers that come with a request's description; any other costs a call of its own.
+const DESCRIBED: &str =
+    "authorization cf-connecting-ip cf-ray content-length content-type cookie origin";
 
 /// A request, without its body, which is read when it is asked for.
 pub(super) struct Request {
@@ -31,7 +35,7 @@ pub(super) struct Request {
 impl Request {
     pub(super) fn new(raw: RawRequest) -> Self {
         Self {
-            lines: describe(&raw),
+            lines: describe(&raw, DESCRIBED),
             raw,
         }
     }
@@ -41,10 +45,15 @@ impl Request {
         self.lines.lines().next().unwrap_or_default()
     }
 
-    /// A header of those that `http.js` reads.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
-        let mut headers = self.lines.lines().skip(2);
-        headers.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+    /// A header by its name in lower case.
+    pub(super) fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+        if DESCRIBED.split(' ').any(|described| described == name) {
+            let mut headers = self.lines.lines().skip(2);
+            return headers
+                .find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.into()));
+        }
+        let value = self.raw.headers().get(name).ok().flatten()?;
+        Some(value.into())
     }
 
     /// The path without the query.

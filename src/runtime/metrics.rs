@@ -8,8 +8,9 @@ use super::{
         Refusal, WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply, ask_webhook,
         ask_workspace,
     },
+    faults::{unavailable, unexpected_reply},
     http::{Request, Response, pairs},
-    request::{Answer, unavailable, unexpected_reply},
+    request::Answer,
 };
 use crate::{
     api::{

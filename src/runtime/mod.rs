@@ -8,6 +8,10 @@ mod http;
 
 mod request;
 
+mod faults;
+
+mod path_ids;
+
 mod config;
 
 mod authentication;

@@ -7,8 +7,9 @@ use super::{
     commands::{NewDelivery, WebhookCommand, WebhookReply, ask_webhook},
     config::Config,
     entropy::now,
+    faults::{internal, unavailable, unexpected_reply},
     observer::Observer,
-    request::{internal, random_bytes, unavailable, unexpected_reply},
+    request::random_bytes,
     sender,
 };
 use crate::{

@@ -36,7 +36,9 @@ struct Posts {
 
 /// Counts a failed authentication of a client; what to answer.
 pub(super) async fn count_failed_authentication(request: &Request, env: &Env) -> ApiError {
-    let client = request.header("cf-connecting-ip").unwrap_or("unknown");
+    let client = request
+        .header("cf-connecting-ip")
+        .unwrap_or("unknown".into());
     match count(
         env,
         FAILED_AUTHENTICATIONS,

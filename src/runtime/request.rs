@@ -4,13 +4,13 @@ use std::{pin::pin, rc::Rc, time::Duration};
 
 use futures_util::{StreamExt, future::select};
 use serde::Serialize;
-use worker::{ByteStream, Env, console_error};
+use worker::{ByteStream, Env};
 
 use super::{
     authentication::Caller,
-    commands::CallError,
     config::Config,
     entropy::{random, wait},
+    faults::internal,
     http::{Request, Response},
 };
 use crate::{
@@ -135,26 +135,6 @@ pub(super) fn refusal(error: &ApiError) -> Response {
     // It is made of texts and numbers, which can always be written.
     let body = serde_json::to_string(&error.body()).unwrap_or_default();
     response.with_body(JSON, body)
-}
-
-/// Logs the cause of a fault that the caller is not told.
-pub(super) fn internal(doing: &str, cause: &dyn std::fmt::Display) -> ApiError {
-    console_error!("{doing}: {cause}");
-    ApiError::Internal
-}
-
-/// Logs that an object did not answer.
-pub(super) fn unavailable(error: &CallError) -> ApiError {
-    console_error!("{error}");
-    ApiError::Unavailable
-}
-
-/// A reply that does not belong to its command.
-pub(super) fn unexpected_reply() -> ApiError {
-    internal(
-        "asking an object",
-        &"the reply does not belong to the command",
-    )
 }
 
 /// Random bytes for an id or a secret.

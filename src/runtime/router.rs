@@ -8,15 +8,19 @@ use super::{
     config::{Config, config},
     dashboard, deliveries,
     http::{Request, Response, pairs},
-    ingest, metrics, rate_limits,
+    ingest, metrics,
+    path_ids::{delivery_id, resend_id, webhook_id},
+    rate_limits,
     request::{Answer, Call, JSON, json, refusal},
     trace, webhooks, workspaces,
 };
+#[cfg(feature = "test-hooks")]
+use super::{faults::internal, request::read_json_body};
 use crate::{
     api::{error::ApiError, openapi, query::Query},
     domain::{
         event_type::catalogue,
-        ids::{DeliveryId, KeyId, ResendId, WebhookId, WorkspaceId},
+        ids::{KeyId, WorkspaceId},
     },
 };
 
@@ -27,7 +31,7 @@ pub(super) async fn answer(request: Request, env: Env, context: Context) -> Resp
             super::entropy::random()
                 .map_or_else(|_| "unknown".into(), |random: [u8; 8]| hex::encode(random))
         },
-        ToString::to_string,
+        std::borrow::Cow::into_owned,
     );
     #[cfg(feature = "test-hooks")]
     super::object_calls::take();
@@ -95,7 +99,12 @@ async fn route(request: Request, path: &str, env: Env, context: Context) -> Answ
                     deliveries::counts(&env, &workspace, &webhook_id(webhook)?).await
                 }
                 #[cfg(feature = "test-hooks")]
-                ("PUT", ["test", "switches"]) => super::test_hooks::answer(&request).await,
+                ("PUT", ["test", "switches"]) => {
+                    let switches = read_json_body(&request).await?;
+                    super::test_hooks::turn(&switches)
+                        .map_err(|error| internal("reading switches", &error))?;
+                    json(200, &serde_json::json!({}))
+                }
                 _ => Err(ApiError::NotFound("page")),
             }
         }
@@ -246,16 +255,4 @@ fn refuse_parameters(request: &Request) -> Result<(), ApiError> {
 
 fn key_id(segment: &str) -> Result<KeyId, ApiError> {
     KeyId::parse(segment).map_err(|_| ApiError::NotFound("key"))
-}
-
-pub(super) fn webhook_id(segment: &str) -> Result<WebhookId, ApiError> {
-    WebhookId::parse(segment).map_err(|_| ApiError::NotFound("webhook"))
-}
-
-pub(super) fn delivery_id(segment: &str) -> Result<DeliveryId, ApiError> {
-    DeliveryId::parse(segment).map_err(|_| ApiError::NotFound("delivery"))
-}
-
-pub(super) fn resend_id(segment: &str) -> Result<ResendId, ApiError> {
-    ResendId::parse(segment).map_err(|_| ApiError::NotFound("resend"))
 }

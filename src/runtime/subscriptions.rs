@@ -14,7 +14,7 @@ use worker::{Env, console_error, kv::KvError};
 use super::{
     commands::{Refusal, WorkspaceCommand, WorkspaceReply, ask_workspace},
     entropy::now,
-    request::internal,
+    faults::internal,
 };
 use crate::{
     api::{error::ApiError, workspaces::WorkspaceView},

@@ -9,11 +9,6 @@ use std::cell::RefCell;
 use serde::Deserialize;
 use worker::{Env, Error, Fetch, Result, Url, console_error};
 
-use super::{
-    http::Request,
-    request::{Answer, internal, json, read_json_body},
-};
-
 /// What a test has turned.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -58,12 +53,10 @@ pub(super) fn begin(env: &Env) {
     });
 }
 
-/// Turns all switches anew, as a request says.
-pub(super) async fn answer(request: &Request) -> Answer {
-    let switches = serde_json::from_slice(&read_json_body(request).await?);
-    let switches = switches.map_err(|error| internal("reading switches", &error))?;
-    SWITCHES.set(Some(switches));
-    json(200, &serde_json::json!({}))
+/// Sets all switches; `text` is the JSON of `Switches`, and what it does not name is off.
+pub(super) fn turn(text: &[u8]) -> serde_json::Result<()> {
+    SWITCHES.set(Some(serde_json::from_slice(text)?));
+    Ok(())
 }
 
 /// What the relay's clock is ahead of the platform's, in milliseconds.

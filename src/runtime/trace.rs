@@ -12,8 +12,9 @@ use super::{
         ask_workspace,
     },
     entropy::now,
+    faults::{unavailable, unexpected_reply},
     http::pairs,
-    request::{Answer, Call, json, unavailable, unexpected_reply},
+    request::{Answer, Call, json},
 };
 use crate::{
     api::{

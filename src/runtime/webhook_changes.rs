@@ -4,7 +4,8 @@
 use super::{
     commands::{NewWebhook, WebhookChange, WorkspaceCommand, WorkspaceReply},
     entropy::now,
-    request::{internal, random_bytes, unexpected_reply},
+    faults::{internal, unexpected_reply},
+    request::random_bytes,
     sealing::{seal, seal_headers},
     subscriptions,
 };

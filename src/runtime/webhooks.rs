@@ -5,11 +5,9 @@ use super::{
         WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply, ask_webhook, ask_workspace,
     },
     entropy::now,
+    faults::{internal, unavailable, unexpected_reply},
     probes,
-    request::{
-        Answer, Call, internal, json, no_content, random_bytes, read_json_body, unavailable,
-        unexpected_reply, url_rules,
-    },
+    request::{Answer, Call, json, no_content, random_bytes, read_json_body, url_rules},
     webhook_changes::{self, changed, deleted, reveal_secret},
 };
 use crate::{

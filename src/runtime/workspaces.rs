@@ -5,10 +5,9 @@ use worker::Env;
 use super::{
     commands::{WorkspaceCommand, WorkspaceReply, ask_workspace},
     entropy::now,
+    faults::{unavailable, unexpected_reply},
     http::{Request, pairs},
-    request::{
-        Answer, Call, json, no_content, random_bytes, read_json_body, unavailable, unexpected_reply,
-    },
+    request::{Answer, Call, json, no_content, random_bytes, read_json_body},
     subscriptions,
 };
 use crate::{

@@ -9,10 +9,7 @@ use crate::{
     api::error::ApiError,
     dashboard::{Page, assets, error::ErrorPage, frame::Frame, words::capitalise},
     runtime::{
-        authentication::own_origin,
-        entropy::now,
-        http::Response,
-        request::{Answer, internal},
+        authentication::own_origin, entropy::now, faults::internal, http::Response, request::Answer,
     },
 };
 

@@ -24,8 +24,9 @@ use crate::{
     runtime::{
         commands::{WebhookCommand, WebhookReply, WorkspaceCommand},
         entropy::now,
+        faults::{internal, unexpected_reply},
         http::Response,
-        request::{internal, random_bytes, read_form_body, unexpected_reply},
+        request::{random_bytes, read_form_body},
     },
 };
 

@@ -6,7 +6,7 @@ use super::{
     visit::{Detour, Visit},
 };
 use crate::{
-    api::{deliveries::show_sent_headers, error::ApiError, webhooks::show_headers},
+    api::{deliveries::show_sent_headers, error::ApiError, header_views::show_headers},
     dashboard::{
         detail::DetailPage,
         detail_query::DetailQuery,
@@ -25,9 +25,9 @@ use crate::{
     runtime::{
         commands::{WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply},
         entropy::now,
+        faults::{internal, unexpected_reply},
         http::{Response, pairs},
         page_reads::{Shown, Wanted},
-        request::{internal, unexpected_reply},
         webhook_changes::reveal_secret,
     },
 };

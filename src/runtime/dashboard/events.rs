@@ -19,8 +19,8 @@ use crate::{
     },
     runtime::{
         commands::{WorkspaceCommand, WorkspaceReply},
+        faults::unexpected_reply,
         http::{Response, pairs},
-        request::unexpected_reply,
         trace::{self, by_webhook},
     },
 };

@@ -24,9 +24,9 @@ use self::visit::{Detour, Visit};
 use super::{
     config::config,
     http::{Request, Response},
+    path_ids::{delivery_id, resend_id, webhook_id},
     rate_limits,
     request::Answer,
-    router::{delivery_id, resend_id, webhook_id},
 };
 use crate::api::error::ApiError;
 

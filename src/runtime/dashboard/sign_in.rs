@@ -17,9 +17,10 @@ use crate::{
     runtime::{
         authentication::{own_origin, session_token},
         commands::{WorkspaceCommand, WorkspaceReply, ask_workspace},
+        faults::unavailable,
         http::Response,
         rate_limits,
-        request::{random_bytes, read_form_body, unavailable},
+        request::{random_bytes, read_form_body},
     },
 };
 

@@ -22,8 +22,8 @@ use crate::{
         },
         config::Config,
         entropy::now,
+        faults::{unavailable, unexpected_reply},
         http::Request,
-        request::{unavailable, unexpected_reply},
     },
 };
 

@@ -29,10 +29,11 @@ use crate::{
     runtime::{
         commands::{WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply},
         entropy::now,
+        faults::unexpected_reply,
         http::Response,
         page_reads::Wanted,
         probes,
-        request::{random_bytes, read_form_body, unexpected_reply, url_rules},
+        request::{random_bytes, read_form_body, url_rules},
         webhook_changes,
     },
 };

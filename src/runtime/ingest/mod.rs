@@ -26,8 +26,9 @@ use super::{
     },
     config::config,
     entropy::now,
+    faults::internal,
     rate_limits::count_ingest,
-    request::{Answer, Call, internal, json, random_bytes, read_json_body},
+    request::{Answer, Call, json, random_bytes, read_json_body},
     subscriptions,
 };
 use crate::{

@@ -1,0 +1,26 @@
+//! Faults of the relay's own: the cause is logged, and the caller is told nothing but that there was one.
+
+use worker::console_error;
+
+use super::commands::CallError;
+use crate::api::error::ApiError;
+
+/// Logs the cause of a fault that the caller is not told.
+pub(super) fn internal(doing: &str, cause: &dyn std::fmt::Display) -> ApiError {
+    console_error!("{doing}: {cause}");
+    ApiError::Internal
+}
+
+/// Logs that an object did not answer.
+pub(super) fn unavailable(error: &CallError) -> ApiError {
+    console_error!("{error}");
+    ApiError::Unavailable
+}
+
+/// A reply that does not belong to its command.
+pub(super) fn unexpected_reply() -> ApiError {
+    internal(
+        "asking an object",
+        &"the reply does not belong to the command",
+    )
+}
