@@ -1,8 +1,8 @@
 // The classes that wrangler sees, and the panic guard.
 //
 // A panic aborts the whole Wasm instance, and a Rust promise that was pending in it never settles: without the guard
-// an object's caller waits for ever and an alarm sleeps for 15 minutes. Each call is raced against the abort, which
-// worker-build's shim announces by setting `criticalError`; it makes a new instance at the next call.
+// an object's caller waits for ever and an alarm hangs for 15 minutes. The guard rejects each pending call on an abort,
+// which worker-build's shim announces by setting `criticalError`; it makes a new instance at the next call.
 import "./finalization.js";
 import { DurableObject } from "cloudflare:workers";
 import RustWorker, {
@@ -10,7 +10,7 @@ import RustWorker, {
   WorkspaceObject as RustWorkspaceObject,
 } from "../build/index.js";
 
-// Wasm asks for a microtask each time a future goes on; the runtime's own function for it takes ten times as long.
+// Wasm queues a microtask each time a future resumes; the runtime's own function for that takes ten times as long.
 const resolved = Promise.resolve();
 globalThis.queueMicrotask = (task) => void resolved.then(task);
 
@@ -26,13 +26,13 @@ Object.defineProperty(state, "criticalError", {
   },
 });
 
-// What has been answered already is on its way through a few promises; it gets through first.
+// Answers that are already on their way through a few promises get through first.
 async function rejectPending(rejects) {
   for (let turn = 0; turn < 50; turn++) await null;
   for (const reject of rejects) reject(new Error("the instance was aborted by a panic"));
 }
 
-// One promise and no race: this is on the path of every call.
+// One promise instead of `Promise.race`, as this is on the path of every call.
 function guard(promise) {
   return new Promise((resolve, reject) => {
     pending.add(reject);
@@ -50,8 +50,8 @@ function guard(promise) {
   });
 }
 
-// The shim hands out a proxy, which makes proxies of its own at each call. Its class is needed after a panic alone, to
-// make the next instance; what is called otherwise is the class under it.
+// The shim exports a proxy, which makes further proxies at each call. It is needed only after a panic, to make the next
+// instance; otherwise the class under it is called.
 const guarded = (RustObject) =>
   class extends DurableObject {
     get rust() {
@@ -65,7 +65,7 @@ const guarded = (RustObject) =>
       return guard(this.rust.obey(command));
     }
 
-    // Always returns normally: the runtime gives an alarm up after six errors.
+    // Never throws: the runtime gives up on an alarm after six errors.
     async alarm() {
       try {
         await guard(this.rust.alarm());

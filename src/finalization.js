@@ -1,8 +1,8 @@
-// Imported first: what the garbage collector tells Wasm of.
+// Which finalizers of wasm-bindgen are registered. Imported first, to replace the class before the bindings use it.
 //
-// wasm-bindgen registers each closure, of which a delivery makes dozens, to free it when the collector has found it.
-// Rust drops its closures by itself, so that costs a twentieth of the time for nothing. Objects of classes, whose held
-// value is a pointer, have nobody else to free them.
+// wasm-bindgen registers each closure, dozens for a delivery, to free it when it is collected. Rust drops its closures
+// itself, so that would waste a twentieth of the time. Objects of classes, whose held value is a pointer (a number),
+// are freed in no other way.
 globalThis.FinalizationRegistry = class extends FinalizationRegistry {
   register(target, held, token) {
     if (typeof held === "number") super.register(target, held, token);

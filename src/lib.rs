@@ -1,7 +1,7 @@
 //! A webhook relay on Cloudflare Workers: an event goes in, a signed POST comes out, failures are retried on schedule.
 //!
-//! Read the modules in this order; the arrows go one way, `runtime → api, dashboard → domain`.
-//! ARCHITECTURE.md tells the life of an event through them.
+//! Dependencies go one way, `runtime → api, dashboard → domain`; read the modules in the order below.
+//! ARCHITECTURE.md follows an event through them.
 
 #![cfg_attr(
     test,

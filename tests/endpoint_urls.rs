@@ -1,6 +1,6 @@
 //! The corpus of endpoint URLs (`endpoint_urls.txt`), and what holds for every URL that is accepted.
 //!
-//! The corpus is data, so that a newly found trick is one more line with its reason.
+//! The corpus is data, so that a newly found trick only needs one more line with its reason.
 
 #![allow(
     clippy::expect_used,
@@ -52,7 +52,7 @@ fn reason(result: &Result<EndpointUrl, EndpointUrlError>) -> String {
     }
 }
 
-/// What may stand for a host's dot, digit, letter or separator somewhere on the way to the network.
+/// What something on the way to the network may take for a host's dot, digit, letter or separator.
 fn suspicious_url() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "https",
@@ -335,7 +335,7 @@ fn a_refusal_says_what_is_allowed() {
     }
 }
 
-/// 2,000 cases of each law, or as many as `PROPTEST_CASES` says.
+/// 2,000 cases of each property, or the number in `PROPTEST_CASES`.
 fn config() -> ProptestConfig {
     let config = ProptestConfig::default();
     ProptestConfig {
@@ -346,7 +346,7 @@ fn config() -> ProptestConfig {
 }
 
 proptest! {
-    // What a run finds belongs in the corpus, not in a file of seeds.
+    // What a run finds belongs in the corpus, not in a seed file.
     #![proptest_config(config())]
 
     #[test]

@@ -1,4 +1,4 @@
-//! The whole retry schedule on a virtual clock: the domain driven as an object drives it, from wake-up to wake-up.
+//! The whole retry schedule on a virtual clock, with the domain driven as an object drives it: from wake-up to wake-up.
 
 #![allow(
     clippy::unwrap_used,
@@ -213,7 +213,7 @@ impl Relay {
         id
     }
 
-    /// Jumps to the next moment at which something is to do, and takes back what ended there.
+    /// Jumps to the next moment at which something is due, and revokes the leases that ended then.
     fn wake(&mut self) -> bool {
         let Some(next) = self.dispatch.queue.next_wake() else {
             return false;
@@ -278,7 +278,7 @@ impl Relay {
         change
     }
 
-    /// Runs to a time; gives the times of the attempts. `answer` is the endpoint's status at a time.
+    /// Runs up to a time and returns the times of the attempts. `answer` is the endpoint's status at a time.
     fn run_until(&mut self, end: Timestamp, answer: impl Fn(Timestamp) -> u16) -> Vec<Timestamp> {
         let mut attempts = Vec::new();
         while self

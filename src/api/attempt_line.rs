@@ -1,14 +1,14 @@
-//! What the log says of an attempt: one JSON object on one line, whose members Workers Logs makes searchable.
+//! The log line of an attempt: one JSON object, whose members Workers Logs makes searchable.
 
 use serde::Serialize;
 
 use crate::domain::{attempt::Attempt, delivery::Kind, ids::DeliveryId, outcome::Outcome};
 
-/// One attempt. Ids, words of the API and numbers alone: no URL, no header, no payload, no text of the endpoint, so
+/// One attempt. Only ids, words of the API and numbers: no URL, no header, no payload, no text of the endpoint, so
 /// nothing that could be secret.
 #[derive(Debug, Serialize)]
 pub struct AttemptLine<'a> {
-    /// Always `attempt`: tells these lines from others, and is what a log viewer shows as their text.
+    /// Always `attempt`: distinguishes these lines from others, and is the text that a log viewer shows.
     message: &'static str,
     workspace_id: &'a str,
     webhook_id: &'a str,

@@ -23,7 +23,7 @@ use crate::domain::{
 /// Deliveries of one page.
 const PAGE_LIMIT: u32 = 100;
 
-/// Deliveries of a page where no limit is given.
+/// Deliveries of a page if no limit is given.
 const PAGE_DEFAULT: usize = 50;
 
 /// Reads the query of a list.
@@ -55,7 +55,7 @@ pub fn parse_filter<'a>(
     })
 }
 
-/// A delivery as it is shown.
+/// A delivery as an answer shows it.
 #[derive(Debug, Serialize)]
 pub struct DeliveryView {
     id: DeliveryId,
@@ -108,10 +108,10 @@ struct RequestView {
 }
 
 impl DeliveryView {
-    /// Shows a delivery whole; the values of custom headers only to who may change them.
+    /// Shows a whole delivery; values of custom headers only to those who may change them.
     ///
     /// # Errors
-    /// Where a stored value cannot be read.
+    /// If a stored value cannot be read.
     pub fn whole(
         record: DeliveryRecord,
         webhook_id: WebhookId,
@@ -139,7 +139,7 @@ impl DeliveryView {
         }
     }
 
-    /// The id, which is the cursor of the page that follows it.
+    /// The id, which is the cursor of the page after it.
     #[must_use]
     pub const fn id(&self) -> &DeliveryId {
         &self.id
@@ -207,10 +207,10 @@ fn show_request(
     })
 }
 
-/// Shows the headers of a request as it was sent; the values of custom ones only to who may change them.
+/// Shows the headers of a request as it was sent; values of custom ones only to those who may change them.
 ///
 /// # Errors
-/// Where a stored value cannot be read.
+/// If a stored value cannot be read.
 pub fn show_sent_headers(
     request: &SentRequest,
     webhook: &WebhookId,
@@ -228,9 +228,9 @@ pub fn show_sent_headers(
 /// A page of a list.
 #[derive(Debug, Serialize)]
 pub struct Page<T> {
-    /// The things.
+    /// The items.
     pub data: Vec<T>,
-    /// Where the next page begins; none on the last.
+    /// The cursor of the next page; none on the last.
     pub next_cursor: Option<String>,
 }
 

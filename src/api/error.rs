@@ -9,21 +9,21 @@ use crate::domain::{
     token::Scope, webhook::WEBHOOKS_LIMIT,
 };
 
-/// A refusal, as the caller is told.
+/// A refusal, as reported to the caller.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ApiError {
-    /// The body is no JSON.
+    /// The body is not JSON.
     #[error("the body is not valid JSON: {reason}")]
     InvalidJson {
-        /// What the parser says, with line and column.
+        /// The parser's message, with line and column.
         reason: String,
     },
-    /// A member has another JSON type than it must have.
+    /// A member has the wrong JSON type.
     #[error("{} must be {expected}", .field.as_deref().unwrap_or("the body"))]
     InvalidType {
         /// The member; none for the body itself.
         field: Option<String>,
-        /// The type, with its article.
+        /// The expected type, with its article.
         expected: &'static str,
     },
     /// A member that the contract does not know.
@@ -40,7 +40,7 @@ pub enum ApiError {
         /// The member.
         field: String,
     },
-    /// A member that must be there is not.
+    /// A required member is missing.
     #[error("{field} is missing")]
     MissingField {
         /// The member.
@@ -65,7 +65,7 @@ pub enum ApiError {
     /// Only the operator may make the call.
     #[error("only the operator token may do this")]
     OperatorOnly,
-    /// A browser sent its session's cookie for a page that is not the relay's.
+    /// A browser sent its session's cookie from a page that is not the relay's.
     #[error(
         "a request with a dashboard session must come from the relay's own pages; its Origin header is not the relay's"
     )]
@@ -73,7 +73,7 @@ pub enum ApiError {
     /// The thing does not exist, or belongs to another workspace.
     #[error("there is no such {0}")]
     NotFound(&'static str),
-    /// No delivery of the event is kept, and nothing was given to explain that by.
+    /// No delivery of the event is kept, and the call did not give the type and time needed to explain that.
     #[error(
         "no delivery of this event is kept; give its type and the time at which it was posted: ?type=&at="
     )]
@@ -124,19 +124,19 @@ pub enum ApiError {
     /// A custom header is refused.
     #[error(transparent)]
     InvalidHeader(#[from] HeaderError),
-    /// The workspace exists under another name.
+    /// The workspace exists with another name.
     #[error("this workspace exists with another name; change it with PATCH")]
     WorkspaceExists,
     /// The workspace's id was deleted.
     #[error("this workspace was deleted; a deleted id is not given again")]
     WorkspaceDeleted,
-    /// The workspace has all the webhooks that it may.
+    /// The workspace has as many webhooks as it may.
     #[error("a workspace has at most {WEBHOOKS_LIMIT} webhooks; delete one first")]
     TooManyWebhooks,
     /// The delivery's state does not allow what was asked.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// A job of that webhook is still running.
+    /// A bulk resend of that webhook is still running.
     #[error("a resend of this webhook is running; stop it or wait until it has finished")]
     ResendRunning,
     /// Too many calls.
@@ -144,7 +144,7 @@ pub enum ApiError {
     RateLimited {
         /// What there were too many of.
         what: &'static str,
-        /// After which the next one is answered.
+        /// Seconds after which the next one is answered.
         seconds: u32,
     },
     /// The webhook is disabled.
@@ -158,7 +158,7 @@ pub enum ApiError {
         /// Whether an array was posted.
         array: bool,
     },
-    /// The webhook's object could not be told of a change.
+    /// The webhook's object could not be notified of a change.
     #[error("the change is saved but not yet in force; it goes on being applied")]
     NotApplied,
     /// An object did not answer.
@@ -258,7 +258,7 @@ impl ApiError {
         }
     }
 
-    /// The member that is to blame.
+    /// The member that caused the refusal.
     #[must_use]
     pub fn field(&self) -> Option<&str> {
         match self {
@@ -299,7 +299,7 @@ impl ApiError {
         }
     }
 
-    /// The headers that the answer carries beside its body: `Allow` for 405, `Retry-After` for 503.
+    /// The headers of the answer: `Allow` for 405, `WWW-Authenticate` for 401, `Retry-After` for 429 and 503.
     #[must_use]
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         match self {

@@ -25,7 +25,7 @@ pub struct PostedEvents {
     pub events: Vec<Event>,
 }
 
-/// Reads a request's body: one event, or an array of 1 to 100. All of it is checked before any of it is used.
+/// Reads a request's body: one event, or an array of 1 to 100. The whole body is checked before any of it is used.
 ///
 /// `mint_event_id` makes the id of an event that has none; `now` is the time of one that has none.
 ///
@@ -125,13 +125,13 @@ fn parse_event(
 pub enum AcceptedStatus {
     /// It will be attempted.
     Pending,
-    /// It had been accepted before, and delivered.
+    /// It was accepted and delivered before.
     Delivered,
-    /// It had been accepted before, and failed.
+    /// It was accepted before and failed.
     Failed,
     /// Its webhook is disabled.
     Held,
-    /// Its webhook holds all that it may.
+    /// Its webhook's backlog is full.
     Refused,
 }
 
@@ -142,9 +142,9 @@ pub struct AcceptedDelivery {
     pub id: Option<DeliveryId>,
     /// The webhook.
     pub webhook_id: WebhookId,
-    /// Where it stands.
+    /// Its status.
     pub status: AcceptedStatus,
-    /// Whether an earlier post had made it.
+    /// Whether an earlier post created it.
     pub duplicate: bool,
     /// Why it was refused.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -8,13 +8,13 @@ use crate::domain::{
     webhook::StoredHeader,
 };
 
-/// What stands in place of a header's value that a token may not see.
+/// Shown in place of a header's value that a token may not see.
 const HIDDEN: &str = "…";
 
-/// Shows custom headers; their values only to who may change them.
+/// Shows custom headers; their values only to those who may change them.
 ///
 /// # Errors
-/// Where a stored value cannot be read.
+/// If a stored value cannot be read.
 pub fn show_headers(
     headers: &[StoredHeader],
     webhook: &WebhookId,

@@ -16,10 +16,10 @@ use crate::domain::{
     workspace::ApiKey,
 };
 
-/// How long a dashboard link is good for, at most, in seconds.
+/// How long a dashboard link may be valid, in seconds.
 const LINK_SECONDS_LIMIT: u64 = 604_800;
 
-/// How long it is good for where nothing is said, in seconds.
+/// How long it is valid by default, in seconds.
 const LINK_SECONDS: u64 = 3600;
 
 /// An API key to make.
@@ -34,7 +34,7 @@ pub struct NewKey {
 /// A dashboard link to make.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NewLink {
-    /// How long it is good for.
+    /// How long it is valid.
     pub expires_in: Duration,
     /// What the session that it opens may do.
     pub scopes: Vec<Scope>,
@@ -93,7 +93,7 @@ fn parse_scopes(members: &Members) -> Result<Option<Vec<Scope>>, ApiError> {
     }
 }
 
-/// An API key as it is shown; without the key.
+/// An API key as an answer shows it, without the key itself.
 #[derive(Debug, Serialize)]
 pub struct KeyView {
     id: KeyId,
@@ -127,9 +127,9 @@ pub struct CreatedKey {
 /// The answer to the creation of a dashboard link.
 #[derive(Debug, Serialize)]
 pub struct LinkView {
-    /// Where it leads.
+    /// The link's URL.
     pub url: String,
-    /// Until when.
+    /// When it expires.
     #[serde(serialize_with = "as_iso")]
     pub expires_at: Timestamp,
 }

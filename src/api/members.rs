@@ -1,6 +1,6 @@
-//! Reads a request's JSON member by member, so that a refusal can name the member that is to blame.
+//! Reads a request's JSON member by member, so that a refusal can name the member that caused it.
 //!
-//! serde's derived errors name a line and a column; a caller is helped by `[3].type` and by what is allowed there.
+//! serde's derived errors name a line and a column; `[3].type` and what is allowed there help a caller more.
 
 use std::{borrow::Cow, fmt, ops::RangeInclusive};
 
@@ -28,11 +28,11 @@ pub fn parse_json(body: &[u8]) -> Result<&RawValue, ApiError> {
 }
 
 impl<'a> Members<'a> {
-    /// Reads an object; `path` stands before its members' names in errors (`[3].`).
+    /// Reads an object; `path` precedes its members' names in errors (`[3].`).
     ///
     /// # Errors
     /// `InvalidType` for another JSON type, `UnknownField` for a member outside `known`, `RepeatedField` for a second
-    /// one of a name.
+    /// member of the same name.
     pub fn parse(value: &'a RawValue, path: &str, known: &[&str]) -> Result<Self, ApiError> {
         let not_an_object = || ApiError::InvalidType {
             field: field_of(path),
@@ -74,7 +74,7 @@ impl<'a> Members<'a> {
             .map(|(_, value)| *value)
     }
 
-    /// A member of a type; `expected` names that type.
+    /// Reads a member of the type that `expected` names.
     ///
     /// # Errors
     /// `InvalidType`.
@@ -92,7 +92,7 @@ impl<'a> Members<'a> {
             .transpose()
     }
 
-    /// A whole number in a range; `code` is the refusal of one outside.
+    /// A whole number in a range; `code` is the error code for one outside it.
     ///
     /// # Errors
     /// `InvalidType`, `InvalidValue`.
@@ -150,7 +150,7 @@ impl<'a> Members<'a> {
         Ok(Some((time, text)))
     }
 
-    /// A member that must be there.
+    /// Reads a required member.
     ///
     /// # Errors
     /// `MissingField`, `InvalidType`.
@@ -166,7 +166,7 @@ impl<'a> Members<'a> {
     }
 }
 
-/// The members of an object as they stand, repeated ones included; none for another JSON type.
+/// The members of an object in their order, including repeated ones; none for another JSON type.
 #[must_use]
 pub fn entries(value: &RawValue) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
     serde_json::Deserializer::from_str(value.get())
@@ -201,7 +201,7 @@ impl<'de> Visitor<'de> for EntriesVisitor {
     }
 }
 
-/// A member's name, borrowed where it has no escape.
+/// A member's name, borrowed if it has no escape.
 #[derive(serde::Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 

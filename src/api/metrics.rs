@@ -11,12 +11,12 @@ use crate::domain::{
 /// The media type of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What a webhook says of itself.
+/// What a webhook reports about itself.
 #[derive(Debug)]
 pub struct WebhookGauges {
     /// The webhook.
     pub webhook: WebhookId,
-    /// Whether it takes deliveries.
+    /// Whether it is enabled.
     pub enabled: bool,
     /// Deliveries with attempts to come.
     pub pending: usize,
@@ -26,7 +26,7 @@ pub struct WebhookGauges {
     pub last_hour: HourTally,
 }
 
-/// The gauge that every answer has.
+/// The gauge that is in every answer.
 #[must_use]
 pub fn render_info(version: &str, encrypted: bool) -> String {
     format!(
@@ -36,7 +36,7 @@ pub fn render_info(version: &str, encrypted: bool) -> String {
     )
 }
 
-/// How many stored values each key encrypts: zero of an old key, and it can be taken out of `ENCRYPTION_KEYS`.
+/// How many stored values each key encrypts; an old key at zero can be removed from `ENCRYPTION_KEYS`.
 #[must_use]
 pub fn render_sealed<'a>(
     keys: &'a EncryptionKeys,

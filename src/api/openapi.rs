@@ -1,10 +1,10 @@
-//! The OpenAPI document of the relay: one file, which the relay serves and the tests hold it to.
+//! The OpenAPI document of the relay: one file, which the relay serves and the tests compare with the program.
 //!
-//! It is written by hand and not derived from the types: what a pattern or a description says is part of the contract,
-//! and the types do not have it. `tests/openapi.rs` holds it to the parsers, the enums and the refusals;
-//! `tests/support/contract.js` holds every answer of the end-to-end tests to it.
+//! It is written by hand and not derived from the types: its patterns and descriptions are part of the contract, and
+//! the types do not have them. `tests/openapi/` checks it against the parsers, the enums and the refusals;
+//! `tests/support/contract.js` checks every answer of the end-to-end tests against it.
 
-/// The document, as `GET /openapi.json` answers it.
+/// The document, as `GET /openapi.json` returns it.
 #[must_use]
 pub const fn document() -> &'static str {
     include_str!("openapi.json")

@@ -1,4 +1,4 @@
-//! Reads a request's query parameter by parameter, so that a refusal can name the one that is to blame.
+//! Reads a request's query parameter by parameter, so that a refusal can name the one that caused it.
 
 use std::ops::RangeInclusive;
 
@@ -20,7 +20,7 @@ impl<'a> Query<'a> {
     /// Reads the pairs of a query.
     ///
     /// # Errors
-    /// `UnknownField` for a parameter outside `known`, `RepeatedField` for a second one of a name.
+    /// `UnknownField` for a parameter outside `known`, `RepeatedField` for a second one of the same name.
     pub fn parse(
         pairs: impl Iterator<Item = (&'a str, &'a str)>,
         known: &[&str],
@@ -54,10 +54,10 @@ impl<'a> Query<'a> {
         found.map(|(_, value)| *value)
     }
 
-    /// A parameter read by `read`; `allowed` says what that takes.
+    /// A parameter read by `read`; `allowed` says what `read` accepts.
     ///
     /// # Errors
-    /// `InvalidParameter` where `read` does not take it.
+    /// `InvalidParameter` if `read` does not accept it.
     pub fn read<T>(
         &self,
         name: &str,
@@ -74,7 +74,7 @@ impl<'a> Query<'a> {
         read(value).map(Some).ok_or_else(refused)
     }
 
-    /// A whole number of a range, written as JSON writes it: digits alone, no sign and no zero before them.
+    /// A whole number in a range, written as in JSON: only digits, no sign, no leading zero.
     ///
     /// # Errors
     /// `InvalidParameter`.

@@ -15,7 +15,7 @@ use crate::domain::{
     timestamp::{Timestamp, as_iso},
 };
 
-/// Hours of stats where nothing is said.
+/// Hours of stats by default.
 const HOURS: u32 = 24;
 
 /// Reads `{"status", "since"?, "until"?}`.
@@ -44,7 +44,7 @@ pub fn parse_selection(body: &[u8]) -> Result<Selection, ApiError> {
     })
 }
 
-/// A job as it is shown.
+/// A bulk resend as an answer shows it.
 #[derive(Debug, Serialize)]
 pub struct JobView {
     id: ResendId,
@@ -79,7 +79,7 @@ pub fn parse_hours<'a>(query: impl Iterator<Item = (&'a str, &'a str)>) -> Resul
     Ok(hours.unwrap_or(HOURS))
 }
 
-/// One hour's counts as they are shown.
+/// One hour's counts as an answer shows them.
 #[derive(Debug, Serialize)]
 pub struct HourView {
     #[serde(serialize_with = "as_iso")]

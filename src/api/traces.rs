@@ -1,4 +1,4 @@
-//! What became of an event.
+//! Traces: what happened to an event.
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use crate::domain::{
     timestamp::{Timestamp, as_iso},
 };
 
-/// The type and time for which absences are explained, where no delivery of the event is kept.
+/// The type and time by which absences are explained if no delivery of the event is kept.
 #[derive(Debug, Default)]
 pub struct TraceQuery {
     /// The event's type.
@@ -40,7 +40,7 @@ pub fn parse_trace_query<'a>(
     })
 }
 
-/// What became of an event.
+/// What happened to an event.
 #[derive(Debug, Serialize)]
 pub struct TraceView {
     /// The event.
@@ -48,10 +48,10 @@ pub struct TraceView {
     /// Its type.
     #[serde(rename = "type")]
     pub event_type: String,
-    /// The time for which absences are explained.
+    /// The time by which absences are explained.
     #[serde(serialize_with = "as_iso")]
     pub at: Timestamp,
-    /// Each webhook of the workspace, deleted ones too.
+    /// Each webhook of the workspace, including deleted ones.
     pub webhooks: Vec<TracedWebhook>,
 }
 

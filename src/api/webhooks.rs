@@ -20,7 +20,7 @@ use crate::domain::{
     webhook::{DESCRIPTION_LIMIT, DisabledReason, OVERLAP_LIMIT, Webhook},
 };
 
-/// How long it does where nothing is said, in seconds: a day.
+/// How long it does by default, in seconds: a day.
 const OVERLAP: u64 = 86_400;
 
 /// A webhook to create.
@@ -43,11 +43,11 @@ pub struct NewWebhook {
 pub struct WebhookChange {
     /// A new endpoint URL, checked.
     pub url: Option<EndpointUrl>,
-    /// Other types.
+    /// New event types.
     pub events: Option<Vec<EventType>>,
-    /// Another note.
+    /// A new note.
     pub description: Option<String>,
-    /// Other custom headers; all of them.
+    /// New custom headers, which replace all of the present ones.
     pub headers: Option<Vec<(String, String)>>,
     /// Enable or disable.
     pub enabled: Option<bool>,
@@ -140,7 +140,7 @@ fn parse_event_types(members: &Members) -> Result<Option<Vec<EventType>>, ApiErr
 /// Reads the member `secret`.
 ///
 /// # Errors
-/// Where it is no string or no allowed secret.
+/// If it is not a string or not an allowed secret.
 pub fn parse_secret(members: &Members) -> Result<Option<Secret>, ApiError> {
     let Some(secret) = members.optional::<String>("secret", "a string")? else {
         return Ok(None);
@@ -188,7 +188,7 @@ fn parse_headers(members: &Members) -> Result<Option<Vec<(String, String)>>, Api
 pub struct Rotation {
     /// The customer's own new secret, if one was given.
     pub secret: Option<Secret>,
-    /// How long the old secret goes on signing, in seconds.
+    /// How long the old secret continues to sign, in seconds.
     pub overlap_seconds: u64,
 }
 
@@ -218,17 +218,17 @@ pub fn parse_test(body: &[u8]) -> Result<EventType, ApiError> {
     })
 }
 
-/// A webhook's secret as its owner is shown it.
+/// A webhook's secret as its owner sees it.
 #[derive(Debug, Serialize)]
 pub struct SecretView {
     /// The secret that signs.
     pub secret: String,
-    /// Until when the one before it signs too.
+    /// Until when the previous one signs too.
     #[serde(serialize_with = "as_iso_option")]
     pub previous_expires_at: Option<Timestamp>,
 }
 
-/// A webhook as it is shown.
+/// A webhook as an answer shows it.
 #[derive(Debug, Serialize)]
 pub struct WebhookView {
     id: WebhookId,
@@ -250,10 +250,10 @@ pub struct WebhookView {
 }
 
 impl WebhookView {
-    /// Shows a webhook; the values of its custom headers only to who may change them.
+    /// Shows a webhook; the values of its custom headers only to those who may change them.
     ///
     /// # Errors
-    /// Where a stored value cannot be read.
+    /// If a stored value cannot be read.
     pub fn new(
         webhook: Webhook,
         keys: &EncryptionKeys,
@@ -287,9 +287,9 @@ pub struct CreatedWebhook {
     /// The webhook.
     #[serde(flatten)]
     pub webhook: WebhookView,
-    /// Its secret; shown here and where its owner asks for it.
+    /// Its secret; shown here, and when its owner asks for it.
     pub secret: String,
-    /// The attempt made at once; none where the object did not answer for it.
+    /// The ping made at once; none if the object did not answer.
     pub ping: Option<DeliveryView>,
 }
 

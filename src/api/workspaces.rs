@@ -81,16 +81,16 @@ pub fn parse_page_query<'a>(
 /// Which page of the list of workspaces is wanted.
 #[derive(Debug)]
 pub struct PageQuery {
-    /// How many workspaces it has at most.
+    /// The most workspaces that it may have.
     pub limit: u32,
-    /// Where the page before ended.
+    /// Where the previous page ended.
     pub cursor: Option<String>,
 }
 
 /// Reads the member `name`.
 ///
 /// # Errors
-/// Where it is missing, no string, empty, too long, or has control characters.
+/// If it is missing, not a string, empty, too long, or has control characters.
 pub fn parse_name(members: &Members) -> Result<String, ApiError> {
     let name: String = members.required("name", "a string")?;
     let good =
@@ -106,7 +106,7 @@ pub fn parse_name(members: &Members) -> Result<String, ApiError> {
     })
 }
 
-/// A workspace as it is shown.
+/// A workspace as an answer shows it.
 #[derive(Debug, Serialize)]
 pub struct WorkspaceView {
     /// Its id.

@@ -1,4 +1,4 @@
-//! The style sheet, the script and the icon: served as files of this origin, addressed by their content.
+//! The style sheet, the script and the icon: served from this origin, at addresses derived from their content.
 
 /// The style sheet.
 pub const STYLE: &str = include_str!("style.css");
@@ -40,7 +40,7 @@ fn address(name: &str, content: &str) -> String {
     format!("/assets/{name}?{:016x}", fingerprint(content.as_bytes()))
 }
 
-/// FNV-1a: tells contents apart, and nothing depends on nobody forging it.
+/// FNV-1a: it only has to distinguish contents; nothing depends on it being hard to forge.
 const fn fingerprint(mut bytes: &[u8]) -> u64 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     while let [first, rest @ ..] = bytes {

@@ -1,6 +1,6 @@
-//! The chart of a webhook's last hours: bars drawn as one SVG path a series, the same in words, and as a table.
+//! The chart of a webhook's last hours: bars drawn as one SVG path per series, the same in words, and as a table.
 //!
-//! Delivered stands above the line and failed below it, so that the two differ by more than colour.
+//! Delivered is above the line and failed below it, so that the two differ by more than colour.
 
 use std::{borrow::Borrow, fmt::Write};
 
@@ -13,26 +13,26 @@ use crate::domain::{
     timestamp::Timestamp,
 };
 
-/// Units of a bar's place; a bar leaves one free on each side.
+/// Units of width for each bar, of which one on each side stays free.
 const PLACE: usize = 10;
 
 /// Units of the chart's height.
 const HEIGHT: u64 = 100;
 
-/// What the smallest number gets, so that it is seen beside the largest.
+/// The least height of a bar, so that the smallest number is visible next to the largest.
 const SMALLEST: u64 = 4;
 
 /// Counts over time, the oldest first.
 pub struct Chart {
-    /// A bar each.
+    /// One for each bar.
     pub bins: Vec<Bin>,
     span: ChartSpan,
 }
 
-/// What one bar stands for.
+/// What one bar represents.
 #[derive(Clone, Debug, Default)]
 pub struct Bin {
-    /// From when.
+    /// When it begins.
     pub start: Timestamp,
     /// The counts.
     pub tally: HourTally,
@@ -90,7 +90,7 @@ impl Chart {
         Self::new(hours, ChartSpan::Day, now)
     }
 
-    /// Whether nothing happened.
+    /// Whether there were no attempts.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.total().attempts == 0
@@ -166,7 +166,7 @@ impl Chart {
         took(self.most(|tally| tally.percentile(95).unwrap_or_default()))
     }
 
-    /// What the drawing says, in a sentence.
+    /// The content of the drawing, in a sentence.
     #[must_use]
     pub fn sentence(&self) -> String {
         let total = self.total();
@@ -181,7 +181,7 @@ impl Chart {
         format!("{span}: {delivered} delivered, {} failed.", total.failed)
     }
 
-    /// The same beside the drawing.
+    /// The same in short, to show next to the drawing.
     #[must_use]
     pub fn caption(&self) -> String {
         let total = self.total();
@@ -233,7 +233,7 @@ impl Chart {
     }
 }
 
-/// A share of the height, with the smallest still seen; the two together never exceed it.
+/// A share of the height, with the smallest still visible; the two together never exceed it.
 fn scaled(value: u64, all: u64) -> u64 {
     if value == 0 {
         return 0;

@@ -1,4 +1,4 @@
-// What is better live: times in the reader's zone, copying, generated secrets, the progress of a bulk resend.
+// What a script does better: times in the reader's zone, copying, generated secrets, the progress of a bulk resend.
 // Every action works without it.
 
 const MINUTE = 60_000;
@@ -31,7 +31,7 @@ function showTimes() {
     const distance = at - Date.now();
     const [unit, length] = UNITS.find(([, milliseconds]) => Math.abs(distance) >= milliseconds) ?? ["minute", MINUTE];
     const words = Math.abs(distance) < MINUTE ? "this minute" : relative.format(Math.round(distance / length), unit);
-    // A table has its rows to compare; its columns stay narrow.
+    // A table's columns stay narrow, so that its rows are easy to compare.
     if (element.closest("table")) {
       element.textContent = (at.getFullYear() === new Date().getFullYear() ? withinYear : exact).format(at);
       continue;
@@ -53,7 +53,7 @@ function offerCopies() {
         await navigator.clipboard.writeText(source.textContent);
         button.textContent = "Copied";
       } catch {
-        // No clipboard here (an insecure origin, a refusal): leave it selected, ready for the keyboard.
+        // No clipboard (an insecure origin, a refusal): leave the text selected, ready for the keyboard.
         getSelection().selectAllChildren(source);
         button.textContent = "Press Ctrl+C";
       }
@@ -74,7 +74,7 @@ function offerSecrets() {
   }
 }
 
-/** A form is sent once, and says so while an endpoint is asked. */
+/** Submits a form only once, and shows progress while an endpoint is called. */
 function showBusyForms() {
   for (const form of document.querySelectorAll("form[method=post]")) {
     form.addEventListener("submit", (event) => {
@@ -87,7 +87,7 @@ function showBusyForms() {
       }
     });
   }
-  // Going back shows the page as it was left.
+  // Going back shows the page as it was left, still busy.
   addEventListener("pageshow", () => {
     for (const form of document.querySelectorAll("form[aria-busy]")) {
       form.ariaBusy = null;

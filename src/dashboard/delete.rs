@@ -1,4 +1,4 @@
-//! The question before a webhook is deleted.
+//! The confirmation before a webhook is deleted.
 
 use super::{
     Page, assets,
@@ -7,7 +7,7 @@ use super::{
 };
 use crate::domain::webhook::Webhook;
 
-/// The page that asks.
+/// The page that asks for confirmation.
 #[derive(Page)]
 #[template(path = "delete.html", config = "src/dashboard/askama.toml")]
 pub struct DeletePage {

@@ -18,7 +18,7 @@ use crate::domain::{
     webhook::Webhook,
 };
 
-/// Attempts on the time line; it takes several resends to have more.
+/// Attempts on the time line; only after several resends are there more.
 const ATTEMPTS_SHOWN: usize = 24;
 
 /// Bytes of HTML for the responses of all attempts together, the latest first, so that the page stays light.
@@ -35,7 +35,7 @@ pub struct DeliveryPage {
     pub frame: Frame,
     /// Its webhook.
     pub webhook: Webhook,
-    /// The delivery, whole.
+    /// The whole delivery.
     pub record: DeliveryRecord,
     /// The request's URL and headers, of a ping or a test.
     pub request: Option<SentParts>,

@@ -1,4 +1,4 @@
-//! A webhook: its settings, its secret, how it does, its deliveries.
+//! A webhook: its settings, its secret, its activity, its deliveries.
 
 use super::{
     Page, assets,
@@ -31,7 +31,7 @@ pub struct DetailPage {
     /// The webhook.
     pub webhook: Webhook,
     /// The settings form: [`WebhookForm::of`] the webhook, or what was typed and refused. Custom headers' values only
-    /// for who may write.
+    /// for users who may write.
     pub form: WebhookForm,
     /// What is wrong with the settings form.
     pub errors: WebhookErrors,
@@ -39,11 +39,11 @@ pub struct DetailPage {
     pub rotation: RotateForm,
     /// What is wrong with the rotation form.
     pub rotation_error: Option<String>,
-    /// The secret, where it was asked for, or the webhook was just created or its secret rotated, by who may write.
+    /// The secret, if a user who may write asked for it, or just created the webhook or rotated its secret.
     pub secret: Option<String>,
-    /// The ping of a new webhook, or the test that was sent just now.
+    /// The ping of a new webhook, or the test that was just sent.
     pub probe: Option<Probe>,
-    /// The hours that have counts, of [`super::detail_query::ChartSpan::hours`]; none where they could not be read.
+    /// The hours with counts, of [`super::detail_query::ChartSpan::hours`]; none if they could not be read.
     pub hours: Option<Vec<(i64, HourTally)>>,
     /// The bulk resend that runs, or that the address asks for.
     pub job: Option<ResendJob>,
@@ -53,7 +53,7 @@ pub struct DetailPage {
     pub deliveries: Vec<DeliveryRecord>,
     /// Whether there are older ones.
     pub more: bool,
-    /// Why the id that was looked up leads nowhere.
+    /// Why no delivery was found by the id that was looked up.
     pub id_error: Option<String>,
 }
 
@@ -63,7 +63,7 @@ impl DetailPage {
         format!("/settings/webhooks/{}", self.webhook.id)
     }
 
-    /// Whether the webhook was created just now: its ping and its secret stand on top then.
+    /// Whether the webhook was just created, so that its ping and its secret are shown on top.
     fn is_new(&self) -> bool {
         self.query.created.is_some() || self.query.done == Done::Created.word()
     }
@@ -80,7 +80,7 @@ impl DetailPage {
         self.query.test.is_some() && !self.is_new()
     }
 
-    /// The type that the test's form offers: that of the test before, else the first that the webhook selects.
+    /// The type that the test form offers: that of the previous test, or else the first that the webhook selects.
     fn is_tested(&self, event_type: &str) -> bool {
         let tested = self.probe.as_ref().filter(|_| self.shows_test());
         let before = tested.map(|probe| probe.record.event_type.as_str());
@@ -134,7 +134,7 @@ impl DetailPage {
         }
     }
 
-    /// Where the script asks how far the bulk resend is.
+    /// The address at which the script asks for the bulk resend's progress.
     fn poll_address(&self) -> String {
         match (&self.frame.session, &self.job) {
             (Some(session), Some(job)) => format!(

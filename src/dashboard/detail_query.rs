@@ -1,4 +1,4 @@
-//! What the address of a webhook's page asks for: which deliveries, which chart, what to show in place.
+//! The query of a webhook's page: which deliveries, which chart, what to show in place.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub enum Range {
 }
 
 impl Range {
-    /// Every range: its word and what people read.
+    /// Every range: its word and its label.
     pub const CHOICES: [(&'static str, &'static str); 4] = [
         ("all", "Any time"),
         ("24h", "Last 24 hours"),
@@ -70,10 +70,10 @@ impl Range {
 /// How much time the chart shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ChartSpan {
-    /// 24 hours, a bar an hour.
+    /// 24 hours, one bar per hour.
     #[default]
     Day,
-    /// 7 days, a bar for six hours.
+    /// 7 days, one bar per six hours.
     Week,
 }
 
@@ -88,7 +88,7 @@ impl ChartSpan {
     }
 }
 
-/// What the address asks for. What cannot be read is left out; the two times say so beside their fields.
+/// What the query asks for. What cannot be read is ignored; for the two times, an error is shown at their fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DetailQuery {
     /// Deliveries of one status.
@@ -97,7 +97,7 @@ pub struct DetailQuery {
     pub event_type: String,
     /// Deliveries of a time range by name.
     pub range: Range,
-    /// Deliveries from a time on, as typed.
+    /// Deliveries since a time, as typed.
     pub since: String,
     /// Deliveries before a time, as typed.
     pub until: String,
@@ -105,13 +105,13 @@ pub struct DetailQuery {
     pub time_error: Option<String>,
     /// A delivery's id to look up, as typed; empty for none.
     pub id: String,
-    /// Where the page before ended.
+    /// Where the previous page ended.
     pub cursor: Option<DeliveryId>,
     /// Whether to show the secret.
     pub shows_secret: bool,
     /// A test whose result to show in place.
     pub test: Option<DeliveryId>,
-    /// The ping of a webhook that was created just now, whose result to show on top.
+    /// The ping of a webhook that was just created, whose result to show on top.
     pub created: Option<DeliveryId>,
     /// A bulk resend whose progress to show.
     pub resend: Option<ResendId>,
@@ -170,7 +170,7 @@ impl DetailQuery {
         format!("/settings/webhooks/{webhook}?{query}#deliveries")
     }
 
-    /// The deliveries to ask for. A time that was typed goes before the range's.
+    /// The deliveries to ask for. A time that was typed overrides the range's.
     #[must_use]
     pub fn filter(&self, now: Timestamp) -> DeliveryFilter {
         let typed = |text| parse_time(text).ok().flatten();

@@ -1,6 +1,6 @@
-//! The documentation for customers' developers: what arrives, how to verify it, when it is tried again.
+//! The documentation for customers' developers: what arrives, how to verify it, when it is retried.
 //!
-//! What a deployment sets and what the catalogue has is taken from there; the rest is what the code promises to everybody.
+//! Settings come from the deployment and types from the catalogue; the rest is the same for everybody.
 
 use super::{
     Page, assets,

@@ -1,4 +1,4 @@
-//! Whatever went wrong, in the same frame.
+//! The page for any error, in the same frame.
 
 use super::{
     Page, assets,
@@ -16,7 +16,7 @@ pub struct ErrorPage {
     pub status: u16,
     /// What is wrong, as a sentence.
     pub message: String,
-    /// The id under which the cause is logged, where there is one.
+    /// The id under which the cause is logged, if there is one.
     pub request_id: Option<String>,
 }
 

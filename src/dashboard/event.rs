@@ -19,7 +19,7 @@ use crate::domain::{
 pub struct EventPage {
     /// What is around it.
     pub frame: Frame,
-    /// What was asked.
+    /// The question.
     pub query: EventQuery,
     /// Why nothing is shown, as a sentence.
     pub error: Option<String>,
@@ -61,17 +61,17 @@ pub struct Trace {
     pub event_id: EventId,
     /// Its type.
     pub event_type: String,
-    /// The time for which absences are explained.
+    /// The time by which absences are explained.
     pub at: Timestamp,
-    /// Each webhook of the workspace, deleted ones too.
+    /// Each webhook of the workspace, including deleted ones.
     pub webhooks: Vec<TracedWebhook>,
 }
 
-/// One webhook's part in it.
+/// What happened at one webhook.
 pub struct TracedWebhook {
     /// The webhook.
     pub id: WebhookId,
-    /// Its endpoint URL; none where it is deleted or was not asked.
+    /// Its endpoint URL; none if it is deleted or was not asked.
     pub url: Option<String>,
     /// Its delivery, or why there is none.
     pub found: Result<Box<DeliveryRecord>, Absence>,

@@ -1,4 +1,4 @@
-//! What people type into the dashboard's forms: read as text, checked by the rules of the domain, kept where refused.
+//! What people type into the dashboard's forms: read as text, checked by the rules of the domain, kept if refused.
 
 use super::words::sentence;
 use crate::domain::{
@@ -12,7 +12,7 @@ use crate::domain::{
     webhook::{DESCRIPTION_LIMIT, OVERLAP_LIMIT, Webhook},
 };
 
-/// How long an old secret goes on signing where nothing is said, in seconds: a day.
+/// How long an old secret continues to sign by default, in seconds: a day.
 const OVERLAP: u64 = 86_400;
 
 /// Reads the fields of a form's body (`application/x-www-form-urlencoded`), in their order.
@@ -28,7 +28,7 @@ fn text(fields: &[(String, String)], name: &str) -> String {
     found.map(|(_, value)| value.clone()).unwrap_or_default()
 }
 
-/// The sign-in form: one of the two.
+/// The sign-in form: a key or a link.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct SignInForm {
     /// An API key.
@@ -58,9 +58,9 @@ pub struct WebhookForm {
     pub events: Vec<String>,
     /// A note for people.
     pub description: String,
-    /// Custom headers, one `Name: value` a line.
+    /// Custom headers, one `Name: value` per line.
     pub headers: String,
-    /// The customer's own secret; empty to have one generated. Of the form that creates alone.
+    /// The customer's own secret; empty to have one generated. Only in the form that creates a webhook.
     pub secret: String,
 }
 
@@ -141,7 +141,7 @@ impl WebhookForm {
     /// Checks what was typed.
     ///
     /// # Errors
-    /// All that is wrong, each beside its field.
+    /// All that is wrong, by field.
     pub fn check(&self, rules: &UrlRules) -> Result<CheckedWebhook, WebhookErrors> {
         let url = self.check_url(rules);
         let events = self.check_events();
@@ -222,7 +222,7 @@ fn check_secret(typed: &str) -> Result<Option<Secret>, String> {
 pub struct RotateForm {
     /// The customer's own new secret; empty to have one generated.
     pub secret: String,
-    /// How long the old one goes on signing, in seconds.
+    /// How long the old one continues to sign, in seconds.
     pub overlap_seconds: String,
 }
 
@@ -230,7 +230,7 @@ pub struct RotateForm {
 pub struct CheckedRotation {
     /// The customer's own new secret, if one was typed.
     pub secret: Option<Secret>,
-    /// How long the old one goes on signing.
+    /// How long the old one continues to sign.
     pub overlap_seconds: u64,
 }
 
@@ -244,7 +244,7 @@ impl Default for RotateForm {
 }
 
 impl RotateForm {
-    /// The choices of the overlap: seconds, and the words for them.
+    /// The choices of the overlap: seconds and label.
     pub const OVERLAPS: [(&'static str, &'static str); 5] = [
         ("0", "at once"),
         ("3600", "in 1 hour"),
@@ -320,7 +320,7 @@ impl ResendForm {
     }
 }
 
-/// Reads a time as a date field writes it (`2026-01-15T10:30`, in UTC), or as RFC 3339; none where nothing is typed.
+/// Reads a time as a date field writes it (`2026-01-15T10:30`, in UTC), or as RFC 3339; none if nothing is typed.
 ///
 /// # Errors
 /// A sentence that shows an example.

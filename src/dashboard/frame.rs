@@ -7,9 +7,9 @@ use crate::domain::{ids::WorkspaceId, timestamp::Timestamp};
 /// The surroundings of a page.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// Who is signed in; none on the way in.
+    /// Who is signed in; none on the sign-in page.
     pub session: Option<Session>,
-    /// Whether the relay sends to private addresses, which every page then says.
+    /// Whether the relay sends to private addresses, of which every page then warns.
     pub allow_private_endpoints: bool,
     /// What just happened.
     pub notice: Option<Notice>,
@@ -24,7 +24,7 @@ pub struct Frame {
 /// Who is signed in.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// To which workspace.
+    /// The workspace.
     pub workspace: WorkspaceId,
     /// Its name.
     pub workspace_name: String,
@@ -33,7 +33,7 @@ pub struct Session {
 }
 
 impl Frame {
-    /// Whether who is signed in may change webhooks.
+    /// Whether the user who is signed in may change webhooks.
     #[must_use]
     pub fn may_write(&self) -> bool {
         self.session
@@ -41,14 +41,14 @@ impl Frame {
             .is_some_and(|session| session.may_write)
     }
 
-    /// When a webhook that fails since a time may be disabled.
+    /// When a webhook that has been failing since a time may be disabled.
     #[must_use]
     pub fn disabled_on(&self, failing_since: impl Borrow<Timestamp>) -> Timestamp {
         failing_since.borrow().saturating_add(self.disable_after)
     }
 }
 
-/// What just happened, told once on top of the next page.
+/// What just happened, shown once on top of the next page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Something was done.
@@ -58,7 +58,7 @@ pub enum Notice {
 }
 
 impl Notice {
-    /// What a redirect's query tells, where it does.
+    /// Reads what a redirect's query reports, if anything.
     #[must_use]
     pub fn of_query<'a>(mut query: impl Iterator<Item = (&'a str, &'a str)>) -> Option<Self> {
         let (_, word) = query.find(|(name, _)| *name == "done")?;
@@ -130,7 +130,7 @@ impl Done {
         }
     }
 
-    /// Finds what a word of a query stands for.
+    /// Finds the action that a word of a query names.
     #[must_use]
     pub fn of_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|done| done.word() == word)

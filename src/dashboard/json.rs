@@ -1,8 +1,8 @@
-//! JSON made readable without being read: only white space between its tokens changes, never a number or a member.
+//! Indents JSON without parsing it: only white space between its tokens changes, never a number or a member.
 
 use super::words::visible;
 
-/// The text with a line for each member, indented by two spaces. What is not JSON stays harmless and readable too.
+/// The text with a line for each member, indented by two spaces. Text that is not JSON stays harmless and readable.
 #[must_use]
 pub(super) fn indented(json: &str) -> String {
     let mut shown = String::with_capacity(json.len().saturating_mul(2));
@@ -54,7 +54,7 @@ pub(super) fn shown(json: &str) -> String {
     visible(&indented(json)).into_owned()
 }
 
-/// How deep lines are indented: deeper ones would only push the text out of sight, and cost bytes.
+/// The deepest indent: more would only push the text out of sight and cost bytes.
 const DEPTH_LIMIT: usize = 12;
 
 fn break_line(shown: &mut String, depth: usize) {

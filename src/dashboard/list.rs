@@ -22,6 +22,6 @@ pub struct ListPage {
 pub struct ListedWebhook {
     /// The webhook.
     pub webhook: Webhook,
-    /// The last 24 hours that have counts; none where its object did not answer.
+    /// The last 24 hours that have counts; none if its object did not answer.
     pub hours: Option<Vec<(i64, HourTally)>>,
 }

@@ -1,8 +1,8 @@
 //! Settings → Webhooks, the dashboard that customers use: pages, their style sheet and their script; pure.
 //!
 //! A page is a struct that a handler fills and renders ([`Page::render`]); what was typed comes back as a form that
-//! checks itself. Every text is escaped by the templates. No page has an inline style or script, or asks another origin
-//! for anything, so the strictest Content-Security-Policy holds; the script improves what works without it.
+//! checks itself. The templates escape every text. No page has an inline style or script or loads anything from another
+//! origin, so the strictest Content-Security-Policy applies; the script improves what works without it.
 
 /// What renders a page to HTML.
 pub use askama::Template as Page;

@@ -10,15 +10,15 @@ const RESPONSE_ROOM: usize = 16 * 1024;
 pub struct Probe {
     /// The delivery, with its payload, which is the request's body.
     pub record: DeliveryRecord,
-    /// What is kept of the request beside its body; none before the attempt is over.
+    /// What is kept of the request besides its body; none before the attempt has ended.
     pub request: Option<SentParts>,
 }
 
-/// What is kept of a ping's or a test's request beside its body.
+/// What is kept of a ping's or a test's request besides its body.
 pub struct SentParts {
     /// The URL.
     pub url: String,
-    /// The headers; values of custom ones only for who may write.
+    /// The headers; values of custom ones only for users who may write.
     pub headers: Vec<(String, String)>,
 }
 

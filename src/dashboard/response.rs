@@ -1,4 +1,4 @@
-//! What came back from an endpoint, cut to the room that the page has for it.
+//! An endpoint's response, cut to the room that the page has for it.
 
 use super::words::{beginning, visible, weight};
 use crate::domain::attempt::Attempt;
@@ -12,22 +12,22 @@ const HEADER_ROOM: usize = 1024;
 /// Bytes of HTML around a header.
 const HEADER_FRAME: usize = 45;
 
-/// A response as it is shown.
+/// A response as the page shows it.
 pub(super) struct ShownResponse {
     /// Headers, visible.
     pub(super) headers: Vec<(String, String)>,
     /// How many headers came.
     pub(super) header_count: usize,
-    /// The beginning of the body, visible; none where there was no response or it is no longer kept.
+    /// The beginning of the body, visible; none if there was no response or it is no longer kept.
     pub(super) body: Option<String>,
-    /// Whether the page has no room for all that is kept.
+    /// Whether the page lacks room for all that is kept.
     pub(super) is_cut: bool,
-    /// Whether what is kept is not all that was sent.
+    /// Whether only a part of what was sent is kept.
     pub(super) is_truncated: bool,
 }
 
 impl ShownResponse {
-    /// Takes what it shows from the room: at most half of it, so that the next one has some too.
+    /// Subtracts what it shows from `room`: at most half of it, so that the next response has room too.
     pub(super) fn new(attempt: &Attempt, room: &mut usize) -> Self {
         let mut share = room.div_euclid(2);
         let before = share;

@@ -1,4 +1,4 @@
-//! The way in: an API key, or a dashboard link whose button uses it up.
+//! Signing in: with an API key, or a dashboard link whose button uses it up.
 
 use super::{
     Page, assets,
@@ -12,10 +12,10 @@ use super::{
 pub struct SignInPage {
     /// What is around it; without a session.
     pub frame: Frame,
-    /// A link's token: the page has one button then. Opening the page does not use it up.
+    /// A link's token: the page then has one button. Opening the page does not use it up.
     pub link: Option<String>,
     /// Why the key was refused, as a sentence. What was typed is a secret and is not shown again.
     pub key_error: Option<String>,
-    /// Why the link was refused, as a sentence; the page offers the key then.
+    /// Why the link was refused, as a sentence; the page then offers the key.
     pub link_error: Option<String>,
 }

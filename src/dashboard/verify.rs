@@ -1,4 +1,4 @@
-//! The code with which an endpoint verifies a signature, in three languages. Each is a whole file that tests run.
+//! The code with which an endpoint verifies a signature, in three languages. Each is a complete file that tests run.
 
 /// The Flask program of the customer page.
 pub const PYTHON: &str = include_str!("../../examples/flask_receiver.py");

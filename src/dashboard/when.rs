@@ -1,4 +1,4 @@
-//! Points in time as people read them: UTC in the page, the reader's own zone where the script runs.
+//! Points in time as people read them: UTC in the page, the reader's own zone if the script runs.
 
 use std::{borrow::Borrow, fmt};
 
@@ -12,7 +12,7 @@ use crate::domain::timestamp::Timestamp;
 #[derive(Clone, Copy, Debug)]
 pub struct When(pub Timestamp);
 
-// Digits, English month names and the markup below: nothing of a stranger's is in it.
+// Digits, English month names and the markup below: it contains no text from strangers.
 impl HtmlSafe for When {}
 impl askama::FastWritable for When {
     fn write_into(&self, into: &mut dyn fmt::Write, _: &dyn askama::Values) -> askama::Result<()> {

@@ -1,4 +1,4 @@
-//! What happened, in words that people use: `did not answer within 10 seconds`, not `timeout`.
+//! What happened, in everyday words: `did not answer within 10 seconds`, not `timeout`.
 
 use std::{
     borrow::{Borrow, Cow},
@@ -62,7 +62,7 @@ pub fn length(duration: Duration) -> String {
     let seconds = duration.as_secs();
     for (unit, name) in [(86_400, "day"), (3_600, "hour"), (60, "minute")] {
         let whole = seconds.checked_div(unit).unwrap_or_default();
-        // Just below a unit its smaller sibling is more exact: 90 minutes, 36 hours.
+        // Not much above one unit, the next smaller unit is more exact: 90 minutes, 36 hours.
         if whole >= 2 || (whole == 1 && seconds.checked_rem(unit) == Some(0)) {
             return count(whole, name);
         }
@@ -73,7 +73,7 @@ pub fn length(duration: Duration) -> String {
     count(seconds, "second")
 }
 
-/// An HTTP status with its name, where it has a common one (RFC 9110, 15).
+/// An HTTP status with its name, if it has a common one (RFC 9110, 15).
 #[must_use]
 pub fn status(code: impl Borrow<u16>) -> String {
     let code = code.borrow();
@@ -83,7 +83,7 @@ pub fn status(code: impl Borrow<u16>) -> String {
     name.map_or_else(|| code.to_string(), |name| format!("{code} {name}"))
 }
 
-/// What came of an attempt, as a sentence that is [`visible`]. `timeout` is how long an endpoint may take to answer.
+/// An attempt's outcome, as a sentence that is [`visible`]. `timeout` is how long an endpoint may take to answer.
 #[must_use]
 pub fn outcome(attempt: &Attempt, timeout: impl Borrow<Duration>) -> String {
     let code = attempt.response_status.unwrap_or_default();
@@ -133,7 +133,7 @@ pub fn outcome_briefly(attempt: &Attempt) -> String {
     }
 }
 
-/// Why a delivery stands as it does, as a sentence; none where its status says it all.
+/// Why a delivery is in its state, as a sentence.
 #[must_use]
 pub fn state(state: State, is_probe: bool) -> &'static str {
     match state {
@@ -184,7 +184,7 @@ pub fn absence(absence: impl Borrow<Absence>) -> &'static str {
     }
 }
 
-/// A text with its control characters, and those that turn or hide text, made visible: what an endpoint answered must
+/// A text with its control characters, and those that reverse or hide text, made visible: an endpoint's response must
 /// not rearrange the page.
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
@@ -218,7 +218,7 @@ const fn is_treacherous(character: char) -> bool {
     }
 }
 
-/// The beginning of a text whose HTML has at most so many bytes, and whether that is all of it.
+/// The beginning of a text whose HTML has at most that many bytes, and whether that is the whole text.
 #[must_use]
 pub fn beginning(text: &str, bytes: impl Borrow<usize>) -> (&str, bool) {
     let mut total: usize = 0;
@@ -231,7 +231,7 @@ pub fn beginning(text: &str, bytes: impl Borrow<usize>) -> (&str, bool) {
     (text, true)
 }
 
-/// The bytes that a text takes in HTML, made visible and escaped.
+/// The bytes of a text in HTML, made visible and escaped.
 #[must_use]
 pub fn weight(text: &str) -> usize {
     text.chars().map(weight_of).fold(0, usize::saturating_add)
@@ -245,7 +245,7 @@ const fn weight_of(character: char) -> usize {
     }
 }
 
-/// A text of one line for a table: visible, cut after so many characters.
+/// A text on one line for a table: visible, cut after that many characters.
 #[must_use]
 pub fn one_line(text: &str, characters: usize) -> String {
     let line = text.lines().next().unwrap_or_default();

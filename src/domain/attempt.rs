@@ -14,7 +14,7 @@ pub const RESPONSE_HEADERS_LIMIT: usize = 16 * 1024;
 
 /// Bytes of bodies and headers kept over all attempts of one delivery.
 ///
-/// Escaped as JSON a byte may take six; with a payload of 256 KiB the row stays below the platform's 2 MB.
+/// A byte escaped as JSON may take six; with a payload of 256 KiB the row stays below the platform's 2 MB.
 const LOG_BYTES_LIMIT: usize = 192 * 1024;
 
 /// Attempts kept of one delivery; it takes dozens of resends to reach it.
@@ -29,9 +29,9 @@ pub struct Attempt {
     pub started_at: Timestamp,
     /// From sending to the response's head, or to the error.
     pub duration_ms: u64,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// The status, where one arrived.
+    /// The status, if one arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_status: Option<u16>,
     /// Header names in lower case; repeated ones joined by `, `.
@@ -40,7 +40,7 @@ pub struct Attempt {
     /// The first bytes of the body, decoded as UTF-8 with replacement characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_body: Option<String>,
-    /// Whether the kept headers or body are not all that was sent.
+    /// Whether the kept headers or body are only a part of what was sent.
     #[serde(default, skip_serializing_if = "is_false")]
     pub response_truncated: bool,
     /// Why there was no status, in words.
@@ -80,7 +80,7 @@ impl Attempt {
         }
     }
 
-    /// Bytes that are kept of the response.
+    /// Bytes kept of the response.
     #[must_use]
     pub fn weight(&self) -> usize {
         let headers = self

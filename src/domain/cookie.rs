@@ -1,9 +1,9 @@
 //! Reads one cookie out of a `Cookie` header.
 
-/// The value of the cookie of a name (RFC 6265, 4.2.1), where exactly one has that name.
+/// The value of the cookie of a name (RFC 6265, 4.2.1), if exactly one has that name.
 ///
-/// Two of a name are none: a neighbouring host or path can add a second one, and their order means nothing
-/// (RFC 6265, 4.2.2), so neither can be believed.
+/// Two of the same name count as none: a neighbouring host or path can add a second one, and their order means nothing
+/// (RFC 6265, 4.2.2), so neither can be trusted.
 #[must_use]
 pub fn read_cookie<'a>(header: &'a str, name: &str) -> Option<&'a str> {
     let pairs = header.split(';').filter_map(|pair| pair.split_once('='));

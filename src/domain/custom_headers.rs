@@ -24,7 +24,7 @@ const REFUSED: [&str; 9] = [
     "user-agent",
 ];
 
-/// Beginnings of header names that the relay or the transport sets.
+/// Prefixes of header names that the relay or the transport sets.
 const REFUSED_PREFIXES: [&str; 5] = [
     "x-forwarded-",
     "content-",
@@ -39,10 +39,10 @@ pub enum HeaderError {
     /// Too many of them.
     #[error("at most {HEADERS_LIMIT} headers are allowed")]
     TooMany,
-    /// The name is no token (RFC 9110, 5.6.2).
+    /// The name is not a token (RFC 9110, 5.6.2).
     #[error("a header name is 1 to {NAME_LIMIT} of letters, digits and !#$%&'*+-.^_`|~")]
     Name,
-    /// The name differs from another one at most in case.
+    /// The name equals another one, ignoring case.
     #[error("the header {name} is given more than once")]
     Repeated {
         /// The name.
@@ -54,7 +54,7 @@ pub enum HeaderError {
         /// The name.
         name: String,
     },
-    /// The value is empty, too long, or has other characters.
+    /// The value is empty, too long, or has characters that are not allowed.
     #[error(
         "the value of {name} must be 1 to {VALUE_LIMIT} visible ASCII characters or inner spaces"
     )]
@@ -67,7 +67,7 @@ pub enum HeaderError {
 /// Checks custom headers.
 ///
 /// # Errors
-/// The first rule that one of them breaks; no error repeats a value.
+/// The first rule that is broken; no error repeats a value.
 pub fn check_headers(headers: &[(String, String)]) -> Result<(), HeaderError> {
     if headers.len() > HEADERS_LIMIT {
         return Err(HeaderError::TooMany);

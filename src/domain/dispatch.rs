@@ -1,7 +1,7 @@
-//! One webhook's desk: whether a delivery is taken in, leased, held or refused, and what an attempt's end changes.
+//! One webhook's dispatch: whether a delivery is accepted, leased, held or refused, and what an attempt's end changes.
 //!
 //! It ties the three parts that a WebhookObject keeps (settings, standing, queue) to the state machine of a delivery.
-//! The object loads a row, calls one method, and stores the row and, where it changed, the standing.
+//! The object loads a row, calls one method, and stores the row and, if it changed, the standing.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use super::{
     webhook::{AutoDisableReason, Settings, Standing},
 };
 
-/// Leases that one Worker holds at a time over all webhooks: as many connections as may wait for an answer.
+/// Leases that one Worker holds at a time over all webhooks: the platform's limit of connections awaiting a response.
 pub const WORKER_LEASES: usize = 6;
 
-/// Sends that an alarm has under way at a time; the same limit holds for an object.
+/// Sends that an alarm has under way at a time; the same platform limit applies to an object.
 pub const ALARM_SENDS: usize = 6;
 
-/// How long an answer waits for the first of its attempts where many others are under way.
+/// How long an answer waits for the first of its attempts while many others are under way.
 pub const ANSWER_DELAY: Duration = Duration::from_millis(20);
 
 /// A webhook's settings, standing and pending deliveries.
@@ -29,30 +29,30 @@ pub const ANSWER_DELAY: Duration = Duration::from_millis(20);
 pub struct Dispatch {
     /// What its owner set.
     pub settings: Settings,
-    /// How it stands with its endpoint.
+    /// Its standing with its endpoint.
     pub standing: Standing,
-    /// What is pending.
+    /// Its pending deliveries.
     pub queue: Queue,
 }
 
-/// A webhook already holds all that it may.
+/// A webhook already holds as many deliveries, or bytes, as it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BacklogFull;
 
-/// Attempts under way at most where nothing else is likely to be accepted at the same moment.
+/// Attempts under way, at most, for a webhook to count as quiet.
 const QUIET: usize = 2;
 
-/// Attempts under way from which on producers are told a little later.
+/// Attempts under way, at least, for producers to be answered a little later.
 const BUSY: usize = 16;
 
 impl Dispatch {
-    /// Whether so little is under way that nothing else is likely to be accepted at the same moment.
+    /// Whether so few attempts are under way that nothing else is likely to be accepted at the same moment.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.queue.leases() <= QUIET
     }
 
-    /// Whether so much is under way that more would only make first attempts wait for each other.
+    /// Whether so many attempts are under way that more would only make first attempts wait for each other.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.queue.leases() >= BUSY
@@ -64,10 +64,10 @@ impl Dispatch {
         self.standing.is_enabled(&self.settings)
     }
 
-    /// Takes a new delivery in: due at once, or held while the webhook is disabled. `bytes` is its payload's length.
+    /// Accepts a new delivery: due at once, or held while the webhook is disabled. `bytes` is its payload's length.
     ///
     /// # Errors
-    /// `BacklogFull`; pings and tests are always taken.
+    /// `BacklogFull`; pings and tests are always accepted.
     pub fn admit(
         &self,
         kind: Kind,
@@ -96,7 +96,7 @@ impl Dispatch {
             .flatten()
     }
 
-    /// Takes the report of an attempt that was made under a revision of the settings, and records the attempt.
+    /// Applies the report of an attempt that was made under a revision of the settings, and records the attempt.
     pub fn take_report(
         &mut self,
         record: &mut DeliveryRecord,
@@ -120,7 +120,7 @@ impl Dispatch {
         change
     }
 
-    /// Takes a lease back that ended without a report; the last one in a row is recorded as a lost attempt.
+    /// Revokes a lease that ended without a report; the last one in a row is recorded as a lost attempt.
     pub fn take_back_lease(
         &mut self,
         record: &mut DeliveryRecord,
@@ -147,8 +147,8 @@ impl Dispatch {
         change
     }
 
-    /// What an attempt's end says of the endpoint. Pings and tests say nothing, and neither does an attempt that was
-    /// made under older settings: its URL may be another one.
+    /// What an attempt's end says about the endpoint. Pings and tests say nothing, and neither does an attempt that was
+    /// made under older settings, whose URL may differ.
     fn judge(
         &mut self,
         kind: Kind,
@@ -177,8 +177,8 @@ impl Dispatch {
     }
 }
 
-/// Shares the leases that a Worker may hold among webhooks, of which each has so many new deliveries: one each in
-/// turn, until none is left. What they do not need themselves is for deliveries that others post at the same moment.
+/// Shares the leases that a Worker may hold among webhooks, given how many new deliveries each one has: one each in
+/// turn, until none is left. Spare leases go to deliveries that others post at the same moment.
 #[must_use]
 pub fn share_leases(deliveries: &[usize]) -> Vec<usize> {
     let mut shares = vec![0_usize; deliveries.len()];

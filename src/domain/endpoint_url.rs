@@ -1,11 +1,11 @@
-//! Where a webhook is sent: the rule that keeps endpoint URLs on the public internet.
+//! The rule that keeps endpoint URLs on the public internet.
 //!
 //! The rule judges the name, not the address behind it: a Worker cannot see the address that a fetch connects to, and
-//! Cloudflare's network does not reach private ones. So no IP literal is needed, and names that stand for a machine or
-//! a local network (RFC 6761, 6762, 7686, 8375, 9476) are refused. The `url` crate strips tabs and newlines, drops an
-//! empty user info and turns backslashes around without a word; what it would hide is looked for in the text as given.
+//! Cloudflare's network does not reach private ones. So IP literals are refused, and so are names that stand for a
+//! machine or a local network (RFC 6761, 6762, 7686, 8375, 9476). The `url` crate silently strips tabs and newlines,
+//! drops an empty user info and turns backslashes into slashes; what it would hide is looked for in the text as given.
 //!
-//! Any port from 1 to 65535 is allowed: receivers do listen on 8443 and the like, and the name is what is judged.
+//! Any port from 1 to 65535 is allowed: receivers do listen on 8443 and the like, and the rule judges the name.
 //! Port 0 is refused, since nothing can listen there.
 
 use std::fmt;
@@ -19,7 +19,7 @@ const LONGEST_LABEL: usize = 63;
 /// RFC 1035, 2.3.4, without the length octets.
 const LONGEST_NAME: usize = 253;
 
-/// Names that are no public host, nor is anything below them.
+/// Names that are not public hosts, and neither is anything below them.
 const SPECIAL_NAMES: [&str; 11] = [
     "localhost",
     "local",
@@ -37,10 +37,10 @@ const SPECIAL_NAMES: [&str; 11] = [
 /// What a URL is checked against.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UrlRules {
-    /// For development: also admit http, and loopback hosts (localhost names, 127.0.0.0/8, `::1`).
+    /// For development: also allow http, and loopback hosts (localhost names, 127.0.0.0/8, `::1`).
     pub allow_private: bool,
-    /// The host that the relay itself answers under, without a port, where it is known. A loopback host that
-    /// `allow_private` admits is not held against it: in development both ends are `localhost`.
+    /// The relay's own host, without a port, if it is known. A loopback host that `allow_private` allows is not
+    /// compared with it: in development both ends are `localhost`.
     pub own_host: Option<String>,
 }
 
@@ -86,7 +86,7 @@ impl EndpointUrl {
         fit(url)
     }
 
-    /// The URL as it is fetched.
+    /// The URL to fetch.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
@@ -105,7 +105,7 @@ impl fmt::Display for EndpointUrl {
     }
 }
 
-/// Why a URL is not taken.
+/// Why a URL is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointUrlError {
     /// More than 2,048 characters, as given or as normalized.
@@ -120,10 +120,10 @@ pub enum EndpointUrlError {
     /// No scheme and host, or not separated by `://`.
     #[error("url must be complete, such as https://hooks.example.com/path")]
     Incomplete,
-    /// Another scheme than https.
+    /// A scheme other than https.
     #[error("url must use https")]
     NotHttps,
-    /// The same where http is admitted too.
+    /// A scheme other than https and http, if http is allowed too.
     #[error("url must use https or http")]
     NotHttpOrHttps,
     /// User name or password, even an empty one.
@@ -132,10 +132,10 @@ pub enum EndpointUrlError {
     /// A fragment, even an empty one.
     #[error("url must not contain a fragment ('#')")]
     Fragment,
-    /// Port 0, above 65535, or no number.
+    /// Port 0, above 65535, or not a number.
     #[error("url must have a port of 1 to 65535, or none")]
     Port,
-    /// An IP address in whatever notation.
+    /// An IP address in any notation.
     #[error("url must name its host; an IP address in any notation is not allowed")]
     IpAddress,
     /// Not a host name, before or after IDN processing.
@@ -155,10 +155,10 @@ pub enum EndpointUrlError {
     /// A name without a dot.
     #[error("url must have a public host name of at least two labels, such as hooks.example.com")]
     SingleLabel,
-    /// A name that stands for no public host.
+    /// A name that is reserved or local.
     #[error("url must have a public host name; '{name}' and names below it are not")]
     SpecialName {
-        /// The name of the list.
+        /// The reserved or local name.
         name: &'static str,
     },
     /// The relay's own host.
@@ -166,7 +166,7 @@ pub enum EndpointUrlError {
     OwnHost,
 }
 
-/// What has to be looked for before parsing hides it.
+/// Checks for what parsing would hide.
 fn check_text(text: &str) -> Result<(), EndpointUrlError> {
     if text.chars().count() > LONGEST_URL {
         Err(EndpointUrlError::TooLong)
@@ -179,7 +179,7 @@ fn check_text(text: &str) -> Result<(), EndpointUrlError> {
     }
 }
 
-/// The user info as given (an empty one is dropped by parsing), and the slashes (any number of them would be taken).
+/// Checks the user info (parsing drops an empty one) and the slashes (parsing accepts any number of them).
 fn check_authority(text: &str, scheme: &str) -> Result<(), EndpointUrlError> {
     let rest = text
         .get(scheme.len()..)

@@ -33,8 +33,8 @@ pub struct Event {
 
 /// Builds the bytes that are signed, stored and sent for a delivery.
 ///
-/// `timestamp` is a checked RFC 3339 time and an event type's name has no character that JSON escapes; `data` is copied
-/// as it was posted, so that numbers, escapes and the order of members reach the endpoint untouched.
+/// `timestamp` is a checked RFC 3339 time and an event type's name has no character that JSON escapes. `data` is copied
+/// as posted, so that numbers, escapes and the order of members reach the endpoint unchanged.
 #[must_use]
 pub fn build_payload(
     id: &DeliveryId,

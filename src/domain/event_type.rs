@@ -1,6 +1,6 @@
 //! The types of events, from one catalogue file.
 //!
-//! Adding a type is adding an entry to `event_types.json`; nothing else in the program names one. Names follow Standard
+//! To add a type, add an entry to `event_types.json`; nothing else in the program names one. Names follow Standard
 //! Webhooks: identifiers of `[a-zA-Z0-9_]` separated by full stops.
 
 use std::fmt;
@@ -30,14 +30,14 @@ pub struct CatalogueEntry {
 #[must_use]
 pub fn catalogue() -> &'static [CatalogueEntry] {
     static ENTRIES: OnceLock<Vec<CatalogueEntry>> = OnceLock::new();
-    // The file is part of the program and a test reads it; an error here would have no one to answer to.
+    // The file is part of the program and a test reads it, so an error cannot occur at run time.
     ENTRIES.get_or_init(|| serde_json::from_str(CATALOGUE).unwrap_or_default())
 }
 
 /// The name of a type that exists: one of the catalogue, or [`EventType::ping`].
 ///
-/// Reading stored JSON accepts both. What a person or a producer names goes through [`EventType::parse`], which does not
-/// know `ping`.
+/// Reading stored JSON accepts both. What a person or a producer names goes through [`EventType::parse`], which does
+/// not know `ping`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct EventType(&'static str);
@@ -101,7 +101,7 @@ impl<'de> Deserialize<'de> for EventType {
     }
 }
 
-/// Why a name is no event type.
+/// Why a name is not an event type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EventTypeError {
     /// Not in the catalogue.
@@ -184,7 +184,7 @@ mod tests {
                 "{}",
                 entry.name
             );
-            // Sent as it stands in the file.
+            // Sent exactly as in the file.
             assert!(!entry.sample.get().contains('\n'), "{}", entry.name);
             assert!(!entry.description.is_empty(), "{}", entry.name);
         }

@@ -1,16 +1,16 @@
-//! The record of what webhooks had selected when: by it, an event that reached no endpoint is explained later, without
-//! a row written for each event.
+//! The record of what webhooks had selected when. It explains later why an event reached no endpoint, without a row
+//! for each event.
 
 use serde::{Deserialize, Serialize};
 
 use super::{ids::WebhookId, timestamp::Timestamp};
 
-/// What a webhook selected from a time on.
+/// What a webhook selected since a time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SelectionChange {
     /// The webhook.
     pub webhook: WebhookId,
-    /// From when.
+    /// Since when.
     pub at: Timestamp,
     /// The selected types; none from its deletion on.
     pub events: Option<Vec<String>>,
@@ -20,13 +20,13 @@ pub struct SelectionChange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Absence {
-    /// It was made later.
+    /// It was created later.
     WebhookDidNotExist,
     /// It was deleted before.
     WebhookDeleted,
     /// It had not selected the type.
     TypeNotSelected,
-    /// It had selected the type, and no delivery of it is kept: it was refused for a full backlog, missed within KV's
+    /// It had selected the type, but no delivery is kept: it was refused for a full backlog, missed within KV's
     /// delay, or purged since.
     NotStored,
 }

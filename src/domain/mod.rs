@@ -1,6 +1,6 @@
-//! The rules of the relay, pure: no clock, no randomness, no I/O; time and random bytes come in as arguments.
+//! The rules of the relay, pure: no clock, no randomness, no I/O; time and random bytes are arguments.
 //!
-//! The words, in the order in which they meet:
+//! The terms, each building on those before it:
 //! - a **workspace** is a tenant; it has **webhooks**, each a customer's registration: endpoint URL, types, secret;
 //! - an **event** is a thing that happened, accepted once; a **delivery** is one event to one webhook;
 //! - an **attempt** is one POST of a delivery, with an **outcome**; a **lease** is the right to make it until a time;

@@ -1,4 +1,4 @@
-//! What came of an attempt, in the six words of the API.
+//! The outcome of an attempt, in the six words of the API.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +16,12 @@ pub enum Outcome {
     Unreachable,
     /// The endpoint-URL rule refused the address; nothing was sent.
     Blocked,
-    /// Three leases in a row ended without a report; whether anything was sent is not known.
+    /// Three leases in a row ended without a report; whether anything was sent is unknown.
     Lost,
 }
 
 impl Outcome {
-    /// Judges an HTTP status: 2xx alone is a success (Standard Webhooks, "Responding to webhooks").
+    /// Judges an HTTP status: only 2xx is a success (Standard Webhooks, "Responding to webhooks").
     #[must_use]
     pub const fn of_status(status: u16) -> Self {
         match status {
@@ -44,14 +44,14 @@ impl Outcome {
         }
     }
 
-    /// Whether the endpoint took the delivery.
+    /// Whether the endpoint accepted the delivery.
     #[must_use]
     pub const fn is_success(self) -> bool {
         matches!(self, Self::Succeeded)
     }
 }
 
-/// Says what a status of 520 to 527 or 530 stands for: Cloudflare answers it in place of an origin it cannot reach.
+/// Explains a status of 520 to 527 or 530, with which Cloudflare answers for an origin that it cannot reach.
 #[must_use]
 pub const fn explain_status(status: u16) -> Option<&'static str> {
     Some(match status {

@@ -6,12 +6,12 @@ use thiserror::Error;
 
 use super::retry::{RetrySchedule, parse_duration};
 
-/// What a lease allows beyond the attempt timeout, for the report to arrive.
+/// How much longer than the attempt timeout a lease lasts, so that the report can arrive.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Bytes of payload that a webhook's unsettled deliveries may take together.
+/// Bytes of payload that a webhook's unsettled deliveries may have together.
 pub const BACKLOG_BYTES_LIMIT: u64 = 1024 * 1024 * 1024;
 
 /// The settings of a deployment.
@@ -25,7 +25,7 @@ pub struct Policy {
     pub retention: Duration,
     /// `DISABLE_AFTER`: how long a webhook may fail before it is disabled.
     pub disable_after: Duration,
-    /// `ALLOW_PRIVATE_ENDPOINTS`: admits http and loopback; for development.
+    /// `ALLOW_PRIVATE_ENDPOINTS`: allows http and loopback; for development.
     pub allow_private_endpoints: bool,
     /// `MAX_LEASES`: leases of one webhook that may be out at once.
     pub max_leases: usize,
@@ -85,7 +85,7 @@ impl Policy {
         })
     }
 
-    /// How long the report of an attempt is awaited.
+    /// How long a lease waits for the report of its attempt.
     #[must_use]
     pub const fn lease_length(&self) -> Duration {
         self.attempt_timeout.saturating_add(LEASE_MARGIN)

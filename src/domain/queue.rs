@@ -1,7 +1,7 @@
-//! What a webhook has pending, in the order in which it is taken; an index in memory over the stored deliveries.
+//! A webhook's pending deliveries, in the order in which they are attempted; an index in memory over the stored rows.
 //!
-//! It is built from the stored rows when the object wakes and follows each change of a row, so finding what is due
-//! reads no row. Losing it loses nothing.
+//! It is built from the rows when the object wakes and follows each change of a row, so finding what is due reads no
+//! row. Losing it loses nothing.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -15,10 +15,10 @@ use super::{
     timestamp::Timestamp,
 };
 
-/// Of this many free slots one goes to the most overdue retry; the others go to first attempts first.
+/// One in this many free slots goes to the most overdue retry; the others go to first attempts first.
 const SLOTS_PER_RETRY: u32 = 3;
 
-/// How long a delivery whose lease was lost lets all others go first.
+/// How long a delivery whose lease was lost waits while others are due.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The unsettled deliveries of one webhook.
@@ -70,7 +70,7 @@ impl Place {
 }
 
 impl Queue {
-    /// Puts a delivery where its state says; a settled one leaves. `bytes` is the length of its payload.
+    /// Files a delivery by its state; a settled one leaves. `bytes` is the length of its payload.
     pub fn place(&mut self, id: &DeliveryId, delivery: &Delivery, bytes: u64) {
         self.remove(id);
         let Some(place) = Place::of(delivery) else {
@@ -94,7 +94,7 @@ impl Queue {
         self.entries.get(id.as_ref()).map_or(0, |entry| entry.bytes)
     }
 
-    /// Takes a delivery out.
+    /// Removes a delivery.
     pub fn remove(&mut self, id: &DeliveryId) {
         let Some((id, entry)) = self.entries.remove_entry(id.as_ref()) else {
             return;
@@ -112,8 +112,8 @@ impl Queue {
     /// The delivery to attempt next, if one is due: first attempts before retries, but every third turn the most
     /// overdue retry.
     ///
-    /// A delivery whose lease was lost may be what ended its holder. It is taken after all others, unless it has waited
-    /// for long, and only when the caller has nothing else under way (`idle`), so that it can take nothing with it.
+    /// A delivery whose lease was lost may have crashed the lease's holder. It comes after all others, unless it has
+    /// waited long, and only if the caller has nothing else under way (`idle`) that it could take down.
     pub fn next_due(&mut self, now: Timestamp, idle: bool) -> Option<DeliveryId> {
         let due = |set: &BTreeSet<(Timestamp, Rc<str>)>| {
             set.first()
@@ -149,7 +149,7 @@ impl Queue {
         DeliveryId::parse(&chosen?).ok()
     }
 
-    /// A delivery that is due, of whatever place; for holding them when the webhook is disabled.
+    /// Any delivery that is due; used to hold them when the webhook is disabled.
     #[must_use]
     pub fn any_due(&self, now: Timestamp) -> Option<DeliveryId> {
         let first_attempt = self.first_attempts.first().map(|(due, id)| (*due, id));
@@ -170,7 +170,7 @@ impl Queue {
         DeliveryId::parse(id).ok()
     }
 
-    /// When something is due or a lease ends, next.
+    /// The next time at which something is due or a lease ends.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
         let earliest = |set: &BTreeSet<(Timestamp, Rc<str>)>| set.first().map(|(time, _)| *time);

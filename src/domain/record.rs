@@ -1,4 +1,4 @@
-//! A delivery with all that is kept of it: what is delivered, its progress, its attempts.
+//! A delivery with all that is kept of it: its payload, its progress, its attempts.
 
 use std::collections::BTreeMap;
 
@@ -22,13 +22,13 @@ pub struct DeliveryRecord {
     pub event_id: EventId,
     /// The event's type.
     pub event_type: String,
-    /// Where it stands.
+    /// Its progress.
     pub delivery: Delivery,
     /// Its attempts, oldest first.
     pub attempts: Vec<Attempt>,
     /// The bytes that are signed and sent; none in lists.
     pub payload: Option<Box<RawValue>>,
-    /// The request as it was sent; kept for pings and tests alone.
+    /// The request as it was sent; kept only for pings and tests.
     pub request: Option<SentRequest>,
 }
 
@@ -56,14 +56,14 @@ pub struct DeliveryFilter {
     pub since: Option<Timestamp>,
     /// Made before this time.
     pub until: Option<Timestamp>,
-    /// Older than this one, where a page before ended.
+    /// Older than this one, at which the previous page ended.
     pub before: Option<DeliveryId>,
     /// How many at most.
     pub limit: usize,
 }
 
 impl DeliveryFilter {
-    /// Whether a delivery is one of those that were asked for.
+    /// Whether a delivery matches the filter.
     #[must_use]
     pub fn selects(&self, record: &DeliveryRecord) -> bool {
         let DeliveryFilter {
@@ -87,7 +87,7 @@ impl DeliveryFilter {
 }
 
 impl DeliveryRecord {
-    /// When the next attempt is due, where one is scheduled.
+    /// When the next attempt is due, if one is scheduled.
     #[must_use]
     pub const fn next_attempt_at(&self) -> Option<Timestamp> {
         match self.delivery.state() {

@@ -1,8 +1,8 @@
-//! Resending many deliveries as a job: which ones, how far it has come, and when it ends.
+//! A bulk resend: which deliveries, how far it is, and when it ends.
 //!
-//! The job takes a few deliveries at a time, oldest first, and goes on when their first new attempt is over; so it is
-//! paced by the endpoint. Its row names the ones under way, so that a restart continues where it was and sends nothing
-//! again that it has sent.
+//! It resends a few deliveries at a time, oldest first, and continues when their first new attempt is over, so the
+//! endpoint sets the pace. Its row names the ones under way, so that after a restart it continues without resending
+//! anything twice.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,10 +12,10 @@ use super::{
     timestamp::Timestamp,
 };
 
-/// Deliveries of a job that wait for their first new attempt at a time.
+/// Deliveries of a bulk resend that wait for their first new attempt at a time.
 pub const UNDER_WAY_LIMIT: usize = 12;
 
-/// Which deliveries a job resends: those of one status, made in a time.
+/// Which deliveries a bulk resend covers: those of one status, made in a range of time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
     /// Failed or held.
@@ -26,11 +26,11 @@ pub struct Selection {
     pub until: Option<Timestamp>,
 }
 
-/// How a job stands.
+/// The status of a bulk resend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobStatus {
-    /// It takes further deliveries.
+    /// It still has deliveries to resend.
     Running,
     /// Each delivery has had its first new attempt.
     Finished,
@@ -38,30 +38,30 @@ pub enum JobStatus {
     Stopped,
 }
 
-/// A job.
+/// A bulk resend.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResendJob {
     /// Its id.
     pub id: ResendId,
     /// What it resends.
     pub selection: Selection,
-    /// When it began; what failed later is not its.
+    /// When it began; it does not cover what failed later.
     pub began_at: Timestamp,
-    /// How it stands.
+    /// Its status.
     pub status: JobStatus,
     /// Deliveries that it has to resend.
     pub total: u64,
     /// Of these, the ones whose first new attempt succeeded.
     pub delivered: u64,
-    /// And those whose first new attempt failed, or that ended without one.
+    /// Of these, the ones whose first new attempt failed, or that ended without one.
     pub failed: u64,
-    /// The last delivery that it took.
+    /// The last delivery that it resent.
     pub taken: Option<DeliveryId>,
     /// The ones whose first new attempt is not over.
     pub under_way: Vec<UnderWay>,
 }
 
-/// A delivery that a job has taken.
+/// A delivery that a bulk resend has resent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnderWay {
     /// The delivery.
@@ -71,12 +71,12 @@ pub struct UnderWay {
 }
 
 impl Selection {
-    /// Whether a delivery has had the wanted status when the job began.
+    /// Whether a delivery already had the wanted status when the bulk resend began.
     #[must_use]
     pub fn takes(&self, delivery: &Delivery, began_at: Timestamp) -> bool {
         match delivery.state() {
             State::Failed { at, .. } => self.status == Status::Failed && at <= began_at,
-            // Only a disabled webhook holds, and the job stops when its webhook is disabled.
+            // Only a disabled webhook holds deliveries, and a bulk resend stops when its webhook is disabled.
             State::Held => self.status == Status::Held,
             State::Scheduled { .. } | State::Leased { .. } | State::Delivered { .. } => false,
         }
@@ -90,7 +90,7 @@ impl ResendJob {
         self.delivered.saturating_add(self.failed)
     }
 
-    /// Deliveries that it may take now.
+    /// How many deliveries it may resend at present.
     #[must_use]
     pub fn free_places(&self) -> usize {
         match self.status {
@@ -99,7 +99,7 @@ impl ResendJob {
         }
     }
 
-    /// Takes a delivery, as it was before its resend.
+    /// Records that a delivery is resent; `before` is its state before that.
     pub fn take(&mut self, id: DeliveryId, before: &Delivery) {
         self.taken = Some(id.clone());
         self.under_way.push(UnderWay {
@@ -108,7 +108,7 @@ impl ResendJob {
         });
     }
 
-    /// Looks at the deliveries under way; `find` gives the present state of one, none where it was purged. Tells
+    /// Checks the deliveries under way; `find` gives the current state of one, or `None` if it was purged. Returns
     /// whether anything changed.
     pub fn follow(&mut self, find: impl Fn(&DeliveryId) -> Option<Delivery>) -> bool {
         let before = self.under_way.len();
@@ -132,14 +132,14 @@ impl ResendJob {
         self.under_way.len() != before
     }
 
-    /// Ends a running job that found nothing more to take, once nothing is under way.
+    /// Ends a running bulk resend that found nothing more to resend, once nothing is under way.
     pub const fn finish_where_done(&mut self) {
         if matches!(self.status, JobStatus::Running) && self.under_way.is_empty() {
             self.status = JobStatus::Finished;
         }
     }
 
-    /// Stops a running job; what is under way goes on.
+    /// Stops a running bulk resend; what is under way continues.
     pub const fn stop(&mut self) {
         if matches!(self.status, JobStatus::Running) {
             self.status = JobStatus::Stopped;

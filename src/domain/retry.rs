@@ -1,13 +1,13 @@
 //! When a failed attempt is made again.
 //!
-//! Delays are exact: no jitter, since the objects that keep them are spread over webhooks anyway, and the customer page
-//! promises the times. A receiver may ask for later, never for earlier.
+//! Delays are exact, without jitter: each webhook has an object of its own anyway, and the customer page promises the
+//! times. A receiver may ask for later, never for earlier.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::timestamp::Timestamp;
 
-/// What a setting may name at most.
+/// The longest duration that a setting may name.
 const LONGEST_DURATION: Duration = Duration::from_secs(365 * 86_400);
 /// Delays that a schedule may have at most.
 const MOST_DELAYS: usize = 20;
@@ -25,7 +25,7 @@ impl RetrySchedule {
     ///
     /// # Errors
     ///
-    /// [`DurationError`] where the number of delays is not allowed, or one is no duration (see [`parse_duration`]).
+    /// [`DurationError`] if the number of delays is not allowed, or one is not a duration (see [`parse_duration`]).
     pub fn parse(text: &str) -> Result<Self, DurationError> {
         let count = if text.trim().is_empty() {
             0
@@ -42,27 +42,27 @@ impl RetrySchedule {
         Ok(Self { delays })
     }
 
-    /// The delays, in their order.
+    /// The delays, in order.
     #[must_use]
     pub fn delays(&self) -> &[Duration] {
         &self.delays
     }
 
     /// How long to wait after that many failed attempts of this run of the schedule, counted from 1.
-    /// `None` where the schedule is spent.
+    /// `None` if the schedule is spent.
     #[must_use]
     pub fn delay_after(&self, failures: usize) -> Option<Duration> {
         self.delays.get(failures.checked_sub(1)?).copied()
     }
 
-    /// The longest delay: what a receiver may ask for at most.
+    /// The longest delay, which is also the longest that a receiver may ask for.
     #[must_use]
     pub fn longest(&self) -> Duration {
         self.delays.iter().copied().max().unwrap_or_default()
     }
 }
 
-/// Why a text is no duration or no schedule.
+/// Why a text is not a duration or not a schedule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {
     /// Not a whole number and a unit.
@@ -110,7 +110,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
         "d" => 86_400_000,
         _ => return Err(malformed()),
     };
-    // Digits alone: what does not fit in 64 bits is too long, not malformed.
+    // Only digits, so a number that does not fit in 64 bits is too long, not malformed.
     let number: u64 = number.parse().map_err(|_| too_long())?;
     let duration = Duration::from_millis(number.checked_mul(unit_millis).ok_or_else(too_long)?);
     if duration > LONGEST_DURATION {
@@ -120,12 +120,12 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     }
 }
 
-/// How long a receiver asks to be left alone: the value of `Retry-After` (RFC 9110, 10.2.3), seconds or an HTTP date.
+/// How long a receiver asks to wait: the value of `Retry-After` (RFC 9110, 10.2.3), seconds or an HTTP date.
 /// `None` for a date that is past and for anything else.
 #[must_use]
 pub fn parse_retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More seconds than 64 bits hold mean "very long", which the caller cuts to what it allows.
+        // More seconds than 64 bits hold mean "very long", which the caller limits.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let since_1970 = httpdate::parse_http_date(value)
@@ -136,7 +136,7 @@ pub fn parse_retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     (date >= now).then(|| date.saturating_duration_since(now))
 }
 
-/// The delay of the schedule, or the longer one that the receiver asked for, as far as `longest`.
+/// The delay of the schedule, or the longer one that the receiver asked for, up to `longest`.
 #[must_use]
 pub fn delay_honouring(
     base: Duration,

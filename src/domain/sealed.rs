@@ -1,8 +1,8 @@
-//! How secrets and the values of custom headers are stored: encrypted with the operator's keys, or plain where there
+//! How secrets and the values of custom headers are stored: encrypted with the operator's keys, or plain if there
 //! are none.
 //!
-//! AES-256-GCM with the webhook's id as associated data, so that a value that is moved to another webhook does not open
-//! there. Values travel sealed between the objects and are opened only where one is needed.
+//! AES-256-GCM with the webhook's id as associated data, so that a value moved to another webhook does not open there.
+//! Values travel sealed between the objects and are opened only where they are needed.
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ const KEY_ID_LIMIT: usize = 32;
 /// Every stored value has had both members from the first release on, so that encryption changes no format.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sealed {
-    /// Which of the operator's keys encrypts it; none where it is stored plain.
+    /// Which of the operator's keys encrypts it; none if it is stored plain.
     pub key_id: Option<String>,
     /// Standard base64 of the text, or of the nonce, the encrypted text and its tag.
     bytes: String,
@@ -45,7 +45,7 @@ impl fmt::Debug for Sealed {
     }
 }
 
-/// Why a stored value cannot be read, or a value not be stored.
+/// Why a stored value cannot be read, or a value cannot be stored.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SealedError {
     /// Encrypted under a key that the relay does not have.
@@ -56,7 +56,7 @@ pub enum SealedError {
         /// The id of the key.
         key_id: String,
     },
-    /// The key of that id is another one, or the value belongs to another webhook, or was changed.
+    /// The key of that id has changed, or the value belongs to another webhook or was tampered with.
     #[error(
         "a stored value does not open with the key '{key_id}' of ENCRYPTION_KEYS: it was encrypted with another \
          key of that id, for another webhook, or it is damaged"
@@ -68,12 +68,12 @@ pub enum SealedError {
     /// Not the base64 of a text.
     #[error("a stored value is damaged: it must be the base64 of UTF-8 text")]
     Damaged,
-    /// Beyond what the cipher takes, which no accepted value is.
+    /// Longer than the cipher allows, which no accepted value is.
     #[error("a value is too long to be encrypted")]
     TooLong,
 }
 
-/// The operator's keys, `ENCRYPTION_KEYS`: the first one encrypts, each one decrypts. None: values are stored plain.
+/// The operator's keys, `ENCRYPTION_KEYS`: the first one encrypts, all decrypt. Without keys, values are stored plain.
 #[derive(Default)]
 pub struct EncryptionKeys(Vec<Key>);
 
@@ -82,7 +82,7 @@ struct Key {
     cipher: Aes256Gcm,
 }
 
-/// What `ENCRYPTION_KEYS` must be. The text itself is never part of an error: it is a secret.
+/// The required form of `ENCRYPTION_KEYS`. The text itself is a secret, so it is never part of an error.
 pub const KEYS_ALLOWED: &str = "a comma-separated list of id:base64, each an id of 1 to 32 letters, digits, _ or -, and \
      the standard base64 of 32 bytes, no id twice; or not set, and stored secrets are not encrypted";
 
@@ -92,10 +92,10 @@ pub const KEYS_ALLOWED: &str = "a comma-separated list of id:base64, each an id 
 pub struct EncryptionKeysError;
 
 impl EncryptionKeys {
-    /// Reads `id:base64,id:base64`; spaces around an entry do not count.
+    /// Reads `id:base64,id:base64`; spaces around an entry are ignored.
     ///
     /// # Errors
-    /// Where it has not that form, a key has not 32 bytes, or an id comes twice.
+    /// If the text has another form, a key does not have 32 bytes, or an id occurs twice.
     pub fn parse(text: &str) -> Result<Self, EncryptionKeysError> {
         let mut keys: Vec<Key> = Vec::new();
         for entry in text.split(',') {
@@ -114,12 +114,12 @@ impl EncryptionKeys {
         !self.0.is_empty()
     }
 
-    /// The ids of the keys, the one that encrypts first.
+    /// The ids of the keys; the first one encrypts.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|key| key.id.as_str())
     }
 
-    /// Seals a value of a webhook with the first key, or as it is where there is none.
+    /// Seals a value of a webhook with the first key, or stores it plain if there is none.
     ///
     /// # Errors
     /// `TooLong`.
@@ -145,7 +145,7 @@ impl EncryptionKeys {
         })
     }
 
-    /// The text of a webhook's stored value.
+    /// Opens a webhook's stored value.
     ///
     /// # Errors
     /// `UnknownKey`, `WrongKey` or `Damaged`; never a text that was not sealed for this webhook.
@@ -164,16 +164,16 @@ impl EncryptionKeys {
         String::from_utf8(text).map_err(|_| SealedError::Damaged)
     }
 
-    /// Whether a value is stored as a new one would be.
+    /// Whether a value is sealed with the first key, as a new one would be.
     #[must_use]
     pub fn is_current(&self, sealed: &Sealed) -> bool {
         sealed.key_id.as_deref() == self.ids().next()
     }
 
-    /// Seals a stored value anew, with the first key.
+    /// Seals a stored value again, with the first key.
     ///
     /// # Errors
-    /// Where it cannot be read.
+    /// If it cannot be read.
     pub fn renew(
         &self,
         sealed: &Sealed,
@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(keys("k1").open(&sealed, &webhook(1)).unwrap(), TEXT);
     }
 
-    /// The bytes are those that Python's `cryptography` makes: `AESGCM(bytes(range(32))).encrypt(bytes(12), text, webhook)`.
+    /// The bytes come from Python's `cryptography`: `AESGCM(bytes(range(32))).encrypt(bytes(12), text, webhook)`.
     #[test]
     fn the_encrypted_stored_form_is_pinned() {
         let stored = r#"{"key_id":"k1","bytes":"AAAAAAAAAAAAAAAAd9PArJhf6tpmwcdSNV/0+qAmIlVBYWozs12U4qOL2hn/TEo="}"#;
@@ -368,7 +368,7 @@ mod tests {
         assert_eq!(format!("{:?}", keys("k2,k1")), r#"["k2", "k1"]"#);
     }
 
-    /// Keys of these ids, each another one.
+    /// Keys with these ids, all different.
     fn keys(ids: &str) -> EncryptionKeys {
         let entry = |id: &str| {
             let first = id.strip_prefix('k').unwrap().parse::<u8>().unwrap() - 1;

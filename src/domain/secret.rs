@@ -1,14 +1,14 @@
-//! Signing secrets: what a customer may give, and what is generated. How they are stored: `sealed`.
+//! Signing secrets: what a customer may give, and what is generated. See `sealed` for how they are stored.
 //!
 //! A [`Secret`] is kept exactly as the customer sees it, because the documented verification code uses its text as the
-//! key. It has no `Display` and no `Serialize`: a page or an answer has to call [`Secret::expose`] by name.
+//! key. It has no `Display` and no `Serialize`, so a page or an answer must call [`Secret::expose`] explicitly.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-/// What a secret of the Standard Webhooks form begins with.
+/// The prefix of a secret of the Standard Webhooks form.
 const STANDARD_PREFIX: &str = "whsec_";
 
 /// A signing secret, the whole text as the customer sees it.
@@ -16,12 +16,12 @@ const STANDARD_PREFIX: &str = "whsec_";
 pub struct Secret(String);
 
 impl Secret {
-    /// Checks a secret that a customer gives, and keeps it exactly.
+    /// Checks a secret that a customer gives, and keeps it unchanged.
     ///
     /// # Errors
     ///
-    /// [`SecretError`] where it is not 8 to 256 ASCII characters of 0x21 to 0x7E, or begins with `whsec_` and does not
-    /// go on with standard base64 (padded, canonical) of 16 to 64 bytes.
+    /// [`SecretError`] if it is not 8 to 256 ASCII characters of 0x21 to 0x7E, or begins with `whsec_` and does not
+    /// continue with standard base64 (padded, canonical) of 16 to 64 bytes.
     pub fn parse(text: &str) -> Result<Self, SecretError> {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(SecretError::Characters);
@@ -29,7 +29,7 @@ impl Secret {
         if !(8..=256).contains(&text.len()) {
             return Err(SecretError::Length);
         }
-        // A text that only looks like a Standard Webhooks secret would verify with no library.
+        // No library could verify with a text that only looks like a Standard Webhooks secret.
         if text.starts_with(STANDARD_PREFIX)
             && !decode_standard(text).is_some_and(|key| (16..=64).contains(&key.len()))
         {
@@ -44,7 +44,7 @@ impl Secret {
         Self(format!("{STANDARD_PREFIX}{}", STANDARD.encode(random)))
     }
 
-    /// The text, for its owner who asked to see it and for storing.
+    /// The text, to show it to its owner on request or to store it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -69,7 +69,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Why a text is not taken as a secret. The text itself is never part of it.
+/// Why a text is refused as a secret. The text itself is never part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// Too short or too long.
@@ -78,7 +78,7 @@ pub enum SecretError {
     /// A space, a control character or a character beyond ASCII.
     #[error("secret must be of visible ASCII characters without spaces")]
     Characters,
-    /// `whsec_` and something that is not the base64 of a key.
+    /// `whsec_` followed by something that is not the base64 of a key.
     #[error("secret that begins with whsec_ must go on with standard base64 of 16 to 64 bytes")]
     Standard,
 }
@@ -88,7 +88,7 @@ pub enum SecretError {
 pub struct SigningSecrets {
     /// The one that the customer sees; it makes the hex signature.
     pub current: Secret,
-    /// The one before it, which receivers may still hold.
+    /// The previous one, which receivers may still use.
     pub previous: Option<Secret>,
 }
 
@@ -161,7 +161,7 @@ mod tests {
             "whsec_".to_owned() + "xx",
             standard(15),
             standard(65),
-            // No padding, padding too much, trailing bits, the alphabet of URLs, a stray character.
+            // No padding, too much padding, trailing bits, the URL-safe alphabet, a stray character.
             standard(16).trim_end_matches('=').to_owned(),
             standard(18) + "====",
             "whsec_AAAAAAAAAAAAAAAAAAAAAB==".to_owned(),

@@ -1,8 +1,8 @@
-//! Deliveries that were accepted within a moment of each other and lie in one row together.
+//! Deliveries that were accepted within a moment of each other and share one row.
 //!
-//! Rows written are the bill, so what arrives together is stored together, and settled together. A segment holds what
-//! goes as it should: accepted, leased, delivered at the first attempt. Whatever else happens to a delivery, it leaves
-//! for a row of its own, so every other rule knows single deliveries alone.
+//! Each row written costs money, so what arrives together is stored and settled together. A segment holds the normal
+//! case: accepted, leased, delivered at the first attempt. If anything else happens to a delivery, it moves to a row
+//! of its own, so every other rule deals only with single deliveries.
 
 use std::time::Duration;
 
@@ -16,27 +16,27 @@ use super::{
     timestamp::Timestamp,
 };
 
-/// Deliveries of a segment at most: each change of one writes the row anew.
+/// Deliveries of a segment at most: each change of one writes the whole row again.
 pub const MEMBERS_LIMIT: usize = 16;
 
-/// Bytes of a segment's payloads at most; a delivery that has more is alone in its segment.
+/// Bytes of a segment's payloads at most; a delivery with more has a segment of its own.
 pub const BYTES_LIMIT: u64 = 64 * 1024;
 
-/// How far the time in a member's id is from the time in its segment's key at most: a search by time looks so much
-/// further.
+/// The most by which the time in a member's id may differ from the time in its segment's key; a search by time is
+/// widened by it.
 pub const SPAN: Duration = Duration::from_millis(20);
 
-/// Bytes of a kept response with which a delivery may stay.
+/// Bytes of a kept response, above which a delivery leaves its segment.
 const RESPONSE_LIMIT: usize = 2048;
 
-/// A delivery in a segment, without its payload. Its kind is an event's.
+/// A delivery in a segment, without its payload. Its kind is always `Event`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Member {
     id: DeliveryId,
     event_id: EventId,
     #[serde(rename = "type")]
     event_type: String,
-    /// Of the payload.
+    /// The length of the payload.
     bytes: u64,
     delivery: Delivery,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -74,7 +74,7 @@ impl Member {
         self.bytes
     }
 
-    /// The delivery as it is known everywhere else, without its payload.
+    /// The delivery as a record, without its payload.
     #[must_use]
     pub fn to_record(&self) -> DeliveryRecord {
         DeliveryRecord {
@@ -97,7 +97,7 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Whether a delivery may lie in a segment.
+    /// Whether a delivery may be in a segment.
     #[must_use]
     pub fn admits(record: &DeliveryRecord) -> bool {
         let untried = record.delivery.attempts() == 0 && record.delivery.lost_leases() == 0;
@@ -113,7 +113,7 @@ impl Segment {
             && responses.fold(0, usize::saturating_add) <= RESPONSE_LIMIT
     }
 
-    /// A segment of one delivery, which it admits, with a payload of so many bytes.
+    /// Makes a segment of one delivery that [`Self::admits`] allows; `bytes` is the length of its payload.
     #[must_use]
     pub fn of(record: &DeliveryRecord, bytes: u64) -> Self {
         let mut segment = Self {
@@ -130,7 +130,7 @@ impl Segment {
         Self { key, members }
     }
 
-    /// What the segment is found by; ids of its members are at most [`SPAN`] away from it.
+    /// The segment's key; the ids of its members are at most [`SPAN`] away from it.
     #[must_use]
     pub const fn key(&self) -> &DeliveryId {
         &self.key
@@ -142,7 +142,7 @@ impl Segment {
         &self.members
     }
 
-    /// Whether one more delivery finds a place here.
+    /// Whether there is room for one more delivery.
     #[must_use]
     pub fn has_room_for(&self, id: &DeliveryId, bytes: u64) -> bool {
         let (key, time) = (self.key.minted_at(), id.minted_at());
@@ -155,7 +155,7 @@ impl Segment {
             && held.fold(bytes, u64::saturating_add) <= BYTES_LIMIT
     }
 
-    /// Adds a delivery, which it admits and has room for.
+    /// Adds a delivery that [`Self::admits`] allows and that there is room for.
     pub fn push(&mut self, record: &DeliveryRecord, bytes: u64) {
         self.members.push(Member {
             id: record.id.clone(),
@@ -179,7 +179,7 @@ impl Segment {
         self.members.iter().find(|member| member.id == *id)
     }
 
-    /// Takes over the progress of a delivery that stays.
+    /// Updates the progress of a delivery that stays.
     pub fn update(&mut self, record: &DeliveryRecord) {
         if let Some(member) = self
             .members
@@ -191,14 +191,14 @@ impl Segment {
         }
     }
 
-    /// Lets a delivery go; gives its place.
+    /// Removes a delivery and returns its place.
     pub fn remove(&mut self, id: &DeliveryId) -> Option<usize> {
         let position = self.position(id)?;
         self.members.remove(position);
         Some(position)
     }
 
-    /// Whether nothing of it is left to do.
+    /// Whether all its deliveries are settled.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.members
@@ -207,7 +207,7 @@ impl Segment {
     }
 }
 
-/// The times between which lies the key of the segment of a delivery from a span of time.
+/// The range of times in which to look for the keys of segments with deliveries from a range of time.
 #[must_use]
 pub fn times_around(since: Timestamp, until: Timestamp) -> (Timestamp, Timestamp) {
     (since.saturating_sub(SPAN), until.saturating_add(SPAN))

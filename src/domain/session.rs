@@ -1,4 +1,4 @@
-//! Dashboard sessions: what one may do, how long it lasts, and the cookie that carries its token.
+//! Dashboard sessions: what a session may do, how long it lasts, and the cookie that carries its token.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::{
 /// How long a session lasts: twelve hours.
 pub const SESSION_LENGTH: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// Sessions of one workspace at a time; one more ends those that would have ended first.
+/// Sessions of one workspace at a time; one more ends those that would expire first.
 pub const SESSIONS_LIMIT: u32 = 1000;
 
 /// What opens a session.
@@ -23,12 +23,12 @@ pub const SESSIONS_LIMIT: u32 = 1000;
 pub enum Credential {
     /// An API key.
     Key(TokenHash),
-    /// A dashboard link, which is good once.
+    /// A dashboard link, which works once.
     Link(TokenHash),
 }
 
 impl Credential {
-    /// Reads a token as what it was made for; and its workspace. None for any other text.
+    /// Reads a token and its workspace; `None` if it is neither an API key nor a dashboard link's token.
     #[must_use]
     pub fn parse(token: &str) -> Option<(Self, WorkspaceId)> {
         let hash = || TokenHash::of(token);
@@ -42,10 +42,10 @@ impl Credential {
 pub struct Session {
     /// What it may do.
     pub scopes: Vec<Scope>,
-    /// The API key that opened it, and whose end is its own; none where a link did.
+    /// The API key that opened it, and with which it ends; none if a link did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyId>,
-    /// Until when it is good.
+    /// When it expires.
     pub expires_at: Timestamp,
 }
 
@@ -60,7 +60,7 @@ impl Session {
         }
     }
 
-    /// Opens the session of a dashboard link; none where the link has expired.
+    /// Opens the session of a dashboard link; `None` if the link has expired.
     #[must_use]
     pub fn of_link(link: DashboardLink, now: Timestamp) -> Option<Self> {
         (now < link.expires_at).then(|| Self {
@@ -70,7 +70,7 @@ impl Session {
         })
     }
 
-    /// Whether it has not ended by itself.
+    /// Whether it has not expired.
     #[must_use]
     pub fn is_good(&self, now: Timestamp) -> bool {
         now < self.expires_at
@@ -78,13 +78,13 @@ impl Session {
 }
 
 /// Whether a request that a browser sent with its cookie may act: it only reads, or its `Origin` says that a page of
-/// the relay itself made it. Other sites can make a browser send the cookie, and cannot change the `Origin`.
+/// the relay itself made it. Other sites can make a browser send the cookie, but cannot change the `Origin`.
 #[must_use]
 pub fn may_act(method: &str, origin: Option<&str>, own_origin: &str) -> bool {
     matches!(method, "GET" | "HEAD") || origin == Some(own_origin)
 }
 
-/// How the browser reaches the relay; it decides the cookie's name and form.
+/// How the browser reaches the relay; it determines the cookie's name and attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// `https`.
@@ -104,7 +104,7 @@ impl Transport {
         }
     }
 
-    /// The name of the session's cookie. Over https a browser takes one with this prefix only from the host itself
+    /// The name of the session's cookie. Over https a browser accepts one with this prefix only from the host itself
     /// (RFC 6265bis, 4.1.3.2), so that no neighbouring host can plant a session.
     #[must_use]
     pub const fn cookie_name(self) -> &'static str {
@@ -120,7 +120,7 @@ impl Transport {
         self.cookie(token, SESSION_LENGTH.as_secs())
     }
 
-    /// The `Set-Cookie` that takes it away.
+    /// The `Set-Cookie` that removes it.
     #[must_use]
     pub fn clear_cookie(self) -> String {
         self.cookie("", 0)
@@ -136,11 +136,11 @@ impl Transport {
     }
 }
 
-/// Where to go on after signing in: a path of the relay's own, never an address that leads elsewhere.
+/// The path to open after signing in: always one of the relay's own, never another site's address.
 #[must_use]
 pub fn local_path(next: &str) -> Option<&str> {
     let rest = next.strip_prefix('/')?;
-    // Browsers read `//host` and `/\host` as another host, and leave out tabs and line breaks first.
+    // Browsers strip tabs and line breaks, then read `//host` and `/\host` as another host.
     let leads_away = rest.starts_with(['/', '\\']);
     let plain = next
         .bytes()

@@ -1,6 +1,6 @@
-//! The signatures of a payload: the documented hex header, and the trio of Standard Webhooks beside it.
+//! The signatures of a payload: the documented hex header, and the trio of Standard Webhooks.
 //!
-//! Both sign the very bytes that are sent. The hex header signs the body alone and so cannot tell a replay; the trio
+//! Both sign the exact bytes that are sent. The hex header signs only the body and so cannot expose a replay; the trio
 //! also signs the delivery's id and the time of this attempt. Standard Webhooks 1.0.0, "Signature scheme".
 
 use base64::Engine as _;
@@ -20,7 +20,7 @@ pub struct SignatureHeaders {
     pub id: String,
     /// `webhook-timestamp`: seconds since 1970 of this attempt.
     pub timestamp: String,
-    /// `webhook-signature`: `v1,` and base64, during a rotation's overlap followed by a space and the previous secret's.
+    /// `webhook-signature`: `v1,` and base64; during a rotation's overlap also a space and the previous secret's.
     pub standard: String,
 }
 
@@ -59,8 +59,8 @@ fn sign_standard(secret: &Secret, id: &str, timestamp: &str, payload: &[u8]) -> 
     )
 }
 
-/// HMAC takes a key of any length (RFC 2104, 2): a long one is hashed, a short one is filled with zeros to a block.
-/// Done here, because the constructor for a key of any length returns an error that could not be answered.
+/// HMAC accepts a key of any length (RFC 2104, 2): a long one is hashed, a short one is padded with zeros to a block.
+/// Done here, because the constructor for a key of any length returns an error that can never occur.
 fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let mut block = Key::<Hmac<Sha256>>::default();
     let hashed = Sha256::digest(key);
@@ -182,7 +182,7 @@ mod tests {
     }
 
     proptest! {
-        /// The key's preparation against the library's own.
+        /// Compares the key's preparation with the library's own.
         #[test]
         fn a_key_of_any_length_is_taken_as_the_library_takes_it(
             key in prop::collection::vec(any::<u8>(), 0..200), payload: Vec<u8>,

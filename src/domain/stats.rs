@@ -1,7 +1,7 @@
-//! What came of a webhook's events, hour by hour: counts, and how long endpoints took.
+//! The outcomes of a webhook's events, hour by hour: counts, and how long endpoints took.
 //!
-//! Counting costs no row per delivery: attempts are tallied in memory and folded into one row an hour by the alarm that
-//! runs anyway. What memory had lost is tallied again from the deliveries since the last fold.
+//! Counting costs no row per delivery: attempts are counted in memory and folded into one row an hour by the alarm that
+//! runs anyway. What memory has lost is counted again from the deliveries since the last fold.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,7 +14,7 @@ use super::{
     timestamp::Timestamp,
 };
 
-/// Hours that can be asked for; as many as a month has.
+/// Hours that can be asked for: 30 days.
 pub const HOURS_LIMIT: u32 = 720;
 
 const HOUR_SECONDS: i64 = 60 * 60;
@@ -40,12 +40,12 @@ pub struct HourTally {
     pub failed: u64,
     /// Attempts that ended.
     pub attempts: u64,
-    /// How many attempts took so many milliseconds, rounded to two digits.
+    /// The number of attempts by their duration in milliseconds, rounded to two digits.
     pub durations: BTreeMap<u64, u64>,
 }
 
 impl HourTally {
-    /// Adds another tally of the same hour.
+    /// Adds other counts of the same hour.
     pub fn add(&mut self, other: &Self) {
         self.delivered = self.delivered.saturating_add(other.delivered);
         self.failed = self.failed.saturating_add(other.failed);
@@ -56,7 +56,7 @@ impl HourTally {
         }
     }
 
-    /// The duration, in milliseconds, that a share of the attempts did not exceed; none without attempts.
+    /// The duration, in milliseconds, that `percent` of the attempts did not exceed; `None` without attempts.
     #[must_use]
     pub fn percentile(&self, percent: u64) -> Option<u64> {
         let total: u64 = self
@@ -79,14 +79,14 @@ impl HourTally {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     hours: BTreeMap<i64, HourTally>,
-    /// Up to when all is folded; younger deliveries can be counted again from their rows.
+    /// Up to when all is folded; deliveries made later can be counted again from their rows.
     folded_through: Timestamp,
-    /// Whether a delivery was counted that cannot.
+    /// Whether a delivery made before that was counted.
     has_older: bool,
 }
 
 impl Tally {
-    /// Nothing counted since a fold.
+    /// Starts with nothing counted since a fold.
     #[must_use]
     pub fn since(folded_through: Timestamp) -> Self {
         Self {
@@ -101,7 +101,7 @@ impl Tally {
         self.folded_through
     }
 
-    /// Counts an attempt of an event, and its delivery where it ended with it.
+    /// Counts an attempt of an event, and its delivery if it ended with that attempt.
     pub fn count(
         &mut self,
         ended_at: Timestamp,
@@ -148,7 +148,7 @@ impl Tally {
         self.has_older || counted.fold(0, u64::saturating_add) >= attempts
     }
 
-    /// Forgets what was folded just now.
+    /// Forgets what was just folded.
     pub fn fold(&mut self, now: Timestamp) {
         *self = Self::since(now);
     }

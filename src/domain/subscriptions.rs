@@ -1,4 +1,4 @@
-//! The copy of a workspace's webhooks and keys that lies in KV: what ingest needs to find the matching webhooks.
+//! The copy of a workspace's webhooks and keys in KV, from which a posted event's matching webhooks are found.
 //!
 //! It holds no URL, no header and no secret, and it may be a minute old: it decides whom to ask, never what is sent.
 
@@ -9,14 +9,14 @@ use super::{
     token::{Scope, TokenHash},
 };
 
-/// The present form of the snapshot.
+/// The current version of the snapshot's format.
 const VERSION: u32 = 1;
 
 /// A workspace's webhooks and keys at one revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     version: u32,
-    /// Grows by one with each change in the workspace.
+    /// Increases by one with each change in the workspace.
     pub revision: u64,
     /// Its webhooks, disabled ones included: they hold what arrives.
     pub webhooks: Vec<Subscription>,
@@ -51,7 +51,7 @@ impl Subscription {
 }
 
 impl Snapshot {
-    /// A snapshot of a revision.
+    /// Makes a snapshot of a revision.
     #[must_use]
     pub const fn new(revision: u64, webhooks: Vec<Subscription>, keys: Vec<KeyGrant>) -> Self {
         Self {
@@ -78,7 +78,7 @@ impl Snapshot {
             .map(|webhook| &webhook.id)
     }
 
-    /// Whether its webhooks differ in the types that they selected.
+    /// Whether its webhooks selected different types.
     #[must_use]
     pub fn selections_differ(&self) -> bool {
         let lacks_one_of = |webhook: &Subscription, types: &[String]| {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Datelike, Timelike};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// 0000-01-01T00:00:00.000Z, the earliest time that four digits of year can write.
+/// 0000-01-01T00:00:00.000Z, the earliest time that a four-digit year can express.
 const EARLIEST_WRITABLE: i64 = -62_167_219_200_000;
 /// 9999-12-31T23:59:59.999Z, the latest one.
 const LATEST_WRITABLE: i64 = 253_402_300_799_999;
@@ -22,7 +22,7 @@ const LATEST_WRITABLE: i64 = 253_402_300_799_999;
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The time that many milliseconds after 1970-01-01T00:00:00Z (before it, where negative).
+    /// The time that many milliseconds after 1970-01-01T00:00:00Z (before it, if negative).
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
@@ -40,19 +40,19 @@ impl Timestamp {
         self.0.div_euclid(1_000)
     }
 
-    /// The time `duration` later, at most the last one that can be counted. Parts of a millisecond are cut off.
+    /// The time `duration` later, at most the latest that can be represented. Parts of a millisecond are cut off.
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(whole_millis(duration)))
     }
 
-    /// The time `duration` earlier, at least the first one that can be counted. Parts of a millisecond are cut off.
+    /// The time `duration` earlier, at least the earliest that can be represented. Parts of a millisecond are cut off.
     #[must_use]
     pub fn saturating_sub(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(whole_millis(duration)))
     }
 
-    /// How long after `earlier` this is; zero where it is not after it.
+    /// How long after `earlier` this is; zero if it is not after it.
     #[must_use]
     pub fn saturating_duration_since(self, earlier: Self) -> Duration {
         let millis = i128::from(self.0).saturating_sub(i128::from(earlier.0));
@@ -64,9 +64,9 @@ impl Timestamp {
     ///
     /// # Errors
     ///
-    /// [`TimestampError`] where the text has another form or names a day or hour that does not exist.
+    /// [`TimestampError`] if the text has another form or names a day or hour that does not exist.
     pub fn parse_rfc3339(text: &str) -> Result<Self, TimestampError> {
-        // chrono also takes a space for the T and a Unicode minus; other readers of the same text would not.
+        // chrono also accepts a space for the T and a Unicode minus; other readers of the same text would not.
         if !has_rfc3339_form(text) {
             return Err(TimestampError::NotRfc3339);
         }
@@ -76,12 +76,12 @@ impl Timestamp {
     }
 }
 
-/// `2026-01-15T10:30:00.000Z`. A year before 0 or after 9999 is written as the nearest time that four digits can write.
+/// `2026-01-15T10:30:00.000Z`. A year before 0 or after 9999 becomes the nearest time with a four-digit year.
 impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0.clamp(EARLIEST_WRITABLE, LATEST_WRITABLE);
         let time = DateTime::from_timestamp_millis(millis).unwrap_or_default();
-        // Not `time.format`, which reads its pattern anew for each time and brings the code for every other pattern.
+        // Not `time.format`, which parses its pattern on each call and links the code for every other pattern.
         let (year, month, day) = (time.year(), time.month(), time.day());
         let (hour, minute, second) = (time.hour(), time.minute(), time.second());
         let millis = time.timestamp_subsec_millis();
@@ -92,7 +92,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Why a text is no time.
+/// Why a text is not a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TimestampError {
     /// Not a date-time of RFC 3339, or one that does not exist.
@@ -151,7 +151,7 @@ fn has_rfc3339_form(text: &str) -> bool {
         && (has_form(offset, "Z") || has_form(offset, "+00:00") || has_form(offset, "-00:00"))
 }
 
-/// Whether a text has the form of an example, where 0 stands for any digit and letters for themselves in either case.
+/// Whether a text has the form of an example, in which 0 stands for any digit and a letter for itself in either case.
 fn has_form(text: &str, example: &str) -> bool {
     text.len() == example.len()
         && text

@@ -1,4 +1,4 @@
-//! Bearer tokens and what they allow: kept as hashes, compared in constant time.
+//! Bearer tokens and what they allow: stored as hashes, compared in constant time.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -44,7 +44,7 @@ impl Scope {
     }
 }
 
-/// The SHA-256 of a token, in hex: the form in which it is kept.
+/// The SHA-256 of a token, in hex: the form in which it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TokenHash(String);
@@ -69,7 +69,7 @@ impl AsRef<str> for TokenHash {
     }
 }
 
-/// The token in an `Authorization: Bearer` header (RFC 6750, 2.1); the scheme's case does not count.
+/// The token in an `Authorization: Bearer` header (RFC 6750, 2.1); the scheme's case is ignored.
 #[must_use]
 pub fn bearer_token(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.split_once(' ')?;

@@ -11,7 +11,7 @@ use super::{
 /// A tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workspace {
-    /// Its id, never given again.
+    /// Its id, never reused.
     pub id: WorkspaceId,
     /// A name for people.
     pub name: String,
@@ -20,11 +20,11 @@ pub struct Workspace {
     /// When it was deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<Timestamp>,
-    /// Grows by one with each change of it, its webhooks and its keys.
+    /// Increases by one with each change of it, its webhooks or its keys.
     pub revision: u64,
 }
 
-/// A stored API key; the key itself is not kept.
+/// A stored API key; the key itself is not stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKey {
     /// Its id.
@@ -39,12 +39,12 @@ pub struct ApiKey {
     pub hash: TokenHash,
 }
 
-/// A way to sign in to the dashboard that is good once.
+/// A link that signs in to the dashboard once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DashboardLink {
     /// What the session that it opens may do.
     pub scopes: Vec<Scope>,
-    /// Until when it is good.
+    /// When it expires.
     pub expires_at: Timestamp,
 }
 

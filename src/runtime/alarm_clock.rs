@@ -7,7 +7,7 @@ use worker::{Result, ScheduledTime, Storage};
 use super::entropy::{now, skew_ms};
 use crate::domain::timestamp::Timestamp;
 
-/// An alarm that is so late has been lost by the platform.
+/// An alarm that is this late has been lost by the platform.
 const OVERDUE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// The alarm of an object, and what is known of it in memory.
@@ -20,9 +20,8 @@ pub(super) struct AlarmClock {
 
 #[derive(Clone, Copy)]
 enum Armed {
-    /// The object has just started.
+    /// Not read since the object started, or since a failed set.
     Unknown,
-    /// No alarm is set.
     No,
     At(Timestamp),
 }
@@ -37,13 +36,13 @@ impl AlarmClock {
         }
     }
 
-    /// The alarm has fired: none is set.
+    /// Records that the alarm has fired, so that none is set.
     pub(super) fn fired(&self) {
         self.fires.set(self.fires.get().saturating_add(1));
         self.armed.set(Armed::No);
     }
 
-    /// Makes sure that the alarm fires at `time` or earlier. An armed one that is overdue is set again.
+    /// Makes sure that the alarm fires at `time` or earlier. Sets an overdue alarm again.
     pub(super) async fn arm(&self, time: Timestamp) -> Result<()> {
         let now = now();
         if matches!(self.armed.get(), Armed::Unknown) {
@@ -58,7 +57,7 @@ impl AlarmClock {
         {
             return Ok(());
         }
-        // The present or a past time would be lost when it is set from within the alarm (workerd #6866).
+        // The present or a past time would be lost if set from within the alarm (workerd #6866).
         let time = time.max(now.saturating_add(std::time::Duration::from_millis(1)));
         self.armed.set(Armed::At(time));
         self.sets.set(self.sets.get().saturating_add(1));

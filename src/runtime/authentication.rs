@@ -50,19 +50,19 @@ impl Caller {
     }
 }
 
-/// What a caller shows.
+/// The credential in a request.
 enum Shown {
     Token(String),
     Session(SessionToken),
 }
 
-/// The token of a dashboard session, as a browser's cookie has it; not known to be good.
+/// The token of a dashboard session from a browser's cookie; not checked yet.
 pub(super) struct SessionToken {
     pub(super) workspace: WorkspaceId,
     pub(super) hash: TokenHash,
 }
 
-/// How a request reached the relay: its own origin, and its transport.
+/// Returns the relay's own origin and the transport, as the request reached it.
 pub(super) fn own_origin(request: &Request) -> Result<(String, Transport), ApiError> {
     let url = request.url()?;
     let origin = url.origin().ascii_serialization();
@@ -79,10 +79,10 @@ pub(super) fn require_own_origin(request: &Request) -> Result<(), ApiError> {
     }
 }
 
-/// The session in a request's cookie, where it has one.
+/// Reads the session token in a request's cookie, if there is one.
 ///
 /// # Errors
-/// `ForeignOrigin` where another site may have made the browser send it, `Unauthorized` where it can be no session.
+/// `ForeignOrigin` if another site may have made the browser send it, `Unauthorized` if it is not a session token.
 pub(super) fn session_token(request: &Request) -> Result<Option<SessionToken>, ApiError> {
     let (_, transport) = own_origin(request)?;
     let cookies = request.header("cookie").unwrap_or_default();
@@ -95,7 +95,7 @@ pub(super) fn session_token(request: &Request) -> Result<Option<SessionToken>, A
     Ok(Some(SessionToken { workspace, hash }))
 }
 
-/// A header goes before a cookie, which browsers send unasked.
+/// Prefers the header to a cookie, which browsers send by themselves.
 fn shown(request: &Request) -> Result<Shown, ApiError> {
     let shown = match request.header("authorization") {
         Some(header) => bearer_token(&header).map(|token| Shown::Token(token.to_string())),
@@ -104,7 +104,7 @@ fn shown(request: &Request) -> Result<Shown, ApiError> {
     shown.ok_or(ApiError::Unauthorized)
 }
 
-/// Refuses everybody but the operator; a valid key or session is told that it may not, anything else that it is not valid.
+/// Refuses everybody but the operator: a valid key or session with `OperatorOnly`, anything else as `Unauthorized`.
 pub(super) async fn require_operator(
     request: &Request,
     env: &Env,
@@ -119,8 +119,8 @@ pub(super) async fn require_operator(
     Err(ApiError::OperatorOnly)
 }
 
-/// Finds the caller of a workspace's path, and the snapshot that told it, where one did. Only for posting events does
-/// the snapshot suffice, which may still have a key that was revoked a minute ago.
+/// Finds the caller of a workspace's path, and the snapshot that identified it, if one did. A snapshot, which may still
+/// have a key that was revoked a minute ago, suffices only for posting events.
 ///
 /// # Errors
 /// `Unauthorized` without a valid token; `NotFound` for a valid one of another workspace, whether or not the path's

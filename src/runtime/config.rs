@@ -1,4 +1,4 @@
-//! The deployment's settings and secrets, read once an isolate: they cannot change while it lives.
+//! The deployment's settings and secrets, read once per isolate, as they cannot change while it lives.
 
 use std::{cell::OnceCell, rc::Rc};
 
@@ -13,10 +13,10 @@ use crate::{
     },
 };
 
-/// What a deployment sets.
+/// The settings of a deployment.
 pub(super) struct Config {
     pub(super) policy: Policy,
-    /// What stored secrets are encrypted with.
+    /// The keys that stored secrets are encrypted with.
     pub(super) keys: EncryptionKeys,
     /// The operator's token, as a hash.
     pub(super) operator: TokenHash,
@@ -26,7 +26,7 @@ thread_local! {
     static CONFIG: OnceCell<Result<Rc<Config>, ApiError>> = const { OnceCell::new() };
 }
 
-/// The settings, or the refusal that names the one that does not parse.
+/// Returns the settings; the error names the one that does not parse.
 pub(super) fn config(env: &Env) -> Result<Rc<Config>, ApiError> {
     CONFIG.with(|cell| cell.get_or_init(|| read(env).map(Rc::new)).clone())
 }
@@ -51,8 +51,8 @@ fn read(env: &Env) -> Result<Config, ApiError> {
     })
 }
 
-/// The keys; none where the secret is not set. Whatever else stands there is an error: a typing mistake must not end in
-/// secrets that are stored plain.
+/// Reads the keys; none if the secret is not set. Any other value that does not parse is an error, so that a typing
+/// mistake does not lead to secrets stored in plain.
 fn read_encryption_keys(env: &Env) -> Result<EncryptionKeys, ApiError> {
     const VARIABLE: &str = "ENCRYPTION_KEYS";
     let wrong = || ApiError::MisconfiguredSecret {

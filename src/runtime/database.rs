@@ -1,11 +1,11 @@
-//! An object's SQLite, with the rows that it reads and writes counted where tests ask: they are the bill.
+//! An object's SQLite; builds for tests count the rows read and written, which are billed.
 
 use worker::{Result, SqlStorage, SqlStorageValue, Storage};
 
 /// A row as it comes from SQLite.
 pub(super) type Row = std::vec::IntoIter<SqlStorageValue>;
 
-/// SQL with counted rows.
+/// The SQLite database of an object.
 pub(super) struct Database {
     sql: SqlStorage,
     /// Rows read and rows written.
@@ -22,7 +22,7 @@ impl Database {
         }
     }
 
-    /// Runs a statement to its end and gives its rows. What is written between two waits commits together.
+    /// Runs a statement to its end and returns its rows. All writes between two awaits commit together.
     pub(super) fn run(
         &self,
         statement: &str,
@@ -31,18 +31,18 @@ impl Database {
         #[cfg(feature = "test-hooks")]
         super::test_hooks::before_statement(statement)?;
         let cursor = self.sql.exec(statement, parameters)?;
-        // Not `one()`: on anything but one row it never returns.
+        // Not `one()`, which never returns unless there is exactly one row.
         let rows = cursor
             .raw()
             .map(|row| row.map(Vec::into_iter))
             .collect::<Result<Vec<_>>>()?;
-        // A crossing into JavaScript each, for tests alone.
+        // Only for tests, as each count is a call into JavaScript.
         #[cfg(feature = "test-hooks")]
         self.count(&cursor);
         Ok(rows)
     }
 
-    /// The first column of the first row.
+    /// Runs a statement and returns the first column of the first row.
     pub(super) fn value(
         &self,
         statement: &str,
@@ -55,7 +55,7 @@ impl Database {
             .and_then(|mut row| row.next()))
     }
 
-    /// Whether a table has been made.
+    /// Whether a table exists.
     pub(super) fn has_table(&self, name: &str) -> Result<bool> {
         let found = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?";
         Ok(self.value(found, vec![name.into()])?.is_some())
@@ -77,7 +77,7 @@ impl Database {
     }
 }
 
-/// The text in a column; what the relay stored as text comes back as text.
+/// Reads the text in a column.
 pub(super) fn text(value: Option<SqlStorageValue>) -> Option<String> {
     match value {
         Some(SqlStorageValue::String(text)) => Some(text),
@@ -85,7 +85,7 @@ pub(super) fn text(value: Option<SqlStorageValue>) -> Option<String> {
     }
 }
 
-/// The whole number in a column.
+/// Reads the integer in a column.
 pub(super) const fn integer(value: Option<&SqlStorageValue>) -> Option<i64> {
     match value {
         Some(SqlStorageValue::Integer(number)) => Some(*number),
@@ -93,7 +93,7 @@ pub(super) const fn integer(value: Option<&SqlStorageValue>) -> Option<i64> {
     }
 }
 
-/// Reads a column's JSON.
+/// Reads the JSON in a column; an error if it is no text or not valid.
 pub(super) fn json<T: serde::de::DeserializeOwned>(value: Option<SqlStorageValue>) -> Result<T> {
     let text = text(value)
         .ok_or_else(|| worker::Error::RustError("a column that must have text has none".into()))?;

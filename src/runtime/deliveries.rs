@@ -131,7 +131,7 @@ pub(super) async fn stats(call: Call<'_>, webhook: WebhookId) -> Answer {
     }
 }
 
-/// What a webhook's object has used, and how often this isolate read KV; for tests.
+/// Answers what a webhook's object has used, and how often this isolate read KV; for tests.
 #[cfg(feature = "test-hooks")]
 pub(super) async fn counts(
     env: &worker::Env,

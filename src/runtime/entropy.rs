@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::domain::timestamp::Timestamp;
 
-/// The present time; in production it stands still between two waits.
+/// Returns the present time; in production it does not advance between two awaits.
 pub(super) fn now() -> Timestamp {
     #[expect(
         clippy::cast_possible_truncation,
@@ -22,12 +22,12 @@ extern "C" {
     async fn wait_millis(millis: f64);
 }
 
-/// Waits. Cheaper than `worker::Delay`, and nothing ends it: for what is always waited out.
+/// Waits. Cheaper than `worker::Delay`, but dropping it does not cancel the timer.
 pub(super) async fn wait(duration: Duration) {
     wait_millis(duration.as_secs_f64() * 1000.0).await;
 }
 
-/// What `now` is ahead of the platform's clock, by which alarms are set: nothing, unless a test asks for it.
+/// How many milliseconds `now` is ahead of the platform's clock, by which alarms are set: 0 except in tests.
 #[cfg(not(feature = "test-hooks"))]
 pub(super) const fn skew_ms() -> i64 {
     0
@@ -36,7 +36,7 @@ pub(super) const fn skew_ms() -> i64 {
 #[cfg(feature = "test-hooks")]
 pub(super) use super::test_hooks::skew_ms;
 
-/// Random bytes from the runtime's generator.
+/// Draws random bytes from the runtime's generator.
 pub(super) fn random<const LENGTH: usize>() -> worker::Result<[u8; LENGTH]> {
     let mut bytes = [0; LENGTH];
     getrandom::fill(&mut bytes)

@@ -1,11 +1,11 @@
-//! Faults of the relay's own: the cause is logged, and the caller is told nothing but that there was one.
+//! Faults of the relay itself: the cause is logged, and the caller learns only that there was one.
 
 use worker::console_error;
 
 use super::commands::CallError;
 use crate::api::error::ApiError;
 
-/// Logs the cause of a fault that the caller is not told.
+/// Logs the cause of a fault, which the caller does not learn.
 pub(super) fn internal(doing: &str, cause: &dyn std::fmt::Display) -> ApiError {
     console_error!("{doing}: {cause}");
     ApiError::Internal
@@ -17,7 +17,7 @@ pub(super) fn unavailable(error: &CallError) -> ApiError {
     ApiError::Unavailable
 }
 
-/// A reply that does not belong to its command.
+/// Logs that a reply does not belong to its command.
 pub(super) fn unexpected_reply() -> ApiError {
     internal(
         "asking an object",

@@ -1,10 +1,10 @@
-// The edge to HTTP: what the relay reads of a request, and its answer, in one call each. Called by http.rs.
+// The edge to HTTP: reads a request and makes an answer, in one call each. Called by http.rs.
 //
-// Here and not in Rust because there each header is a call, with an object of the runtime's own behind it.
+// Here and not in Rust because from there each header costs a call, and an object of the runtime.
 
 /**
- * The method, the URL and the headers that are wanted (names with a space between), one in a line: none of them can have
- * a line break.
+ * Returns the method, the URL and the `wanted` headers (names separated by spaces), one per line: none of them can
+ * contain a line break.
  */
 export function describe(request, wanted) {
   let lines = `${request.method}\n${request.url}`;
@@ -16,7 +16,7 @@ export function describe(request, wanted) {
   return lines;
 }
 
-/** An answer; its headers are a JSON object. */
+/** Makes an answer; `headers` is a JSON object. */
 export function respond(status, headers, body) {
   return new Response(body, { status, headers: JSON.parse(headers) });
 }

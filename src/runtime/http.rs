@@ -1,4 +1,4 @@
-//! The edge to HTTP: a request, described in one call of JavaScript, and an answer, given in one.
+//! The edge to HTTP: a request is read in one call of JavaScript, and an answer is made in one.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -21,14 +21,14 @@ extern "C" {
     fn respond(status: u16, headers: &str, body: Option<&str>) -> Result<RawResponse, JsValue>;
 }
 
-/// The headers that come with a request's description; any other costs a call of its own.
+/// The headers that `describe` returns; any other costs a call of its own.
 const DESCRIBED: &str =
     "authorization cf-connecting-ip cf-ray content-length content-type cookie origin";
 
-/// A request, without its body, which is read when it is asked for.
+/// A request; its body is read only on demand.
 pub(super) struct Request {
     raw: RawRequest,
-    /// As `describe` has them.
+    /// The result of `describe`.
     lines: String,
 }
 
@@ -40,12 +40,12 @@ impl Request {
         }
     }
 
-    /// As it was sent, also where it is unknown.
+    /// Returns the method as it was sent, even if it is unknown.
     pub(super) fn method(&self) -> &str {
         self.lines.lines().next().unwrap_or_default()
     }
 
-    /// A header by its name in lower case.
+    /// Returns a header by its name in lower case.
     pub(super) fn header(&self, name: &str) -> Option<Cow<'_, str>> {
         if DESCRIBED.split(' ').any(|described| described == name) {
             let mut headers = self.lines.lines().skip(2);
@@ -56,7 +56,7 @@ impl Request {
         Some(value.into())
     }
 
-    /// The path without the query.
+    /// Returns the path without the query.
     ///
     /// # Errors
     /// As `url`.
@@ -66,7 +66,7 @@ impl Request {
             let path = rest.find('/').and_then(|start| rest.get(start..))?;
             path.split('?').next()
         });
-        // Only a plain path is what parsing would make of it.
+        // Parsing the URL would not change a plain path, so it is left out.
         let is_plain =
             |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_');
         match path.filter(|path| path.bytes().all(is_plain)) {
@@ -75,16 +75,16 @@ impl Request {
         }
     }
 
-    /// The whole URL.
+    /// Returns the whole URL.
     ///
     /// # Errors
-    /// `Internal` where it is none: the runtime made it.
+    /// `Internal` if it does not parse: the runtime made it.
     pub(super) fn url(&self) -> Result<Url, ApiError> {
         let parsed = Url::parse(self.address());
         parsed.map_err(|error| internal("reading a request's address", &error))
     }
 
-    /// The parameters of the query, decoded.
+    /// Returns the parameters of the query, decoded.
     ///
     /// # Errors
     /// As `url`.
@@ -99,33 +99,33 @@ impl Request {
         self.lines.lines().nth(1).unwrap_or_default()
     }
 
-    /// The whole body.
+    /// Reads the whole body.
     ///
     /// # Errors
-    /// Where it does not arrive.
+    /// If it does not arrive.
     pub(super) async fn bytes(&self) -> worker::Result<Vec<u8>> {
         let buffer = JsFuture::from(self.raw.array_buffer()?).await?;
         Ok(Uint8Array::new(&buffer).to_vec())
     }
 
-    /// The body, piece by piece.
+    /// Reads the body chunk by chunk.
     ///
     /// # Errors
-    /// Where there is none.
+    /// If there is no body.
     pub(super) fn stream(&self) -> worker::Result<ByteStream> {
-        // Not the request's own `clone`, which would read it twice.
+        // Clones the reference: the request's own `clone` would read the body twice.
         worker::Request::from(Clone::clone(&self.raw)).stream()
     }
 }
 
-/// The parameters of a query, as the parsers take them.
+/// Borrows the parameters of a query, as the parsers expect them.
 pub(super) fn pairs(query: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
     query
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
 }
 
-/// An answer: a status, headers and a text.
+/// An answer: a status, headers and a text body.
 pub(super) struct Response {
     status: u16,
     headers: BTreeMap<&'static str, Cow<'static, str>>,
@@ -133,7 +133,7 @@ pub(super) struct Response {
 }
 
 impl Response {
-    /// An answer without headers and without a body.
+    /// Makes an answer without headers and body.
     pub(super) const fn new(status: u16) -> Self {
         Self {
             status,
@@ -148,7 +148,7 @@ impl Response {
         self
     }
 
-    /// Gives it a body of a type.
+    /// Sets the body and its content type.
     pub(super) fn with_body(
         mut self,
         content_type: &'static str,
@@ -158,10 +158,10 @@ impl Response {
         self.with("Content-Type", content_type)
     }
 
-    /// The runtime's own form of it.
+    /// Converts the answer into the runtime's type.
     ///
     /// # Errors
-    /// Where a header is none.
+    /// If a header is not valid.
     pub(super) fn into_raw(self) -> worker::Result<RawResponse> {
         let headers = serde_json::to_string(&self.headers)?;
         Ok(respond(self.status, &headers, self.body.as_deref())?)

@@ -1,4 +1,4 @@
-//! `/metrics`: a workspace's gauges, asked of its webhooks.
+//! `/metrics`: the gauges of a workspace's webhooks.
 
 use futures_util::future::join_all;
 use worker::Env;
@@ -62,7 +62,7 @@ async fn gauges(
     Ok(gauges?.into_iter().flatten().collect())
 }
 
-/// The gauges of a webhook; none of one that was deleted in between.
+/// Asks a webhook for its gauges; none if it has been deleted meanwhile.
 async fn gauges_of(
     env: &Env,
     workspace: &WorkspaceId,

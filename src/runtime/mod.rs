@@ -1,6 +1,6 @@
-//! Everything that touches Cloudflare: the Worker's entry, its two objects, KV, and the requests that leave.
+//! Everything that touches Cloudflare: the Worker's entry, its two objects, KV, and outgoing requests.
 //!
-//! No rule lives here: an `if` on business data belongs in `domain`.
+//! No business rules are here: an `if` on business data belongs in `domain`.
 
 mod router;
 

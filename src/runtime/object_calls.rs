@@ -1,4 +1,4 @@
-//! Counts the calls to objects, so that a test can hold a page to one to each object that it shows.
+//! Counts the calls to objects, so that a test can check that a page makes one to each object that it shows.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -15,8 +15,8 @@ pub(super) fn count(object: &str) {
     });
 }
 
-/// The calls since this was last asked, as JSON: each object's name and how often it was called. Two requests at a
-/// time would be counted as one.
+/// Returns the calls since it last did, as JSON: how often each object was called, by name. Does not tell apart
+/// requests that run at the same time.
 pub(super) fn take() -> String {
     let calls = CALLS.take();
     serde_json::to_string(&calls).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What operators see of each attempt: a line in the log, and a data point where the deployment binds a dataset.
+//! What operators see of each attempt: a line in the log, and a data point if the deployment binds a dataset.
 
 use worker::{AnalyticsEngineDataPointBuilder, Env, console_error, console_log};
 
@@ -10,7 +10,7 @@ use crate::{
 /// The binding of the Analytics Engine dataset in wrangler.toml; optional.
 const DATASET: &str = "ATTEMPTS";
 
-/// Sees the attempts of one webhook.
+/// Logs the attempts of one webhook.
 pub(super) struct Observer<'a> {
     env: &'a Env,
     workspace: &'a str,
@@ -26,13 +26,13 @@ impl<'a> Observer<'a> {
         }
     }
 
-    /// The same, from the name of the webhook's object.
+    /// Makes an observer from the name of the webhook's object.
     pub(super) fn of_object(env: &'a Env, name: &'a str) -> Self {
         let (workspace, webhook) = name.split_once('/').unwrap_or_default();
         Self::new(env, workspace, webhook)
     }
 
-    /// Tells that an attempt is over.
+    /// Logs an attempt that has ended.
     pub(super) fn attempt_ended(&self, delivery: (&DeliveryId, &str, Kind), attempt: &Attempt) {
         let line = AttemptLine::new((self.workspace, self.webhook), delivery, attempt);
         match serde_json::to_string(&line) {
@@ -43,7 +43,7 @@ impl<'a> Observer<'a> {
             return;
         };
         let (_, event_type, kind) = delivery;
-        // docs/operations.md names these columns: an order that changes would mix old and new points.
+        // docs/operations.md names these columns; changing their order would mix up old and new points.
         let point = AnalyticsEngineDataPointBuilder::new()
             .indexes([self.webhook])
             .add_blob(self.workspace)

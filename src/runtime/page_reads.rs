@@ -1,4 +1,4 @@
-//! What a page asks of a webhook's object, all of it in one call.
+//! All that a page asks of a webhook's object, in one call.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,27 +12,27 @@ use crate::domain::{
 /// What a page wants to show.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Wanted {
-    /// The counts of the last hours.
+    /// How many of the last hours' counts.
     pub(super) hours: u32,
-    /// Whether the counts have to tell how long attempts took; it is most of their weight.
+    /// Whether the counts include how long attempts took, which is most of their size.
     pub(super) durations: bool,
     /// A page of deliveries.
     pub(super) deliveries: Option<DeliveryFilter>,
-    /// One delivery, whole.
+    /// One delivery, with its payload.
     pub(super) delivery: Option<DeliveryId>,
-    /// The delivery that an event's id, or its own, leads to.
+    /// The delivery to look up, by its event's id or its own.
     pub(super) looked_up: Option<EventId>,
-    /// The last bulk resend.
+    /// Whether to show the latest resend of many deliveries.
     pub(super) job: bool,
 }
 
-/// What there is of it.
+/// What was read for a `Wanted`.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Shown {
-    /// Hour by hour, the oldest first.
+    /// Hour by hour, oldest first.
     pub(super) hours: Vec<(i64, HourTally)>,
     pub(super) deliveries: Vec<DeliveryRecord>,
-    /// Whether there are older ones.
+    /// Whether there are older deliveries.
     pub(super) more: bool,
     pub(super) delivery: Option<DeliveryRecord>,
     pub(super) looked_up: Option<DeliveryId>,

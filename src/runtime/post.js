@@ -1,13 +1,13 @@
-// One POST and what came of it, head and body, within one deadline: called by sender.rs.
+// One POST and its answer, head and body, within one deadline. Called by sender.rs.
 //
-// Here and not in Rust because each wait of Wasm, and each header that it hands over, costs more than all of this.
+// Here and not in Rust because each await in Wasm, and each header passed to it, costs more than all of this.
 
 const decoder = new TextDecoder();
 
-// Bodies up to so many bytes are read in one step where their length is announced: they arrive with the head.
+// Bodies of at most this many bytes are read in one step if their length is announced: they arrive with the head.
 const SMALL = 1024;
 
-/** Posts, and returns the answer as JSON: sender.rs has its form. Reads at most `limit` bytes of the body. */
+/** Posts, and returns the answer as the JSON of sender.rs's `Posted`, with at most `limit` bytes of the body. */
 export async function post(url, headers, body, timeout, limit) {
   const began = Date.now();
   const deadline = deadlineAfter(timeout);
@@ -30,7 +30,8 @@ export async function post(url, headers, body, timeout, limit) {
   return JSON.stringify(answer);
 }
 
-// The deadline of what begins in this turn. Another turn may be another request's, whose timers it may not share.
+// The deadline of POSTs that begin in this turn. Another turn may belong to another request, and requests may not share
+// timers.
 let latest;
 
 /** POSTs that begin together share a deadline: a timer and a signal cost as much as reading the answer. */
@@ -44,19 +45,19 @@ function deadlineAfter(timeout) {
   return latest;
 }
 
-/** Ends a deadline that nobody waits for: a pending timer would keep an object awake, and billed. */
+/** Ends a deadline when the last POST leaves it: a pending timer would keep an object awake, and billed. */
 function leave(deadline) {
   deadline.waiting -= 1;
   if (deadline.waiting > 0) return;
   clearTimeout(deadline.timer);
-  // A request that could not be made ends before its turn; the next one needs a timer of its own.
+  // A request that could not be made ends within its turn; the next one needs a timer of its own.
   if (latest === deadline) latest = undefined;
 }
 
-/** Reads the body until its end or until enough is kept, and tells in `complete` whether it was the end. */
+/** Reads the body until its end or until more than `limit` bytes; `answer.complete` says whether it was the end. */
 async function read(response, limit, answer) {
   const { body, headers } = response;
-  // A status that has no body, such as 204, has no stream either.
+  // A status without a body, such as 204, has no stream.
   const length = body === null ? 0 : lengthOf(headers);
   answer.complete = length === 0;
   answer.body = "";
@@ -70,7 +71,7 @@ async function read(response, limit, answer) {
   const chunks = [];
   let kept = 0;
   try {
-    // Where the length is known, the end need not be waited for.
+    // If the length is known, there is no need to wait for the end.
     while (kept <= limit && kept !== length) {
       const { done, value } = await reader.read();
       if (done) break;
@@ -79,14 +80,14 @@ async function read(response, limit, answer) {
     }
     answer.complete = kept <= limit;
   } finally {
-    // Lossy, as where the limit cuts a character in two.
+    // Lossy, as the limit may cut a character in two.
     answer.body = decoder.decode((chunks.length === 1 ? chunks[0] : join(chunks, kept)).subarray(0, limit));
-    // Nobody waits for the rest.
+    // The rest is not needed, so nothing awaits this.
     if (!answer.complete) reader.cancel().catch(() => {});
   }
 }
 
-/** The length that a body says it has; NaN where that is not what is read. */
+/** The announced length of a body; NaN if there is none, or if it is not the length that is read. */
 function lengthOf(headers) {
   if (headers.has("content-encoding") || headers.has("transfer-encoding")) return NaN;
   return Number(headers.get("content-length") ?? NaN);

@@ -1,4 +1,4 @@
-//! Pings and tests: one attempt, made at once by the Worker that was asked for it.
+//! Pings and tests: one attempt, made at once by the Worker that got the request.
 
 use serde_json::value::{RawValue, to_raw_value};
 use worker::Env;
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// Greets a new webhook; the delivery that the attempt became.
+/// Sends a ping to a new webhook; returns its delivery.
 pub(super) async fn ping(
     env: &Env,
     config: &Config,
@@ -39,7 +39,7 @@ pub(super) async fn ping(
     probe.send(env, config, workspace, webhook).await
 }
 
-/// Sends a type's sample; the delivery that the attempt became.
+/// Sends the sample of an event type; returns its delivery.
 pub(super) async fn test(
     env: &Env,
     config: &Config,

@@ -1,4 +1,4 @@
-//! The two rate limits, kept by Cloudflare's binding: counted at each location, and cheap.
+//! The two rate limits, counted by Cloudflare's binding for each location.
 
 use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
@@ -16,25 +16,26 @@ const FAILED_AUTHENTICATIONS: (&str, u32) = ("FAILED_AUTHENTICATIONS", 60);
 /// The binding that counts ingest, and its period.
 const INGEST: (&str, u32) = ("INGEST", 10);
 
-/// Posts that are counted as one: asking for each would cost more than signing it. wrangler.toml's limit counts these.
+/// How many posts are counted as one, as counting each would cost more than signing it. The limit in wrangler.toml
+/// counts such groups.
 const POSTS_COUNTED_AS_ONE: u32 = 50;
 
-/// Workspaces whose posts an isolate counts at most.
+/// How many workspaces' posts an isolate counts.
 const WORKSPACES_LIMIT: usize = 1000;
 
 thread_local! {
     static POSTS: RefCell<BTreeMap<WorkspaceId, Posts>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// What an isolate knows of a workspace's posts.
+/// What an isolate knows about a workspace's posts.
 #[derive(Default)]
 struct Posts {
     count: u32,
-    /// While the limit is exceeded, each post is refused, not every fiftieth.
+    /// Until then each post is refused, and not only the ones that are counted.
     refused_until: Timestamp,
 }
 
-/// Counts a failed authentication of a client; what to answer.
+/// Counts a failed authentication of a client; returns the error to answer.
 pub(super) async fn count_failed_authentication(request: &Request, env: &Env) -> ApiError {
     let client = request
         .header("cf-connecting-ip")
@@ -81,7 +82,7 @@ pub(super) async fn count_ingest(env: &Env, workspace: &WorkspaceId) -> Result<(
     counted
 }
 
-/// A limiter that does not answer refuses nobody.
+/// Counts at a limiter; if it does not answer, nothing is refused.
 async fn count(
     env: &Env,
     (binding, seconds): (&str, u32),

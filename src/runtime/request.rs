@@ -21,22 +21,22 @@ use crate::{
     },
 };
 
-/// Bytes of a form: several times what its fields may have.
+/// The size limit of a form in bytes: several times what its fields may have.
 const FORM_LIMIT: usize = 64 * 1024;
 
-/// Bytes that are read of what is refused, at most.
+/// How many bytes of a refused body are read.
 const DISCARDED: usize = 2 * REQUEST_LIMIT;
 
-/// How long they are read, at most: who announces a body need not send it.
+/// How long a refused body is read: a client that announces one may never send it.
 const DISCARDED_WITHIN: Duration = Duration::from_millis(250);
 
-/// The type of what the API says.
+/// The content type of the API's answers.
 pub(super) const JSON: &str = "application/json";
 
-/// What a handler answers.
+/// The result of a handler.
 pub(super) type Answer = Result<Response, ApiError>;
 
-/// Reads a JSON body; of one that is too large nothing is kept.
+/// Reads a JSON body of at most `REQUEST_LIMIT` bytes.
 pub(super) async fn read_json_body(request: &Request) -> Result<Vec<u8>, ApiError> {
     if !is_declared_as(request, "application/json") {
         return Err(ApiError::UnsupportedMediaType);
@@ -44,7 +44,7 @@ pub(super) async fn read_json_body(request: &Request) -> Result<Vec<u8>, ApiErro
     read_body(request, REQUEST_LIMIT).await
 }
 
-/// Reads a form's body.
+/// Reads the body of a form, of at most `FORM_LIMIT` bytes.
 pub(super) async fn read_form_body(request: &Request) -> Result<Vec<u8>, ApiError> {
     if !is_declared_as(request, "application/x-www-form-urlencoded") {
         return Err(ApiError::UnsupportedMediaType);
@@ -89,7 +89,7 @@ async fn read_body(request: &Request, limit: usize) -> Result<Vec<u8>, ApiError>
     Err(too_large())
 }
 
-/// Reads what is refused: a client that is answered while it still writes may see a broken connection and no answer.
+/// Reads a refused body: a client that gets the answer while it still writes may see only a broken connection.
 async fn discard(mut stream: ByteStream) {
     let mut read: usize = 0;
     while let Some(Ok(chunk)) = stream.next().await {
@@ -100,7 +100,7 @@ async fn discard(mut stream: ByteStream) {
     }
 }
 
-/// The rule for endpoint URLs that are saved by this request.
+/// Returns the rules for endpoint URLs that this request saves.
 pub(super) fn url_rules(request: &Request, policy: &Policy) -> UrlRules {
     let own_host = request
         .url()
@@ -112,7 +112,7 @@ pub(super) fn url_rules(request: &Request, policy: &Policy) -> UrlRules {
     }
 }
 
-/// An answer with a JSON body.
+/// Makes an answer with a JSON body.
 pub(super) fn json<T: Serialize>(status: u16, body: &T) -> Answer {
     let body =
         serde_json::to_string(body).map_err(|error| internal("writing an answer", &error))?;
@@ -121,34 +121,34 @@ pub(super) fn json<T: Serialize>(status: u16, body: &T) -> Answer {
         .with("Cache-Control", "no-store"))
 }
 
-/// An answer without a body.
+/// Makes an answer without a body.
 pub(super) const fn no_content() -> Response {
     Response::new(204)
 }
 
-/// A refusal as an answer.
+/// Makes the answer of a refusal.
 pub(super) fn refusal(error: &ApiError) -> Response {
     let mut response = Response::new(error.status());
     for (name, value) in error.headers() {
         response = response.with(name, value);
     }
-    // It is made of texts and numbers, which can always be written.
+    // The body consists of texts and numbers, which always serialize.
     let body = serde_json::to_string(&error.body()).unwrap_or_default();
     response.with_body(JSON, body)
 }
 
-/// Random bytes for an id or a secret.
+/// Draws random bytes for an id or a secret.
 pub(super) fn random_bytes<const LENGTH: usize>() -> Result<[u8; LENGTH], ApiError> {
     random().map_err(|error| internal("making an id", &error))
 }
 
-/// What every handler of a workspace's things takes.
+/// A request to a path of a workspace, as its handlers get it.
 pub(super) struct Call<'a> {
     pub(super) request: Request,
     pub(super) env: &'a Env,
     pub(super) config: &'a Config,
     pub(super) workspace: WorkspaceId,
     pub(super) caller: Caller,
-    /// What told who is calling, where it was the snapshot.
+    /// The snapshot that identified the caller, if one did.
     pub(super) snapshot: Option<Rc<Snapshot>>,
 }

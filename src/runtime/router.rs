@@ -1,4 +1,4 @@
-//! Every route, on one screen.
+//! All routes of the API.
 
 use futures_util::FutureExt;
 use worker::{Context, Env};
@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// Answers a request; a refusal is an answer too. Every answer carries the request's id, under which the log has it.
+/// Answers a request. Every answer, refusals too, has the request's id, by which to find it in the log.
 pub(super) async fn answer(request: Request, env: Env, context: Context) -> Response {
     let request_id = request.header("cf-ray").map_or_else(
         || {
@@ -111,7 +111,7 @@ async fn route(request: Request, path: &str, env: Env, context: Context) -> Answ
     }
 }
 
-/// The paths of one workspace; none where the id in the path cannot be one.
+/// Routes the paths of one workspace; `workspace` is none if the id in the path is not valid.
 async fn route_workspace(
     request: Request,
     env: &Env,
@@ -121,7 +121,7 @@ async fn route_workspace(
     workspace: Option<WorkspaceId>,
 ) -> Answer {
     let Some(workspace) = workspace else {
-        // As for every other workspace that is not the caller's own.
+        // The same answer as for any workspace that is not the caller's own.
         return Err(match admit_operator(&request, env, config).await {
             Ok(()) | Err(ApiError::OperatorOnly) => ApiError::NotFound("workspace"),
             Err(error) => error,
@@ -146,7 +146,7 @@ async fn route_workspace(
         caller,
         snapshot,
     };
-    // Each apart: else all of them are one function, which the runtime compiles whole for the first request of any kind.
+    // Boxed one by one: otherwise all are one function, which the runtime compiles whole for the first request.
     let method = call.request.method().to_string();
     let handler = match (method.as_str(), path) {
         ("GET", []) => workspaces::read(call).boxed_local(),
@@ -205,7 +205,7 @@ async fn route_workspace(
     handler.await
 }
 
-/// The methods of each path; none for a path that does not exist.
+/// The methods that a path allows; none if the path does not exist.
 #[expect(clippy::match_same_arms, reason = "in the order of the contract")]
 fn allowed_methods(path: &[&str]) -> Option<&'static str> {
     Some(match path {
@@ -247,7 +247,7 @@ fn openapi_document() -> Response {
     Response::new(200).with_body(JSON, openapi::document())
 }
 
-/// For the lists that are answered whole: a `limit` that changes nothing would be a typo lost silently.
+/// Refuses parameters of lists without pages: ignoring a `limit` there would mislead the caller.
 fn refuse_parameters(request: &Request) -> Result<(), ApiError> {
     let query = request.query()?;
     Query::parse(pairs(&query), &[]).map(drop)

@@ -1,4 +1,4 @@
-//! Sealing with fresh nonces: what the domain's keys cannot draw themselves.
+//! Sealing with fresh nonces, which the domain cannot draw itself.
 
 use worker::{Error, Result, console_error};
 
@@ -30,8 +30,8 @@ pub(super) fn seal_headers(
     headers.iter().map(seal).collect()
 }
 
-/// Seals anew what is not under the first key; tells whether anything was. What cannot be read stays as it is, so that
-/// its owner can still replace it.
+/// Seals again the values that are not under the first key; returns whether any was changed. A value that cannot be
+/// opened stays as it is, so that its owner can still replace it.
 pub(super) fn seal_anew<'a>(
     keys: &EncryptionKeys,
     webhook: &WebhookId,

@@ -1,5 +1,5 @@
-//! One attempt: the endpoint-URL rule, the signatures, one POST, and what came of it. Every POST of the relay is made
-//! here: first attempts and retries, pings and tests.
+//! One attempt: the endpoint-URL rule, the signatures, one POST, and its outcome. Every POST of the relay is made here:
+//! first attempts and retries, pings and tests.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
@@ -33,7 +33,7 @@ const USER_AGENT: &str = concat!("Secureagentics-Webhooks/", env!("CARGO_PKG_VER
 
 #[wasm_bindgen(module = "/src/runtime/post.js")]
 extern "C" {
-    /// Posts a body with headers (a JSON object) and answers with the JSON of a `Posted`.
+    /// Posts a body with headers (a JSON object) and returns the JSON of a `Posted`.
     #[wasm_bindgen(catch)]
     async fn post(
         url: &str,
@@ -44,10 +44,10 @@ extern "C" {
     ) -> Result<JsValue, JsValue>;
 }
 
-/// Endpoints that an isolate keeps as admitted at most.
+/// How many admitted endpoints an isolate keeps.
 const ADMITTED_LIMIT: usize = 1000;
 
-/// What came of a POST: a status where a head arrived in time, else an error.
+/// The result of a POST: a status if a head arrived in time, otherwise an error.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Posted {
@@ -60,11 +60,11 @@ struct Posted {
     complete: bool,
     error: String,
     timed_out: bool,
-    /// Whether the request could not be made at all.
+    /// Whether the request could not be made.
     invalid: bool,
 }
 
-/// What came of a request.
+/// The outcome of a request.
 struct Answer {
     outcome: Outcome,
     status: Option<u16>,
@@ -113,7 +113,7 @@ pub(super) async fn attempt(
     let request = (grant.kind != Kind::Event).then(|| {
         let mut custom_headers = grant.headers;
         let values = custom_headers.iter_mut().map(|header| &mut header.value);
-        // The settings may still be under an older key; what cannot be sealed anew is kept as it is.
+        // The settings may still be under an older key; a value that cannot be sealed again is kept as it is.
         if let Err(error) = seal_anew(keys, webhook, values) {
             console_error!("{error}");
         }
@@ -135,7 +135,7 @@ pub(super) async fn attempt(
 
 type HeaderMap = BTreeMap<String, String>;
 
-/// The relay's headers and the owner's.
+/// Builds the relay's headers and the owner's.
 fn headers(
     grant: &Grant,
     webhook: &WebhookId,
@@ -180,7 +180,7 @@ thread_local! {
     static ADMITTED: RefCell<BTreeMap<String, Rc<EndpointUrl>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// Checks an endpoint's URL, as before each attempt.
+/// Checks an endpoint's URL, before each attempt.
 fn checked(url: &str, policy: &Policy) -> Result<Rc<EndpointUrl>, EndpointUrlError> {
     if let Some(admitted) = ADMITTED.with_borrow(|all| all.get(url).cloned()) {
         return Ok(admitted);
@@ -237,7 +237,7 @@ fn read_head(headers: Vec<(String, String)>, now: Timestamp) -> Head {
             None => head.truncated = true,
             Some(rest) => {
                 left = rest;
-                // Only `set-cookie` comes more than once; the runtime joins the others.
+                // Only `set-cookie` can repeat; the runtime joins the others.
                 head.headers
                     .entry(name)
                     .and_modify(|joined| {
@@ -251,7 +251,7 @@ fn read_head(headers: Vec<(String, String)>, now: Timestamp) -> Head {
     head
 }
 
-/// What the runtime says of a request that has no answer.
+/// Words the runtime's error of a request without an answer.
 fn explain(cause: &str) -> String {
     if cause.contains("internal error") {
         return "the endpoint's host name could not be resolved, or its TLS certificate is not valid".into();
@@ -314,7 +314,7 @@ impl Answer {
     }
 }
 
-/// `x-test-hook`: a delivery that takes the instance with it, for the tests of the panic guard.
+/// Panics on a payload with `x-test-hook`, for the tests of the panic guard.
 #[cfg(feature = "test-hooks")]
 fn panic_where_a_test_asks(payload: &str) {
     assert!(

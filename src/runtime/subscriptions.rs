@@ -1,5 +1,5 @@
-//! The copy of a workspace's webhooks and keys in KV: writing it, reading it, and asking the workspace where it does
-//! not suffice.
+//! The copy of a workspace's webhooks and keys in KV: writing it, reading it, and asking the workspace's object if it
+//! does not suffice.
 
 use std::{
     cell::{Cell, RefCell},
@@ -25,26 +25,26 @@ use crate::{
 
 const BINDING: &str = "SUBSCRIPTIONS";
 
-/// The beginning of each workspace's key.
+/// The prefix of the KV keys of workspaces.
 const PREFIX: &str = "ws/";
 
-/// Seconds for which a location may answer from its own copy; the least that KV allows.
+/// How many seconds a location may answer from its own cache; the least that KV allows.
 const CACHE_SECONDS: u64 = 30;
 
-/// How long an isolate keeps what a workspace answered.
+/// How long an isolate keeps the answer of a workspace's object.
 const ANSWER_KEPT: Duration = Duration::from_secs(5);
 
-/// How long an isolate keeps what it read from KV: far below KV's own delay, and a busy workspace is read once a second
-/// instead of once an event.
+/// How long an isolate keeps what it read from KV: far shorter than KV's own delay, but a busy workspace is read once a
+/// second and not once per event.
 const COPY_KEPT: Duration = Duration::from_secs(1);
 
-/// Snapshots that an isolate keeps at most, of either origin.
+/// How many snapshots an isolate keeps, of either origin.
 const KEPT_LIMIT: usize = 1000;
 
 thread_local! {
     static ANSWERS: RefCell<Kept> = const { RefCell::new(Kept::new(ANSWER_KEPT)) };
     static COPIES: RefCell<Kept> = const { RefCell::new(Kept::new(COPY_KEPT)) };
-    /// How many changes were made from this isolate: a copy that was being read meanwhile is not kept.
+    /// How many changes this isolate has made: a copy is not kept if this changes while it is read.
     static CHANGES: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -65,7 +65,7 @@ impl Kept {
     fn find(&self, workspace: &WorkspaceId) -> Option<Rc<Snapshot>> {
         let (kept_at, snapshot) = self.snapshots.get(workspace)?;
         let now = now();
-        // Not from the future: the clock may have been put back.
+        // A time in the future means that the clock was put back.
         let fresh = *kept_at <= now && now.saturating_duration_since(*kept_at) < self.kept_for;
         fresh.then(|| Rc::clone(snapshot))
     }
@@ -79,17 +79,17 @@ impl Kept {
     }
 }
 
-/// What a list of workspaces shows without reading one.
+/// What a list of workspaces shows without reading each of them.
 #[derive(Serialize, Deserialize)]
 struct Metadata {
     name: String,
     created_at: Timestamp,
 }
 
-/// A page of the workspaces that KV has, ordered by id; and the cursor of the next one.
+/// Lists a page of the workspaces in KV, ordered by id; returns the cursor of the next page too.
 ///
 /// # Errors
-/// `InvalidParameter` for a cursor that KV does not take.
+/// `InvalidParameter` for a cursor that KV does not accept.
 pub(super) async fn list_workspaces(
     env: &Env,
     limit: u32,
@@ -130,7 +130,7 @@ fn key(workspace: &WorkspaceId) -> String {
     format!("{PREFIX}{workspace}")
 }
 
-/// Puts a workspace's snapshot; a deleted workspace leaves KV.
+/// Puts a workspace's snapshot to KV, or deletes that of a deleted workspace.
 pub(super) async fn publish(
     env: &Env,
     workspace: &Workspace,
@@ -155,11 +155,11 @@ pub(super) async fn publish(
     Ok(())
 }
 
-/// Reads a workspace's snapshot from KV, unless the caller or the isolate has it, and asks the workspace where it is
-/// missing or `suffices` not.
+/// Reads a workspace's snapshot from KV, unless the caller or the isolate has it, and asks the workspace's object if it
+/// is missing or does not suffice.
 ///
 /// # Errors
-/// `NotFound` where there is no such workspace, `Unavailable` where it did not answer.
+/// `NotFound` if there is no such workspace, `Unavailable` if its object did not answer.
 pub(super) async fn read(
     env: &Env,
     workspace: &WorkspaceId,
@@ -220,7 +220,7 @@ async fn ask(env: &Env, workspace: &WorkspaceId) -> Result<Rc<Snapshot>, ApiErro
     }
 }
 
-/// Forgets what is kept of a workspace, because it was changed from here.
+/// Drops what the isolate keeps of a workspace, because this isolate has changed it.
 pub(super) fn forget(workspace: &WorkspaceId) {
     CHANGES.set(CHANGES.get().wrapping_add(1));
     for kept in [&ANSWERS, &COPIES] {

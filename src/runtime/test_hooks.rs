@@ -1,29 +1,29 @@
-//! Switches that tests turn, in the build with the cargo feature `test-hooks` alone: a skewed clock, SQL statements that
-//! fail or panic, a KV that refuses writes, and steps at which the relay asks a test whether it may go on.
+//! Switches for tests, only in builds with the cargo feature `test-hooks`: a skewed clock, SQL statements that fail or
+//! panic, a KV that refuses writes, and steps at which the relay waits for a test.
 //!
 //! `PUT /test/switches` (operator) sets them for this Wasm instance; the variable `TEST_SWITCHES` sets what an instance
-//! begins with, so that they hold over a panic and before the first request. Both are the JSON of `Switches`.
+//! starts with, so that they apply after a panic and before the first request. Both are the JSON of `Switches`.
 
 use std::cell::RefCell;
 
 use serde::Deserialize;
 use worker::{Env, Error, Fetch, Result, Url, console_error};
 
-/// What a test has turned.
+/// The switches that a test has set.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Switches {
-    /// What the relay's clock is ahead of the platform's, in milliseconds.
+    /// How many milliseconds the relay's clock is ahead of the platform's.
     skew_ms: i64,
-    /// The SQL statement that does not work.
+    /// The SQL statements that fail.
     fault: Option<Fault>,
-    /// Whether KV refuses each put.
+    /// Whether KV refuses all writes.
     kv_refuses: bool,
-    /// The origin of a server that is asked at each step, as `GET /<step>`, and that lets the relay go on by answering.
+    /// The origin of a server that gets `GET /<step>` at each step; the relay goes on when it answers.
     gate: Option<String>,
 }
 
-/// Statements that contain `statement` do not work, `times` times.
+/// Statements that contain `statement` fail `times` times, after `after` that work.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fault {
@@ -39,7 +39,7 @@ thread_local! {
     static SWITCHES: RefCell<Option<Switches>> = const { RefCell::new(None) };
 }
 
-/// Takes what the deployment's variable says, once an instance.
+/// Reads `TEST_SWITCHES`, once per instance.
 pub(super) fn begin(env: &Env) {
     SWITCHES.with_borrow_mut(|switches| {
         if switches.is_none() {
@@ -53,18 +53,18 @@ pub(super) fn begin(env: &Env) {
     });
 }
 
-/// Sets all switches; `text` is the JSON of `Switches`, and what it does not name is off.
+/// Sets all switches; `text` is the JSON of `Switches`, and switches that it does not name are off.
 pub(super) fn turn(text: &[u8]) -> serde_json::Result<()> {
     SWITCHES.set(Some(serde_json::from_slice(text)?));
     Ok(())
 }
 
-/// What the relay's clock is ahead of the platform's, in milliseconds.
+/// Returns how many milliseconds the relay's clock is ahead of the platform's.
 pub(super) fn skew_ms() -> i64 {
     SWITCHES.with_borrow(|switches| switches.as_ref().map_or(0, |switches| switches.skew_ms))
 }
 
-/// Fails, or panics, where a test asked that a statement does not work.
+/// Fails or panics if a test asked for that at this statement.
 pub(super) fn before_statement(statement: &str) -> Result<()> {
     let panics = SWITCHES.with_borrow_mut(|switches| {
         let fault = switches.as_mut()?.fault.as_mut()?;
@@ -87,7 +87,7 @@ pub(super) fn before_statement(statement: &str) -> Result<()> {
     }
 }
 
-/// Fails where a test asked that KV refuses writes.
+/// Fails if a test asked that KV refuses writes.
 pub(super) fn before_kv_put() -> Result<()> {
     let refuses = SWITCHES.with_borrow(|switches| {
         switches
@@ -100,7 +100,7 @@ pub(super) fn before_kv_put() -> Result<()> {
     Ok(())
 }
 
-/// Asks the test's gate whether to go on after a step, and waits for its answer, whatever it is.
+/// Calls the test's gate after a step, and waits until it answers or fails.
 pub(super) async fn pass(step: &str) {
     let gate = SWITCHES.with_borrow(|switches| switches.as_ref()?.gate.clone());
     if let Some(url) = gate.and_then(|gate| Url::parse(&format!("{gate}/{step}")).ok()) {

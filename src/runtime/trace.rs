@@ -1,4 +1,4 @@
-//! What became of an event: for each webhook its delivery, or why there is none.
+//! The outcome of an event: for each webhook its delivery, or why there is none.
 
 use std::collections::BTreeMap;
 
@@ -30,20 +30,20 @@ use crate::{
     },
 };
 
-/// Each webhook of a workspace, deleted ones too, and what it selected when, oldest first.
+/// Each webhook of a workspace, deleted ones too, and what it selected and when, oldest first.
 pub(super) type Selections = BTreeMap<WebhookId, Vec<SelectionChange>>;
 
-/// What became of an event.
+/// The outcome of an event.
 pub(super) struct Trace {
     pub(super) event_id: EventId,
     pub(super) event_type: String,
-    /// The time for which absences are explained.
+    /// The time for which a missing delivery is explained.
     pub(super) at: Timestamp,
     /// Each webhook of the workspace, deleted ones too: its delivery, or why it has none.
     pub(super) webhooks: Vec<(WebhookId, Result<DeliveryRecord, Absence>)>,
 }
 
-/// `id` is the event's id, or the id of one of its deliveries.
+/// Answers a trace; `id` is the event's id, or the id of one of its deliveries.
 pub(super) async fn show(call: Call<'_>, id: &str) -> Answer {
     call.caller.require(Scope::WebhooksRead)?;
     let query = call.request.query()?;
@@ -82,7 +82,7 @@ pub(super) async fn show(call: Call<'_>, id: &str) -> Answer {
     )
 }
 
-/// The record of selections, webhook by webhook.
+/// Groups selections by webhook.
 pub(super) fn by_webhook(changes: Vec<SelectionChange>) -> Selections {
     let mut webhooks = Selections::new();
     for change in changes {
@@ -94,7 +94,7 @@ pub(super) fn by_webhook(changes: Vec<SelectionChange>) -> Selections {
     webhooks
 }
 
-/// Finds an event's deliveries, by the event's id or by that of one of them, and explains where there is none.
+/// Finds an event's deliveries, by the event's id or by that of one of them, and explains missing ones.
 pub(super) async fn trace(
     env: &Env,
     workspace: &WorkspaceId,
@@ -103,7 +103,7 @@ pub(super) async fn trace(
     TraceQuery { event_type, at }: TraceQuery,
 ) -> Result<Trace, ApiError> {
     let mut found = find(env, workspace, &selections, &event_id).await?;
-    // By a delivery's id: the event's other deliveries are found by the event's.
+    // `event_id` was a delivery's: the event's id finds the other deliveries.
     if let Some(other) = found
         .values()
         .map(|record| &record.event_id)
@@ -136,7 +136,7 @@ pub(super) async fn trace(
     })
 }
 
-/// The deliveries that the webhooks have of an event.
+/// Asks the webhooks for their deliveries of an event.
 async fn find(
     env: &Env,
     workspace: &WorkspaceId,

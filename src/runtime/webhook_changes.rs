@@ -1,5 +1,5 @@
-//! Changes of webhooks as commands and what came of them, for the API and the dashboard alike: a checked change is
-//! sealed here, and it is good only when the webhook's object has it.
+//! Changes of webhooks as commands, and their results, for the API and the dashboard: a checked change is sealed here,
+//! and has succeeded only if the webhook's object has it.
 
 use super::{
     commands::{NewWebhook, WebhookChange, WorkspaceCommand, WorkspaceReply},
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// A webhook to create: the command, and the secret that its owner gave or that was generated.
+/// Makes the command that creates a webhook; returns it with the secret, given by the owner or generated.
 pub(super) fn creation(
     keys: &EncryptionKeys,
     id: WebhookId,
@@ -40,7 +40,7 @@ pub(super) fn creation(
     Ok((WorkspaceCommand::CreateWebhook { id, webhook }, secret))
 }
 
-/// A change of a webhook.
+/// Makes the command that changes a webhook.
 pub(super) fn change(
     keys: &EncryptionKeys,
     id: WebhookId,
@@ -58,7 +58,7 @@ pub(super) fn change(
     Ok(WorkspaceCommand::ChangeWebhook { id, change })
 }
 
-/// A rotation of a webhook's secret.
+/// Makes the command that rotates a webhook's secret.
 pub(super) fn rotation(
     keys: &EncryptionKeys,
     id: WebhookId,
@@ -72,7 +72,7 @@ pub(super) fn rotation(
     })
 }
 
-/// The webhook after a change that its object has.
+/// Returns the changed webhook; an error if its object does not have the change.
 pub(super) fn changed(workspace: &WorkspaceId, reply: WorkspaceReply) -> Result<Webhook, ApiError> {
     subscriptions::forget(workspace);
     match reply {
@@ -86,7 +86,7 @@ pub(super) fn changed(workspace: &WorkspaceId, reply: WorkspaceReply) -> Result<
     }
 }
 
-/// What came of a deletion.
+/// Checks the reply to a deletion; an error if the webhook's object does not know of it.
 pub(super) fn deleted(workspace: &WorkspaceId, reply: &WorkspaceReply) -> Result<(), ApiError> {
     subscriptions::forget(workspace);
     match reply {
@@ -97,7 +97,7 @@ pub(super) fn deleted(workspace: &WorkspaceId, reply: &WorkspaceReply) -> Result
     }
 }
 
-/// A webhook's secret, for who may see it.
+/// Opens a webhook's secret, for callers that may see it.
 pub(super) fn reveal_secret(
     keys: &EncryptionKeys,
     webhook: &Webhook,

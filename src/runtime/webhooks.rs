@@ -130,7 +130,7 @@ async fn ask(call: &Call<'_>, command: &WorkspaceCommand) -> Result<WorkspaceRep
         .map_err(|error| unavailable(&error))
 }
 
-/// The delivery that a ping or a test became.
+/// Reads the delivery of a ping or test.
 async fn read_probe(
     call: &Call<'_>,
     webhook: &WebhookId,

@@ -1,4 +1,4 @@
-//! Workspaces, their API keys and their dashboard links: what only the operator does.
+//! Workspaces, their API keys and their dashboard links, which only the operator manages.
 
 use worker::Env;
 

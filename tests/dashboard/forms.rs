@@ -1,4 +1,4 @@
-//! What the dashboard's forms and addresses take, and what they say to what they refuse.
+//! What the dashboard's forms and queries accept, and how they explain what they refuse.
 
 use webhook_relay::{
     dashboard::{

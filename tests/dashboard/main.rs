@@ -1,4 +1,4 @@
-//! The dashboard's pages as browsers get them: whatever strangers wrote stays text, and each page keeps its promises.
+//! The dashboard's pages as browsers get them: whatever strangers wrote stays text, and each page keeps its rules.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,7 +24,7 @@ use webhook_relay::{
 /// Bytes that a page may weigh.
 const PAGE_LIMIT: usize = 50 * 1024;
 
-/// Every page, in each of its forms, with a text of a stranger's wherever one may stand.
+/// Every page, in each of its forms, with a stranger's text wherever one may appear.
 fn pages(may_write: bool, text: &str) -> Vec<(&'static str, String)> {
     let html = |page: &dyn Fn() -> askama::Result<String>| page().unwrap();
     let mut tested = detail(may_write, text);
@@ -63,7 +63,7 @@ fn what_strangers_wrote_is_never_markup() {
     for (name, html) in pages(true, hostile) {
         assert!(!html.contains("<script>"), "{name}");
         assert!(!html.contains("<img"), "{name}");
-        // A page has one title, and its text areas end where the template ends them.
+        // A page has exactly one title, and text areas end only where the template ends them.
         assert_eq!(html.matches("</title>").count(), 1, "{name}");
         let opened = html.matches("<textarea").count();
         assert_eq!(html.matches("</textarea>").count(), opened, "{name}");
@@ -146,7 +146,7 @@ fn every_field_has_a_label() {
                 let id = value_of(field, "id");
                 let is_labelled = match id {
                     Some(id) => html.contains(&format!("<label for=\"{id}\"")),
-                    // Inside its label, or not shown.
+                    // Inside its label, or hidden.
                     None => {
                         field.contains("type=\"checkbox\"") || field.contains("type=\"hidden\"")
                     }
@@ -199,7 +199,7 @@ fn each_page_is_light() {
 fn a_page_stays_light_where_strangers_wrote_as_much_as_they_may() {
     let longest = "<".repeat(1_000);
     for (name, html) in pages(false, &longest) {
-        // The forms of who may write repeat what its owner typed; here are the pages without them.
+        // The forms of users who may write repeat what the owner typed; these are the pages without them.
         if matches!(name, "list" | "delivery" | "event") {
             assert!(html.len() < PAGE_LIMIT, "{name}: {}", html.len());
         }

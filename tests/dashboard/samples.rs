@@ -1,4 +1,4 @@
-//! Pages filled as handlers fill them, with texts of the caller's choice where a stranger may write one.
+//! Pages filled as handlers fill them, with texts of the caller's choice wherever a stranger may write one.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -124,7 +124,7 @@ pub(crate) fn record(number: u8, kind: Kind, attempts: Vec<Attempt>, text: &str)
         if delivery.is_settled() {
             break;
         }
-        // As if it had waited: the next attempt of the time line is due.
+        // As if it had waited, so that the next attempt on the time line is due.
         delivery.resend(NOW).ok();
     }
     DeliveryRecord {

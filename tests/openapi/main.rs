@@ -1,7 +1,7 @@
-//! Holds the OpenAPI document to the program: its form, the words of the enums, what the parsers take, and every refusal.
+//! Compares the OpenAPI document with the program: its form, the words of the enums, the parsers, and every refusal.
 //!
-//! The end-to-end tests hold each answer to it; here it is the other direction, which no answer shows: that the
-//! document says nothing that the program does not know.
+//! The end-to-end tests check each answer against it. This checks the other direction, which no answer shows: that
+//! the document says nothing that the program does not know.
 
 #![allow(
     clippy::unwrap_used,
@@ -34,7 +34,7 @@ use webhook_relay::{
 
 use document::{entries, operations, read, resolve, schema, strings, text};
 
-/// The operations that answer without a token.
+/// The operations that need no token.
 const PUBLIC: [&str; 3] = ["getHealth", "getOpenApiDocument", "listEventTypes"];
 
 #[test]

@@ -1,4 +1,4 @@
-//! Every refusal has its code in the document, and every code of the document is one of a refusal.
+//! Every refusal has its code in the document, and every code in the document belongs to a refusal.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::{
     requests::REQUESTS,
 };
 
-/// Does not compile while it lacks a variant: whoever adds one is led to the list below and to the document.
+/// Does not compile if a variant is missing, which leads whoever adds one to the list below and to the document.
 macro_rules! name_variants {
     ($($variant:ident)*) => {
         const VARIANTS: &[&str] = &[$(stringify!($variant)),*];
@@ -72,7 +72,7 @@ fn every_code_is_given_by_a_refusal_and_every_refusal_has_its_code_under_its_sta
     assert_eq!(BTreeSet::from_iter(named), codes);
 }
 
-/// One of each refusal; those of a value as the parsers give them.
+/// One of each refusal; refusals of a value come from the parsers.
 fn every_refusal() -> Vec<ApiError> {
     let id = EventId::parse("a").unwrap();
     let not_stored = ApiError::NotStored {

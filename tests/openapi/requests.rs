@@ -1,4 +1,4 @@
-//! What the document says of requests is what the parsers take.
+//! What the document says about requests is what the parsers accept.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ use crate::document::{bytes, entries, operation, query_parameters, read, schema,
 
 type Parse = fn(&[u8]) -> Result<(), ApiError>;
 
-/// Each request schema and the parser that reads what it describes.
+/// Each request schema with the parser of what it describes.
 pub(crate) const REQUESTS: [(&str, Parse); 10] = [
     ("NewEvent", parse_event),
     ("NewWorkspace", |body| parse_new_workspace(body).map(drop)),
@@ -41,7 +41,7 @@ pub(crate) const REQUESTS: [(&str, Parse); 10] = [
 
 type ParseQuery = fn(&[(&str, &str)]) -> Result<(), ApiError>;
 
-/// Each operation with a query and the parser of that query.
+/// Each operation with a query, and the parser of that query.
 const QUERIES: [(&str, ParseQuery); 4] = [
     ("listDeliveries", |query| {
         parse_filter(query.iter().copied()).map(drop)
@@ -263,7 +263,7 @@ fn a_parameter_of_a_query_has_the_bounds_of_the_document() {
                 check(most.to_string(), true);
                 check((least - 1).to_string(), false);
                 check((most + 1).to_string(), false);
-                // No other writing of a number: a reader of the document has none.
+                // No other notation of a number, since the document describes none.
                 check(format!("+{least}"), false);
                 check(format!("0{least}"), false);
                 check(String::new(), false);
@@ -283,7 +283,7 @@ fn parse_event(body: &[u8]) -> Result<(), ApiError> {
     parse_events(body, now, || Ok(EventId::mint(now, [0; 10]))).map(drop)
 }
 
-/// What an `unknown_field` names as known.
+/// The names that an `unknown_field` lists as known.
 fn allowed_by(error: &ApiError) -> BTreeSet<String> {
     let ApiError::UnknownField { allowed, .. } = error else {
         panic!("{error:?}");
@@ -291,7 +291,7 @@ fn allowed_by(error: &ApiError) -> BTreeSet<String> {
     allowed.split(", ").map(ToString::to_string).collect()
 }
 
-/// A bound that a schema names.
+/// A bound from a schema.
 fn bound(document: &Value, name: &str, keyword: &str) -> usize {
     usize::try_from(schema(document, name)[keyword].as_u64().unwrap()).unwrap()
 }

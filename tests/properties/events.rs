@@ -24,7 +24,7 @@ fn space() -> impl Strategy<Value = String> {
     prop_oneof![4 => Just(String::new()), 1 => "[ \\t\\r\\n]{1,3}"]
 }
 
-/// A JSON string as some producer writes it: escapes that need not be, surrogate pairs, names that occur elsewhere.
+/// A JSON string as some producer may write it: needless escapes, surrogate pairs, names that occur elsewhere.
 fn string() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>().prop_map(|text| serde_json::to_string(&text).unwrap()),
@@ -43,7 +43,7 @@ fn string() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Any JSON value as text, spaces, repeated members and numbers beyond 64 bits included.
+/// Any JSON value as text, including spaces, repeated members and numbers beyond 64 bits.
 fn value() -> impl Strategy<Value = String> {
     let number = "-?(0|[1-9][0-9]{0,25})(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,4})?";
     let leaf = prop_oneof![
@@ -76,7 +76,7 @@ struct Posted {
     timestamp: Option<String>,
 }
 
-/// An event that must be taken.
+/// An event that must be accepted.
 fn event() -> impl Strategy<Value = Posted> {
     let types: Vec<_> = EventType::all().map(EventType::as_str).collect();
     let id = prop::option::of("[A-Za-z0-9._:-]{1,128}");

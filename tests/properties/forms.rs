@@ -65,7 +65,7 @@ proptest! {
 
     #[test]
     fn headers_are_taken_or_refused_alike_in_json(headers in headers()) {
-        // Through a map a repeated name would be lost before the rule sees it.
+        // A map would lose a repeated name before the rule sees it.
         let members: Vec<_> = headers.iter().map(|(name, value)| format!("{}:{}", serde_json::json!(name), serde_json::json!(value))).collect();
         let body = format!(r#"{{"url":"https://hooks.example.com/","events":["agent.error"],"headers":{{{}}}}}"#, members.join(","));
         match parse_new_webhook(body.as_bytes(), &UrlRules::default()) {

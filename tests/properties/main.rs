@@ -1,4 +1,4 @@
-//! Laws of everything that reads what a stranger wrote, held to generated input: ordinary, nearly right and arbitrary.
+//! Properties of everything that reads what a stranger wrote, on generated input: ordinary, nearly right, arbitrary.
 //!
 //! A few hundred cases each in `cargo test`; `npm run test:fuzz` runs a million of each (`PROPTEST_CASES`).
 
@@ -24,7 +24,7 @@ mod waits;
 
 use proptest::prelude::*;
 
-/// The cases of each law: those of `PROPTEST_CASES`, or a few.
+/// The cases of each property: `PROPTEST_CASES`, or a few.
 fn config() -> ProptestConfig {
     ProptestConfig {
         failure_persistence: None,
@@ -32,7 +32,7 @@ fn config() -> ProptestConfig {
     }
 }
 
-/// A text that was right, with a place cut out, doubled or overwritten.
+/// A text that was right, with one part cut out, doubled or overwritten.
 fn damaged(text: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
     let put = prop_oneof![
         Just(String::new()),

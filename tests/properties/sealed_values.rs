@@ -62,7 +62,7 @@ proptest! {
         let text = write(&keys);
         let read = EncryptionKeys::parse(&text).unwrap();
         prop_assert!(read.ids().eq(keys.iter().map(|(id, _)| id.as_str())));
-        // Cut anywhere, it is an error, or the whole entries before the cut.
+        // Cut anywhere, it is an error, or it gives the whole entries before the cut.
         let cut = place.index(text.len());
         if let Ok(shorter) = EncryptionKeys::parse(&text[..cut]) {
             prop_assert!(text[cut..].starts_with(','), "{}", &text[..cut]);
@@ -106,7 +106,7 @@ proptest! {
         let changed = serde_json::json!({"key_id": stored["key_id"], "bytes": STANDARD.encode(bytes)});
         prop_assert!(all.open(&serde_json::from_value(changed).unwrap(), &webhook(own)).is_err());
 
-        // Behind a new first key the old one still opens it, and what is renewed needs the old one no more.
+        // After a new first key the old one still opens it, and what is sealed again does not need the old one.
         if keys.len() > 1 {
             let mut rotated = keys;
             rotated.rotate_left(1);

@@ -98,7 +98,7 @@ proptest! {
             pairs.insert(place.index(pairs.len() + 1), pair);
             let header = pairs.join("; ");
             prop_assert_eq!(read_cookie(&header, name), Some(token.as_str()));
-            // A second one of the name, wherever it comes from, is no cookie at all.
+            // A second cookie of the same name, wherever it comes from, counts as none.
             pairs.push(pair);
             let header = pairs.join("; ");
             prop_assert_eq!(read_cookie(&header, name), None);

@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 
 const WEBHOOK_SECRET = "your-signing-secret";
 
-// The signature is of the bytes as they came: verify before you parse.
+// The signature covers the bytes as they came: verify before you parse.
 export function isSignedBy(secret, payload, signature) {
   const expected = Buffer.from(createHmac("sha256", secret).update(payload).digest("hex"));
   const given = Buffer.from(signature ?? "");

@@ -1,4 +1,4 @@
-//! The delivery state machine: what an acceptance, a lease, a report, an ended lease and a person do to a delivery.
+//! The delivery state machine: how accepting, leases, reports, lost leases and people change a delivery.
 //!
 //! ```text
 //!             accept            attempt failed, schedule left (or lease lost: same attempt, due at once)
@@ -6,11 +6,11 @@
 //!      └─▶ Scheduled    │                        │ due while disabled          │
 //!      └─▶ Held         ├── success ─▶ Delivered │                ◀────────────┤
 //!                       └── spent ───▶ Failed    └──▶ Held        ◀────────────┘
-//!    resend: Delivered | Failed | Held ──▶ Scheduled (same id, schedule anew, attempt numbers go on)
+//!    resend: Delivered | Failed | Held ──▶ Scheduled (same id, schedule restarts, attempt numbers continue)
 //! ```
 //! Delivery is at least once: a lease rules out needless duplicates, not all of them. A report names its lease, so one
-//! that comes after its lease was lost cannot settle the attempt that followed; only a late success settles, because
-//! the endpoint has the event then.
+//! that comes after its lease was lost cannot settle the attempt that followed. Only a late success settles it, because
+//! then the endpoint has the event.
 
 mod state;
 
@@ -34,17 +34,17 @@ use super::{
 /// Leases of one attempt that may end without a report before the attempt counts as failed.
 const LEASES_OF_AN_ATTEMPT: u32 = 3;
 
-/// The status by which an endpoint says that it wants no more (Standard Webhooks, "Responding to webhooks").
+/// The status with which an endpoint asks for no more deliveries (Standard Webhooks, "Responding to webhooks").
 pub const GONE: u16 = 410;
 
-/// A delivery's progress; what it delivers is kept beside it.
+/// A delivery's progress; the payload is kept separately.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
     kind: Kind,
     state: State,
     /// Attempts that have ended.
     attempts: u32,
-    /// Of these, the ones that ended before the schedule began (anew).
+    /// Of these, the ones that ended before the schedule last started.
     schedule_start: u32,
     /// Leases granted so far.
     leases: u32,
@@ -57,24 +57,24 @@ pub struct Delivery {
 pub struct Lease {
     /// The attempt to make, from 1.
     pub attempt: u32,
-    /// Told apart from an earlier lease of the same attempt by its number.
+    /// The lease's number, which distinguishes it from earlier leases of the same attempt.
     pub lease: u32,
 }
 
-/// What the holder of a lease says of its attempt.
+/// What the holder of a lease reports about its attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// The lease that it had.
+    /// The lease that it held.
     pub lease: Lease,
-    /// What came of the attempt.
+    /// The attempt's outcome.
     pub outcome: Outcome,
-    /// The endpoint's status, where one arrived.
+    /// The endpoint's status, if one arrived.
     pub response_status: Option<u16>,
     /// The endpoint's `Retry-After`, from the time of the report.
     pub retry_after: Option<Duration>,
 }
 
-/// What a report or an ended lease has changed.
+/// What a report or a lost lease has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Nothing: the report came too late.
@@ -83,16 +83,16 @@ pub enum Change {
     Delivered,
     /// The attempt failed and another one is scheduled.
     Rescheduled,
-    /// The attempt failed and it was the last.
+    /// The attempt failed and was the last.
     Failed(FailedReason),
     /// A lease was lost; the same attempt is due again and has not ended.
     DueAgain,
 }
 
-/// A person asked for what the delivery's state does not allow.
+/// A person asked for something that the delivery's state does not allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
-    /// Resend of a delivery that is on its way.
+    /// Resend of a delivery that is still pending.
     #[error("the delivery is still pending; it can be resent once it is delivered, failed or held")]
     AlreadyPending,
     /// Resend of a ping or a test.
@@ -136,13 +136,13 @@ impl Delivery {
         self.kind
     }
 
-    /// Where it stands.
+    /// Its state.
     #[must_use]
     pub const fn state(&self) -> State {
         self.state
     }
 
-    /// Where it stands, in the API's words.
+    /// Its status, in the API's words.
     #[must_use]
     pub const fn status(&self) -> Status {
         match self.state {
@@ -165,13 +165,13 @@ impl Delivery {
         self.lost
     }
 
-    /// Whether it has ended; a resend may still start it anew.
+    /// Whether it has ended; a resend may still start it again.
     #[must_use]
     pub const fn is_settled(&self) -> bool {
         matches!(self.state, State::Delivered { .. } | State::Failed { .. })
     }
 
-    /// When the next attempt is due, or the lease of the present one ends.
+    /// When the next attempt is due, or the current lease ends.
     #[must_use]
     pub const fn next_wake(&self) -> Option<Timestamp> {
         match self.state {
@@ -181,7 +181,7 @@ impl Delivery {
         }
     }
 
-    /// Grants the next attempt, where one is scheduled.
+    /// Grants a lease of the next attempt, if one is scheduled.
     pub fn lease(&mut self, now: Timestamp, policy: &Policy) -> Option<Lease> {
         let State::Scheduled { .. } = self.state else {
             return None;
@@ -196,7 +196,7 @@ impl Delivery {
         })
     }
 
-    /// Takes the report of an attempt.
+    /// Applies the report of an attempt.
     pub fn report(&mut self, now: Timestamp, policy: &Policy, report: &Report) -> Change {
         let in_time = matches!(self.state, State::Leased { .. })
             && report.lease
@@ -219,8 +219,8 @@ impl Delivery {
         }
     }
 
-    /// Takes back a lease that ended without a report: the same attempt is due at once and costs no step of the
-    /// schedule, until too many were lost.
+    /// Revokes a lease that ended without a report: the same attempt is due at once and costs no step of the
+    /// schedule, until too many leases were lost.
     pub fn lease_ended(&mut self, now: Timestamp, policy: &Policy) -> Change {
         let State::Leased { until } = self.state else {
             return Change::None;
@@ -246,7 +246,7 @@ impl Delivery {
         self.attempt_failed(now, policy, &report)
     }
 
-    /// Holds a due delivery, because its webhook is disabled. Tells whether it did.
+    /// Holds a due delivery, because its webhook is disabled. Returns whether it did.
     pub const fn hold(&mut self) -> bool {
         let holds = matches!(self.state, State::Scheduled { .. });
         if holds {
@@ -255,7 +255,7 @@ impl Delivery {
         holds
     }
 
-    /// Starts the schedule anew; attempt numbers go on.
+    /// Restarts the schedule; attempt numbers continue.
     ///
     /// # Errors
     /// `NotResendable` for pings and tests, `AlreadyPending` while attempts are still to come.
@@ -275,7 +275,7 @@ impl Delivery {
     /// Stops further attempts; one in flight that succeeds still makes it delivered.
     ///
     /// # Errors
-    /// `AlreadySettled` where there are none to stop.
+    /// `AlreadySettled` if there are none to stop.
     pub const fn cancel(&mut self, now: Timestamp) -> Result<(), Refusal> {
         if self.is_settled() {
             return Err(Refusal::AlreadySettled);
@@ -331,7 +331,7 @@ impl Delivery {
     }
 }
 
-/// The delay before the next attempt; a `Retry-After` counts on 429 and 503 alone (RFC 9110, 10.2.3 and RFC 6585, 4).
+/// The delay before the next attempt; a `Retry-After` counts only on 429 and 503 (RFC 9110, 10.2.3 and RFC 6585, 4).
 fn next_delay(schedule: &RetrySchedule, failures: u32, report: &Report) -> Option<Duration> {
     let delay = schedule.delay_after(usize::try_from(failures).ok()?)?;
     let retry_after = match report.response_status {

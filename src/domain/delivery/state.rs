@@ -1,4 +1,4 @@
-//! What a delivery is made for, and where it may stand.
+//! The kinds and the states of a delivery.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::domain::timestamp::Timestamp;
 pub enum Kind {
     /// A posted event.
     Event,
-    /// The greeting of a new webhook; one attempt.
+    /// The ping of a new webhook; one attempt.
     Ping,
     /// A test that a person asked for; one attempt.
     Test,
@@ -42,7 +42,7 @@ pub enum FailedReason {
     SingleAttempt,
 }
 
-/// Where a delivery stands.
+/// The state of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -51,9 +51,9 @@ pub enum State {
         /// When.
         due: Timestamp,
     },
-    /// Somebody may make an attempt.
+    /// A lease is held: its holder may make the attempt.
     Leased {
-        /// Until when its report is awaited.
+        /// When the lease ends.
         until: Timestamp,
     },
     /// Kept, not attempted, because the webhook is disabled.

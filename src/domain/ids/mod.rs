@@ -1,7 +1,7 @@
 //! The ids of things: a prefix that says what it is, and a part that sorts by the time it was made.
 //!
-//! The second part has the layout of UUID version 7 (RFC 9562, 5.7) in hex without hyphens, so that the order of a key is the order
-//! of time and newest-first paging needs no index. Ids are strings in JSON; reading one checks its form.
+//! The second part has the layout of UUID version 7 (RFC 9562, 5.7) in hex without hyphens, so that keys sort by time
+//! and newest-first paging needs no index. Ids are strings in JSON; reading one checks its form.
 
 #[cfg(test)]
 mod tests;
@@ -16,13 +16,13 @@ const LATEST_MILLIS: i64 = 0xFFFF_FFFF_FFFF;
 const TIME_DIGITS: usize = 12;
 const REST_DIGITS: usize = 20;
 
-/// Why a text is no id of the kind that was asked for.
+/// Why a text is not an id of the expected kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
     /// Not a workspace's id.
     #[error("a workspace id must be ws_ and 1 to 40 of a-z and 0-9")]
     Workspace,
-    /// Not an id of a kind that the relay makes by itself.
+    /// Not an id of a kind that only the relay makes.
     #[error("a {kind} id must be {prefix} and 32 of 0-9 and a-f")]
     TimeOrdered {
         /// What the id should name.
@@ -71,7 +71,7 @@ macro_rules! id_type {
     };
 }
 
-/// An id type that the relay alone makes: a prefix and 32 hex digits that begin with the time.
+/// An id type that only the relay makes: a prefix and 32 hex digits that begin with the time.
 macro_rules! time_ordered_id_type {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $prefix:literal) => {
         id_type!($(#[$doc])* $name);
@@ -81,7 +81,7 @@ macro_rules! time_ordered_id_type {
             ///
             /// # Errors
             ///
-            /// [`IdError::TimeOrdered`] where it is not the prefix and 32 lower-case hex digits.
+            /// [`IdError::TimeOrdered`] if it is not the prefix and 32 lower-case hex digits.
             pub fn parse(text: &str) -> Result<Self, IdError> {
                 match text.strip_prefix($prefix) {
                     Some(digits) if is_hex_of_uuid(digits) => Ok(Self(text.to_owned())),
@@ -89,7 +89,7 @@ macro_rules! time_ordered_id_type {
                 }
             }
 
-            /// Makes the id of a thing that comes to be now. A time before 1970 counts as 1970.
+            /// Makes the id of a thing created now. A time before 1970 counts as 1970.
             #[must_use]
             pub fn mint(now: Timestamp, random: [u8; 10]) -> Self {
                 Self(mint_after($prefix, now, random))
@@ -115,7 +115,7 @@ time_ordered_id_type! {
     KeyId, "key", "key_"
 }
 time_ordered_id_type! {
-    /// A job that delivers many deliveries again: `rs_…`.
+    /// A bulk resend: `rs_…`.
     ResendId, "resend", "rs_"
 }
 id_type! {
@@ -128,7 +128,7 @@ impl WorkspaceId {
     ///
     /// # Errors
     ///
-    /// [`IdError::Workspace`] where it is not `ws_` and 1 to 40 of `[a-z0-9]`.
+    /// [`IdError::Workspace`] if it is not `ws_` and 1 to 40 of `[a-z0-9]`.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         match text.strip_prefix("ws_") {
@@ -153,7 +153,7 @@ impl DeliveryId {
         Timestamp::from_millis(self.0.strip_prefix("evt_").and_then(millis_of).unwrap_or(0))
     }
 
-    /// The least id of that millisecond: where a scan from that time on begins.
+    /// The least id of that millisecond, at which a scan from that time on begins.
     #[must_use]
     pub fn first_of(time: Timestamp) -> Self {
         Self(format!(
@@ -163,7 +163,7 @@ impl DeliveryId {
         ))
     }
 
-    /// The greatest id of that millisecond: where a scan up to that time ends.
+    /// The greatest id of that millisecond, at which a scan up to that time ends.
     #[must_use]
     pub fn last_of(time: Timestamp) -> Self {
         Self(format!(
@@ -179,7 +179,7 @@ impl EventId {
     ///
     /// # Errors
     ///
-    /// [`IdError::Event`] where it is not 1 to 128 of `[A-Za-z0-9._:-]`.
+    /// [`IdError::Event`] if it is not 1 to 128 of `[A-Za-z0-9._:-]`.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
         if (1..=128).contains(&text.len()) && text.bytes().all(is_allowed) {
@@ -195,7 +195,7 @@ impl EventId {
         Self(mint_after("ev_", now, random))
     }
 
-    /// When it was generated; `None` where it has not the form of a generated one.
+    /// When it was generated; `None` if it does not have the form of a generated one.
     #[must_use]
     pub fn minted_at(&self) -> Option<Timestamp> {
         let digits = self

@@ -1,4 +1,4 @@
-//! The forms of ids, to the letter and as laws over generated ones.
+//! The forms of ids: fixed examples, and properties over generated ones.
 
 use super::*;
 use proptest::prelude::*;

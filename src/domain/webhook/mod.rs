@@ -1,9 +1,9 @@
-//! A webhook: what its owner set, and how it stands with its endpoint.
+//! A webhook: what its owner set, and how its endpoint has been doing.
 //!
-//! Two objects share it. The WorkspaceObject owns the settings and the person's enabled or disabled; the WebhookObject
-//! owns the standing (auto-disable and `failing_since`). Settings carry a revision that grows by one, so that neither
-//! acts on an older word of the other: a person's `enabled` ends an auto-disable that happened under an older revision,
-//! and no other change does.
+//! Two objects share it. The WorkspaceObject owns the settings and the status that a person set; the WebhookObject owns
+//! the standing (auto-disable and `failing_since`). Settings carry a revision that increases by one, so that neither
+//! acts on outdated news from the other: a person's `enabled` ends an auto-disable that happened under an older
+//! revision, and no other change does.
 
 mod settings;
 
@@ -24,13 +24,13 @@ pub const WEBHOOKS_LIMIT: usize = 50;
 /// Characters of a description.
 pub const DESCRIPTION_LIMIT: usize = 1000;
 
-/// How long an old secret may go on signing after a rotation, in seconds: seven days.
+/// How long an old secret may continue to sign after a rotation, in seconds: seven days.
 pub const OVERLAP_LIMIT: u64 = 604_800;
 
 /// A webhook as its workspace keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Webhook {
-    /// Its id, never given again.
+    /// Its id, never reused.
     pub id: WebhookId,
     /// What its owner set.
     pub settings: Settings,
@@ -40,7 +40,7 @@ pub struct Webhook {
     pub created_at: Timestamp,
     /// When its owner last changed it.
     pub updated_at: Timestamp,
-    /// What its object last told.
+    /// The standing that its object last reported.
     #[serde(default)]
     pub standing: ReportedStanding,
 }
@@ -58,7 +58,7 @@ pub enum DisabledReason {
 }
 
 impl Webhook {
-    /// Takes a person's word on the status, in the settings' present revision. Disabling what is disabled keeps the
+    /// Sets the status as a person asked, in the settings' current revision. Disabling a disabled webhook keeps the
     /// reason and the time; enabling always counts, because an auto-disable may be on its way here.
     pub fn set_enabled(&mut self, enabled: bool) {
         if !enabled && self.disabled().is_some() {
@@ -69,7 +69,7 @@ impl Webhook {
         self.settings.status_changed_at = self.updated_at;
     }
 
-    /// Why and since when it is disabled, where it is.
+    /// Why and since when it is disabled, if it is.
     #[must_use]
     pub fn disabled(&self) -> Option<(DisabledReason, Timestamp)> {
         if !self.settings.enabled {

@@ -7,13 +7,13 @@ use crate::domain::{sealed::Sealed, timestamp::Timestamp};
 /// What the owner of a webhook set; the WebhookObject keeps a copy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
-    /// Grows by one with each change.
+    /// Increases by one with each change.
     pub revision: u64,
     /// The revision in which a person last set the status.
     pub status_revision: u64,
     /// When a person last set the status.
     pub status_changed_at: Timestamp,
-    /// The person's word: enabled or disabled.
+    /// Whether a person enabled or disabled it.
     pub enabled: bool,
     /// The endpoint URL.
     pub url: String,
@@ -23,7 +23,7 @@ pub struct Settings {
     pub headers: Vec<StoredHeader>,
     /// Signs each payload.
     pub secret: Sealed,
-    /// Signs beside it until a rotation's overlap ends.
+    /// Also signs, until a rotation's overlap ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_secret: Option<PreviousSecret>,
 }
@@ -33,7 +33,7 @@ pub struct Settings {
 pub struct StoredHeader {
     /// As its owner wrote it.
     pub name: String,
-    /// Stored as a secret is: it often is one.
+    /// Stored like a secret, because it often is one.
     pub value: Sealed,
 }
 
@@ -53,7 +53,7 @@ impl Settings {
         self.events.iter().any(|selected| selected == event_type)
     }
 
-    /// Everything in it that is stored sealed.
+    /// All sealed values in it.
     pub fn sealed(&self) -> impl Iterator<Item = &Sealed> {
         let previous = self.previous_secret.iter();
         let headers = self.headers.iter().map(|header| &header.value);
@@ -62,7 +62,7 @@ impl Settings {
             .chain(headers)
     }
 
-    /// The same, to be sealed anew.
+    /// The same, to be sealed again.
     pub fn sealed_mut(&mut self) -> impl Iterator<Item = &mut Sealed> {
         let previous = self.previous_secret.iter_mut();
         let headers = self.headers.iter_mut().map(|header| &mut header.value);

@@ -1,4 +1,4 @@
-//! How a webhook stands with its endpoint: whether it fails, since when, and whether the relay disabled it for that.
+//! A webhook's standing: whether its endpoint fails, since when, and whether the relay disabled it for that.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::Settings;
 use crate::domain::timestamp::Timestamp;
 
-/// A webhook that made no attempt for so long has no failures in a row to count.
+/// After this long without a failed attempt, the next failure starts a new run of failures.
 const QUIET_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How old the stored time of the last failed attempt may grow, so that not each failure writes a row.
+/// How far the stored time of the last failed attempt may lag behind, so that not every failure writes a row.
 const LAST_FAILURE_STEP: Duration = Duration::from_secs(60 * 60);
 
 /// How long a webhook fails before its workspace is told.
@@ -22,7 +22,7 @@ const FAILING_TOLD_AFTER: Duration = Duration::from_secs(60 * 60);
 pub enum AutoDisableReason {
     /// The endpoint answered 410.
     Gone,
-    /// A delivery ended failed after the webhook had failed for long.
+    /// A delivery failed for good after the webhook had failed for too long.
     Failing,
 }
 
@@ -37,7 +37,7 @@ pub struct AutoDisable {
     pub revision: u64,
 }
 
-/// How a webhook stands with its endpoint.
+/// A webhook's standing with its endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// Set when the relay disabled it.
@@ -52,7 +52,7 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Whether the webhook takes deliveries: the person's word, unless the relay disabled it later.
+    /// Whether deliveries are attempted: the status that a person set, unless the relay disabled the webhook later.
     #[must_use]
     pub fn is_enabled(&self, settings: &Settings) -> bool {
         settings.enabled
@@ -61,13 +61,13 @@ impl Standing {
                 .is_none_or(|disable| disable.revision < settings.status_revision)
     }
 
-    /// Takes the success of an attempt.
+    /// Records that an attempt succeeded.
     pub const fn attempt_succeeded(&mut self) {
         self.failing_since = None;
         self.last_failure = None;
     }
 
-    /// Takes the failure of an attempt.
+    /// Records that an attempt failed.
     pub fn attempt_failed(&mut self, now: Timestamp) {
         let quiet = self
             .last_failure
@@ -83,7 +83,7 @@ impl Standing {
         }
     }
 
-    /// Takes a delivery's end as failed: the webhook is disabled where it has failed for too long.
+    /// Records that a delivery failed for good: disables the webhook if it has been failing for too long.
     pub fn delivery_failed(&mut self, now: Timestamp, disable_after: Duration, revision: u64) {
         let for_too_long = |since: Timestamp| now.saturating_duration_since(since) >= disable_after;
         if self.failing_since.is_some_and(for_too_long) {
@@ -91,7 +91,7 @@ impl Standing {
         }
     }
 
-    /// Disables the webhook; an earlier reason stays.
+    /// Disables the webhook; an earlier reason is kept.
     pub fn disable(&mut self, reason: AutoDisableReason, now: Timestamp, revision: u64) {
         self.disabled.get_or_insert(AutoDisable {
             reason,
@@ -100,7 +100,7 @@ impl Standing {
         });
     }
 
-    /// Takes new settings: a person's word on the status that is newer than an automatic disable ends it.
+    /// Applies new settings: a status that a person set after an automatic disable ends the disable.
     pub fn settings_changed(&mut self, settings: &Settings) {
         if self
             .disabled
@@ -110,7 +110,7 @@ impl Standing {
         }
     }
 
-    /// The part of the standing that the workspace has to know: a disable at once, failing once it has lasted.
+    /// What the workspace has to be told of the standing: a disable at once, failures once they have lasted a while.
     #[must_use]
     pub fn reportable(&self, now: Timestamp) -> ReportedStanding {
         let lasting =

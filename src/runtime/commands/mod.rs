@@ -22,7 +22,7 @@ pub(super) use self::webhook::Counted;
 
 use crate::domain::ids::{WebhookId, WorkspaceId};
 
-/// An object could not be asked.
+/// A call of an object that failed.
 #[derive(Debug, Error)]
 #[error("{object} did not answer: {cause}")]
 pub(super) struct CallError {
@@ -59,7 +59,7 @@ fn webhook_object_name(workspace: &WorkspaceId, webhook: &WebhookId) -> String {
     format!("{workspace}/{webhook}")
 }
 
-/// The ids in a webhook object's name.
+/// Parses the ids in a webhook object's name.
 pub(super) fn parse_webhook_object_name(name: &str) -> Option<(WorkspaceId, WebhookId)> {
     let (workspace, webhook) = name.split_once('/')?;
     Some((
@@ -86,14 +86,14 @@ async fn call<C: Serialize, R: DeserializeOwned>(
 
 #[wasm_bindgen]
 extern "C" {
-    /// A namespace of objects, as it is bound.
+    /// A Durable Object namespace binding.
     type Namespace;
 
     #[wasm_bindgen(method, catch, js_name = getByName)]
     fn get_by_name(this: &Namespace, name: &str) -> Result<ObjectStub, JsValue>;
 
-    /// An object of this Worker, called by JavaScript RPC: such a call makes no request, no headers and no streams, which
-    /// cost more than all that is said in them.
+    /// A stub of an object, called by JavaScript RPC: that makes no request, headers and streams, which cost more than
+    /// the message in them.
     type ObjectStub;
 
     #[wasm_bindgen(method, catch)]
@@ -114,18 +114,18 @@ async fn exchange<C: Serialize, R: DeserializeOwned>(
     )?)
 }
 
-/// Reads the command that an object was called with. As text, like stored JSON: serde makes code of its own for each form
-/// of input, and commands carry what is stored.
+/// Reads the command that an object was called with. It is read from text, like stored JSON: serde generates separate
+/// code for each form of input, and commands contain types that are stored too.
 pub(super) fn read_command<C: DeserializeOwned>(command: &str) -> worker::Result<C> {
     Ok(serde_json::from_str(command)?)
 }
 
-/// Answers a command.
+/// Writes the reply to a command.
 pub(super) fn reply_with<R: Serialize>(reply: &R) -> worker::Result<String> {
     Ok(serde_json::to_string(reply)?)
 }
 
-/// What an object answers to a request: it takes commands alone.
+/// Answers a request to an object, which accepts only commands.
 pub(super) fn no_requests() -> worker::Result<Response> {
     Response::error("an object takes commands, not requests", 405)
 }

@@ -16,7 +16,7 @@ pub(crate) enum Refusal {
     NoDelivery,
     NoKey,
     NoJob,
-    /// The credential or the session is not good, or has ended.
+    /// The credential or session is invalid or expired.
     NotSignedIn,
     MissingScope(Scope),
     WorkspaceExists,

@@ -29,12 +29,12 @@ pub(crate) enum WebhookCommand {
     Delete {
         revision: u64,
     },
-    /// Takes events in; asks for so many leases at most, of these or of what others post at the same moment.
+    /// Accepts events; asks for at most `leases` leases, of these or of what others post at the same moment.
     Accept {
         events: Vec<NewDelivery>,
         leases: usize,
     },
-    /// Asks for the deliveries that it has for events; takes nothing in.
+    /// Asks for the deliveries that the webhook has for events; accepts nothing.
     Recall {
         event_ids: Vec<EventId>,
     },
@@ -43,7 +43,7 @@ pub(crate) enum WebhookCommand {
         kind: Kind,
         delivery: NewDelivery,
     },
-    /// Says what came of attempts; asks for so many further leases.
+    /// Reports attempts; asks for at most `leases` further leases.
     Report {
         reports: Vec<AttemptReport>,
         leases: usize,
@@ -51,7 +51,7 @@ pub(crate) enum WebhookCommand {
     Read {
         id: DeliveryId,
     },
-    /// Asks for the delivery of an event, by its id or the delivery's own.
+    /// Asks for a delivery, by its event's id or its own.
     Trace {
         event_id: EventId,
     },
@@ -92,12 +92,12 @@ pub(crate) struct NewDelivery {
     pub(crate) payload: Box<RawValue>,
 }
 
-/// What came of an attempt.
+/// The report of an attempt.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct AttemptReport {
     pub(crate) id: DeliveryId,
     pub(crate) lease: Lease,
-    /// Of the settings under which it was made.
+    /// The revision of the settings under which the attempt was made.
     pub(crate) revision: u64,
     pub(crate) attempt: Attempt,
     pub(crate) retry_after_ms: Option<u64>,
@@ -105,7 +105,7 @@ pub(crate) struct AttemptReport {
     pub(crate) request: Option<SentRequest>,
 }
 
-/// A webhook's answer.
+/// A reply from the object of a webhook.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum WebhookReply {
@@ -113,7 +113,7 @@ pub(crate) enum WebhookReply {
     Taken {
         deliveries: Vec<Taken>,
         grants: Vec<Grant>,
-        /// Whether many attempts are under way, and these leases are a part of them.
+        /// Whether many attempts are under way, these leases among them.
         busy: bool,
     },
     Recalled(Vec<Option<Recalled>>),
@@ -124,7 +124,7 @@ pub(crate) enum WebhookReply {
         more: bool,
     },
     Job(Box<ResendJob>),
-    /// Hour by hour, the oldest first.
+    /// Hour by hour, oldest first.
     Stats(Vec<(i64, HourTally)>),
     Gauges {
         enabled: bool,
@@ -149,21 +149,22 @@ pub(crate) struct Counted {
     pub(crate) object_requests: u32,
 }
 
-/// What became of one event at a webhook, in the order in which they were sent.
+/// How a webhook answers one event; in a reply, in the order of the events in the command.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Taken {
-    /// Stored.
-    New { status: Status },
-    /// An earlier post had made it.
+    New {
+        status: Status,
+    },
+    /// An earlier post has made it.
     Duplicate(Recalled),
-    /// The webhook did not select the type.
+    /// The webhook does not select the type.
     NotSelected,
-    /// The webhook already holds all that it may.
+    /// The webhook's backlog is full.
     BacklogFull,
 }
 
-/// A delivery that an earlier post had made.
+/// A delivery that an earlier post has made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Recalled {
     pub(crate) id: DeliveryId,
@@ -171,7 +172,7 @@ pub(crate) struct Recalled {
     pub(crate) event_type: String,
 }
 
-/// A lease with all that its attempt needs. It has the secrets, so it is never printed.
+/// A lease with all that its attempt needs. It contains the secrets, so it is never printed.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Grant {
     pub(crate) id: DeliveryId,
@@ -183,12 +184,12 @@ pub(crate) struct Grant {
     pub(crate) headers: Vec<StoredHeader>,
     pub(crate) secret: Sealed,
     pub(crate) previous_secret: Option<Sealed>,
-    /// None where the one who asked for the lease has it.
+    /// None if the caller that asked for the lease has it.
     pub(crate) payload: Option<Box<RawValue>>,
 }
 
 impl Grant {
-    /// The grant of a lease, without its payload.
+    /// Makes the grant of a lease, without its payload.
     pub(crate) fn new(
         settings: &Settings,
         record: &DeliveryRecord,

@@ -32,7 +32,7 @@ pub(crate) enum WorkspaceCommand {
         id: WebhookId,
     },
     ListWebhooks,
-    /// What each webhook selected when, deleted ones too; and the endpoint URLs of those that exist.
+    /// Asks what each webhook, even a deleted one, selected and when, and for the URLs of those that exist.
     History,
     ChangeWebhook {
         id: WebhookId,
@@ -45,7 +45,7 @@ pub(crate) enum WorkspaceCommand {
         name: String,
     },
     Delete,
-    /// What a key may do; the truth, where the snapshot may be old.
+    /// Asks for the scopes of a key; up to date, unlike the snapshot in KV.
     Authenticate {
         hash: TokenHash,
     },
@@ -60,7 +60,7 @@ pub(crate) enum WorkspaceCommand {
         hash: TokenHash,
         link: DashboardLink,
     },
-    /// Opens a session; a link is used up by it.
+    /// Opens a session; uses up a link.
     SignIn {
         with: Credential,
         session: TokenHash,
@@ -68,7 +68,7 @@ pub(crate) enum WorkspaceCommand {
     SignOut {
         session: TokenHash,
     },
-    /// Does what a session asks for, where it is good and has the scope: one call for a page that has to know both.
+    /// Runs a command if the session is valid and has the scope, so that a page needs only one call.
     AsSession {
         session: TokenHash,
         needs: Option<Scope>,
@@ -79,7 +79,7 @@ pub(crate) enum WorkspaceCommand {
         secret: Sealed,
         overlap_seconds: u64,
     },
-    /// From the webhook's object: how it stands.
+    /// From the webhook's object: its standing.
     ReportStanding {
         id: WebhookId,
         standing: ReportedStanding,
@@ -96,7 +96,7 @@ pub(crate) struct NewWebhook {
     pub(crate) secret: Sealed,
 }
 
-/// What to change of a webhook, checked and sealed.
+/// A change of a webhook, checked and sealed.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct WebhookChange {
     pub(crate) url: Option<String>,
@@ -106,7 +106,7 @@ pub(crate) struct WebhookChange {
     pub(crate) enabled: Option<bool>,
 }
 
-/// A workspace's answer.
+/// A reply from the object of a workspace.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum WorkspaceReply {
@@ -127,7 +127,7 @@ pub(crate) enum WorkspaceReply {
     },
     Keys(Vec<ApiKey>),
     Scopes(Option<Vec<Scope>>),
-    /// Of a session that is good: what it may do, the name of its workspace, and the answer to what it asked for.
+    /// For a valid session: its scopes, the name of its workspace, and the reply to its command.
     Session {
         scopes: Vec<Scope>,
         workspace_name: String,

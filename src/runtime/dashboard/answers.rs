@@ -1,4 +1,4 @@
-//! Answers to a browser: pages, redirects, files and refusals, all with the headers that keep a page to itself.
+//! Answers to a browser: pages, redirects, files and refusals, all with the security headers.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use crate::{
     },
 };
 
-/// Only what this origin serves as a file is loaded, only to it forms are sent, and nobody shows a page in a frame.
+/// A page loads only files of this origin, sends forms only to it, and cannot be framed.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
      connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// For a file that is addressed by its content.
+/// For a file whose address contains a hash of its content.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
-/// A page.
+/// Answers with a page.
 pub(super) fn page(status: u16, page: &impl Page) -> Answer {
     page_with(status, page, Vec::new())
 }
@@ -36,7 +36,7 @@ fn page_with(status: u16, page: &impl Page, headers: Vec<(&'static str, String)>
     Ok(response.with_body("text/html; charset=utf-8", html))
 }
 
-/// A redirect within the relay, with a cookie to set.
+/// Redirects within the relay, and sets a cookie if there is one.
 pub(super) fn redirect(status: u16, location: String, cookie: Option<String>) -> Response {
     let response = guarded(status, "no-store").with("Location", location);
     match cookie {
@@ -45,12 +45,12 @@ pub(super) fn redirect(status: u16, location: String, cookie: Option<String>) ->
     }
 }
 
-/// Where to go on after a form was taken: a reload posts nothing again.
+/// Redirects after an accepted form, so that a reload does not post it again.
 pub(super) fn see_other(location: String) -> Response {
     redirect(303, location, None)
 }
 
-/// The way to the sign-in page, and from there back. `ended`: the browser's cookie is good for nothing.
+/// Redirects to the sign-in page, which leads back. `ended`: the browser's cookie is invalid, so it is cleared.
 pub(super) fn to_sign_in(visit: &Visit<'_>, ended: bool) -> Answer {
     let url = visit.request.url()?;
     let wanted = &url[worker::url::Position::BeforePath..];
@@ -67,7 +67,7 @@ pub(super) fn to_sign_in(visit: &Visit<'_>, ended: bool) -> Answer {
     Ok(redirect(303, location, cookie))
 }
 
-/// A file of the dashboard's own.
+/// Answers with a file of the dashboard.
 pub(super) fn asset(url: &Url) -> Answer {
     let (content_type, content) = assets::find(url.path()).ok_or(ApiError::NotFound("page"))?;
     let asked = url.query().map(|query| format!("{}?{query}", url.path()));
@@ -81,7 +81,7 @@ pub(super) fn asset(url: &Url) -> Answer {
     Ok(guarded(200, cache).with_body(content_type, content))
 }
 
-/// A refusal as a page.
+/// Answers a refusal as a page.
 pub(super) fn refusal(visit: Option<&Visit<'_>>, error: &ApiError, request_id: &str) -> Answer {
     let status = error.status();
     if status >= 500 {
@@ -97,7 +97,7 @@ pub(super) fn refusal(visit: Option<&Visit<'_>>, error: &ApiError, request_id: &
     page_with(status, &shown, error.headers())
 }
 
-/// What a refusal says to people, who know pages and no tokens.
+/// Words a refusal for people, who see pages and not tokens.
 pub(super) fn sentence(error: &ApiError) -> String {
     match error {
         ApiError::MissingScope(scope) => format!(
@@ -115,7 +115,7 @@ pub(super) fn sentence(error: &ApiError) -> String {
     }
 }
 
-/// What is around the page of a relay whose settings cannot be read.
+/// The frame of an error page when the relay's settings cannot be read.
 fn bare_frame() -> Frame {
     Frame {
         session: None,

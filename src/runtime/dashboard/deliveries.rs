@@ -1,4 +1,4 @@
-//! The page of a delivery, and resending: one, or many.
+//! The page of a delivery, and resending one or many.
 
 use worker::Url;
 
@@ -61,7 +61,7 @@ pub(super) async fn cancel(
     change(visit, webhook, id, command, Done::Cancelled).await
 }
 
-/// Changes a delivery; a refusal is told on its page.
+/// Changes a delivery; shows a refusal on its page.
 async fn change(
     visit: &Visit<'_>,
     webhook: WebhookId,

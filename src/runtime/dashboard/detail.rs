@@ -1,4 +1,4 @@
-//! The page of a webhook; it is rendered anew, with a remark, where something that was asked on it is refused.
+//! The page of a webhook; rendered again, with a remark, if a form posted from it is refused.
 
 use super::{
     HOME,
@@ -32,14 +32,14 @@ use crate::{
     },
 };
 
-/// What the page says of a form that was posted to it and refused.
+/// What the page says about a form that was refused.
 #[derive(Default)]
 pub(super) struct Remarks {
     pub(super) status: u16,
     pub(super) form: Option<(WebhookForm, WebhookErrors)>,
     pub(super) rotation: Option<(RotateForm, String)>,
     pub(super) resend_error: Option<String>,
-    /// What belongs to no field.
+    /// A problem that belongs to no field.
     pub(super) problem: Option<String>,
 }
 
@@ -58,7 +58,7 @@ pub(super) async fn show(visit: &Visit<'_>, id: WebhookId) -> Result<Response, D
     render(visit, Scope::WebhooksRead, id, query, Remarks::refused(200)).await
 }
 
-/// The page after a refusal.
+/// Shows the page after a refusal.
 pub(super) async fn remark(
     visit: &Visit<'_>,
     id: WebhookId,
@@ -137,7 +137,7 @@ fn is_wanted(job: &ResendJob, query: &DetailQuery) -> bool {
     job.status == JobStatus::Running || query.resend.as_ref() == Some(&job.id)
 }
 
-/// A webhook of the session's workspace.
+/// Reads a webhook of the session's workspace.
 pub(super) async fn read_webhook(
     visit: &Visit<'_>,
     needs: Scope,
@@ -171,7 +171,7 @@ async fn read_shown(
     }
 }
 
-/// What is kept of a ping's or a test's request.
+/// Shows what is kept of the request of a ping or test.
 pub(super) fn sent_parts(
     request: Option<&SentRequest>,
     webhook: &WebhookId,

@@ -1,4 +1,4 @@
-//! Looking up what became of an event.
+//! Looking up the outcome of an event.
 
 use std::collections::BTreeMap;
 
@@ -56,7 +56,7 @@ pub(super) async fn show(visit: &Visit<'_>) -> Result<Response, Detour> {
     Ok(page(status, &shown)?)
 }
 
-/// What was asked; none where nothing was typed, a sentence where it cannot be read.
+/// Parses the search form; none if no id was typed, an error message if it is invalid.
 fn question(query: &EventQuery) -> Result<Option<(EventId, TraceQuery)>, String> {
     if query.id.is_empty() {
         return Ok(None);

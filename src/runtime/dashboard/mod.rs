@@ -1,7 +1,7 @@
-//! The dashboard's routes: each reads a form, asks the objects as the API does, and answers a page or a redirect.
+//! The dashboard's routes: each reads a form, asks the objects as the API does, and answers with a page or a redirect.
 //!
-//! A page costs one call to the workspace's object, which judges the session and reads or changes in the same call, and
-//! then one call to the object of each webhook that it shows. Whatever goes wrong is a page too, never JSON.
+//! A page costs one call to the workspace's object, which checks the session and reads or changes in the same call, and
+//! then one call to the object of each webhook that it shows. Errors are pages too, never JSON.
 
 mod answers;
 
@@ -30,7 +30,7 @@ use super::{
 };
 use crate::api::error::ApiError;
 
-/// Whether a path is one of the dashboard's, by which its errors are pages.
+/// Whether a path belongs to the dashboard, so that its errors are pages.
 pub(super) fn has(path: &str) -> bool {
     let first = path.strip_prefix('/').unwrap_or(path).split('/').next();
     matches!(
@@ -39,7 +39,7 @@ pub(super) fn has(path: &str) -> bool {
     ) && (path == "/" || first != Some(""))
 }
 
-/// Answers a request for a page; a refusal is a page too.
+/// Answers a request for a page.
 pub(super) async fn answer(request: Request, env: &Env, request_id: &str) -> Answer {
     let config = match config(env) {
         Ok(config) => config,
@@ -102,7 +102,7 @@ async fn route(visit: &Visit<'_>) -> Result<Response, Detour> {
 }
 
 async fn show(visit: &Visit<'_>, path: &[&str], url: &Url) -> Result<Response, Detour> {
-    // Each apart, as in `router.rs`.
+    // Boxed one by one, as in `router.rs`.
     let handler = match path {
         [] => webhooks::list(visit, url).boxed_local(),
         ["new"] => webhooks::ask_new(visit).boxed_local(),
@@ -140,10 +140,10 @@ async fn act(visit: &Visit<'_>, path: &[&str]) -> Result<Response, Detour> {
     handler.await
 }
 
-/// Where people begin.
+/// The first page after signing in.
 const HOME: &str = "/settings/webhooks";
 
-/// The methods of each path; none for a path that does not exist.
+/// The methods that a path allows; none if the path does not exist.
 fn allowed_methods(path: &[&str]) -> Option<&'static str> {
     const SHOWN: &str = "GET, HEAD";
     const SHOWN_AND_POSTED: &str = "GET, HEAD, POST";

@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// Shows the page. A link in the address is not used up by that: mail scanners open what they find.
+/// Shows the page. That does not use up a link in the address, as mail scanners open the links that they find.
 pub(super) fn show(visit: &Visit<'_>, url: &Url) -> Result<Response, Detour> {
     let link = parameter(url, "link");
     let good = link
@@ -40,7 +40,7 @@ pub(super) fn show(visit: &Visit<'_>, url: &Url) -> Result<Response, Detour> {
     Ok(page(200, &shown)?)
 }
 
-/// Opens a session and goes on to where it was wanted.
+/// Opens a session and redirects to the page that was wanted.
 pub(super) async fn sign_in(visit: &Visit<'_>, url: &Url) -> Result<Response, Detour> {
     let form = SignInForm::parse(&read_form_body(&visit.request).await?);
     let by_link = !form.link.is_empty();
@@ -68,7 +68,7 @@ pub(super) async fn sign_in(visit: &Visit<'_>, url: &Url) -> Result<Response, De
     ))
 }
 
-/// The token of a new session; none where the credential is not good.
+/// Opens a session and returns its token; none if the credential is not valid.
 async fn open(visit: &Visit<'_>, typed: &str) -> Result<Option<String>, ApiError> {
     let Some((with, workspace)) = Credential::parse(typed) else {
         return Ok(None);
@@ -84,7 +84,7 @@ async fn open(visit: &Visit<'_>, typed: &str) -> Result<Option<String>, ApiError
     Ok(opened.then_some(token))
 }
 
-/// Ends the session at the relay and takes the cookie away; a session that has ended already is as well.
+/// Ends the session and clears the cookie, even if the session has ended already.
 pub(super) async fn sign_out(visit: &Visit<'_>) -> Result<Response, Detour> {
     if let Ok(Some(token)) = session_token(&visit.request) {
         let command = WorkspaceCommand::SignOut {

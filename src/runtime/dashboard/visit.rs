@@ -1,4 +1,4 @@
-//! A visit: who asks for a page, judged by the workspace's object together with what is asked.
+//! A visit: a request for a page and its session, which the workspace's object checks in the call that serves the page.
 
 use std::cell::OnceCell;
 
@@ -45,7 +45,7 @@ pub(super) struct Visit<'a> {
     pub(super) request: Request,
     pub(super) env: &'a Env,
     pub(super) config: &'a Config,
-    /// Who is signed in, once that is known.
+    /// Known after the first `ask`.
     session: OnceCell<Session>,
 }
 
@@ -59,7 +59,7 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Sends everybody without a session's cookie to the sign-in page, before anything else of the request is read.
+    /// Refuses a request without a session cookie, before anything else of it is read.
     pub(super) fn require_cookie(&self) -> Result<(), Detour> {
         self.token().map(drop)
     }
@@ -68,7 +68,8 @@ impl<'a> Visit<'a> {
         session_token(&self.request)?.ok_or(Detour::SignIn)
     }
 
-    /// Does what the session asks for, where it is good and has the scope; the session's workspace, and its answer.
+    /// Asks the workspace's object to run a command if the session is valid and has the scope; returns the workspace
+    /// and the reply.
     pub(super) async fn ask(
         &self,
         needs: Scope,
@@ -104,7 +105,7 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Asks the object of a webhook, on behalf of a session that was found good.
+    /// Asks the object of a webhook, on behalf of a session that `ask` has found valid.
     pub(super) async fn ask_webhook(
         &self,
         workspace: &WorkspaceId,
@@ -118,17 +119,17 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Whether who is signed in may change webhooks.
+    /// Whether the session may change webhooks.
     pub(super) fn may_write(&self) -> bool {
         self.session.get().is_some_and(|session| session.may_write)
     }
 
-    /// What is around a page; `done` is the word for what just happened.
+    /// The frame of a page; `done` is the word for what just happened.
     pub(super) fn frame(&self, done: &str) -> Frame {
         self.frame_with(Done::of_word(done).map(Notice::Done))
     }
 
-    /// The page for customers' developers, which is for everybody.
+    /// The page for customers' developers, which needs no session.
     pub(super) fn docs_page(&self) -> DocsPage {
         DocsPage {
             frame: self.frame_with(None),
@@ -136,7 +137,7 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// What is around a page that tells of a problem.
+    /// The frame of a page, with a notice if there is one.
     pub(super) fn frame_with(&self, notice: Option<Notice>) -> Frame {
         let policy = &self.config.policy;
         Frame {

@@ -1,4 +1,4 @@
-//! The list of webhooks, and what people do to one: add, save, enable, disable, delete, rotate, test.
+//! The list of webhooks, and the forms that change one: add, save, enable, disable, delete, rotate, test.
 
 use futures_util::future::join_all;
 use worker::Url;
@@ -38,7 +38,7 @@ use crate::{
     },
 };
 
-/// Hours of the list's small charts.
+/// How many hours the small charts of the list show.
 const HOURS: u32 = 24;
 
 pub(super) async fn list(visit: &Visit<'_>, url: &Url) -> Result<Response, Detour> {
@@ -59,7 +59,7 @@ pub(super) async fn list(visit: &Visit<'_>, url: &Url) -> Result<Response, Detou
     Ok(page(200, &shown)?)
 }
 
-/// A webhook with its last hours; one whose object does not answer is listed without.
+/// Reads the last hours of a webhook; if its object does not answer, it is listed without them.
 async fn listed(visit: &Visit<'_>, workspace: &WorkspaceId, webhook: Webhook) -> ListedWebhook {
     let command = WebhookCommand::Show(Wanted {
         hours: HOURS,

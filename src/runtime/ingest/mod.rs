@@ -1,11 +1,11 @@
 //! Accepting events: find the matching webhooks, store a delivery with each, answer, and make the first attempts.
 //!
-//! Each webhook is served by a task of its own that outlives the answer: it stores, reports to the answer what was
-//! stored, and sends what it got leases for. So no send waits for another webhook's object or receiver, and a lease that
-//! was granted is used even when the answer is 503.
+//! Each webhook has a task of its own that outlives the answer: it stores the deliveries, tells the answer what was
+//! stored, and makes the attempts that it got leases for. So no attempt waits for another webhook's object or receiver,
+//! and a granted lease is used even if the answer is 503.
 //!
-//! Where many attempts of a webhook are under way, the answer waits a little for the first one: producers that were told
-//! sooner would only post more, and everybody's first attempts would wait longer and longer.
+//! While many attempts of a webhook are under way, the answer waits a little for the first one: producers that got it
+//! sooner would only post more, and all first attempts would wait longer and longer.
 
 mod task;
 
@@ -49,10 +49,10 @@ use crate::{
     },
 };
 
-/// How long the platform lets a Worker go on after its answer.
+/// How long the platform lets a Worker run on after its answer.
 const WORKER_TIME: Duration = Duration::from_secs(30);
 
-/// One webhook and the new deliveries for it, each with the place of its event in the request.
+/// A webhook and its new deliveries, each with the index of its event in the request.
 struct Batch {
     webhook: WebhookId,
     events: Vec<usize>,
@@ -69,7 +69,7 @@ struct Found {
 /// What a webhook answered for all events.
 #[derive(Default)]
 struct Stored {
-    /// Each with the place of its event in the request.
+    /// Each with the index of its event in the request.
     found: Vec<(usize, Found)>,
     busy: bool,
 }
@@ -124,7 +124,7 @@ pub(super) async fn post_events(mut call: Call<'_>, context: &Context) -> Answer
     });
     let mut busy = false;
     for stored in join_all(tasks.collect::<Vec<_>>()).await {
-        // A task that ended without a word counts as an object that did not answer.
+        // A task that ended without a result counts as an object that did not answer.
         let Ok(Some(stored)) = stored else {
             return Err(not_stored());
         };
@@ -158,7 +158,7 @@ pub(super) async fn post_events(mut call: Call<'_>, context: &Context) -> Answer
     }
 }
 
-/// The first place of each event id: the others in the array are duplicates of it.
+/// The first index of each event id: later events with the same id are duplicates of that one.
 fn first_of_each_id(events: &[Event]) -> HashMap<EventId, usize> {
     let mut first = HashMap::new();
     for (index, event) in events.iter().enumerate() {
@@ -167,8 +167,8 @@ fn first_of_each_id(events: &[Event]) -> HashMap<EventId, usize> {
     first
 }
 
-/// Finds what earlier posts of the same ids made under another type: the first post wins, also where the webhooks of
-/// this type have never heard of it. Where all webhooks selected the same types, storing finds it by itself.
+/// Finds deliveries that earlier posts of the same ids made under another type: the first post wins, even if the
+/// webhooks of this type do not know it. If all webhooks select the same types, accepting finds duplicates anyway.
 async fn recall(
     call: &Call<'_>,
     snapshot: &Snapshot,
@@ -233,7 +233,7 @@ fn batches(
             .iter()
             .map(|_| Ok(DeliveryId::mint(now, random_bytes()?)));
         let mut ids = ids.collect::<Result<Vec<_>, ApiError>>()?;
-        // The order of a list is the order of the array.
+        // Lists show the deliveries in the order of the array.
         ids.sort_unstable();
         let deliveries = selected.iter().zip(ids);
         batches.push(Batch {
@@ -247,7 +247,7 @@ fn batches(
     Ok(batches)
 }
 
-/// The delivery's id has the time of a generated event id, by which the object finds it again.
+/// `id` must have the time of a generated event id, by which the object finds the delivery again.
 fn new_delivery(event: &Event, id: DeliveryId) -> Result<NewDelivery, ApiError> {
     let payload = build_payload(
         &id,

@@ -1,4 +1,5 @@
-//! The task of one webhook that outlives the answer: it stores, says what was stored, and sends what it got leases for.
+//! The task of one webhook, which outlives the answer: it stores the deliveries, tells the answer what was stored, and
+//! makes the attempts that it got leases for.
 
 use std::{collections::HashMap, pin::pin, rc::Rc, time::Duration};
 
@@ -27,19 +28,19 @@ use crate::{
     },
 };
 
-/// What the report of an attempt needs at most, beyond the attempt.
+/// How long reporting takes at most, after the attempt.
 const REPORT_TIME: Duration = Duration::from_secs(5);
 
-/// How long an attempt that has ended waits to be reported with others of the same moment.
+/// How long an ended attempt waits to be reported together with others.
 const REPORTED_WITHIN: Duration = Duration::from_millis(3);
 
-/// Tries of one report; when all fail, the lease is lost and the attempt is made again.
+/// How often a report is tried; if all tries fail, the lease is lost and the attempt is made again.
 const REPORT_TRIES: u32 = 3;
 
-/// Lets what is ready run first: the answer leaves before the first attempt begins, which might take the instance along.
-async fn give_way() {
+/// Lets ready tasks run first, so that the answer leaves before the first attempt, which might crash the instance.
+async fn run_ready_tasks() {
     let ready = js_sys::Promise::resolve(&JsValue::NULL);
-    // It is resolved already, so there is no error to see.
+    // A resolved promise has no error.
     let _ = JsFuture::from(ready).await;
 }
 
@@ -48,14 +49,14 @@ pub(super) struct Task {
     pub(super) env: Env,
     pub(super) config: Rc<Config>,
     pub(super) workspace: WorkspaceId,
-    /// When the platform ends it.
+    /// When the platform ends the task.
     pub(super) until: Timestamp,
-    /// Told of each attempt that has ended.
+    /// Gets a message whenever an attempt has ended.
     pub(super) attempted: mpsc::UnboundedSender<()>,
 }
 
 impl Task {
-    /// Stores a batch with its webhook, says what was stored, and sends what it got leases for.
+    /// Stores a batch at its webhook, tells the answer what was stored, and makes the attempts that it got leases for.
     pub(super) async fn run(
         self,
         batch: Batch,
@@ -96,7 +97,7 @@ impl Task {
                 let found = found.collect();
                 (Some(Stored { found, busy }), grants)
             }
-            // Deleted, while the copy in KV still has it.
+            // The webhook is deleted, but the copy in KV still has it.
             Ok(WebhookReply::Refused(Refusal::NoWebhook)) => (Some(Stored::default()), Vec::new()),
             Ok(_) => (None, Vec::new()),
             Err(error) => {
@@ -104,12 +105,12 @@ impl Task {
                 (None, Vec::new())
             }
         };
-        // Nobody listens where the client has gone; the leases are used all the same.
+        // The receiver is gone if the client is; the leases are used all the same.
         let _ = answer.send(stored);
         if grants.is_empty() {
             return;
         }
-        give_way().await;
+        run_ready_tasks().await;
         let mut payloads: HashMap<_, _> = deliveries
             .into_iter()
             .map(|delivery| (delivery.id, delivery.payload))
@@ -129,7 +130,7 @@ impl Task {
         let observer = Observer::new(&self.env, self.workspace.as_ref(), webhook.as_ref());
         let attempt = |grant| async {
             let report = sender::attempt(grant, webhook, &self.config, &observer).await;
-            // Nobody listens any more where the answer has left.
+            // The receiver is gone if the answer has left.
             let _ = self.attempted.unbounded_send(());
             report
         };
@@ -137,7 +138,7 @@ impl Task {
         while let Some(report) = sends.next().await {
             let mut reports = vec![report];
             if !sends.is_empty() {
-                // Ended with the last of them: a timer that fires is a turn of its own.
+                // Stops early when all have ended: a timer that fires costs a turn of the event loop.
                 let mut moment = pin!(Delay::from(REPORTED_WITHIN));
                 while let Either::Left((Some(report), _)) = select(sends.next(), &mut moment).await
                 {
@@ -148,7 +149,7 @@ impl Task {
         }
     }
 
-    /// Reports attempts; gives leases for as many further ones, if there is time for them.
+    /// Reports attempts; returns leases for at most as many further ones, if there is time for them.
     async fn report(&self, webhook: &WebhookId, reports: Vec<AttemptReport>) -> Vec<Grant> {
         let needed = self
             .config

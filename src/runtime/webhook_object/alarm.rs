@@ -1,4 +1,4 @@
-//! The alarm: takes back what was lost, holds, sends what is due, tells the workspace, purges, and arms itself anew.
+//! The alarm: takes back ended leases, holds, sends what is due, tells the workspace, purges, and arms the next alarm.
 
 use std::{pin::pin, time::Duration};
 
@@ -28,10 +28,10 @@ use crate::{
     },
 };
 
-/// How long an alarm goes on leasing before it gives way to a new one; the platform ends it after 15 minutes.
+/// How long an alarm goes on leasing before it leaves the rest to the next one; the platform ends it after 15 minutes.
 const ALARM_BUDGET: Duration = Duration::from_secs(60);
 
-/// How long a free slot of the alarm waits for others.
+/// How long a free slot of the alarm waits for others to become free.
 pub(super) const FILLED_WITHIN: Duration = Duration::from_millis(3);
 
 /// The least time between two alarms that have nothing to do but purge.
@@ -40,11 +40,11 @@ const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
 /// The time between two slices of a purge.
 const BETWEEN_SLICES: Duration = Duration::from_secs(1);
 
-/// Due deliveries of a disabled webhook that one alarm holds before it gives way.
+/// How many due deliveries of a disabled webhook are held at a time.
 const HOLD_SLICE: usize = 500;
 
-/// Lets the slots that become free within a moment be filled together: what came of their sends and the next leases are
-/// one row and one commit then.
+/// Waits a moment for further slots to become free, so that their reports and the next leases share one row and one
+/// commit.
 async fn fill_together(
     sends: &mut FuturesUnordered<impl Future<Output = Result<()>>>,
 ) -> Result<()> {
@@ -82,7 +82,7 @@ impl WebhookObject {
                 alone = suspect;
                 sends.push(self.attempt(grant, &config));
             }
-            // A send begins after its lease is written, with what came of the last ones.
+            // A send begins after its lease is flushed, together with the reports of the last sends.
             self.flush()?;
             if sends.is_empty() {
                 break;
@@ -111,7 +111,7 @@ impl WebhookObject {
         self.arm_after_alarm(more_to_purge, policy).await
     }
 
-    /// How long it is until something falls due or a lease ends; none where that has passed already.
+    /// How long it is until something falls due or a lease ends; none if that time has passed already.
     fn until_next_due(&self, now: Timestamp) -> Result<Option<Duration>> {
         let next = self
             .with_desk(|open| Ok(open.dispatch.queue.next_wake()))?
@@ -120,7 +120,7 @@ impl WebhookObject {
         Ok(wait.filter(|wait| !wait.is_zero()))
     }
 
-    /// Takes back the leases that have ended; holds a slice of what is due where the webhook is disabled. Tells whether
+    /// Takes back the leases that have ended; if the webhook is disabled, holds a slice of what is due. Returns whether
     /// nothing is left to hold.
     fn take_back_and_hold(&self, now: Timestamp, policy: &Policy) -> Result<bool> {
         let done = self.with_desk(|open| {
@@ -162,7 +162,7 @@ impl WebhookObject {
         Ok(done.unwrap_or(true))
     }
 
-    /// A lost attempt has no sender to tell of it.
+    /// Logs an attempt that was lost, as no sender will.
     fn observe_last_attempt(&self, record: &DeliveryRecord) {
         let Some(attempt) = record.attempts.last() else {
             return;
@@ -175,7 +175,7 @@ impl WebhookObject {
         Observer::of_object(&self.env, &self.name()).attempt_ended(delivery, attempt);
     }
 
-    /// Tells the workspace how the webhook stands, where it does not know yet; the next alarm tries again.
+    /// Tells the workspace the webhook's standing if that has changed; after a fault, a later alarm tries again.
     async fn tell_workspace(&self) {
         let untold = self.with_desk(|open| {
             let standing = open.dispatch.standing.reportable(now());
@@ -209,7 +209,7 @@ impl WebhookObject {
         }
     }
 
-    /// Deletes a slice of what is too old to keep; tells whether more of it is left.
+    /// Deletes a slice of what is too old to keep; returns whether more of it is left.
     fn purge(&self, policy: &Policy) -> Result<bool> {
         let now = now();
         let kept_since = now.saturating_sub(policy.retention);
@@ -229,7 +229,7 @@ impl WebhookObject {
         Ok(more.unwrap_or(false))
     }
 
-    /// The same at the end of an alarm, which also looks after what has to be purged later.
+    /// Arms the next alarm at the end of this one, for purges too.
     async fn arm_after_alarm(&self, more_to_purge: bool, policy: &Policy) -> Result<()> {
         self.arm().await?;
         let now = now();

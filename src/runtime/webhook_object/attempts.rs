@@ -1,4 +1,4 @@
-//! Leases and reports: who may make which attempt, and what came of it.
+//! Leases and reports: who may make which attempt, and its outcome.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::{
 };
 
 impl WebhookObject {
-    /// Stores what came of attempts, and grants so many further leases.
+    /// Stores reports of attempts, and grants at most `leases` further leases.
     pub(super) async fn take_reports(
         &self,
         reports: Vec<AttemptReport>,
@@ -51,7 +51,7 @@ impl WebhookObject {
         Ok(WebhookReply::Granted(grants))
     }
 
-    /// Makes an attempt from here and stores its report.
+    /// Makes an attempt from the object and stores its report.
     pub(super) async fn attempt(&self, grant: Grant, config: &Config) -> Result<()> {
         let name = self.name();
         let observer = Observer::of_object(&self.env, &name);
@@ -62,7 +62,7 @@ impl WebhookObject {
         Ok(())
     }
 
-    /// Stores what a report says.
+    /// Stores a report.
     fn settle(
         &self,
         open: &mut Open,
@@ -100,7 +100,7 @@ impl WebhookObject {
         self.feed_job(open, now)
     }
 
-    /// Calls the domain and stores the standing where that changed it.
+    /// Calls the domain, and stores the standing if that has changed.
     pub(super) fn and_standing<T>(
         &self,
         open: &mut Open,
@@ -130,8 +130,8 @@ impl WebhookObject {
         Ok(())
     }
 
-    /// Leases the next due delivery, its payload included. `idle`: nothing else is under way at the caller's. Tells
-    /// whether the delivery lost a lease before, and has to be sent alone.
+    /// Leases the next due delivery, its payload included. `idle`: the caller sends nothing else. Returns whether the
+    /// delivery lost a lease before and must be sent by itself.
     pub(super) fn lease_next(
         &self,
         dispatch: &mut Dispatch,

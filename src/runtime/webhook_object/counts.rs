@@ -15,7 +15,7 @@ use crate::{
     runtime::{commands::WebhookReply, entropy::now},
 };
 
-/// Attempts that may wait in memory to be folded.
+/// How many attempts may wait in memory to be folded.
 const UNFOLDED_LIMIT: u64 = 50;
 
 impl Open {
@@ -28,7 +28,7 @@ impl Open {
 }
 
 impl WebhookObject {
-    /// Folds what was counted into the hours' rows, when enough has come together.
+    /// Folds the counts into the rows of the hours, once there are enough of them.
     pub(super) fn fold_counts(&self) -> Result<()> {
         let now = now();
         self.with_desk(|open| {

@@ -1,6 +1,7 @@
-//! Who waits, in an object, for the first attempt of what it has stored: answers to producers where much is under way.
+//! Answers to producers that wait, while the webhook is busy, for the first attempt of their delivery.
 //!
-//! One task keeps the time for all of them: the platform ends an object's timers one after the other, a millisecond each.
+//! One task keeps the time for all of them: the platform fires an object's timers one after the other, a millisecond
+//! apart.
 
 use std::{
     cell::{Cell, RefCell},
@@ -22,7 +23,7 @@ struct Waiting {
     ended: oneshot::Sender<()>,
 }
 
-/// The waiting ones.
+/// The answers that wait.
 #[derive(Default)]
 pub(super) struct FirstAttempts {
     shared: Rc<Shared>,
@@ -30,13 +31,13 @@ pub(super) struct FirstAttempts {
 
 #[derive(Default)]
 struct Shared {
-    /// The first that came first.
+    /// In order of arrival.
     waiting: RefCell<VecDeque<Waiting>>,
     time_is_kept: Cell<bool>,
 }
 
 impl FirstAttempts {
-    /// Waits until an attempt of a delivery has ended, or for a moment.
+    /// Waits until an attempt of a delivery has ended, `ANSWER_DELAY` at most.
     pub(super) async fn wait_for(&self, delivery: DeliveryId) {
         let (ended, has_ended) = oneshot::channel();
         self.shared.waiting.borrow_mut().push_back(Waiting {
@@ -47,28 +48,28 @@ impl FirstAttempts {
         if !self.shared.time_is_kept.replace(true) {
             spawn_local(keep_time(Rc::clone(&self.shared)));
         }
-        // An error says that the sender was dropped: the moment is over.
+        // An error means that the sender was dropped: the time is up.
         let _ = has_ended.await;
     }
 
-    /// An attempt has ended.
+    /// Releases the answer that waits for this delivery, whose attempt has ended.
     pub(super) fn ended(&self, delivery: &DeliveryId) {
         let mut waiting = self.shared.waiting.borrow_mut();
         let position = waiting.iter().position(|one| one.delivery == *delivery);
         if let Some(one) = position.and_then(|position| waiting.remove(position)) {
-            // Whoever is gone needs not know.
+            // A receiver that is gone need not know.
             let _ = one.ended.send(());
         }
     }
 }
 
-/// Lets go who has waited long enough, until nobody waits.
+/// Releases each answer that has waited long enough, until none waits.
 async fn keep_time(shared: Rc<Shared>) {
     loop {
         let first = shared.waiting.borrow().front().map(|first| first.until);
         let Some(until) = first else { break };
         let left = until.saturating_duration_since(now());
-        // More is left where the clock was put back.
+        // More is left only if the clock was put back.
         if left.is_zero() || left > ANSWER_DELAY {
             shared.waiting.borrow_mut().pop_front();
         } else {

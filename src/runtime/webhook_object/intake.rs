@@ -1,4 +1,4 @@
-//! Taking deliveries in: events from the Worker, pings and tests.
+//! Accepting deliveries: events from the Worker, pings and tests.
 
 use std::time::Duration;
 
@@ -20,20 +20,20 @@ use crate::{
     },
 };
 
-/// How long a producer's `event_id` finds its delivery.
+/// How long a repeated `event_id` finds the delivery of the first post.
 pub(super) const EVENT_ID_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// New deliveries that are worth a commit of their own.
+/// How many new deliveries are worth a commit of their own.
 const ENOUGH: usize = 8;
 
-/// Bytes of payloads that are worth it: where another Worker sends them, they are handed over once more.
+/// How many bytes of payloads are worth it: if another command takes their leases, they are copied to its Worker.
 const ENOUGH_BYTES: usize = 16 * 1024;
 
 impl WebhookObject {
-    /// Takes events in, and grants leases: so many that the caller may hold.
+    /// Accepts events, and grants at most `leases` leases to the caller.
     ///
-    /// Where others are likely to arrive at the same moment, one commit is for all of them, and whoever goes on first takes
-    /// the leases of all: their attempts are reported together then.
+    /// If other commands are likely to arrive at the same moment, they share one commit, and the first to resume takes
+    /// the leases of all, so that their attempts are reported together.
     pub(super) async fn accept(
         &self,
         events: Vec<NewDelivery>,
@@ -63,10 +63,10 @@ impl WebhookObject {
         for known in grants.iter_mut().filter(|grant| ids.contains(&grant.id)) {
             known.payload = None;
         }
-        // Of an array most is not sent at once.
+        // Most events of a large array are not sent at once, so its answer does not wait for an attempt.
         let is_few = deliveries.len() <= WORKER_LEASES;
         let busy = is_few && self.is_busy()?;
-        // Where no lease is free, no attempt is near.
+        // Without a lease of its own, no attempt is near.
         if busy
             && grants.is_empty()
             && let Some(own) = own
@@ -91,8 +91,8 @@ impl WebhookObject {
         Ok(busy.unwrap_or(false))
     }
 
-    /// Takes over leases that were granted to commands of one moment, in the order of the commands, but one's own first;
-    /// none where another command has taken one's own.
+    /// Takes leases that were granted to the commands of one moment: the caller's own first, then in the order of the
+    /// commands; none if another command has taken the caller's own.
     fn take_leases(&self, own: &[DeliveryId], leases: usize) -> Result<Vec<Grant>> {
         let mut granted = self.granted.borrow_mut();
         granted.sort_by_key(|grant| !own.contains(&grant.id));
@@ -101,7 +101,7 @@ impl WebhookObject {
         }
         let taken = leases.min(granted.len());
         let taken = granted.drain(..taken).collect();
-        // What others granted since the last commit is used when it is written.
+        // Leases granted to others since the last commit must be flushed before they are used.
         self.flush()?;
         Ok(taken)
     }
@@ -173,7 +173,7 @@ impl WebhookObject {
         })
     }
 
-    /// The delivery that an earlier post of the same event made.
+    /// Finds the delivery that an earlier post of the same event made.
     fn find_event(&self, id: &EventId, now: Timestamp) -> Result<Option<Recalled>> {
         let found = self.store.find_event(id, now, EVENT_ID_KEPT)?;
         Ok(found.map(|found| Recalled {

@@ -1,13 +1,13 @@
 //! The object of one webhook: its settings, its deliveries, the retry schedule; its alarm makes every retry.
 //!
-//! Why an object: accepting, leasing and reporting must see each other, so that an attempt is leased once and a
-//! duplicate is found while the first post is still in flight. One object per webhook, so that a slow endpoint delays
-//! nobody else.
+//! Why an object: accepting, leasing and reporting must see each other's changes, so that an attempt is leased once and
+//! a duplicate is found while the first post is still in flight. One object per webhook, so that a slow endpoint delays
+//! no other webhook.
 //!
-//! Each command runs without a wait between reading memory and changing it: it loads, calls the domain, stores, and only
-//! then waits. What goes as it should is stored in memory at first and written a moment later, together with what other
-//! commands stored meanwhile; a command is answered after that. The output gate holds the answer, and a send, until the
-//! rows are safe.
+//! A command never awaits between reading memory and changing it: it loads, calls the domain, stores, and only then
+//! awaits. Deliveries that go well are changed in memory first and flushed a moment later, together with the changes of
+//! other commands; a command is answered after that. The output gate holds the answer, and a send, until the rows are
+//! safe.
 
 mod alarm;
 
@@ -64,10 +64,10 @@ use crate::domain::{
     webhook::{ReportedStanding, Settings},
 };
 
-/// After a fault of the relay's own, when the alarm tries again.
+/// How long after a fault of the relay itself the alarm tries again.
 const AFTER_FAULT: Duration = Duration::from_secs(10);
 
-/// How long counts that only memory has wait for the alarm that folds them: an idle object keeps its memory for 10 s.
+/// How long counts stay only in memory before an alarm folds them: an idle object keeps its memory for 10 s.
 const FOLD_WITHIN: Duration = Duration::from_secs(5);
 
 /// The object of one webhook.
@@ -80,24 +80,24 @@ pub struct WebhookObject {
     desk: RefCell<Desk>,
     /// Tells a running alarm that there is more to do.
     wake: RefCell<Option<UnboundedSender<()>>>,
-    /// When the workspace is told again, after it did not answer.
+    /// When to tell the workspace again after it did not answer.
     tell_after: Cell<Timestamp>,
-    /// When the commands that wait will write what is stored.
+    /// When each command that waits to flush will do so.
     writers: RefCell<Vec<Timestamp>>,
-    /// The others that wait for it.
+    /// The commands that wait for another one's flush.
     waiting: RefCell<Vec<oneshot::Sender<()>>>,
-    /// Leases that were granted to commands which wait for the same writing.
+    /// Leases granted to commands that wait for the same flush.
     granted: RefCell<Vec<Grant>>,
     /// Answers that wait for an attempt.
     first_attempts: FirstAttempts,
-    /// Commands obeyed since the object started.
+    /// Commands received since the object started.
     obeyed: Cell<u32>,
 }
 
 /// The object's memory; losing it loses nothing.
 #[derive(Default)]
 enum Desk {
-    /// Not read since the object started, or since a storage error.
+    /// Not read since the object started, or since a fault.
     #[default]
     Unread,
     /// The webhook has no settings.
@@ -105,14 +105,14 @@ enum Desk {
     Open(Box<Open>),
 }
 
-/// What the object keeps in memory of a webhook that has settings.
+/// What the object keeps in memory for a webhook that has settings.
 struct Open {
     dispatch: Dispatch,
-    /// What the workspace was last told of the standing.
+    /// The standing that the workspace was last told.
     told: ReportedStanding,
-    /// The last resend of many.
+    /// The latest resend of many deliveries.
     job: Option<ResendJob>,
-    /// What is not folded into the stats' rows yet.
+    /// Counts that are not folded into the rows of the hours yet.
     tally: Tally,
 }
 
@@ -156,13 +156,13 @@ impl DurableObject for WebhookObject {
 
 #[wasm_bindgen::prelude::wasm_bindgen]
 impl WebhookObject {
-    /// Obeys a command; called by the Worker and by other objects.
+    /// Runs a command; called by the Worker and by other objects.
     pub async fn obey(&self, command: String) -> std::result::Result<String, JsValue> {
         match self.carry_out(read_command(&command)?).await {
             Ok(reply) => Ok(reply_with(&reply)?),
             Err(error) => {
-                // Memory and rows may differ: the next command reads the rows anew. What was stored before the fault has
-                // no other alarm.
+                // Memory and rows may differ, so the next command reads the rows again. Nothing else would set an alarm
+                // for what was stored before the fault.
                 self.forget();
                 if let Err(error) = self.arm().await {
                     console_error!("arming {}: {error}", self.name());
@@ -179,7 +179,7 @@ impl WebhookObject {
             config(&self.env).map_err(|error| worker::Error::RustError(error.to_string()))?;
         let policy = &config.policy;
         self.obeyed.set(self.obeyed.get().saturating_add(1));
-        // These two are written with what arrives beside them, and arm the alarm themselves.
+        // These two are flushed together with others that arrive at the same moment, and arm the alarm themselves.
         if !matches!(
             command,
             WebhookCommand::Accept { .. } | WebhookCommand::Report { .. }
@@ -210,7 +210,7 @@ impl WebhookObject {
             WebhookCommand::Show(wanted) => self.show(wanted)?,
             #[cfg(feature = "test-hooks")]
             WebhookCommand::Counted => {
-                // This one is not counted.
+                // Does not count itself.
                 self.obeyed.set(self.obeyed.get().saturating_sub(1));
                 let (rows_read, rows_written) = self.store.database().counted();
                 let (alarms_set, alarms_run) = self.clock.counted();
@@ -227,7 +227,7 @@ impl WebhookObject {
         Ok(reply)
     }
 
-    /// Forgets what is in memory, so that the next command reads the rows anew.
+    /// Drops what is in memory, so that the next command reads the rows again.
     fn forget(&self) {
         self.desk.replace(Desk::Unread);
         self.store.forget();
@@ -236,7 +236,7 @@ impl WebhookObject {
         self.granted.take();
     }
 
-    /// Runs `work` on the webhook's desk; `None` where the webhook has no settings.
+    /// Runs `work` on the object's memory; returns `None` if the webhook has no settings.
     fn with_desk<T>(&self, work: impl FnOnce(&mut Open) -> Result<T>) -> Result<Option<T>> {
         let mut desk = self.desk.borrow_mut();
         if matches!(*desk, Desk::Unread) {
@@ -251,7 +251,7 @@ impl WebhookObject {
         }
     }
 
-    /// The same for a command, which is refused where the webhook has no settings.
+    /// Runs a command on the object's memory; refuses it if the webhook has no settings.
     fn on_desk(
         &self,
         work: impl FnOnce(&mut Open) -> Result<WebhookReply>,
@@ -289,7 +289,7 @@ impl WebhookObject {
         Ok(WebhookReply::Done)
     }
 
-    /// Pings and tests keep the values of custom headers as they were sealed when they were made.
+    /// Pings and tests keep the values of custom headers as sealed when they were made, so these are sealed again too.
     fn seal_requests_anew(&self, keys: &EncryptionKeys) -> Result<()> {
         let webhook = self.webhook_id()?;
         self.store.change_requests(|request| {
@@ -310,11 +310,11 @@ impl WebhookObject {
         Ok(WebhookReply::Done)
     }
 
-    /// Arms the alarm for whatever comes first: a due delivery, the end of a lease, word to the workspace. A running
-    /// alarm is told instead, and arms when it is done.
+    /// Arms the alarm for whatever comes first: a due delivery, the end of a lease, a message to the workspace. Wakes a
+    /// running alarm instead, which arms the next one when it is done.
     async fn arm(&self) -> Result<()> {
         if let Some(wake) = &*self.wake.borrow() {
-            // Nobody listens only where the alarm is over, and then it has seen the change.
+            // The receiver is gone only if the alarm's loop is over, and then it has seen the change.
             let _ = wake.unbounded_send(());
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! What a page shows of a webhook, gathered from the single reads.
+//! All that a page of the dashboard shows of a webhook, in one reply.
 
 use worker::Result;
 

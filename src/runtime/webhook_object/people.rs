@@ -1,4 +1,4 @@
-//! What people do with deliveries: list and read them, resend or cancel one.
+//! Commands for single deliveries: list and read them, resend or cancel one.
 
 use worker::Result;
 
@@ -37,7 +37,7 @@ impl WebhookObject {
         })
     }
 
-    /// The delivery of an event, by the event's id or its own; without its payload.
+    /// Finds a delivery by its event's id or its own; without its payload.
     pub(super) fn trace(&self, event_id: &EventId) -> Result<WebhookReply> {
         let now = now();
         self.on_desk(|_| {
@@ -65,7 +65,7 @@ impl WebhookObject {
         })
     }
 
-    /// Stops the attempts of one delivery.
+    /// Stops further attempts of one delivery.
     pub(super) fn cancel(&self, id: &DeliveryId) -> Result<WebhookReply> {
         self.change(id, |_, record| Ok(record.delivery.cancel(now())?))
     }

@@ -1,4 +1,4 @@
-//! Resending many: the job of `domain::resend`, fed whenever an attempt has ended.
+//! Resending many deliveries: the job of `domain::resend`, fed whenever an attempt has ended.
 
 use worker::Result;
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl WebhookObject {
-    /// Begins a job, where none is running.
+    /// Starts a job unless one is running.
     pub(super) fn start_job(&self, id: ResendId, selection: Selection) -> Result<WebhookReply> {
         let now = now();
         self.on_desk(|open| {
@@ -74,8 +74,8 @@ impl WebhookObject {
         })
     }
 
-    /// Follows what a job has under way, and takes more when half of its places are free. The job's row is written
-    /// together with the deliveries that it takes.
+    /// Follows the deliveries that a job has under way, and takes more when half of its places are free. The job's row
+    /// is written together with the deliveries that it takes.
     pub(super) fn feed_job(&self, open: &mut Open, now: Timestamp) -> Result<()> {
         let Some(mut job) = open.job.take() else {
             return Ok(());

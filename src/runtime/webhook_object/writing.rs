@@ -1,4 +1,4 @@
-//! Writing: when what a command stored in memory reaches the rows, with what others stored meanwhile.
+//! Flushing: when the changes that a command made in memory are written to the rows, together with those of others.
 
 use std::time::Duration;
 
@@ -15,20 +15,20 @@ use crate::{
     },
 };
 
-/// How long what came of an attempt waits to be written with more. Where the object ends meanwhile, the Worker reports it
+/// How long the report of an attempt waits to be flushed with others. If the object stops meanwhile, the Worker reports
 /// again.
 const SETTLED_WITHIN: Duration = Duration::from_millis(20);
 
-/// How long a lease that a report is answered with waits for others: as long as a free slot of the alarm.
+/// How long a report that is answered with a lease waits for others: as long as a free slot of the alarm.
 const LEASED_WITHIN: Duration = alarm::FILLED_WITHIN;
 
-/// How late a command that waits may be before another one waits in its place.
+/// How late a command that waits to flush may be before another one waits in its place.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl WebhookObject {
-    /// Waits until what a report stored is written, as long as its reply allows.
+    /// Flushes what a report changed, after waiting for others as long as its reply allows.
     pub(super) async fn write_report(&self, grants: &[Grant]) -> Result<()> {
-        // A lease is used when it is written.
+        // A lease is used only after the flush.
         let moment = if grants.is_empty() {
             SETTLED_WITHIN
         } else {
@@ -37,11 +37,11 @@ impl WebhookObject {
         self.write_within(moment).await
     }
 
-    /// Waits until all that is stored by now is written, within a moment.
+    /// Waits until everything stored so far is flushed, `moment` at most.
     ///
-    /// One command waits for the moment and writes, the others wait for it: the platform ends an object's timers one
-    /// after the other, a millisecond each. It waits its moment out also where all is written before, and writes what
-    /// has come since.
+    /// One command waits and flushes, the others wait for it: the platform fires an object's timers one after the
+    /// other, a millisecond apart. It waits until its time even if everything is flushed before, and flushes what has
+    /// come since.
     pub(super) async fn write_within(&self, moment: Duration) -> Result<()> {
         if !self.store.has_unwritten() {
             return Ok(());
@@ -56,7 +56,7 @@ impl WebhookObject {
         self.writers.borrow_mut().push(by);
         let generation = self.store.generation();
         if moment.is_zero() {
-            self.give_way().await?;
+            self.wait_until_safe().await?;
         } else {
             wait(moment).await;
         }
@@ -67,33 +67,33 @@ impl WebhookObject {
         self.flush()
     }
 
-    /// Whether a command that waits already will write by then. Those that are late have been lost.
+    /// Whether a command that already waits will flush by then. Those that are too late count as lost.
     fn will_be_written(&self, by: Timestamp, now: Timestamp) -> bool {
         let mut writers = self.writers.borrow_mut();
         writers.retain(|writer| now.saturating_duration_since(*writer) < PATIENCE);
         writers.iter().any(|writer| *writer <= by)
     }
 
-    /// Lets commands that are here already come first; ends when what was written before is safe. Not a timer, which takes
-    /// a millisecond.
-    async fn give_way(&self) -> Result<()> {
+    /// Waits until earlier writes are safe, so that commands that have already arrived run first. Not a timer, which
+    /// takes a millisecond.
+    async fn wait_until_safe(&self) -> Result<()> {
         let safe = self.state.as_raw().storage()?.sync()?;
         JsFuture::from(safe).await?;
         Ok(())
     }
 
-    /// Writes what is stored, and tells those who wait for it.
+    /// Flushes the changes in memory, and releases the commands that wait for it.
     pub(super) fn flush(&self) -> Result<()> {
         self.store.flush()?;
         for waiting in self.waiting.take() {
-            // Whoever is gone needs not know.
+            // A receiver that is gone need not know.
             let _ = waiting.send(());
         }
         Ok(())
     }
 }
 
-/// What a command is told that waited for what was not written.
+/// The error of a command whose changes were forgotten before they were flushed.
 fn lost() -> worker::Error {
     worker::Error::RustError("what was stored is lost by the fault of another command".into())
 }

@@ -1,4 +1,4 @@
-//! API keys and dashboard links; both are kept as hashes.
+//! API keys and dashboard links; both are stored as hashes.
 
 use worker::Result;
 
@@ -40,7 +40,7 @@ impl WorkspaceObject {
         Ok(WorkspaceReply::Done { applied: true })
     }
 
-    /// What a key may do, if it is one.
+    /// Returns the scopes of a key; none if there is no such key.
     pub(super) fn authenticate(&self, hash: &TokenHash) -> Result<WorkspaceReply> {
         Ok(WorkspaceReply::Scopes(
             self.find_key(hash)?.map(|key| key.scopes),

@@ -1,8 +1,9 @@
-//! The object of one workspace: the truth about its webhooks and keys; it tells the webhooks' objects, and KV.
+//! The object of one workspace: it holds the webhooks and keys, and tells changes to the webhooks' objects and KV.
 //!
-//! Why an object: a change must have one order, and a read after a write must show it. A change is stored together with
-//! whom it still has to be told (the outbox), so that a restart between storing and telling loses nothing: the alarm
-//! goes on telling until told. Who is told gets the present state, not the change, so telling twice does no harm.
+//! Why an object: changes must have one order, and a read after a write must show it. A change is stored together with
+//! the targets that it must still be told to (the outbox), so that a restart between storing and telling loses nothing:
+//! the alarm tells again until it succeeds. A target gets the present state, not the change, so telling twice does no
+//! harm.
 
 mod keys;
 
@@ -36,11 +37,11 @@ pub struct WorkspaceObject {
     env: Env,
     store: WorkspaceStore,
     clock: AlarmClock,
-    /// The first moment at which KV takes another put.
+    /// The earliest time at which KV accepts another put.
     next_put: Cell<Timestamp>,
     /// The revision that KV holds, as far as this instance knows.
     published: Cell<u64>,
-    /// Whether this instance has seen to it that an alarm tells what was left untold.
+    /// Whether this instance has armed the alarm for changes that earlier instances did not tell.
     watched: Cell<bool>,
 }
 
@@ -80,10 +81,10 @@ impl DurableObject for WorkspaceObject {
 
 #[wasm_bindgen::prelude::wasm_bindgen]
 impl WorkspaceObject {
-    /// Obeys a command; called by the Worker and by other objects.
+    /// Runs a command; called by the Worker and by other objects.
     pub async fn obey(&self, command: String) -> std::result::Result<String, JsValue> {
         let command = read_command(&command)?;
-        // The platform may have lost the alarm of a change that an earlier instance did not tell.
+        // An earlier instance may have left a change untold, and the platform may have lost its alarm.
         if !self.watched.replace(true) && !self.store.untold()?.is_empty() {
             self.arm(false).await?;
         }
@@ -202,7 +203,7 @@ impl WorkspaceObject {
         })
     }
 
-    /// Ends the workspace, its webhooks and its keys. Its row stays, so that its id is not given again.
+    /// Deletes the workspace, its webhooks and its keys. Its row stays, so that its id is not used again.
     async fn delete(&self, workspace: Workspace) -> Result<WorkspaceReply> {
         let workspace = next_revision(Workspace {
             deleted_at: Some(now()),

@@ -1,6 +1,7 @@
-//! Dashboard sessions: opened by a key or, once, by a link; kept as hashes.
+//! Dashboard sessions: opened by a key or, once, by a link; stored as hashes.
 //!
-//! A session is found by its hash and not compared in constant time: who guesses cannot choose the hash of a guess.
+//! A session is looked up by its hash, without a comparison in constant time: an attacker cannot choose the hash of a
+//! guess.
 
 use worker::Result;
 
@@ -18,7 +19,7 @@ use crate::{
 };
 
 impl WorkspaceObject {
-    /// Opens a session. There is no wait between finding a link and deleting it, so that it opens one alone.
+    /// Opens a session. A link is found and deleted in one step, so that it opens only one.
     pub(super) fn sign_in(
         &self,
         workspace: Workspace,
@@ -45,7 +46,7 @@ impl WorkspaceObject {
         })
     }
 
-    /// Ends a session; one that has ended already has.
+    /// Ends a session; not an error if it has ended already.
     pub(super) fn sign_out(&self, hash: &TokenHash) -> Result<WorkspaceReply> {
         self.store.delete_session(hash)?;
         Ok(WorkspaceReply::Done { applied: true })
@@ -74,7 +75,7 @@ impl WorkspaceObject {
         })
     }
 
-    /// Deletes some of the links and sessions that have ended.
+    /// Deletes a slice of the links and sessions that have expired.
     pub(super) fn forget_ended(&self) -> Result<()> {
         self.store.delete_ended(now())
     }

@@ -17,13 +17,13 @@ use crate::domain::{
 };
 use crate::runtime::database::{Database, json, text};
 
-/// The present form of the tables; a later one brings a step from it.
+/// The version of the tables.
 const SCHEMA: &str = "1";
 
-/// How long the selections of a deleted webhook are kept: longer than any delivery.
+/// How long the selections of a deleted webhook are kept: longer than any delivery is.
 const SELECTIONS_KEPT: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
-/// Links, and sessions, that are deleted at a time because they have ended.
+/// How many expired links, and sessions, are deleted at a time.
 const ENDED_SLICE: u32 = 100;
 
 const TABLES: [&str; 6] = [
@@ -39,7 +39,7 @@ const TABLES: [&str; 6] = [
 /// The outbox's entry for KV; all others are webhook ids.
 const SNAPSHOT_TARGET: &str = "kv";
 
-/// Who still has to be told of a change, and up to which revision of the workspace.
+/// A target that must still be told of changes, up to a revision of the workspace.
 pub(super) enum Untold {
     Snapshot { revision: u64 },
     Webhook { id: WebhookId, revision: u64 },
@@ -57,7 +57,7 @@ impl WorkspaceStore {
         }
     }
 
-    /// The workspace, a deleted one too; none where it was never made.
+    /// Reads the workspace, even if it is deleted; none if it was never created.
     pub(super) fn workspace(&self) -> Result<Option<Workspace>> {
         if !self.database.has_table("meta")? {
             return Ok(None);
@@ -71,7 +71,7 @@ impl WorkspaceStore {
             .transpose()?)
     }
 
-    /// Makes the tables and stores the workspace.
+    /// Creates the tables and stores the workspace.
     pub(super) fn create(&self, workspace: &Workspace) -> Result<()> {
         for table in TABLES {
             self.database.run(table, vec![])?;
@@ -81,7 +81,7 @@ impl WorkspaceStore {
         self.put_workspace(workspace)
     }
 
-    /// Stores the workspace and that KV has to be told of its revision.
+    /// Stores the workspace, and that KV must be told of its revision.
     pub(super) fn put_workspace(&self, workspace: &Workspace) -> Result<()> {
         self.database.run(
             "INSERT OR REPLACE INTO meta (key, value) VALUES ('workspace', ?)",
@@ -98,13 +98,13 @@ impl WorkspaceStore {
         self.list("SELECT value FROM webhooks ORDER BY id")
     }
 
-    /// Stores a webhook; `revision` is the workspace's, under which its object has to be told.
+    /// Stores a webhook, and that its object must be told; `revision` is that of the workspace.
     pub(super) fn put_webhook(&self, webhook: &Webhook, revision: u64) -> Result<()> {
         self.put_standing(webhook)?;
         self.put_untold(webhook.id.as_ref(), revision)
     }
 
-    /// Stores a webhook whose object knows it as it is.
+    /// Stores a webhook whose object already knows its settings.
     pub(super) fn put_standing(&self, webhook: &Webhook) -> Result<()> {
         self.database.run(
             "INSERT OR REPLACE INTO webhooks (id, value) VALUES (?, ?)",
@@ -116,7 +116,7 @@ impl WorkspaceStore {
         Ok(())
     }
 
-    /// Deletes a webhook; its object has to be told.
+    /// Deletes a webhook, and stores that its object must be told.
     pub(super) fn delete_webhook(
         &self,
         id: &WebhookId,
@@ -138,7 +138,7 @@ impl WorkspaceStore {
         self.put_untold(id.as_ref(), revision)
     }
 
-    /// Keeps what a webhook selects from a revision on; forgets what deleted webhooks had selected long ago.
+    /// Stores what a webhook selects from a revision on; deletes old selections of deleted webhooks.
     pub(super) fn put_selection(&self, change: &SelectionChange, revision: u64) -> Result<()> {
         let forgotten = change.at.saturating_sub(SELECTIONS_KEPT).as_millis();
         self.database.run(
@@ -157,7 +157,7 @@ impl WorkspaceStore {
         Ok(())
     }
 
-    /// What each webhook selected when, webhook by webhook, oldest first.
+    /// Returns what each webhook selected and when, webhook by webhook, oldest first.
     pub(super) fn history(&self) -> Result<Vec<SelectionChange>> {
         self.list("SELECT value FROM selection_changes ORDER BY webhook_id, revision")
     }
@@ -175,7 +175,7 @@ impl WorkspaceStore {
         Ok(())
     }
 
-    /// Deletes a key; tells whether there was one.
+    /// Deletes a key; returns whether there was one.
     pub(super) fn delete_key(&self, id: &KeyId) -> Result<bool> {
         let statement = "DELETE FROM api_keys WHERE id = ? RETURNING 1";
         Ok(!self
@@ -184,7 +184,7 @@ impl WorkspaceStore {
             .is_empty())
     }
 
-    /// Keeps a dashboard link under its token's hash.
+    /// Stores a dashboard link under the hash of its token.
     pub(super) fn put_link(&self, hash: &TokenHash, link: &DashboardLink) -> Result<()> {
         let statement = "INSERT OR REPLACE INTO dashboard_links (hash, value) VALUES (?, ?)";
         self.database.run(
@@ -194,14 +194,14 @@ impl WorkspaceStore {
         Ok(())
     }
 
-    /// Takes a dashboard link out of storage, which uses it up.
+    /// Reads a dashboard link and deletes it.
     pub(super) fn take_link(&self, hash: &TokenHash) -> Result<Option<DashboardLink>> {
         let statement = "DELETE FROM dashboard_links WHERE hash = ? RETURNING value";
         self.read(statement, hash.as_ref())
     }
 
-    /// Keeps a session under its token's hash; the first one makes the table. Where there are too many, those that
-    /// would end first go.
+    /// Stores a session under the hash of its token; the first one creates the table. If there are too many, those that
+    /// would expire first are deleted.
     pub(super) fn put_session(&self, hash: &TokenHash, session: &Session) -> Result<()> {
         let table = "CREATE TABLE IF NOT EXISTS sessions (hash TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID";
         self.database.run(table, vec![])?;
@@ -234,7 +234,7 @@ impl WorkspaceStore {
         self.delete_sessions(opened, vec![key.as_ref().into()])
     }
 
-    /// Deletes a bounded number of the links and sessions that have ended by themselves.
+    /// Deletes a slice of the links and sessions that have expired.
     pub(super) fn delete_ended(&self, now: Timestamp) -> Result<()> {
         let tables = ["dashboard_links", "sessions"];
         let has_sessions = self.has_sessions()?;
@@ -271,7 +271,7 @@ impl WorkspaceStore {
         self.delete_sessions("TRUE", vec![])
     }
 
-    /// What KV has to hold.
+    /// Builds what KV should hold.
     pub(super) fn snapshot(&self, workspace: &Workspace) -> Result<Snapshot> {
         let webhooks = self.webhooks()?.into_iter();
         let webhooks = webhooks.map(|webhook| Subscription {
@@ -290,7 +290,7 @@ impl WorkspaceStore {
         ))
     }
 
-    /// Who still has to be told.
+    /// Returns the targets that must still be told.
     pub(super) fn untold(&self) -> Result<Vec<Untold>> {
         if !self.database.has_table("outbox")? {
             return Ok(Vec::new());
@@ -315,12 +315,12 @@ impl WorkspaceStore {
         Ok(untold.collect())
     }
 
-    /// A webhook's object has been told of all up to a revision.
+    /// Records that a webhook's object knows everything up to a revision.
     pub(super) fn webhook_told(&self, id: &WebhookId, revision: u64) -> Result<()> {
         self.told(id.as_ref(), revision)
     }
 
-    /// KV has been told of all up to a revision.
+    /// Records that KV has everything up to a revision.
     pub(super) fn snapshot_told(&self, revision: u64) -> Result<()> {
         self.told(SNAPSHOT_TARGET, revision)
     }

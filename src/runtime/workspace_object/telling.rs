@@ -1,4 +1,4 @@
-//! Telling: the outbox, the webhooks' objects, and KV.
+//! Telling changes to the webhooks' objects and KV, as the outbox lists them.
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ use crate::{
     },
 };
 
-/// KV takes one write a second for a key.
+/// KV accepts one write a second for a key.
 const BETWEEN_PUTS: Duration = Duration::from_secs(1);
 
-/// When the alarm looks whether all was told; a change that is told at once leaves it nothing to do.
+/// How long after a change the alarm tells what has not been told; usually nothing is left.
 const TELL_AGAIN: Duration = Duration::from_secs(5);
 
 impl WorkspaceObject {
-    /// Tells a change at once, the webhook's object first, and arms the alarm in case that fails. Tells whether the
+    /// Tells a change at once, the webhook's object first, and arms the alarm in case that fails. Returns whether the
     /// webhook's object has it; KV is only a copy.
     pub(super) async fn tell(
         &self,
@@ -52,7 +52,7 @@ impl WorkspaceObject {
         Ok(applied)
     }
 
-    /// Tells whoever has not been told. Tells whether nobody is left.
+    /// Tells all targets that must still be told. Returns whether none is left.
     pub(super) async fn tell_all(&self) -> Result<bool> {
         let Some(workspace) = self.store.workspace()? else {
             return Ok(true);
@@ -88,7 +88,7 @@ impl WorkspaceObject {
         }
     }
 
-    /// Tells a webhook's object the webhook's present settings, or its end.
+    /// Tells a webhook's object its present settings, or that the webhook is deleted.
     async fn tell_webhook(
         &self,
         workspace: &WorkspaceId,
@@ -114,13 +114,13 @@ impl WorkspaceObject {
         }
     }
 
-    /// Puts the present snapshot to KV, unless it has the revision by then: puts wait for their second, and one put
-    /// serves all changes that were made while it waited. Tells whether KV took it.
+    /// Puts the present snapshot to KV, unless KV has the revision by then: puts are a second apart, and one put serves
+    /// all changes made while it waited. Returns whether KV has it.
     async fn publish(&self, revision: u64) -> Result<bool> {
         while self.published.get() < revision {
             let now = now();
             let wait = self.next_put.get().saturating_duration_since(now);
-            // A longer wait than there can be means that the clock was put back.
+            // A longer wait means that the clock was put back.
             if !wait.is_zero() && wait <= BETWEEN_PUTS {
                 Delay::from(wait).await;
                 continue;

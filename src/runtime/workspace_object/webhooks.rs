@@ -1,4 +1,4 @@
-//! Changes of webhooks: each is stored under a new revision and told before it is answered.
+//! Changes of webhooks: each is stored under a new revision, and told before the answer.
 
 use std::time::Duration;
 
@@ -89,7 +89,7 @@ impl WorkspaceObject {
         self.save_webhook(workspace, webhook).await
     }
 
-    /// Signs with another secret; the one before it signs too until the overlap ends.
+    /// Replaces the signing secret; the previous one signs too until the overlap ends.
     pub(super) async fn rotate_secret(
         &self,
         workspace: Workspace,
@@ -113,7 +113,7 @@ impl WorkspaceObject {
         self.save_webhook(workspace, webhook).await
     }
 
-    /// Forgets the secrets whose overlap has ended; their webhooks' objects have to be told.
+    /// Deletes the secrets whose overlap has ended, and stores that the webhooks' objects must be told.
     pub(super) fn forget_old_secrets(&self) -> Result<()> {
         let now = now();
         let Some(mut workspace) = self.store.workspace()? else {
@@ -188,7 +188,7 @@ impl WorkspaceObject {
         };
         webhook.standing = standing;
         if self.seal_anew(&mut webhook)? {
-            // The webhook's object has the settings under the old key; the alarm tells it, since it waits for this reply.
+            // The webhook's object has the settings under the old key. It waits for this reply, so the alarm tells it.
             let workspace = next_revision(workspace);
             webhook.settings.revision = webhook.settings.revision.saturating_add(1);
             self.store.put_workspace(&workspace)?;
@@ -200,8 +200,8 @@ impl WorkspaceObject {
         Ok(WorkspaceReply::Done { applied: true })
     }
 
-    /// Seals what an older state holds plain or under another key with the first one, as each write of a webhook does.
-    /// Tells whether it changed anything.
+    /// Seals values that are stored in plain or under another key with the first key, as each write of a webhook does.
+    /// Returns whether it changed anything.
     fn seal_anew(&self, webhook: &mut Webhook) -> Result<bool> {
         let config = config(&self.env).map_err(|error| Error::RustError(error.to_string()))?;
         seal_anew(&config.keys, &webhook.id, webhook.settings.sealed_mut())

@@ -1,4 +1,4 @@
-//! A delivery's row: stored, changed, read.
+//! Storing, changing and reading a delivery.
 
 use serde_json::value::RawValue;
 use worker::{Error, Result, SqlStorageValue as Value};
@@ -13,15 +13,15 @@ use crate::{
     runtime::database::{Row, integer, json, text},
 };
 
-/// All columns but the payload, in the order in which a record is read.
+/// All columns but the payload, in the order that `record` expects.
 pub(super) const COLUMNS: &str = "id, event_id, type, delivery, attempts, request";
 
-/// A row by its delivery's id. The search ends with the row, most often an unsettled one: each comparison in it reads a
-/// whole row, payload and all.
+/// Finds a row by its delivery's id. Looks among the unsettled rows first and stops at a match, as each comparison of
+/// the search reads a whole row, payload and all.
 const BY_ID: &str = "WHERE settled IN (0, 1) AND id = ? LIMIT 1";
 
 impl WebhookStore {
-    /// Stores a new delivery and takes its payload: in a segment, which the next flush writes, or in a row of its own.
+    /// Stores a new delivery with its payload: in a segment, which the next flush writes, or in a row of its own.
     pub(crate) fn insert(&self, record: &mut DeliveryRecord) -> Result<()> {
         match record.payload.take() {
             Some(payload) if Segment::admits(record) => {
@@ -59,13 +59,13 @@ impl WebhookStore {
         Ok(())
     }
 
-    /// Stores the progress of a delivery: one row, also when it is settled by it. In a segment, the next flush writes it.
+    /// Stores the progress of a delivery: one row, even if it gets settled. In a segment, the next flush writes it.
     pub(crate) fn update(&self, record: &DeliveryRecord, was_settled: bool) -> Result<()> {
         if self.update_member(record, was_settled)? {
             return Ok(());
         }
         let settled = record.delivery.is_settled();
-        // To set a part of the key takes the row out and puts it in again, also where it stays as it is.
+        // Setting a part of the key deletes the row and inserts it again, even if the value is the same.
         let key = if settled == was_settled {
             ""
         } else {
@@ -88,7 +88,7 @@ impl WebhookStore {
         Ok(())
     }
 
-    /// Changes the requests that are kept of pings and tests; `change` tells whether it changed one.
+    /// Changes the requests that are kept for pings and tests; `change` returns whether it changed one.
     pub(crate) fn change_requests(
         &self,
         change: impl Fn(&mut SentRequest) -> Result<bool>,
@@ -112,7 +112,7 @@ impl WebhookStore {
         Ok(())
     }
 
-    /// A delivery without its payload.
+    /// Reads a delivery without its payload.
     pub(crate) fn read(&self, id: &DeliveryId) -> Result<Option<DeliveryRecord>> {
         match self.find_row(COLUMNS, id)? {
             Some(row) => record(row).map(Some),
@@ -120,7 +120,7 @@ impl WebhookStore {
         }
     }
 
-    /// A delivery with its payload.
+    /// Reads a delivery with its payload.
     pub(crate) fn read_whole(&self, id: &DeliveryId) -> Result<Option<DeliveryRecord>> {
         if let Some(mut row) = self.find_row(&format!("payload, {COLUMNS}"), id)? {
             let payload = text(row.next()).map(RawValue::from_string).transpose()?;

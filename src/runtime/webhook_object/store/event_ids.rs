@@ -14,10 +14,10 @@ use crate::domain::{
 const DAY_SECONDS: i64 = 24 * 60 * 60;
 
 impl WebhookStore {
-    /// The delivery that an earlier post of the same event made within `kept`, a day at most.
+    /// Finds the delivery that an earlier post of the same event made within `kept`, a day at most.
     ///
-    /// A generated id is kept in no table of its own; it has the time of its delivery in it, and the few deliveries of
-    /// that millisecond are looked through.
+    /// Generated ids have no table: such an id contains the time of its delivery, and the few deliveries of that
+    /// millisecond are searched.
     pub(crate) fn find_event(
         &self,
         id: &EventId,
@@ -70,8 +70,8 @@ impl WebhookStore {
         found.map(|found| delivery_id(Some(found))).transpose()
     }
 
-    /// Keeps a producer's id, to find the event's delivery by it: one row, clustered by day, so that forgetting a day
-    /// reads nothing of another.
+    /// Keeps a producer's id, to find the event's delivery by it: one row, clustered by day, so that purging a day
+    /// reads no other day.
     pub(super) fn insert_event_id(
         &self,
         event: &EventId,
@@ -90,7 +90,7 @@ impl WebhookStore {
     }
 }
 
-/// The day of a time, counted from 1970.
+/// The day of a time, in days since 1970.
 pub(super) fn day(time: Timestamp) -> i64 {
     time.as_seconds().div_euclid(DAY_SECONDS)
 }

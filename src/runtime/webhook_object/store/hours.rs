@@ -1,6 +1,6 @@
 //! The rows of the hours' counts.
 //!
-//! Counts wait in memory until they are folded into these rows; what an object had not folded when it stopped, it counts
+//! Counts wait in memory until they are folded into these rows; what was not folded when the object stopped is counted
 //! again from its deliveries.
 
 use std::collections::BTreeMap;
@@ -24,13 +24,13 @@ use crate::{
 /// One hour's row.
 #[derive(Serialize, Deserialize)]
 struct HourRow {
-    /// Up to when all attempts are folded, into this row and those of earlier hours.
+    /// All attempts up to this time are folded, into this row and those of earlier hours.
     through: Timestamp,
     tally: HourTally,
 }
 
 impl WebhookStore {
-    /// Counts again what had been counted since the last fold: the deliveries made since then.
+    /// Counts again what was counted since the last fold: the deliveries made since then.
     pub(super) fn recount(&self) -> Result<Tally> {
         let last = text(
             self.database
@@ -57,7 +57,7 @@ impl WebhookStore {
         Ok(tally)
     }
 
-    /// Adds counts to their hours' rows.
+    /// Adds counts to the rows of their hours.
     pub(crate) fn fold(&self, tally: &Tally, through: Timestamp) -> Result<()> {
         for (hour, counted) in tally.hours() {
             let mut sum = self
@@ -85,7 +85,7 @@ impl WebhookStore {
             .transpose()?)
     }
 
-    /// The folded counts from an hour on.
+    /// Returns the folded counts of an hour and all later ones.
     pub(crate) fn hours(&self, first: i64) -> Result<BTreeMap<i64, HourTally>> {
         let rows = self.database.run(
             "SELECT hour, value FROM stats WHERE hour >= ?",
@@ -98,7 +98,7 @@ impl WebhookStore {
         hours.collect()
     }
 
-    /// Deletes the counts of hours before one.
+    /// Deletes the counts of the hours before `hour`.
     pub(crate) fn purge_hours(&self, first: i64) -> Result<()> {
         self.database
             .run("DELETE FROM stats WHERE hour < ?", vec![first.into()])?;

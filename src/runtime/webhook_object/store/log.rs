@@ -1,4 +1,4 @@
-//! The deliveries that a person selected: the pages of a list, and the work of a resend job.
+//! Deliveries selected by a filter: the pages of a list, and the deliveries of a resend job.
 
 use worker::{Result, SqlStorageValue as Value};
 
@@ -21,8 +21,8 @@ use crate::{
 };
 
 impl WebhookStore {
-    /// The deliveries of a filter, newest first, without payloads. Each cluster of rows and of segments is read from its
-    /// newest matching row on; the pages of all are merged.
+    /// Lists the deliveries that match a filter, newest first, without payloads. Each cluster of rows and of segments
+    /// is read from its newest matching row on, and their pages are merged.
     pub(crate) fn list(&self, filter: &DeliveryFilter) -> Result<Vec<DeliveryRecord>> {
         let settled: &[i64] = match filter.status {
             None => &[0, 1],
@@ -33,7 +33,7 @@ impl WebhookStore {
         for settled in settled {
             records.extend(self.list_cluster(*settled, filter)?);
         }
-        // Before a flush or the end of its last delivery, a segment that is not settled has delivered ones too.
+        // A segment that is not settled may have delivered members too: until its last delivery ends, or until a flush.
         let clusters: &[bool] = match filter.status {
             None | Some(Status::Delivered) => &[false, true],
             Some(Status::Pending) => &[false],
@@ -90,7 +90,7 @@ impl WebhookStore {
             .collect()
     }
 
-    /// Reads segments, the newest first, until those that are left cannot have a delivery of the page.
+    /// Reads segments, newest first, until those that are left cannot have a delivery of the page.
     fn list_segments(&self, settled: bool, filter: &DeliveryFilter) -> Result<Vec<DeliveryRecord>> {
         let newest = [
             filter.until,
@@ -101,7 +101,7 @@ impl WebhookStore {
         let newest = newest.unwrap_or(Timestamp::from_millis(i64::MAX));
         let (since, until) = times_around(oldest, newest);
         let (first, last) = places(settled, since, until);
-        // Enough where all are full and selected; else there are further turns.
+        // Enough if all segments are full and all members match; if not, the loop reads on.
         let at_once = filter.limit.div_ceil(MEMBERS_LIMIT).saturating_add(1);
         let mut through = last;
         let mut records: Vec<DeliveryRecord> = Vec::new();
@@ -124,7 +124,7 @@ impl WebhookStore {
             }
             records.sort_by(|a, b| b.id.cmp(&a.id));
             records.truncate(filter.limit);
-            // Deliveries of the segments that are left are at most a span younger than the last key.
+            // The segments that are left have deliveries at most `SPAN` younger than the last key.
             let youngest_left = last_key.map(|time| times_around(time, time).1);
             let last = records.last().map(|last| last.id.minted_at());
             let complete = records.len() == filter.limit && last > youngest_left;
@@ -134,7 +134,7 @@ impl WebhookStore {
         }
     }
 
-    /// How many deliveries a job has to resend, at this moment.
+    /// Counts the deliveries that a job has to resend.
     pub(crate) fn count_selected(&self, selection: &Selection) -> Result<u64> {
         let (conditions, parameters) = selected(selection, None);
         let statement = format!("SELECT COUNT(*) FROM deliveries WHERE {conditions}");
@@ -144,7 +144,7 @@ impl WebhookStore {
             .unwrap_or_default())
     }
 
-    /// The next deliveries that a job may take, oldest first.
+    /// Returns the next deliveries that a job may take, oldest first.
     pub(crate) fn next_selected(
         &self,
         selection: &Selection,

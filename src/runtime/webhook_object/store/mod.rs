@@ -1,8 +1,8 @@
 //! The rows of a webhook's object.
 //!
-//! Two tables hold the deliveries: those that go as they should lie in segments, several in a row, all others in rows of
-//! their own. Both are clustered by whether they are settled, then by time: what is pending lies together, so that a
-//! wake-up reads nothing of the log, and the order of the rows is the order of a list.
+//! Two tables hold the deliveries: those that go well are in segments, several in a row; all others have rows of their
+//! own. Both tables are clustered by whether the rows are settled, then by time, so that a wake-up reads the pending
+//! deliveries and none of the log, and the order of the rows is the order of a list.
 
 mod deliveries;
 
@@ -39,7 +39,7 @@ use crate::{
     runtime::database::{Database, integer, json, text},
 };
 
-/// The present form of the tables; a later one brings a step from it.
+/// The version of the tables; each new version adds a step to `migrate`.
 const SCHEMA: u32 = 3;
 
 const SEGMENTS_TABLE: &str =
@@ -73,13 +73,13 @@ impl WebhookStore {
         }
     }
 
-    /// Forgets what is in memory, written or not. Whoever waited for it to be written sees another generation.
+    /// Drops what is in memory, flushed or not. Commands that waited for a flush see another generation.
     pub(super) fn forget(&self) {
         self.segments.take();
         self.generation.set(self.generation.get().wrapping_add(1));
     }
 
-    /// Grows whenever something that was not written may have been forgotten.
+    /// Returns a number that changes whenever something that was not flushed may have been dropped.
     pub(super) const fn generation(&self) -> u64 {
         self.generation.get()
     }
@@ -89,8 +89,8 @@ impl WebhookStore {
         &self.database
     }
 
-    /// Reads what the object keeps in memory; none where the webhook has no settings. Reads a row for each pending
-    /// delivery and none of the log.
+    /// Reads what the object keeps in memory; none if the webhook has no settings. Reads the rows of pending
+    /// deliveries, and of the log only what is not folded.
     pub(super) fn load(&self) -> Result<Option<Open>> {
         if !self.database.has_table("meta")? {
             return Ok(None);
@@ -132,12 +132,12 @@ impl WebhookStore {
         }))
     }
 
-    /// Brings the tables to their present form.
+    /// Brings the tables to the version `SCHEMA`.
     fn migrate(&self) -> Result<()> {
         let steps = match self.meta("schema")? {
-            // There were no segments.
+            // Without segments.
             Some(1) => vec![SEGMENTS_TABLE.to_string()],
-            // They were found by (settled, first).
+            // Segments were found by (settled, first).
             Some(2) => vec![
                 "ALTER TABLE segments RENAME TO segments_2".to_string(),
                 SEGMENTS_TABLE.to_string(),
@@ -155,7 +155,7 @@ impl WebhookStore {
         self.put_json("schema", &SCHEMA)
     }
 
-    /// Makes the tables where there are none.
+    /// Creates the tables if there are none.
     pub(super) fn create(&self) -> Result<()> {
         if self.database.has_table("meta")? {
             return Ok(());
@@ -166,7 +166,7 @@ impl WebhookStore {
         self.put_json("schema", &SCHEMA)
     }
 
-    /// The revision under which the webhook was deleted, where it was.
+    /// Returns the revision of the webhook's deletion, if it was deleted.
     pub(super) fn deleted_revision(&self) -> Result<Option<u64>> {
         if self.database.has_table("meta")? {
             self.meta("deleted")
@@ -175,7 +175,7 @@ impl WebhookStore {
         }
     }
 
-    /// Keeps the revision of a deletion, so that older settings that arrive later do not bring the webhook back.
+    /// Keeps the revision of a deletion, so that older settings that arrive late do not bring the webhook back.
     pub(super) fn put_deleted_revision(&self, revision: u64) -> Result<()> {
         self.put_json("deleted", &revision)
     }
@@ -188,7 +188,7 @@ impl WebhookStore {
         self.put_json("standing", standing)
     }
 
-    /// Keeps what the workspace was last told of the standing.
+    /// Keeps the standing that the workspace was last told.
     pub(super) fn put_told(&self, told: &ReportedStanding) -> Result<()> {
         self.put_json("told", told)
     }

@@ -1,21 +1,21 @@
-//! Places: the whole numbers by which rows with payloads are found.
+//! Places: the integer keys of the rows with payloads.
 //!
-//! Not a key of texts: its table would be an index, and a search of an index reads each row that it passes, payload and
-//! all. A place has, from the highest bit: whether the row is settled, the millisecond in its id, and a number within it.
-//! It stays below 2^53, beyond which JavaScript has no whole numbers.
+//! A text key would make the table an index, and a search of an index reads each row that it passes, payload and all. A
+//! place consists of, from the highest bit: whether the row is settled, the millisecond in its id, and a number within
+//! that millisecond. It stays below 2^53, beyond which JavaScript numbers are not exact.
 
 use crate::domain::timestamp::Timestamp;
 
-/// Rows of one millisecond at most.
+/// Bits of the number within a millisecond.
 const ROW_BITS: u32 = 10;
 
-/// Enough until the year 2109.
+/// Bits of the millisecond: enough until the year 2109.
 const TIME_BITS: u32 = 42;
 
-/// The first place of a settled row; below lie the others.
+/// The first place of a settled row; those of other rows are below.
 pub(super) const SETTLED: i64 = 1 << (TIME_BITS + ROW_BITS);
 
-/// The places of rows that are settled or not, from one millisecond through another: the first and the last.
+/// The first and last place of rows that are settled or not, from one millisecond through another.
 pub(super) const fn places(settled: bool, from: Timestamp, through: Timestamp) -> (i64, i64) {
     let first = first_place(settled, from);
     let last = first_place(settled, through) | ((1 << ROW_BITS) - 1);
@@ -37,12 +37,12 @@ pub(super) const fn first_place(settled: bool, time: Timestamp) -> i64 {
     cluster | (millis << ROW_BITS)
 }
 
-/// Whether a place is a settled row's.
+/// Whether the place is that of a settled row.
 pub(super) const fn is_settled(place: i64) -> bool {
     place >= SETTLED
 }
 
-/// In SQL, the places of rows that were found by the columns `settled` and `id`, in their order.
+/// The SQL expression of the places of rows that had the key (`settled`, `id`), in the same order.
 pub(super) fn place_of(settled: &str, id: &str) -> String {
     const DIGITS: u32 = 12;
     let digit = |number: u32| {

@@ -1,4 +1,4 @@
-//! What has outlived its time: found, and deleted slice by slice.
+//! Finding what is too old to keep, and deleting it slice by slice.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use crate::{
     runtime::database::integer,
 };
 
-/// Rows that one slice of a purge deletes at most.
+/// How many rows of a table one slice of a purge deletes at most.
 pub(crate) const PURGE_SLICE: usize = 500;
 
 impl WebhookStore {
-    /// Deletes a slice of what is older than its time; tells whether more is left. Held deliveries age like the log.
+    /// Deletes a slice of what is too old to keep; returns whether more may be left.
     pub(crate) fn purge(
         &self,
         deliveries_before: Timestamp,
@@ -33,7 +33,7 @@ impl WebhookStore {
             ),
             vec![old.as_ref().into()],
         )?;
-        // Not before the last of its deliveries is too old.
+        // A segment is kept until the last of its deliveries is too old.
         let old = first_place(true, deliveries_before.saturating_sub(SPAN));
         let purged_segments = self.database.run(
             &format!(
@@ -53,7 +53,7 @@ impl WebhookStore {
         Ok(slices.iter().any(|slice| slice.len() == PURGE_SLICE))
     }
 
-    /// Held deliveries that are older than a time, a slice of them.
+    /// Returns a slice of the held deliveries that are older than a time.
     pub(crate) fn held_before(&self, time: Timestamp) -> Result<Vec<DeliveryId>> {
         let statement = format!(
             "SELECT id FROM deliveries WHERE settled = 0 AND status = 'held' AND id < ? ORDER BY id LIMIT {PURGE_SLICE}"
@@ -66,7 +66,7 @@ impl WebhookStore {
             .collect()
     }
 
-    /// When the oldest of what is kept has to be purged.
+    /// Returns when the oldest of what is kept has to be purged.
     pub(crate) fn next_purge(&self, retention: Duration) -> Result<Option<Timestamp>> {
         let oldest = |statement: &str| -> Result<Option<Timestamp>> {
             let id = self.database.value(statement, vec![])?;
@@ -79,7 +79,7 @@ impl WebhookStore {
         let oldest_day = self
             .database
             .value("SELECT day FROM event_ids ORDER BY day LIMIT 1", vec![])?;
-        // Its ids are needed through the next day.
+        // The ids of a day are needed through the next one.
         let forgotten = integer(oldest_day.as_ref()).map(|day| start_of_day(day.saturating_add(2)));
         let unsettled = oldest("SELECT id FROM deliveries WHERE settled = 0 ORDER BY id LIMIT 1")?;
         let settled = oldest("SELECT id FROM deliveries WHERE settled = 1 ORDER BY id LIMIT 1")?;

@@ -1,4 +1,4 @@
-//! The segments' rows: written where they have changed, and read.
+//! Reading and writing the rows of segments.
 
 use serde_json::value::RawValue;
 use worker::{Result, SqlStorageValue as Value};
@@ -32,7 +32,7 @@ const MOVE_ALL: &str = "UPDATE segments SET members = ?3, payloads = ?4,
     place = (SELECT COALESCE(MAX(place) + 1, ?1) FROM segments WHERE place BETWEEN ?1 AND ?2) WHERE place = ?5 RETURNING place";
 
 impl WebhookStore {
-    /// Writes a segment's row where the segment has changed.
+    /// Writes a segment's row if the segment has changed.
     pub(super) fn write(&self, loaded: &mut Loaded) -> Result<()> {
         let segment = &loaded.segment;
         let all = match loaded.unwritten {
@@ -52,7 +52,7 @@ impl WebhookStore {
         let time = segment.key().minted_at();
         let (first, last) = places(settled, time, time);
         let members: Value = serde_json::to_string(segment.members())?.into();
-        // All payloads are in memory where they were changed.
+        // If the payloads have changed, all of them are in memory.
         let payloads = loaded.payloads.as_deref().filter(|_| all).map(array_of);
         let stays = loaded
             .place
@@ -98,7 +98,7 @@ impl WebhookStore {
         Ok(around.find(|segment| segment.find(id).is_some()))
     }
 
-    /// The stored segments from around a time that have a text in them: an id, which needs no escape in JSON.
+    /// Reads the segments from around a time that contain a text: an id, which needs no escape in JSON.
     pub(super) fn segments_with(
         &self,
         text: &str,
@@ -118,7 +118,7 @@ impl WebhookStore {
         Ok(found)
     }
 
-    /// The stored segments that may have deliveries from a time on.
+    /// Reads the segments that may have deliveries from a time on.
     pub(super) fn segments_since(&self, time: Timestamp) -> Result<Vec<Segment>> {
         let (since, _) = times_around(time, time);
         let statement = "SELECT place, first, members FROM segments WHERE place BETWEEN ? AND ?";
@@ -185,7 +185,7 @@ pub(super) fn segment(mut row: Row) -> Result<(i64, Segment)> {
     Ok((place, Segment::stored(key, json(row.next())?)))
 }
 
-/// A JSON array of texts that are JSON, as they are.
+/// Joins JSON texts, unchanged, into a JSON array.
 fn array_of(payloads: &[Box<RawValue>]) -> String {
     let payloads: Vec<_> = payloads.iter().map(|payload| payload.get()).collect();
     format!("[{}]", payloads.join(","))

@@ -1,8 +1,8 @@
 //! The segments that are in memory, and when they are written.
 //!
-//! A change of a segment is made in memory and written by `flush`, once for all that changed meanwhile: so what arrives
-//! together is one row and one commit. Whoever promises that something is stored flushes first. A delivery that leaves
-//! its segment is written at once, in the same commit as the segment without it.
+//! Segments are changed in memory and written by `flush`, so that deliveries that arrive together share one row and one
+//! commit. A command flushes before it promises that something is stored. A delivery that leaves its segment is written
+//! at once, in the same commit as the segment without it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,28 +17,28 @@ use crate::domain::{
     timestamp::Timestamp,
 };
 
-/// Segments that stay in memory when nothing of them waits to be written.
+/// How many segments stay in memory without a change to flush.
 const LOADED_LIMIT: usize = 64;
 
 /// What the object has in memory of its segments.
 #[derive(Default)]
 pub(super) struct Segments {
-    /// The segment of each delivery, of all segments that are not settled.
+    /// The segment of each delivery that lies in one that is not settled.
     homes: HashMap<DeliveryId, DeliveryId>,
     pub(super) loaded: BTreeMap<DeliveryId, Loaded>,
-    /// The one that takes in what arrives next.
+    /// The segment that the next new delivery joins.
     open: Option<DeliveryId>,
-    /// Producers' ids that are not written, each with its delivery.
+    /// Producers' ids that are not flushed, each with its delivery.
     event_ids: HashMap<EventId, (DeliveryId, Timestamp)>,
-    /// Whether something waits to be written.
+    /// Whether there is anything to flush.
     changed: bool,
 }
 
 pub(super) struct Loaded {
     pub(super) segment: Segment,
-    /// None until somebody needs one.
+    /// Read when one of them is needed.
     pub(super) payloads: Option<Vec<Box<RawValue>>>,
-    /// Where its row lies; none where it has none.
+    /// The place of the segment's row, if it has one.
     pub(super) place: Option<i64>,
     pub(super) unwritten: Unwritten,
 }
@@ -51,7 +51,7 @@ pub(super) enum Unwritten {
 }
 
 impl Segments {
-    /// A segment that was read while the object started; its deliveries are found from here on.
+    /// Records which deliveries are in a segment that is not settled.
     pub(super) fn know(&mut self, segment: &Segment) {
         for member in segment.members() {
             self.homes
@@ -91,7 +91,7 @@ impl Segments {
         self.loaded.insert(key, loaded);
     }
 
-    /// Lets go what needs not stay in memory.
+    /// Drops what need not stay in memory.
     fn unload(&mut self) {
         let Self {
             homes,
@@ -116,7 +116,7 @@ impl Segments {
 }
 
 impl WebhookStore {
-    /// Stores a new delivery with what arrives beside it; written by the next flush.
+    /// Adds a new delivery to the open segment, or to a new one; written by the next flush.
     pub(super) fn join_segment(&self, record: &DeliveryRecord, payload: Box<RawValue>) {
         self.segments.borrow_mut().join(record, payload);
     }
@@ -129,14 +129,14 @@ impl WebhookStore {
         segments.event_ids.insert(event.clone(), kept);
     }
 
-    /// The delivery of a producer's id that is not written yet.
+    /// Finds the delivery of a producer's id that is not flushed yet.
     pub(super) fn unwritten_event(&self, event: &EventId) -> Option<DeliveryId> {
         let segments = self.segments.borrow();
         let (delivery, _) = segments.event_ids.get(event)?;
         Some(delivery.clone())
     }
 
-    /// The delivery of an event that lies in a segment in memory, which may not be written.
+    /// Finds the delivery of an event in the segments in memory, which may not be flushed.
     pub(super) fn loaded_event(&self, event: &EventId) -> Option<DeliveryId> {
         let segments = self.segments.borrow();
         let mut members = segments
@@ -147,12 +147,12 @@ impl WebhookStore {
         Some(found.id().clone())
     }
 
-    /// Whether something waits to be written.
+    /// Whether there is anything to flush.
     pub(crate) fn has_unwritten(&self) -> bool {
         self.segments.borrow().changed
     }
 
-    /// Writes what waits to be written: one row for each segment that changed.
+    /// Writes the changes in memory: one row for each segment that changed.
     pub(crate) fn flush(&self) -> Result<()> {
         if !self.has_unwritten() {
             return Ok(());
@@ -167,7 +167,7 @@ impl WebhookStore {
         Ok(())
     }
 
-    /// Before any segment: a delivery whose producer's id is not kept would be stored again when it is posted again.
+    /// Comes before the segments: a delivery stored without its producer's id would be stored twice if posted again.
     fn write_event_ids(&self, segments: &mut Segments) -> Result<()> {
         for (event, (delivery, now)) in &segments.event_ids {
             self.insert_event_id(event, delivery, *now)?;
@@ -176,7 +176,7 @@ impl WebhookStore {
         Ok(())
     }
 
-    /// Takes over the progress of a delivery that lies in a segment; tells whether it does.
+    /// Stores the progress of a delivery if it lies in a segment; returns whether it does.
     pub(super) fn update_member(&self, record: &DeliveryRecord, was_settled: bool) -> Result<bool> {
         let Some(key) = self.segment_of(&record.id, was_settled)? else {
             return Ok(false);
@@ -205,12 +205,12 @@ impl WebhookStore {
         Ok(true)
     }
 
-    /// Whether a delivery is known to lie in a segment; a settled one may without.
+    /// Whether a delivery lies in a segment that is not settled.
     pub(super) fn is_member(&self, id: &DeliveryId) -> bool {
         self.segments.borrow().homes.contains_key(id)
     }
 
-    /// A delivery that lies in a segment, without its payload, and the segment's key.
+    /// Reads a delivery that lies in a segment, without its payload, and the segment's key.
     pub(super) fn member(&self, id: &DeliveryId) -> Result<Option<(DeliveryId, Member)>> {
         let mut segments = self.segments.borrow_mut();
         if let Some(key) = segments.homes.get(id).cloned() {
@@ -225,7 +225,7 @@ impl WebhookStore {
         Ok(member.map(|member| (settled.key().clone(), member)))
     }
 
-    /// The payload of a delivery that lies in a segment.
+    /// Reads the payload of a delivery that lies in a segment.
     pub(super) fn payload_in(
         &self,
         key: &DeliveryId,
@@ -240,7 +240,7 @@ impl WebhookStore {
         Ok(payload)
     }
 
-    /// The key of a delivery's segment; a settled one is looked for where `was_settled`.
+    /// The key of a delivery's segment; settled segments are searched only if `was_settled`.
     fn segment_of(&self, id: &DeliveryId, was_settled: bool) -> Result<Option<DeliveryId>> {
         if let Some(key) = self.segments.borrow().homes.get(id) {
             return Ok(Some(key.clone()));
