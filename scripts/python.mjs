@@ -4,7 +4,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { Failure, ROOT, TOOLS, capture } from "../../scripts/programs.mjs";
+import { Failure, ROOT, TOOLS, capture } from "./programs.mjs";
 
 const FOLDER = path.join(TOOLS, "python");
 const STAMP = path.join(FOLDER, "requirements.stamp");

@@ -50,13 +50,7 @@ export async function setUp() {
       [path.join(PACKAGE_PROGRAMS, "wrangler")],
       installPackages,
     ),
-    addWasmTarget(),
-    once(
-      "tools",
-      CARGO_TOOLS.join(" "),
-      CARGO_PROGRAMS.map((name) => path.join(TOOLS, "bin", name)),
-      installTools,
-    ),
+    setUpRustTools(),
   ]);
   nodeProgram();
 }
@@ -90,7 +84,7 @@ export async function setUpChromium() {
 
 function checkPrerequisites() {
   const needed = [
-    ["cargo", "Rust is missing: install it with rustup (stable toolchain) from https://rustup.rs"],
+    ["cargo", "Rust is missing: install it with rustup from https://rustup.rs"],
     ["rustup", "rustup is missing: install Rust with it from https://rustup.rs, it brings the wasm32 target"],
     ["python3", "Python 3 is missing: install it; the tests verify signatures with the customers' Python code"],
     ["npm", "npm is missing: install Node 20 or later together with npm"],
@@ -123,6 +117,27 @@ function installPackages() {
     { ...process.env },
     "npm could not install the packages. See that the npm registry can be reached, then try again.",
   );
+}
+
+async function setUpRustTools() {
+  await setUpRust();
+  const programs = CARGO_PROGRAMS.map((name) => path.join(TOOLS, "bin", name));
+  await once("tools", CARGO_TOOLS.join(" "), programs, installTools);
+}
+
+// The toolchain that rust-toolchain.toml names, with its target; rustup may be set not to install it by itself.
+async function setUpRust() {
+  const found = await capture("rustc", ["--version"]);
+  if (found.code !== 0) {
+    await withProgress(
+      "Rust",
+      "rustup",
+      ["toolchain", "install"],
+      process.env,
+      "Rust could not be installed. Try by hand, in this folder: rustup toolchain install",
+    );
+  }
+  await addWasmTarget();
 }
 
 async function addWasmTarget() {

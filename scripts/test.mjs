@@ -1,27 +1,19 @@
 // Everything that must hold before a change is merged, in order, up to the first failure. `npm test` runs this.
-import { nodeProgram, run, runAsProgram } from "./programs.mjs";
-import { setUp, setUpChromium } from "./setup.mjs";
 import { build } from "./build.mjs";
+import { CHECKS } from "./check.mjs";
 import { runFaults } from "./faults.mjs";
 import { checkLicences } from "./licences.mjs";
-import { preparePython } from "../tests/support/python.js";
+import { nodeProgram, run, runAsProgram } from "./programs.mjs";
+import { preparePython } from "./python.mjs";
+import { setUpChromium } from "./setup.mjs";
+import { runSteps } from "./steps.mjs";
 
-const WASM_LIBRARY = ["--target", "wasm32-unknown-unknown", "--lib"];
-const DENY_WARNINGS = ["--", "-D", "warnings"];
 const TEST_TIMEOUT_MS = 180_000;
 
 const STEPS = [
-  ["set-up", setUp],
+  ...CHECKS,
   ["Chromium", setUpChromium],
   ["Python for the customers' code", preparePython],
-  ["format", () => run("cargo", ["fmt", "--check"])],
-  ["lint", () => run("cargo", ["clippy", "--all-targets", ...DENY_WARNINGS])],
-  ["lint wasm32", () => run("cargo", ["clippy", ...WASM_LIBRARY, ...DENY_WARNINGS])],
-  [
-    "lint wasm32, test hooks",
-    () => run("cargo", ["clippy", ...WASM_LIBRARY, "--features", "test-hooks", ...DENY_WARNINGS]),
-  ],
-  ["cargo test", () => run("cargo", ["test"])],
   ["build", () => build("release")],
   ["build, test hooks", () => build("test-hooks")],
   ["licences", checkLicences],
@@ -68,11 +60,4 @@ function runInBrowser() {
   return run(nodeProgram(), [...runner, "tests/browser/*.test.js"]);
 }
 
-await runAsProgram(import.meta.url, async () => {
-  for (const [name, step] of STEPS) {
-    const began = Date.now();
-    console.log(`\n[test] ${name} ...`);
-    await step();
-    console.log(`[test] ${name}: ${((Date.now() - began) / 1000).toFixed(1)} s`);
-  }
-});
+await runAsProgram(import.meta.url, () => runSteps("test", STEPS));

@@ -9,9 +9,6 @@ import { PACKAGE_PROGRAMS, ROOT, capture, nodeProgram, toolEnvironment } from ".
 import { startRelay } from "../support/relay.js";
 import { awaitSettled, createKey, setUpWebhook } from "../support/steps.js";
 
-// In place of the package @types/node, which a producer on Node has.
-const NODE_TYPES = "declare const process: { env: Record<string, string | undefined>; argv: string[] };";
-
 let relay;
 let folder;
 before(async () => {
@@ -20,7 +17,6 @@ before(async () => {
   folder = await mkdtemp(path.join(tmpdir(), "relay-client-"));
   await symlink(path.join(ROOT, "node_modules"), path.join(folder, "node_modules"));
   await writeFile(path.join(folder, "package.json"), '{"type": "module"}');
-  await writeFile(path.join(folder, "node.d.ts"), NODE_TYPES);
   await copyFile(path.join(ROOT, "examples/producer.ts"), path.join(folder, "producer.ts"));
 });
 after(async () => {
@@ -40,7 +36,7 @@ async function compile(file) {
     "nodenext",
     "--allowImportingTsExtensions",
   ];
-  return runPackage("tsc", ...options, path.join(folder, file), path.join(folder, "node.d.ts"));
+  return runPackage("tsc", ...options, path.join(folder, file));
 }
 
 async function produce(key, workspace, alertId) {

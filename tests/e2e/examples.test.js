@@ -13,7 +13,7 @@ import { after, before, describe, test } from "node:test";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { ROOT } from "../../scripts/programs.mjs";
 import { eventually } from "../support/eventually.js";
-import { preparePython } from "../support/python.js";
+import { preparePython } from "../../scripts/python.mjs";
 import { createWebhook, createWorkspace, startRelay } from "../support/relay.js";
 import { acceptForOne, answered, awaitSettled, pathOf, setUpWebhook } from "../support/steps.js";
 

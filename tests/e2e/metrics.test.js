@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { answerWith } from "../support/receiver.js";
-import { preparePython } from "../support/python.js";
+import { preparePython } from "../../scripts/python.mjs";
 import { createWorkspace, startRelay } from "../support/relay.js";
 import {
   acceptArray,

@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
-import { preparePython } from "../support/python.js";
+import { preparePython } from "../../scripts/python.mjs";
 import { createWebhook, createWorkspace, startRelay } from "../support/relay.js";
 import { acceptForOne, alert, awaitDelivery, awaitSettled } from "../support/steps.js";
 

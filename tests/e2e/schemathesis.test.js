@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { capture } from "../../scripts/programs.mjs";
-import { preparePython } from "../support/python.js";
+import { preparePython } from "../../scripts/python.mjs";
 import { createWebhook, createWorkspace, startRelayProcess } from "../support/relay.js";
 import { acceptForOne, answered, awaitSettled, createKey, startResend } from "../support/steps.js";
 

@@ -1,0 +1,31 @@
+// The quick loop: formats, lints, types and native tests, in order, up to the first failure. `npm run check` runs this,
+// and `npm test` begins with it.
+import { generateApiTypes } from "./api_types.mjs";
+import { nodeProgram, PACKAGE_PROGRAMS, run, runAsProgram } from "./programs.mjs";
+import { setUp } from "./setup.mjs";
+import { runSteps } from "./steps.mjs";
+
+const WASM_LIBRARY = ["--target", "wasm32-unknown-unknown", "--lib"];
+const DENY_WARNINGS = ["--", "-D", "warnings"];
+
+/** The steps, each a name and what it does. */
+export const CHECKS = [
+  ["set-up", setUp],
+  ["format", () => run("cargo", ["fmt", "--check"])],
+  ["format and lint of JavaScript", () => run("biome", ["check", "--error-on-warnings"])],
+  ["types of JavaScript", checkTypes],
+  ["lint", () => run("cargo", ["clippy", "--all-targets", ...DENY_WARNINGS])],
+  ["lint wasm32", () => run("cargo", ["clippy", ...WASM_LIBRARY, ...DENY_WARNINGS])],
+  [
+    "lint wasm32, test hooks",
+    () => run("cargo", ["clippy", ...WASM_LIBRARY, "--features", "test-hooks", ...DENY_WARNINGS]),
+  ],
+  ["cargo test", () => run("cargo", ["test", "--quiet"])],
+];
+
+async function checkTypes() {
+  await generateApiTypes();
+  await run(nodeProgram(), [`${PACKAGE_PROGRAMS}/tsc`, "--project", "tsconfig.json"]);
+}
+
+await runAsProgram(import.meta.url, () => runSteps("check", CHECKS));
