@@ -31,7 +31,7 @@ impl WebhookObject {
     /// Folds what was counted into the hours' rows, when enough has come together.
     pub(super) fn fold_counts(&self) -> Result<()> {
         let now = now();
-        self.with_desk(|open| {
+        self.change_desk(|open| {
             if open.tally.should_fold(UNFOLDED_LIMIT) {
                 self.store.fold(&open.tally, now)?;
                 open.tally.fold(now);
