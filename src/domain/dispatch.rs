@@ -96,6 +96,18 @@ impl Dispatch {
             .flatten()
     }
 
+    /// When there is something that can be done: something falls due and may be leased or held, or a lease ends.
+    ///
+    /// While all leases are out, what is due has to wait for a report, or for the end of a lease.
+    #[must_use]
+    pub fn next_wake(&self, policy: &Policy) -> Option<Timestamp> {
+        if self.is_enabled() && self.queue.leases() >= policy.max_leases {
+            self.queue.next_lease_end()
+        } else {
+            self.queue.next_wake()
+        }
+    }
+
     /// Applies the report of an attempt that was made under a revision of the settings, and records the attempt.
     pub fn take_report(
         &mut self,
@@ -120,7 +132,8 @@ impl Dispatch {
         change
     }
 
-    /// Revokes a lease that ended without a report; the last one in a row is recorded as a lost attempt.
+    /// Takes a lease back that ended without a report; the last one in a row is recorded as a lost attempt. It says
+    /// nothing about the endpoint, so it does not count towards disabling the webhook.
     pub fn take_back_lease(
         &mut self,
         record: &mut DeliveryRecord,
@@ -135,13 +148,6 @@ impl Dispatch {
             attempt::record(
                 &mut record.attempts,
                 Attempt::lost(number, started_at, until),
-            );
-            self.judge(
-                record.delivery.kind(),
-                change,
-                self.settings.revision,
-                now,
-                policy.disable_after,
             );
         }
         change

@@ -186,6 +186,12 @@ impl Queue {
         .min()
     }
 
+    /// When the next lease ends.
+    #[must_use]
+    pub fn next_lease_end(&self) -> Option<Timestamp> {
+        self.leased.first().map(|(until, _)| *until)
+    }
+
     /// Leases that are out.
     #[must_use]
     pub fn leases(&self) -> usize {

@@ -1,6 +1,20 @@
 //! An object's SQLite; builds for tests count the rows read and written, which are billed.
 
-use worker::{Result, SqlStorage, SqlStorageValue, Storage};
+use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
+
+#[wasm_bindgen]
+extern "C" {
+    /// The runtime's storage, for what worker 0.8.7 does not bind.
+    #[derive(Clone)]
+    type ObjectStorage;
+
+    #[wasm_bindgen(method, catch, js_name = transactionSync)]
+    fn transaction_sync(
+        this: &ObjectStorage,
+        work: &mut dyn FnMut() -> std::result::Result<JsValue, JsValue>,
+    ) -> std::result::Result<JsValue, JsValue>;
+}
 
 /// A row as it comes from SQLite.
 pub(super) type Row = std::vec::IntoIter<SqlStorageValue>;
@@ -8,6 +22,7 @@ pub(super) type Row = std::vec::IntoIter<SqlStorageValue>;
 /// The SQLite database of an object.
 pub(super) struct Database {
     sql: SqlStorage,
+    storage: ObjectStorage,
     /// Rows read and rows written.
     #[cfg(feature = "test-hooks")]
     counted: std::cell::Cell<(usize, usize)>,
@@ -17,6 +32,7 @@ impl Database {
     pub(super) fn new(storage: &Storage) -> Self {
         Self {
             sql: storage.sql(),
+            storage: storage.as_raw().unchecked_ref::<ObjectStorage>().clone(),
             #[cfg(feature = "test-hooks")]
             counted: std::cell::Cell::default(),
         }
@@ -40,6 +56,35 @@ impl Database {
         #[cfg(feature = "test-hooks")]
         self.count(&cursor);
         Ok(rows)
+    }
+
+    /// Does all that `work` writes, or nothing of it.
+    ///
+    /// Without it a statement that fails does not undo those before it, and they are committed. Transactions may be
+    /// nested.
+    ///
+    /// # Errors
+    /// Those of `work`, which is undone then; those of the storage.
+    pub(super) fn transaction<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let mut work = Some(work);
+        let mut worked = None;
+        let ended = self.storage.transaction_sync(&mut || {
+            let result = work.take().map(|work| work());
+            let is_done = matches!(result, Some(Ok(_)));
+            worked = result;
+            // Whatever is thrown rolls back.
+            if is_done {
+                Ok(JsValue::UNDEFINED)
+            } else {
+                Err(JsValue::UNDEFINED)
+            }
+        });
+        match (worked, ended) {
+            (Some(Ok(value)), Ok(_)) => Ok(value),
+            (Some(Err(error)), _) => Err(error),
+            (_, Err(error)) => Err(error.into()),
+            (None, Ok(_)) => Err(Error::RustError("a transaction did not run".into())),
+        }
     }
 
     /// Runs a statement and returns the first column of the first row.

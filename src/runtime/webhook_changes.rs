@@ -64,8 +64,10 @@ pub(super) fn rotation(
     id: WebhookId,
     rotation: Rotation,
 ) -> Result<WorkspaceCommand, ApiError> {
+    let is_generated = rotation.secret.is_none();
     let secret = given_or_generated(rotation.secret)?;
     Ok(WorkspaceCommand::RotateSecret {
+        is_generated,
         secret: seal(keys, &id, secret.expose()).map_err(|error| not_sealed(&error))?,
         id,
         overlap_seconds: rotation.overlap_seconds,

@@ -82,6 +82,7 @@ pub(crate) fn webhook(number: u8, text: &str) -> Webhook {
         created_at: ago(86_400),
         updated_at: ago(3_600),
         standing: ReportedStanding::default(),
+        has_unshown_secret: false,
     }
 }
 

@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
-import { startRelay } from "../support/relay.js";
+import { postEvent, startRelay } from "../support/relay.js";
 import {
   acceptEvent,
   acceptForOne,
@@ -24,7 +24,7 @@ import {
   readDelivery,
   startResend,
 } from "../support/steps.js";
-import { restoreObjects } from "../support/stored_state.js";
+import { objectFiles, onDatabase, restoreObjects } from "../support/stored_state.js";
 
 const FIXTURES = path.join(import.meta.dirname, "../fixtures");
 const LATER_MS = 120_000;
@@ -197,3 +197,58 @@ for (const { format, how, vars } of cases)
       assert.equal((await awaitSettled(relay, workspace, entry)).status, "delivered");
     });
   });
+
+// A webhook's object of a stored format, opened by this release: what its events' posts are answered, and its log.
+async function startOn(t, format, { switches = {}, change } = {}) {
+  const folder = path.join(FIXTURES, format);
+  const scene = JSON.parse(readFileSync(path.join(folder, "scene.json"), "utf8"));
+  const state = await mkdtemp(path.join(tmpdir(), "relay-upgrade-"));
+  restoreObjects(folder, state);
+  if (change) for (const file of objectFiles(state, "WebhookObject")) onDatabase(file, change);
+  const skew_ms = scene.recorded_at + LATER_MS - Date.now();
+  const relay = await startRelay({
+    hooks: true,
+    persist: state,
+    outbound: () => new Response("taken"),
+    vars: { TEST_SWITCHES: JSON.stringify({ skew_ms, ...switches }), RETRY_SCHEDULE: "1m,5m,30m,2h,8h" },
+  });
+  t.after(async () => {
+    await relay.stop();
+    await rm(state, { recursive: true, force: true });
+  });
+  const kv = await relay.miniflare().getKVNamespace("SUBSCRIPTIONS");
+  for (const { key, value, metadata } of JSON.parse(readFileSync(path.join(folder, "kv.json"), "utf8")))
+    await kv.put(key, value, { metadata });
+  const { workspace, webhooks } = scene;
+  return { relay, workspace, webhooks, list: (name) => listDeliveries(relay, workspace, webhooks[name]) };
+}
+
+for (const statement of ["INTO segments", "DROP TABLE segments_2"]) {
+  test(`a migration of which "${statement}" failed once is done again`, { timeout: 60_000 }, async (t) => {
+    // In whichever object is opened first.
+    const { list, webhooks } = await startOn(t, "schema-2", { switches: { fault: { statement, times: 1 } } });
+    for (const name of Object.keys(webhooks)) {
+      await eventually(() => list(name).catch(() => undefined), { timeout: SETTLED_MS });
+    }
+    assert.equal((await list("orders")).length, 8);
+  });
+}
+
+test("an object that an earlier release left in the middle of a migration is brought to its end", async (t) => {
+  const { list } = await startOn(t, "schema-2", {
+    change: (database) => database.exec("ALTER TABLE segments RENAME TO segments_2"),
+  });
+  assert.equal((await list("orders")).length, 8);
+});
+
+test("tables of a later release are not touched, and each command says so in the log", async (t) => {
+  const later = "UPDATE meta SET value = '99' WHERE key = 'schema'";
+  const { relay, workspace, webhooks } = await startOn(t, "schema-3", { change: (database) => database.exec(later) });
+  assert.equal((await relay.fetch(`/v1/workspaces/${workspace}/webhooks/${webhooks.orders}/deliveries`)).status, 503);
+  const { status, body } = await postEvent(relay, workspace, alert());
+  assert.deepEqual([status, body.error?.code], [503, "not_stored"]);
+  assert.ok(
+    relay.logs.some((line) => line.includes("schema 99")),
+    relay.logs.join("\n"),
+  );
+});

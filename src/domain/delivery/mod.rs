@@ -50,6 +50,12 @@ pub struct Delivery {
     leases: u32,
     /// Leases of the attempt under way that ended without a report.
     lost: u32,
+    /// Leases granted before the last resend: their reports say nothing of it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    leases_before: u32,
+    /// Whether the attempt that ended last was lost: it may have succeeded all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    last_lost: bool,
 }
 
 /// The right to make one attempt.
@@ -114,6 +120,8 @@ impl Delivery {
             schedule_start: 0,
             leases: 0,
             lost: 0,
+            leases_before: 0,
+            last_lost: false,
         }
     }
 
@@ -127,6 +135,8 @@ impl Delivery {
             schedule_start: 0,
             leases: 0,
             lost: 0,
+            leases_before: 0,
+            last_lost: false,
         }
     }
 
@@ -205,7 +215,8 @@ impl Delivery {
                     lease: self.leases,
                 };
         if report.outcome.is_success() {
-            let settles = in_time || !self.is_settled() || self.is_cancelled();
+            let is_open = !self.is_settled() || self.is_cancelled() || self.is_failed_by_lost();
+            let settles = in_time || (is_open && report.lease.lease > self.leases_before);
             return if settles {
                 self.succeeded(now, report.lease.attempt)
             } else {
@@ -268,7 +279,9 @@ impl Delivery {
         }
         self.state = State::Scheduled { due: now };
         self.schedule_start = self.attempts;
+        self.leases_before = self.leases;
         self.lost = 0;
+        self.last_lost = false;
         Ok(())
     }
 
@@ -297,9 +310,14 @@ impl Delivery {
         )
     }
 
+    const fn is_failed_by_lost(&self) -> bool {
+        self.last_lost && matches!(self.state, State::Failed { .. })
+    }
+
     fn succeeded(&mut self, now: Timestamp, attempt: u32) -> Change {
         self.attempts = self.attempts.max(attempt);
         self.lost = 0;
+        self.last_lost = false;
         self.state = State::Delivered { at: now };
         Change::Delivered
     }
@@ -307,6 +325,7 @@ impl Delivery {
     fn attempt_failed(&mut self, now: Timestamp, policy: &Policy, report: &Report) -> Change {
         self.attempts = self.attempts.saturating_add(1);
         self.lost = 0;
+        self.last_lost = report.outcome == Outcome::Lost;
         if self.kind != Kind::Event {
             return self.failed(now, FailedReason::SingleAttempt);
         }
@@ -329,6 +348,11 @@ impl Delivery {
         self.state = State::Failed { at: now, reason };
         Change::Failed(reason)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// The delay before the next attempt; a `Retry-After` counts only on 429 and 503 (RFC 9110, 10.2.3 and RFC 6585, 4).

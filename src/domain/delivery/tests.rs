@@ -51,6 +51,42 @@ fn a_late_success_settles_what_is_not_settled_yet() {
 }
 
 #[test]
+fn a_success_from_before_a_resend_does_not_settle_the_resend() {
+    let (mut delivery, before) = leased();
+    delivery.cancel(at(1)).unwrap();
+    delivery.resend(at(2)).unwrap();
+    assert_eq!(
+        delivery.report(at(3), &policy(), &success(before)),
+        Change::None
+    );
+    let resent = delivery.lease(at(4), &policy()).unwrap();
+    assert_eq!(
+        delivery.report(at(5), &policy(), &success(before)),
+        Change::None
+    );
+    assert_eq!(
+        delivery.report(at(6), &policy(), &success(resent)),
+        Change::Delivered
+    );
+}
+
+#[test]
+fn a_late_success_settles_what_failed_because_its_last_attempt_was_lost() {
+    let mut delivery = Delivery::due(Kind::Ping, at(0));
+    let lease = delivery.lease(at(0), &policy()).unwrap();
+    assert_eq!(
+        delivery.lease_ended(at(15), &policy()),
+        Change::Failed(FailedReason::SingleAttempt)
+    );
+    let stored = r#"{"kind":"ping","state":{"failed":{"at":15000,"reason":"single_attempt"}},"attempts":1,"schedule_start":0,"leases":1,"lost":0,"last_lost":true}"#;
+    assert_stored(&delivery, stored);
+    assert_eq!(
+        delivery.report(at(16), &policy(), &success(lease)),
+        Change::Delivered
+    );
+}
+
+#[test]
 fn a_late_success_does_not_revive_a_spent_delivery() {
     let (mut delivery, lease) = leased();
     delivery.report(at(1), &policy(), &failure(lease, 410));

@@ -77,6 +77,9 @@ pub(crate) enum WorkspaceCommand {
     RotateSecret {
         id: WebhookId,
         secret: Sealed,
+        /// Whether the relay made the secret: nobody knows it before it is answered.
+        #[serde(default)]
+        is_generated: bool,
         overlap_seconds: u64,
     },
     /// From the webhook's object: its standing.

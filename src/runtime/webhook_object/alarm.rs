@@ -76,7 +76,7 @@ impl WebhookObject {
             while held_all && now < end && !alone && sends.len() < ALARM_SENDS {
                 let idle = sends.is_empty();
                 let next = self
-                    .with_desk(|open| self.lease_next(&mut open.dispatch, now, policy, idle))?
+                    .change_desk(|open| self.lease_next(&mut open.dispatch, now, policy, idle))?
                     .flatten();
                 let Some((grant, suspect)) = next else { break };
                 alone = suspect;
@@ -90,7 +90,7 @@ impl WebhookObject {
             // A new delivery, or one that falls due, wakes the alarm, so that a free slot does not wait for a hanging
             // endpoint.
             let has_slot = now < end && !alone && sends.len() < ALARM_SENDS;
-            let due = self.until_next_due(now)?.filter(|_| has_slot);
+            let due = self.until_next_due(now, policy)?.filter(|_| has_slot);
             let due = pin!(async move {
                 match due {
                     Some(wait) => Delay::from(wait).await,
@@ -112,9 +112,9 @@ impl WebhookObject {
     }
 
     /// How long it is until something falls due or a lease ends; none if that time has passed already.
-    fn until_next_due(&self, now: Timestamp) -> Result<Option<Duration>> {
+    fn until_next_due(&self, now: Timestamp, policy: &Policy) -> Result<Option<Duration>> {
         let next = self
-            .with_desk(|open| Ok(open.dispatch.queue.next_wake()))?
+            .with_desk(|open| Ok(open.dispatch.next_wake(policy)))?
             .flatten();
         let wait = next.map(|next| next.saturating_duration_since(now));
         Ok(wait.filter(|wait| !wait.is_zero()))
@@ -123,7 +123,7 @@ impl WebhookObject {
     /// Takes back the leases that have ended; if the webhook is disabled, holds a slice of what is due. Returns whether
     /// nothing is left to hold.
     fn take_back_and_hold(&self, now: Timestamp, policy: &Policy) -> Result<bool> {
-        let done = self.with_desk(|open| {
+        let done = self.change_desk(|open| {
             while let Some(id) = open.dispatch.queue.ended_lease(now) {
                 let Some(mut record) = self.store.read(&id)? else {
                     open.dispatch.queue.remove(&id);
@@ -200,6 +200,7 @@ impl WebhookObject {
                 });
                 if let Err(error) = kept {
                     console_error!("standing of {}: {error}", self.name());
+                    self.tell_after.set(now().saturating_add(AFTER_FAULT));
                 }
             }
             Err(error) => {
@@ -213,7 +214,7 @@ impl WebhookObject {
     fn purge(&self, policy: &Policy) -> Result<bool> {
         let now = now();
         let kept_since = now.saturating_sub(policy.retention);
-        let more = self.with_desk(|open| {
+        let more = self.change_desk(|open| {
             let held = self.store.held_before(kept_since)?;
             for id in &held {
                 self.store.delete_unsettled(id)?;

@@ -31,7 +31,7 @@ impl WebhookObject {
         policy: &Policy,
     ) -> Result<WebhookReply> {
         let now = now();
-        let granted = self.with_desk(|open| {
+        let granted = self.change_desk(|open| {
             for report in reports {
                 self.settle(open, report, now, policy)?;
             }
@@ -58,7 +58,7 @@ impl WebhookObject {
         let webhook = self.webhook_id()?;
         let report = sender::attempt(grant, &webhook, config, &observer).await;
         let now = now();
-        self.with_desk(|open| self.settle(open, report, now, &config.policy))?;
+        self.change_desk(|open| self.settle(open, report, now, &config.policy))?;
         Ok(())
     }
 

@@ -31,7 +31,7 @@ impl WebhookObject {
     /// Folds the counts into the rows of the hours, once there are enough of them.
     pub(super) fn fold_counts(&self) -> Result<()> {
         let now = now();
-        self.with_desk(|open| {
+        self.change_desk(|open| {
             if open.tally.should_fold(UNFOLDED_LIMIT) {
                 self.store.fold(&open.tally, now)?;
                 open.tally.fold(now);

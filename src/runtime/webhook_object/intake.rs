@@ -45,7 +45,7 @@ impl WebhookObject {
         let is_enough =
             events.len() >= ENOUGH || payloads.fold(0, usize::saturating_add) >= ENOUGH_BYTES;
         let together = !is_enough && !self.is_quiet()?;
-        let taken = self.with_desk(|open| self.take_all_in(open, events, leases, policy))?;
+        let taken = self.change_desk(|open| self.take_all_in(open, events, leases, policy))?;
         let Some((deliveries, mut grants)) = taken else {
             return Ok(WebhookReply::Refused(Refusal::NoWebhook));
         };
@@ -190,7 +190,7 @@ impl WebhookObject {
         policy: &Policy,
     ) -> Result<WebhookReply> {
         let now = now();
-        self.on_desk(|Open { dispatch, .. }| {
+        self.change_on_desk(|Open { dispatch, .. }| {
             let bytes = length(&event);
             let Ok(mut delivery) = dispatch.admit(kind, bytes, now, policy) else {
                 return Ok(WebhookReply::Granted(Vec::new()));

@@ -57,6 +57,7 @@ use super::{
 use crate::domain::{
     dispatch::Dispatch,
     ids::WebhookId,
+    policy::Policy,
     resend::{ResendJob, UNDER_WAY_LIMIT},
     sealed::EncryptionKeys,
     stats::Tally,
@@ -251,6 +252,23 @@ impl WebhookObject {
         }
     }
 
+    /// The same for work that changes rows: all of it is stored, or nothing. Whoever gets an error forgets what is in
+    /// memory, which has the change.
+    fn change_desk<T>(&self, work: impl FnOnce(&mut Open) -> Result<T>) -> Result<Option<T>> {
+        let database = self.store.database();
+        self.with_desk(|open| database.transaction(|| work(open)))
+    }
+
+    /// The same for a command, which is refused if the webhook has no settings.
+    fn change_on_desk(
+        &self,
+        work: impl FnOnce(&mut Open) -> Result<WebhookReply>,
+    ) -> Result<WebhookReply> {
+        Ok(self
+            .change_desk(work)?
+            .unwrap_or(WebhookReply::Refused(Refusal::NoWebhook)))
+    }
+
     /// Runs a command on the object's memory; refuses it if the webhook has no settings.
     fn on_desk(
         &self,
@@ -262,7 +280,7 @@ impl WebhookObject {
     }
 
     fn apply(&self, settings: &Settings, keys: &EncryptionKeys) -> Result<WebhookReply> {
-        let applied = self.with_desk(|Open { dispatch, .. }| {
+        let applied = self.change_desk(|Open { dispatch, .. }| {
             if settings.revision > dispatch.settings.revision {
                 self.store.put_settings(settings)?;
                 if !dispatch
@@ -282,8 +300,10 @@ impl WebhookObject {
             Ok(())
         })?;
         if applied.is_none() && self.store.deleted_revision()?.is_none() {
-            self.store.create()?;
-            self.store.put_settings(settings)?;
+            self.store.database().transaction(|| {
+                self.store.create()?;
+                self.store.put_settings(settings)
+            })?;
             self.desk.replace(Desk::Unread);
         }
         Ok(WebhookReply::Done)
@@ -304,8 +324,10 @@ impl WebhookObject {
             self.desk.replace(Desk::Closed);
             self.state.storage().delete_all().await?;
             self.clock.fired();
-            self.store.create()?;
-            self.store.put_deleted_revision(revision)?;
+            self.store.database().transaction(|| {
+                self.store.create()?;
+                self.store.put_deleted_revision(revision)
+            })?;
         }
         Ok(WebhookReply::Done)
     }
@@ -318,13 +340,16 @@ impl WebhookObject {
             let _ = wake.unbounded_send(());
             return Ok(());
         }
-        match self.with_desk(|open| Ok(self.next_wake(open)))?.flatten() {
+        let config =
+            config(&self.env).map_err(|error| worker::Error::RustError(error.to_string()))?;
+        let next = self.with_desk(|open| Ok(self.next_wake(open, &config.policy)))?;
+        match next.flatten() {
             Some(time) => self.clock.arm(time).await,
             None => Ok(()),
         }
     }
 
-    fn next_wake(&self, open: &Open) -> Option<Timestamp> {
+    fn next_wake(&self, open: &Open, policy: &Policy) -> Option<Timestamp> {
         let now = now();
         let standing = &open.dispatch.standing;
         let untold = standing.reportable(now) != open.told;
@@ -342,7 +367,7 @@ impl WebhookObject {
             .tally
             .has_older()
             .then(|| now.saturating_add(FOLD_WITHIN));
-        let queue = open.dispatch.queue.next_wake();
+        let queue = open.dispatch.next_wake(policy);
         [queue, tell, job.map(|_| now), fold]
             .into_iter()
             .flatten()

@@ -75,7 +75,7 @@ impl WebhookObject {
         id: &DeliveryId,
         change: impl FnOnce(&Open, &mut DeliveryRecord) -> std::result::Result<(), Refusal>,
     ) -> Result<WebhookReply> {
-        self.on_desk(|open| {
+        self.change_on_desk(|open| {
             let Some(mut record) = self.store.read_whole(id)? else {
                 return Ok(WebhookReply::Refused(Refusal::NoDelivery));
             };

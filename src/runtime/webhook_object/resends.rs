@@ -19,7 +19,7 @@ impl WebhookObject {
     /// Starts a job unless one is running.
     pub(super) fn start_job(&self, id: ResendId, selection: Selection) -> Result<WebhookReply> {
         let now = now();
-        self.on_desk(|open| {
+        self.change_on_desk(|open| {
             self.feed_job(open, now)?;
             if open
                 .job
@@ -60,7 +60,7 @@ impl WebhookObject {
 
     fn with_job(&self, id: &ResendId, change: impl FnOnce(&mut ResendJob)) -> Result<WebhookReply> {
         let now = now();
-        self.on_desk(|open| {
+        self.change_on_desk(|open| {
             self.feed_job(open, now)?;
             let Some(job) = open.job.as_mut().filter(|job| job.id == *id) else {
                 return Ok(WebhookReply::Refused(Refusal::NoJob));

@@ -19,8 +19,10 @@ impl WorkspaceObject {
         key: ApiKey,
     ) -> Result<WorkspaceReply> {
         let workspace = next_revision(workspace);
-        self.store.put_workspace(&workspace)?;
-        self.store.put_key(&key)?;
+        self.store.transaction(|| {
+            self.store.put_workspace(&workspace)?;
+            self.store.put_key(&key)
+        })?;
         self.tell(&workspace, None).await?;
         Ok(WorkspaceReply::Keys(vec![key]))
     }
@@ -30,12 +32,18 @@ impl WorkspaceObject {
         workspace: Workspace,
         id: &KeyId,
     ) -> Result<WorkspaceReply> {
-        if !self.store.delete_key(id)? {
+        let workspace = next_revision(workspace);
+        let is_deleted = self.store.transaction(|| {
+            let is_deleted = self.store.delete_key(id)?;
+            if is_deleted {
+                self.store.delete_sessions_of(id)?;
+                self.store.put_workspace(&workspace)?;
+            }
+            Ok(is_deleted)
+        })?;
+        if !is_deleted {
             return Ok(WorkspaceReply::Refused(Refusal::NoKey));
         }
-        self.store.delete_sessions_of(id)?;
-        let workspace = next_revision(workspace);
-        self.store.put_workspace(&workspace)?;
         self.tell(&workspace, None).await?;
         Ok(WorkspaceReply::Done { applied: true })
     }

@@ -146,9 +146,11 @@ impl WorkspaceObject {
             WorkspaceCommand::RotateSecret {
                 id,
                 secret,
+                is_generated,
                 overlap_seconds,
             } => {
-                self.rotate_secret(workspace, &id, secret, Duration::from_secs(overlap_seconds))
+                let overlap = Duration::from_secs(overlap_seconds);
+                self.rotate_secret(workspace, &id, secret, is_generated, overlap)
                     .await
             }
             WorkspaceCommand::DeleteWebhook { id } => self.delete_webhook(workspace, &id).await,
@@ -195,7 +197,8 @@ impl WorkspaceObject {
 
     async fn rename(&self, workspace: Workspace, name: String) -> Result<WorkspaceReply> {
         let workspace = next_revision(Workspace { name, ..workspace });
-        self.store.put_workspace(&workspace)?;
+        self.store
+            .transaction(|| self.store.put_workspace(&workspace))?;
         self.tell(&workspace, None).await?;
         Ok(WorkspaceReply::Workspace {
             workspace,
@@ -209,12 +212,14 @@ impl WorkspaceObject {
             deleted_at: Some(now()),
             ..workspace
         });
-        self.store.put_workspace(&workspace)?;
-        for webhook in self.store.webhooks()? {
-            self.store
-                .delete_webhook(&webhook.id, workspace.revision, now())?;
-        }
-        self.store.delete_tokens()?;
+        self.store.transaction(|| {
+            self.store.put_workspace(&workspace)?;
+            for webhook in self.store.webhooks()? {
+                self.store
+                    .delete_webhook(&webhook.id, workspace.revision, now())?;
+            }
+            self.store.delete_tokens()
+        })?;
         self.arm(false).await?;
         let applied = self.tell_all().await?;
         Ok(WorkspaceReply::Done { applied })

@@ -27,18 +27,24 @@ impl WorkspaceObject {
         hash: &TokenHash,
     ) -> Result<WorkspaceReply> {
         let now = now();
-        let opened = match with {
-            Credential::Key(key) => self.find_key(&key)?.map(|key| Session::of_key(&key, now)),
-            Credential::Link(link) => self
-                .store
-                .take_link(&link)?
-                .and_then(|link| Session::of_link(link, now)),
-        };
+        // A link is used up only together with the session that it opens.
+        let opened = self.store.transaction(|| {
+            let opened = match with {
+                Credential::Key(key) => self.find_key(&key)?.map(|key| Session::of_key(&key, now)),
+                Credential::Link(link) => self
+                    .store
+                    .take_link(&link)?
+                    .and_then(|link| Session::of_link(link, now)),
+            };
+            if let Some(session) = &opened {
+                self.forget_ended()?;
+                self.store.put_session(hash, session)?;
+            }
+            Ok(opened)
+        })?;
         let Some(session) = opened else {
             return Ok(WorkspaceReply::Refused(Refusal::NotSignedIn));
         };
-        self.forget_ended()?;
-        self.store.put_session(hash, &session)?;
         Ok(WorkspaceReply::Session {
             scopes: session.scopes,
             workspace_name: workspace.name,

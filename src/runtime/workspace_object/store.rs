@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use worker::{Result, SqlStorageValue as Value, Storage};
+use worker::{Error, Result, SqlStorageValue as Value, Storage};
 
 use crate::domain::{
     history::SelectionChange,
@@ -27,13 +27,13 @@ const SELECTIONS_KEPT: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 const ENDED_SLICE: u32 = 100;
 
 const TABLES: [&str; 6] = [
-    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE webhooks (id TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE api_keys (id TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE dashboard_links (hash TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE selection_changes (webhook_id TEXT NOT NULL, revision INTEGER NOT NULL, at INTEGER NOT NULL,
+    "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS webhooks (id TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS api_keys (id TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS dashboard_links (hash TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS selection_changes (webhook_id TEXT NOT NULL, revision INTEGER NOT NULL, at INTEGER NOT NULL,
         value TEXT NOT NULL, PRIMARY KEY (webhook_id, revision)) WITHOUT ROWID",
-    "CREATE TABLE outbox (target TEXT PRIMARY KEY, revision INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS outbox (target TEXT PRIMARY KEY, revision INTEGER NOT NULL) WITHOUT ROWID",
 ];
 
 /// The outbox's entry for KV; all others are webhook ids.
@@ -57,28 +57,55 @@ impl WorkspaceStore {
         }
     }
 
+    /// Does all that `work` writes, or nothing of it: a change is stored together with who has to be told of it.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub(super) fn transaction<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.database.transaction(work)
+    }
+
     /// Reads the workspace, even if it is deleted; none if it was never created.
     pub(super) fn workspace(&self) -> Result<Option<Workspace>> {
         if !self.database.has_table("meta")? {
             return Ok(None);
         }
-        let value = text(
-            self.database
-                .value("SELECT value FROM meta WHERE key = 'workspace'", vec![])?,
-        );
+        let value = self.meta("workspace")?;
+        if value.is_some() {
+            self.check_schema()?;
+        }
         Ok(value
             .map(|value| serde_json::from_str(&value))
             .transpose()?)
     }
 
+    /// Refuses tables that a later version wrote.
+    fn check_schema(&self) -> Result<()> {
+        let found = self.meta("schema")?;
+        if found.as_deref() == Some(SCHEMA) {
+            return Ok(());
+        }
+        let found = found.unwrap_or_else(|| "none".to_string());
+        Err(Error::RustError(format!(
+            "the tables have schema {found}, and this version knows up to {SCHEMA}: deploy the version that wrote them, or a later one"
+        )))
+    }
+
+    fn meta(&self, key: &str) -> Result<Option<String>> {
+        let value = "SELECT value FROM meta WHERE key = ?";
+        Ok(text(self.database.value(value, vec![key.into()])?))
+    }
+
     /// Creates the tables and stores the workspace.
     pub(super) fn create(&self, workspace: &Workspace) -> Result<()> {
-        for table in TABLES {
-            self.database.run(table, vec![])?;
-        }
-        let schema = "INSERT INTO meta (key, value) VALUES ('schema', ?)";
-        self.database.run(schema, vec![SCHEMA.into()])?;
-        self.put_workspace(workspace)
+        self.transaction(|| {
+            for table in TABLES {
+                self.database.run(table, vec![])?;
+            }
+            let schema = "INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', ?)";
+            self.database.run(schema, vec![SCHEMA.into()])?;
+            self.put_workspace(workspace)
+        })
     }
 
     /// Stores the workspace, and that KV must be told of its revision.

@@ -49,6 +49,7 @@ impl WorkspaceObject {
             created_at: now,
             updated_at: now,
             standing: ReportedStanding::default(),
+            has_unshown_secret: false,
         };
         self.save_webhook(workspace, webhook).await
     }
@@ -95,22 +96,67 @@ impl WorkspaceObject {
         workspace: Workspace,
         id: &WebhookId,
         secret: Sealed,
+        is_generated: bool,
         overlap: Duration,
     ) -> Result<WorkspaceReply> {
         let Some(mut webhook) = self.store.webhook(id)? else {
             return Ok(WorkspaceReply::Refused(Refusal::NoWebhook));
         };
+        // A rotation that is repeated after its answer was lost, or was 503, must not push out the secret that
+        // receivers hold.
+        let is_repeated = if is_generated {
+            webhook.has_unshown_secret
+        } else {
+            self.is_current_secret(&webhook, &secret)?
+        };
+        if is_repeated {
+            let applied = self.tell(&workspace, Some(id)).await?;
+            return self.rotated(webhook, applied);
+        }
         let now = now();
         let settings = &mut webhook.settings;
         settings.revision = settings.revision.saturating_add(1);
-        let previous = std::mem::replace(&mut settings.secret, secret);
+        let replaced = std::mem::replace(&mut settings.secret, secret);
+        let known = if webhook.has_unshown_secret {
+            settings.previous_secret.take().map(|known| known.secret)
+        } else {
+            Some(replaced)
+        };
         let expires_at = now.saturating_add(overlap);
-        settings.previous_secret = (!overlap.is_zero()).then_some(PreviousSecret {
-            secret: previous,
-            expires_at,
-        });
+        settings.previous_secret = known
+            .filter(|_| !overlap.is_zero())
+            .map(|secret| PreviousSecret { secret, expires_at });
         webhook.updated_at = now;
-        self.save_webhook(workspace, webhook).await
+        webhook.has_unshown_secret = is_generated;
+        match self.save_webhook(workspace, webhook).await? {
+            WorkspaceReply::Webhook { webhook, applied } => self.rotated(*webhook, applied),
+            refused => Ok(refused),
+        }
+    }
+
+    fn is_current_secret(&self, webhook: &Webhook, secret: &Sealed) -> Result<bool> {
+        let config = config(&self.env).map_err(|error| Error::RustError(error.to_string()))?;
+        let open = |sealed| {
+            let opened = config.keys.open(sealed, &webhook.id);
+            opened.map_err(|error| Error::RustError(error.to_string()))
+        };
+        Ok(open(&webhook.settings.secret)? == open(secret)?)
+    }
+
+    /// The answer to a rotation. Only an applied one shows the secret.
+    fn rotated(&self, mut webhook: Webhook, applied: bool) -> Result<WorkspaceReply> {
+        if applied && webhook.has_unshown_secret {
+            // What was stored while the object was told stays.
+            if let Some(mut stored) = self.store.webhook(&webhook.id)? {
+                stored.has_unshown_secret = false;
+                self.store.put_standing(&stored)?;
+            }
+            webhook.has_unshown_secret = false;
+        }
+        Ok(WorkspaceReply::Webhook {
+            webhook: Box::new(webhook),
+            applied,
+        })
     }
 
     /// Deletes the secrets whose overlap has ended, and stores that the webhooks' objects must be told.
@@ -130,8 +176,10 @@ impl WorkspaceObject {
                 settings.revision = settings.revision.saturating_add(1);
                 self.seal_anew(&mut webhook)?;
                 workspace = next_revision(workspace);
-                self.store.put_workspace(&workspace)?;
-                self.store.put_webhook(&webhook, workspace.revision)?;
+                self.store.transaction(|| {
+                    self.store.put_workspace(&workspace)?;
+                    self.store.put_webhook(&webhook, workspace.revision)
+                })?;
             }
         }
         Ok(())
@@ -144,17 +192,19 @@ impl WorkspaceObject {
     ) -> Result<WorkspaceReply> {
         self.seal_anew(&mut webhook)?;
         let workspace = next_revision(workspace);
-        self.store.put_workspace(&workspace)?;
-        let before = self.store.webhook(&webhook.id)?;
-        if before.is_none_or(|before| before.settings.events != webhook.settings.events) {
-            let change = SelectionChange {
-                webhook: webhook.id.clone(),
-                at: webhook.updated_at,
-                events: Some(webhook.settings.events.clone()),
-            };
-            self.store.put_selection(&change, workspace.revision)?;
-        }
-        self.store.put_webhook(&webhook, workspace.revision)?;
+        self.store.transaction(|| {
+            self.store.put_workspace(&workspace)?;
+            let before = self.store.webhook(&webhook.id)?;
+            if before.is_none_or(|before| before.settings.events != webhook.settings.events) {
+                let change = SelectionChange {
+                    webhook: webhook.id.clone(),
+                    at: webhook.updated_at,
+                    events: Some(webhook.settings.events.clone()),
+                };
+                self.store.put_selection(&change, workspace.revision)?;
+            }
+            self.store.put_webhook(&webhook, workspace.revision)
+        })?;
         let applied = self.tell(&workspace, Some(&webhook.id)).await?;
         Ok(WorkspaceReply::Webhook {
             webhook: Box::new(webhook),
@@ -171,8 +221,10 @@ impl WorkspaceObject {
             return Ok(WorkspaceReply::Refused(Refusal::NoWebhook));
         }
         let workspace = next_revision(workspace);
-        self.store.put_workspace(&workspace)?;
-        self.store.delete_webhook(id, workspace.revision, now())?;
+        self.store.transaction(|| {
+            self.store.put_workspace(&workspace)?;
+            self.store.delete_webhook(id, workspace.revision, now())
+        })?;
         let applied = self.tell(&workspace, Some(id)).await?;
         Ok(WorkspaceReply::Done { applied })
     }
@@ -191,8 +243,10 @@ impl WorkspaceObject {
             // The webhook's object has the settings under the old key. It waits for this reply, so the alarm tells it.
             let workspace = next_revision(workspace);
             webhook.settings.revision = webhook.settings.revision.saturating_add(1);
-            self.store.put_workspace(&workspace)?;
-            self.store.put_webhook(&webhook, workspace.revision)?;
+            self.store.transaction(|| {
+                self.store.put_workspace(&workspace)?;
+                self.store.put_webhook(&webhook, workspace.revision)
+            })?;
             self.arm(false).await?;
         } else {
             self.store.put_standing(&webhook)?;

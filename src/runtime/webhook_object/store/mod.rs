@@ -22,7 +22,7 @@ mod hours;
 
 use std::cell::{Cell, RefCell};
 
-use worker::{Result, Storage};
+use worker::{Error, Result, Storage};
 
 pub(super) use self::purge::PURGE_SLICE;
 
@@ -43,18 +43,18 @@ use crate::{
 const SCHEMA: u32 = 3;
 
 const SEGMENTS_TABLE: &str =
-    "CREATE TABLE segments (place INTEGER PRIMARY KEY, first TEXT NOT NULL, members TEXT NOT NULL,
+    "CREATE TABLE IF NOT EXISTS segments (place INTEGER PRIMARY KEY, first TEXT NOT NULL, members TEXT NOT NULL,
         payloads TEXT NOT NULL)";
 
 const TABLES: [&str; 5] = [
     SEGMENTS_TABLE,
-    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE deliveries (settled INTEGER NOT NULL, id TEXT NOT NULL, status TEXT NOT NULL, kind TEXT NOT NULL,
+    "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS deliveries (settled INTEGER NOT NULL, id TEXT NOT NULL, status TEXT NOT NULL, kind TEXT NOT NULL,
         type TEXT NOT NULL, event_id TEXT NOT NULL, bytes INTEGER NOT NULL, delivery TEXT NOT NULL,
         attempts TEXT NOT NULL, request TEXT, payload TEXT NOT NULL, PRIMARY KEY (settled, id)) WITHOUT ROWID",
-    "CREATE TABLE event_ids (day INTEGER NOT NULL, event_id TEXT NOT NULL, delivery_id TEXT NOT NULL,
+    "CREATE TABLE IF NOT EXISTS event_ids (day INTEGER NOT NULL, event_id TEXT NOT NULL, delivery_id TEXT NOT NULL,
         PRIMARY KEY (day, event_id)) WITHOUT ROWID",
-    "CREATE TABLE stats (hour INTEGER PRIMARY KEY, value TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS stats (hour INTEGER PRIMARY KEY, value TEXT NOT NULL)",
 ];
 
 /// The tables of one webhook.
@@ -84,7 +84,6 @@ impl WebhookStore {
         self.generation.get()
     }
 
-    #[cfg(feature = "test-hooks")]
     pub(super) const fn database(&self) -> &Database {
         &self.database
     }
@@ -132,38 +131,59 @@ impl WebhookStore {
         }))
     }
 
-    /// Brings the tables to the version `SCHEMA`.
+    /// Brings the tables to their present form.
+    ///
+    /// # Errors
+    /// If they have a form that this version does not know: a later version wrote them.
     fn migrate(&self) -> Result<()> {
-        let steps = match self.meta("schema")? {
-            // Without segments.
-            Some(1) => vec![SEGMENTS_TABLE.to_string()],
-            // Segments were found by (settled, first).
-            Some(2) => vec![
-                "ALTER TABLE segments RENAME TO segments_2".to_string(),
+        let schema: Option<u32> = self.meta("schema")?;
+        let steps = match schema {
+            Some(SCHEMA) => return Ok(()),
+            // There were no segments. Versions without transactions may have ended between the steps.
+            Some(1) => vec![
+                "DROP TABLE IF EXISTS segments".to_string(),
                 SEGMENTS_TABLE.to_string(),
-                format!(
-                    "INSERT INTO segments (place, first, members, payloads) SELECT {}, first, members, payloads FROM segments_2",
-                    places::place_of("settled", "first")
-                ),
-                "DROP TABLE segments_2".to_string(),
             ],
-            _ => return Ok(()),
+            // They were found by (settled, first).
+            Some(2) => {
+                // What such a version began is begun again from the table that still has everything.
+                let kept = if self.database.has_table("segments_2")? {
+                    "DROP TABLE IF EXISTS segments"
+                } else {
+                    "ALTER TABLE segments RENAME TO segments_2"
+                };
+                vec![
+                    kept.to_string(),
+                    SEGMENTS_TABLE.to_string(),
+                    format!(
+                        "INSERT INTO segments (place, first, members, payloads) SELECT {}, first, members, payloads FROM segments_2",
+                        places::place_of("settled", "first")
+                    ),
+                    "DROP TABLE segments_2".to_string(),
+                ]
+            }
+            unknown => return Err(unknown_schema(unknown)),
         };
-        for step in steps {
-            self.database.run(&step, vec![])?;
-        }
-        self.put_json("schema", &SCHEMA)
+        self.database.transaction(|| {
+            for step in &steps {
+                self.database.run(step, vec![])?;
+            }
+            self.put_json("schema", &SCHEMA)
+        })
     }
 
-    /// Creates the tables if there are none.
+    /// Creates the tables that are missing: all of a new object, and the last ones of an object in which a version without
+    /// transactions made only the first.
     pub(super) fn create(&self) -> Result<()> {
-        if self.database.has_table("meta")? {
+        if self.database.has_table("meta")? && self.meta::<u32>("schema")?.is_some() {
             return Ok(());
         }
-        for table in TABLES {
-            self.database.run(table, vec![])?;
-        }
-        self.put_json("schema", &SCHEMA)
+        self.database.transaction(|| {
+            for table in TABLES {
+                self.database.run(table, vec![])?;
+            }
+            self.put_json("schema", &SCHEMA)
+        })
     }
 
     /// Returns the revision of the webhook's deletion, if it was deleted.
@@ -214,4 +234,11 @@ impl WebhookStore {
         )?;
         Ok(())
     }
+}
+
+fn unknown_schema(found: Option<u32>) -> Error {
+    let found = found.map_or_else(|| "none".to_string(), |schema| schema.to_string());
+    Error::RustError(format!(
+        "the tables have schema {found}, and this version knows up to {SCHEMA}: deploy the version that wrote them, or a later one"
+    ))
 }

@@ -158,10 +158,13 @@ impl WebhookStore {
             return Ok(());
         }
         let mut segments = self.segments.borrow_mut();
-        self.write_event_ids(&mut segments)?;
-        for loaded in segments.loaded.values_mut() {
-            self.write(loaded)?;
-        }
+        self.database.transaction(|| {
+            self.write_event_ids(&mut segments)?;
+            for loaded in segments.loaded.values_mut() {
+                self.write(loaded)?;
+            }
+            Ok(())
+        })?;
         segments.changed = false;
         segments.unload();
         Ok(())
