@@ -56,4 +56,7 @@ const server = createServer(async (request, response) => {
     response.writeHead(error instanceof Refused ? 400 : 500).end(error instanceof Refused ? error.message : "");
   }
 });
-server.listen(process.env.PORT ?? 0, "127.0.0.1", () => console.log(`listening on port ${server.address().port}`));
+server.listen(Number(process.env.PORT ?? 0), "127.0.0.1", () => {
+  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
+  console.log(`listening on port ${port}`);
+});

@@ -30,7 +30,7 @@ async function receive(secret, request, response) {
     response.writeHead(401).end();
     return;
   }
-  const event = JSON.parse(body);
+  const event = JSON.parse(body.toString());
   const attempt = request.headers["x-secureagentics-attempt"];
   console.log(
     `[receiver] ${event.type} ${event.id}, attempt ${attempt}, both signatures verified: ${JSON.stringify(event.data)}`,

@@ -60,7 +60,12 @@ export async function run(program, args, { env = toolEnvironment() } = {}) {
     throw new Failure(`failed (${signal ?? `exit code ${code}`}): ${[path.basename(program), ...args].join(" ")}`);
 }
 
-/** Runs a program to its end and returns its exit code and all that it printed; `onLine` sees each line at once. */
+/**
+ * Runs a program to its end and returns its exit code and all that it printed; `onLine` sees each line at once.
+ * @param {string} program
+ * @param {any[]} args
+ * @param {{ env?: NodeJS.ProcessEnv, onLine?: (line: string) => void }} [options]
+ */
 export async function capture(program, args, { env = toolEnvironment(), onLine = () => {} } = {}) {
   const { child, ended } = start(program, args, env, "pipe");
   let output = "";
@@ -115,6 +120,9 @@ async function endPrograms() {
 /**
  * Runs `main` when this file was started by hand. Its end, a failure or a signal ends every program that it started;
  * a Failure is shown as one message. `exitCodeOnSignal` is 0 where Ctrl-C is the ordinary way to end.
+ * @param {string} moduleUrl
+ * @param {() => Promise<void>} main
+ * @param {{ exitCodeOnSignal?: number }} [options]
  */
 export async function runAsProgram(moduleUrl, main, { exitCodeOnSignal } = {}) {
   if (process.argv[1] === undefined || realpathSync(process.argv[1]) !== fileURLToPath(moduleUrl)) return;

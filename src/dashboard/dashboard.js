@@ -3,6 +3,7 @@
 
 const MINUTE = 60_000;
 const POLL_MS = 1_000;
+/** @type {[Intl.RelativeTimeFormatUnit, number][]} */
 const UNITS = [
   ["day", 86_400_000],
   ["hour", 3_600_000],
@@ -28,8 +29,8 @@ function showTimes() {
   const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
   for (const element of document.querySelectorAll("time")) {
     const at = new Date(element.dateTime);
-    const distance = at - Date.now();
-    const [unit, length] = UNITS.find(([, milliseconds]) => Math.abs(distance) >= milliseconds) ?? ["minute", MINUTE];
+    const distance = at.getTime() - Date.now();
+    const [unit, length] = UNITS.find(([, milliseconds]) => Math.abs(distance) >= milliseconds) ?? UNITS.at(-1);
     const words = Math.abs(distance) < MINUTE ? "this minute" : relative.format(Math.round(distance / length), unit);
     // A table's columns stay narrow, so that its rows are easy to compare.
     if (element.closest("table")) {
@@ -44,7 +45,7 @@ function showTimes() {
 }
 
 function offerCopies() {
-  for (const button of document.querySelectorAll("[data-copy]")) {
+  for (const button of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-copy]"))) {
     const label = button.innerHTML;
     button.hidden = false;
     button.addEventListener("click", async () => {
@@ -63,11 +64,11 @@ function offerCopies() {
 }
 
 function offerSecrets() {
-  for (const button of document.querySelectorAll("[data-generate]")) {
+  for (const button of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-generate]"))) {
     button.hidden = false;
     button.addEventListener("click", () => {
       const bytes = crypto.getRandomValues(new Uint8Array(32));
-      const field = document.getElementById(button.dataset.generate);
+      const field = /** @type {HTMLInputElement} */ (document.getElementById(button.dataset.generate));
       field.value = `whsec_${btoa(String.fromCharCode(...bytes))}`;
       field.focus();
     });
@@ -76,8 +77,8 @@ function offerSecrets() {
 
 /** Submits a form only once, and shows progress while an endpoint is called. */
 function showBusyForms() {
-  for (const form of document.querySelectorAll("form[method=post]")) {
-    form.addEventListener("submit", (event) => {
+  for (const form of /** @type {NodeListOf<HTMLFormElement>} */ (document.querySelectorAll("form[method=post]"))) {
+    form.addEventListener("submit", (/** @type {SubmitEvent} */ event) => {
       if (form.ariaBusy === "true") return event.preventDefault();
       form.ariaBusy = "true";
       const button = event.submitter;
@@ -91,7 +92,8 @@ function showBusyForms() {
   addEventListener("pageshow", () => {
     for (const form of document.querySelectorAll("form[aria-busy]")) {
       form.ariaBusy = null;
-      for (const button of form.querySelectorAll("[data-label]")) button.textContent = button.dataset.label;
+      for (const button of /** @type {NodeListOf<HTMLElement>} */ (form.querySelectorAll("[data-label]")))
+        button.textContent = button.dataset.label;
     }
   });
 }

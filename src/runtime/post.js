@@ -12,8 +12,10 @@ export async function post(url, headers, body, timeout, limit) {
   const began = Date.now();
   const deadline = deadlineAfter(timeout);
   const { signal } = deadline.abort;
+  /** @type {any} */
   const answer = {};
   try {
+    /** @type {RequestInit} */
     const init = { method: "POST", redirect: "manual", headers: JSON.parse(headers), body, signal };
     const response = await fetch(url, init);
     answer.status = response.status;

@@ -26,8 +26,12 @@ export function usageOf({ events, posts, cpu, wall, counts }) {
   return Object.fromEntries(Object.entries(used).map(([name, amount]) => [name, amount / events]));
 }
 
-/** Dollars for a million events, by what is paid for, and in all. */
+/**
+ * Dollars for a million events, by what is paid for, and in all.
+ * @returns {Record<string, number>}
+ */
 export function costOf(usage) {
+  /** @type {Record<string, number>} */
   const dollars = Object.fromEntries(
     Object.entries(usage).map(([name, amount]) => [name, amount * PRICES.dollars_per_million[name]]),
   );
@@ -37,9 +41,9 @@ export function costOf(usage) {
 /** How many events each plan includes, and what runs out first. */
 export function fitsIn(usage) {
   return Object.entries(PRICES.plans).map(([plan, included]) => {
-    const limits = Object.entries(included).filter(([name]) => usage[name] > 0);
+    const limits = /** @type {[string, number][]} */ (Object.entries(included)).filter(([name]) => usage[name] > 0);
     const [first, events] = limits
-      .map(([name, amount]) => [name, amount / usage[name]])
+      .map(([name, amount]) => /** @type {[string, number]} */ ([name, amount / usage[name]]))
       .sort(([, a], [, b]) => a - b)[0];
     return { plan, events: Math.floor(events), first };
   });

@@ -59,15 +59,18 @@ function fillPending(database, { member, payload }, count, due, from) {
   }
 }
 
-function fill(state, webhook, { logged = 0, pending = 0, dueSoon }) {
+function fill(state, webhook, { logged = 0, pending = 0, dueSoon = 0 }) {
   for (const file of databasesIn(state, "WebhookObject")) {
     const database = new DatabaseSync(file);
     try {
       const settings = database.prepare("SELECT value FROM meta WHERE key = 'settings'").get();
       const owner = database.prepare("SELECT payload FROM deliveries WHERE kind = 'ping'").get();
-      if (settings === undefined || !owner?.payload.includes(webhook)) continue;
+      if (settings === undefined || !String(owner?.payload).includes(webhook)) continue;
       const row = database.prepare("SELECT members, payloads FROM segments WHERE place >= ?").get(SETTLED);
-      const source = { member: JSON.parse(row.members)[0], payload: JSON.stringify(JSON.parse(row.payloads)[0]) };
+      const source = {
+        member: JSON.parse(String(row.members))[0],
+        payload: JSON.stringify(JSON.parse(String(row.payloads))[0]),
+      };
       const from = Date.now() - 1.2 * HOUR_MS;
       database.exec("BEGIN");
       if (logged > 0) {

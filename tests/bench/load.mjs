@@ -8,7 +8,7 @@ const DETAILS = "Rate limit exceeded: 150 prompts/min by agent support-bot in th
 
 process.on("message", async (order) => {
   try {
-    process.send({ done: await run(order) });
+    process.send({ done: await run(/** @type {any} */ (order)) });
   } catch (error) {
     process.send({ failed: error.message });
   }

@@ -34,7 +34,7 @@ const server = http.createServer((request, response) => {
   const chunks = [];
   request.on("data", (chunk) => chunks.push(chunk));
   request.on("end", () => {
-    const text = chunks.length === 1 ? chunks[0].latin1Slice() : Buffer.concat(chunks).latin1Slice();
+    const text = chunks.length === 1 ? chunks[0].toString("latin1") : Buffer.concat(chunks).toString("latin1");
     const isPing = request.headers["x-secureagentics-event"] === "ping";
     const answer = () => response.writeHead(200, { "content-length": 2 }).end("ok");
     if (isPing) return answer();
@@ -44,7 +44,9 @@ const server = http.createServer((request, response) => {
   });
 });
 server.keepAliveTimeout = 0;
-server.listen(0, "127.0.0.1", () => process.send({ port: server.address().port }));
+server.listen(0, "127.0.0.1", () =>
+  process.send({ port: /** @type {import("node:net").AddressInfo} */ (server.address()).port }),
+);
 
 process.on("message", ({ ask, run: name }) => {
   const run = runOf(name);

@@ -20,20 +20,22 @@ function baselineOptions() {
     kvNamespaces: ["SUBSCRIPTIONS"],
     durableObjects: { WEBHOOKS: { className: "Webhook", useSQLite: true } },
   };
-  return convertV4MiniflareOptions({
-    name: system,
-    rootPath: FOLDER,
-    modulesRoot: FOLDER,
-    modules: [module(`${system}.js`), module("signing.js")],
-    compatibilityDate: "2026-10-01",
-    bindings: { TOKEN },
-    ...(system === "textbook" ? storage : {}),
-    host: "127.0.0.1",
-    port,
-    cf: false,
-    resourcePersistencePath: state,
-    handleStructuredLogs: ({ level, message }) => onLog(`${level}: ${message}`),
-  });
+  return convertV4MiniflareOptions(
+    /** @type {any} */ ({
+      name: system,
+      rootPath: FOLDER,
+      modulesRoot: FOLDER,
+      modules: [module(`${system}.js`), module("signing.js")],
+      compatibilityDate: "2026-10-01",
+      bindings: { TOKEN },
+      ...(system === "textbook" ? storage : {}),
+      host: "127.0.0.1",
+      port,
+      cf: false,
+      resourcePersistencePath: state,
+      handleStructuredLogs: ({ level, message }) => onLog(`${level}: ${message}`),
+    }),
+  );
 }
 
 // Warnings are of workerd itself, about an alarm that is a few milliseconds late.

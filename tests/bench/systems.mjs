@@ -24,6 +24,7 @@ async function call({ port, token }, method, target, body) {
   return response.json();
 }
 
+/** @type {any} */
 const BASELINE = {
   /** Makes a workspace with a webhook for each URL; returns where and with what to post its events. */
   async makeWorkspace(name, urls) {
@@ -82,7 +83,7 @@ function bytesIn(state, text) {
 function bytesOf(file) {
   const database = new DatabaseSync(file, { readOnly: true, timeout: 5000 });
   try {
-    const pragma = (name) => Object.values(database.prepare(`PRAGMA ${name}`).get())[0];
+    const pragma = (name) => Number(Object.values(database.prepare(`PRAGMA ${name}`).get())[0]);
     return (pragma("page_count") - pragma("freelist_count")) * pragma("page_size");
   } finally {
     database.close();

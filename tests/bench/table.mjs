@@ -1,6 +1,7 @@
 // How the figures of a benchmark are shown.
 import { PRICES, costOf, fitsIn } from "./bill.mjs";
 
+/** @type {[string, (row: any) => string][]} */
 const COLUMNS = [
   ["system", ({ system }) => system],
   ["accepted/s", (row) => whole(row.acceptedPerSecond)],

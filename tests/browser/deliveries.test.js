@@ -26,7 +26,7 @@ after(async () => {
   await relay?.stop();
 });
 
-async function openWebhook(t, answer, { window, ...settings } = {}) {
+async function openWebhook(t, answer, /** @type {any} */ { window, ...settings } = {}) {
   const scene = await setUpWebhook(t, relay, answer, settings);
   const page = await browser.open(t, relay, window);
   await signInOn(page, relay, scene.workspace);
@@ -143,8 +143,9 @@ describe("resending", () => {
   });
 
   test("all failed ones shows its progress live, and can be stopped", async (t) => {
+    /** @type {import("../support/types.d.ts").Answer} */
     let answer = answerWith(500);
-    const { page, home, ...scene } = await openWebhook(t, (...args) => answer(...args));
+    const { page, home, ...scene } = await openWebhook(t, (request, number) => answer(request, number));
     await failEvents(scene, 60);
     const waiting = [];
     answer = () => (response) => waiting.push(response);
@@ -213,6 +214,7 @@ test("the JavaScript that the page shows verifies what the relay sends, and refu
   const folder = await mkdtemp(path.join(tmpdir(), "copied-code-"));
   t.after(() => rm(folder, { recursive: true, force: true }));
   // Listens where the system has room and says where, on this machine alone; the rest is as copied.
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: it is a program's text
   const listen = "server.listen(0, '127.0.0.1', () => console.log(`port ${server.address().port}`));";
   await writeFile(path.join(folder, "endpoint.mjs"), code.replace(/^server\.listen.*$/m, listen));
   const child = spawn(process.execPath, ["endpoint.mjs"], { cwd: folder, stdio: ["ignore", "pipe", "inherit"] });

@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { assertAccessible, assertFits, signInOn, startBrowser } from "../support/browser.js";
-import { answerWith } from "../support/receiver.js";
 import { createWorkspace, startRelay } from "../support/relay.js";
 import { acceptArray, alert, answered, awaitSettled, pathOf, setUpWebhook, startResend } from "../support/steps.js";
 
@@ -78,7 +77,9 @@ for (const scheme of ["light", "dark"]) {
         if (scheme === "light" && width === 1280) t.diagnostic(`${name}: ${length} bytes`);
         assert.ok(length < PAGE_LIMIT, `${name} has ${length} bytes`);
         // What opens is part of the page.
-        await page.evaluate(() => document.querySelectorAll("details").forEach((more) => (more.open = true)));
+        await page.evaluate(() => {
+          for (const more of document.querySelectorAll("details")) more.open = true;
+        });
         await assertAccessible(page, name);
         await assertFits(page, name);
       }
@@ -105,8 +106,10 @@ describe("the keyboard", () => {
       await page.goto(address);
       const wanted = await page.evaluate(() => {
         const kinds = "a[href], button, input:not([type=hidden]), select, textarea, summary";
-        const seen = [...document.querySelectorAll(kinds)].filter((one) => one.checkVisibility());
-        seen.forEach((one, index) => (one.dataset.reach = index));
+        const seen = [.../** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(kinds))].filter((one) =>
+          one.checkVisibility(),
+        );
+        for (const [index, one] of seen.entries()) one.dataset.reach = String(index);
         return seen.length;
       });
       const reached = new Set();
@@ -114,7 +117,7 @@ describe("the keyboard", () => {
       for (let stop = 0; stop < 4 * wanted + 40 && reached.size < wanted; stop++) {
         await page.keyboard.press("Tab");
         const focused = await page.evaluate(() => {
-          const { dataset, tagName } = document.activeElement;
+          const { dataset, tagName } = /** @type {HTMLElement} */ (document.activeElement);
           const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
           return { reach: dataset.reach, tagName, isSeen: outlineStyle !== "none" && parseFloat(outlineWidth) >= 2 };
         });

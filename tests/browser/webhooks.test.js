@@ -18,7 +18,7 @@ after(async () => {
 });
 
 /** A webhook with its page open, signed in with `scopes`. */
-async function openWebhook(t, { answer = answerWith(200), scopes, ...settings } = {}) {
+async function openWebhook(t, /** @type {any} */ { answer = answerWith(200), scopes, ...settings } = {}) {
   const scene = await setUpWebhook(t, relay, answer, settings);
   const page = await browser.open(t, relay);
   await signInOn(page, relay, scene.workspace, scopes);

@@ -8,6 +8,8 @@ const POLL_EVERY_MS = 20;
 /**
  * `answer(number, request)` says how to answer the number-th request that is no ping: `{status, headers, body}`, or a
  * function `(response) => void` that does it by hand.
+ * @param {(number?: number, request?: any) => any} [answer]
+ * @param {(request?: any) => boolean} [isPing]
  */
 export async function startEndpoint(answer = () => ({ status: 200 }), isPing = () => false) {
   const requests = [];
@@ -45,7 +47,7 @@ export async function startEndpoint(answer = () => ({ status: 200 }), isPing = (
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   return {
-    url: `http://127.0.0.1:${server.address().port}/hooks`,
+    url: `http://127.0.0.1:${/** @type {import("node:net").AddressInfo} */ (server.address()).port}/hooks`,
     requests,
     /** The first `count` requests, once they are there. */
     async receive(count, timeoutMs) {

@@ -10,7 +10,7 @@ if (adapter === undefined) {
   );
   process.exit(2);
 }
-const sender = await (await import(pathToFileURL(path.resolve(adapter)))).start();
+const sender = await (await import(pathToFileURL(path.resolve(adapter)).href)).start();
 try {
   const results = await runSuite(sender, (id) => id.includes(part));
   console.log(showTable(sender.name, results));

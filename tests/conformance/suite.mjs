@@ -56,7 +56,7 @@ async function runCase({ id, needs = [], run }, sender, marginMs) {
  * Runs the cases whose id `isWanted`, and returns `{id, result, detail}` of each, in their order. `marginMs` is what is
  * granted beyond the schedule.
  */
-export async function runSuite(sender, isWanted = () => true, marginMs = MARGIN_MS) {
+export async function runSuite(sender, isWanted = (/** @type {string} */ _id) => true, marginMs = MARGIN_MS) {
   const cases = CASES.filter(({ id }) => isWanted(id));
   const results = [];
   const waiting = [...cases.entries()];

@@ -173,7 +173,7 @@ describe("size", () => {
     const { workspace, receiver } = await setUpWebhook(t, relay);
     const text = eventOf(LARGEST_EVENT);
     assert.equal(Buffer.byteLength(text), LARGEST_EVENT);
-    const [{ id }] = await acceptEvent(relay, workspace, text);
+    const [{ id }] = await acceptEvent(relay, workspace, /** @type {any} */ (text));
     const [request] = await eventually(() => receiver.attemptsOf(id).length > 0 && receiver.attemptsOf(id));
     assert.deepEqual(JSON.parse(request.text).data, JSON.parse(text).data);
   });

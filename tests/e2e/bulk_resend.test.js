@@ -44,6 +44,7 @@ const listIds = async (scene, query) =>
 
 /** A webhook whose endpoint can be switched: `endpoint.answer` answers its events, in milliseconds of `endpoint.takes`. */
 async function setUpSwitched(t, options) {
+  /** @type {any} */
   const endpoint = { status: 500, takes: 0, resent: [] };
   const answer =
     ({ headers }) =>

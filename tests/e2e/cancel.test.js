@@ -31,7 +31,7 @@ function assertCancelled({ status, reason, next_attempt_at: next }) {
 function answerLater() {
   let release;
   const released = new Promise((resolve) => (release = resolve));
-  const answer = (request, number) =>
+  const answer = (_request, number) =>
     number === 1 ? (response) => released.then((status) => response.writeHead(status).end()) : { status: 500 };
   return { answer, release };
 }
@@ -90,6 +90,7 @@ describe("a cancelled delivery", () => {
 });
 
 describe("an attempt in flight when its delivery is cancelled", () => {
+  /** @returns {Promise<any>} */
   async function cancelInFlight(t) {
     const { answer, release } = answerLater();
     const scene = await setUpWebhook(t, relay, answer);

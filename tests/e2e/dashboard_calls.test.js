@@ -35,7 +35,7 @@ test("each page is answered in one round trip to each of its objects", async (t)
   for (const [path, calls] of EXPECTED) {
     const answer = await visitor.get(path);
     assertPage(answer);
-    assert.deepEqual(JSON.parse(answer.headers.get("x-object-calls")), calls, path);
+    assert.deepEqual(JSON.parse(answer.headers.get("x-object-calls")), calls, String(path));
   }
   const { headers } = await visitor.post(`${page}/disable`);
   // The workspace tells the webhook's object of the change.

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { requestRaw } from "../support/raw_request.js";
 import { answerWith } from "../support/receiver.js";
-import { createWorkspace, startRelay } from "../support/relay.js";
+import { startRelay } from "../support/relay.js";
 import { acceptForOne, alert, answered, awaitSettled, setUpWebhook } from "../support/steps.js";
 import { assertLeadsTo, assertPage, createVisitor, signIn } from "../support/visitor.js";
 
@@ -182,10 +182,10 @@ describe("an error is a page", () => {
         assertPage(await visitor.post(path, {}, { headers: { "content-type": type } }), 415);
       }
       // Refused before it is sent where it is announced, and as soon as it is too large where it is not.
-      for (const [length, part] of [
+      for (const [length, part] of /** @type {any[][]} */ ([
         [{ "content-length": "1000000" }, "key="],
         [{ "transfer-encoding": "chunked" }, `key=${"a".repeat(65 * 1024)}`],
-      ]) {
+      ])) {
         const headers = {
           "content-type": "application/x-www-form-urlencoded",
           origin: relay.origin,

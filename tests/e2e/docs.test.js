@@ -25,11 +25,11 @@ const decode = (text) => text.replaceAll(/&(#?\w+);/g, (whole, name) => ENTITIES
 const textOf = (html) => decode(html.replaceAll(/<[^>]*>/g, ""));
 // Tables and lists have no white space of their own in the text of the docs.
 const squeeze = (text) => text.replaceAll(/\s+/g, "");
-const codeOf = (html, id) => decode(html.match(new RegExp(`<code id="${id}">([^]*?)</code>`))[1]);
+const codeOf = (html, id) => decode(html.match(new RegExp(`<code id="${id}">([\\s\\S]*?)</code>`))[1]);
 const tablesOf = (html) =>
-  [...html.matchAll(/<tbody>([^]*?)<\/tbody>/g)].map(([, body]) =>
-    [...body.matchAll(/<tr[^>]*>([^]*?)<\/tr>/g)].map(([, row]) =>
-      [...row.matchAll(/<td>([^]*?)<\/td>/g)].map(([, cell]) => textOf(cell)),
+  [...html.matchAll(/<tbody>([\s\S]*?)<\/tbody>/g)].map(([, body]) =>
+    [...body.matchAll(/<tr[^>]*>([\s\S]*?)<\/tr>/g)].map(([, row]) =>
+      [...row.matchAll(/<td>([\s\S]*?)<\/td>/g)].map(([, cell]) => textOf(cell)),
     ),
   );
 

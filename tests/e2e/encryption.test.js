@@ -137,11 +137,11 @@ describe("stored secrets and header values", () => {
 });
 
 describe("without the key of a stored value", () => {
-  for (const [what, vars] of [
+  for (const [what, vars] of /** @type {any[][]} */ ([
     ["that was taken out", keys("k2")],
     ["when no keys are set at all", {}],
     ["under whose id another key is given", { ENCRYPTION_KEYS: `k1:${keyBytes("k3")}` }],
-  ]) {
+  ])) {
     test(`${what}, nothing is sent or shown, the log names the key, and the right key mends it`, async (t) => {
       const relay = await start(t, keys("k1"));
       const scene = await setUpWebhook(t, relay, undefined, SETTINGS);
@@ -173,7 +173,7 @@ describe("without the key of a stored value", () => {
     const relay = await start(t, keys("k1"));
     const scene = await setUpWebhook(t, relay, undefined, SETTINGS);
     await relay.restart({ vars: keys("k2") });
-    const own = { secret: "whsec_" + Buffer.alloc(24, "new").toString("base64"), headers: { "X-Key": "another" } };
+    const own = { secret: `whsec_${Buffer.alloc(24, "new").toString("base64")}`, headers: { "X-Key": "another" } };
     await changeWebhook(relay, scene, { headers: own.headers });
     const body = { secret: own.secret, overlap_seconds: 0 };
     answered(await relay.fetch(pathOf(scene, "/secret/rotate"), { method: "POST", body }), 200);
@@ -185,7 +185,7 @@ describe("without the key of a stored value", () => {
 test("an ENCRYPTION_KEYS that does not parse is an error on every request, which names it and not its value", async (t) => {
   const relay = await start(t);
   const key = keyBytes("k1");
-  for (const value of [key, `k1:${key.slice(2)}`, `k1:${key},`, "", { k1: key }]) {
+  for (const value of /** @type {any[]} */ ([key, `k1:${key.slice(2)}`, `k1:${key},`, "", { k1: key }])) {
     await relay.restart({ vars: { ENCRYPTION_KEYS: value } });
     const workspace = "/v1/workspaces/ws_a";
     const event = { method: "POST", body: alert() };

@@ -152,7 +152,7 @@ const FORGERIES = {
   "/hex": {
     "one changed byte": (one) => withBody(one, (text) => text.replace("alert.triggered", "alert.Triggered")),
     "an added space at the end": (one) => withBody(one, (text) => `${text} `),
-    "a body that was parsed and written anew": (one) => withBody(one, reserialised),
+    "a body that was parsed and written again": (one) => withBody(one, reserialised),
     "a signature in capitals": (one) => withHeader(one, HEX, (text) => text.toUpperCase()),
     "a signature in base64": (one) => withHeader(one, HEX, (text) => Buffer.from(text, "hex").toString("base64")),
     "half of the signature": (one) => withHeader(one, HEX, (text) => text.slice(0, 32)),
@@ -160,7 +160,7 @@ const FORGERIES = {
   },
   "/standard": {
     "one changed byte": (one) => withBody(one, (text) => text.replace("alert.triggered", "alert.Triggered")),
-    "a body that was parsed and written anew": (one) => withBody(one, reserialised),
+    "a body that was parsed and written again": (one) => withBody(one, reserialised),
     "another delivery's id": (one) =>
       withHeader(one, "webhook-id", (id) => id.replace(/.$/, (last) => (last === "0" ? "1" : "0"))),
     "another time under the same signature": (one) =>
@@ -243,7 +243,7 @@ describe("the common mistakes do not verify", () => {
   });
 
   const HEX_MISTAKES = {
-    "the body parsed and written anew": ({ text }) => hmac(SECRET, reserialised(text)).digest("hex"),
+    "the body parsed and written again": ({ text }) => hmac(SECRET, reserialised(text)).digest("hex"),
     "the body as text of another encoding": ({ body }) => hmac(SECRET, body.toString("latin1")).digest("hex"),
     "the data alone": ({ text }) => hmac(SECRET, JSON.stringify(JSON.parse(text).data)).digest("hex"),
     "the secret decoded": ({ body }) => hmac(keyOf(SECRET), body).digest("hex"),
@@ -255,7 +255,7 @@ describe("the common mistakes do not verify", () => {
       hmac(SECRET, `${id}.${timestamp}.`, body).digest("hex"),
   };
   const STANDARD_MISTAKES = {
-    "the body parsed and written anew": (one) => standardSignature(SECRET, { ...one, body: reserialised(one.text) }),
+    "the body parsed and written again": (one) => standardSignature(SECRET, { ...one, body: reserialised(one.text) }),
     "the secret not decoded": ({ id, timestamp, body }) =>
       `v1,${hmac(SECRET, `${id}.${timestamp}.`, body).digest("base64")}`,
     "the body alone": ({ body }) => `v1,${hmac(keyOf(SECRET), body).digest("base64")}`,
@@ -264,6 +264,7 @@ describe("the common mistakes do not verify", () => {
       `v1,${hmac(keyOf(SECRET), `${id}.${timestamp}.`, body).digest("hex")}`,
     "the digest without the version": (one) => standardSignature(SECRET, one).slice("v1,".length),
   };
+  /** @type {[string, Record<string, (one: any) => string>, (one: any) => string][]} */
   const cases = [
     [HEX, HEX_MISTAKES, ({ body }) => hmac(SECRET, body).digest("hex")],
     [STANDARD, STANDARD_MISTAKES, (one) => standardSignature(SECRET, one)],

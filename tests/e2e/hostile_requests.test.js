@@ -218,10 +218,10 @@ test("a key that was cut, lengthened, changed or moved to another workspace is n
   ];
   for (const token of forged) {
     for (const { workspace_id: workspace } of [mine.ids, theirs.ids]) {
-      for (const [path, init] of [
+      for (const [path, init] of /** @type {any[][]} */ ([
         ["/webhooks", {}],
         ["/events", { method: "POST", body: alert() }],
-      ]) {
+      ])) {
         assertRefused(await relay.fetch(`/v1/workspaces/${workspace}${path}`, { ...init, token }), 401, {
           code: "unauthorized",
         });
@@ -316,10 +316,10 @@ describe("a body that is made to choke its reader", () => {
     });
   }
 
-  for (const [how, part, length] of [
+  for (const [how, part, length] of /** @type {any[][]} */ ([
     ["announced, before any of it is sent", " ", { "content-length": String(LIMIT_OF_A_REQUEST + 1) }],
     ["in chunks, without a length", Buffer.alloc(LIMIT_OF_A_REQUEST + 1, " "), {}],
-  ]) {
+  ])) {
     test(`of 4 MiB and a byte ${how}, is refused`, async () => {
       const workspace = await createWorkspace(relay);
       const options = {

@@ -36,14 +36,14 @@ test("a crate of another licence or source is named", () => {
     source: "registry+https://github.com/rust-lang/crates.io-index",
   };
   assert.deepEqual(findCrateFaults(good), []);
-  for (const [wrong, told] of [
+  for (const [wrong, told] of /** @type {any[][]} */ ([
     [{ license: "GPL-3.0-only" }, /^a 1\.0\.0 is under GPL-3\.0-only/],
     [{ license: null }, /^a 1\.0\.0 has no licence/],
     [{ license: "Custom!  licence" }, /SPDX/],
     [{ source: null }, /from a folder/],
     [{ source: "git+https://example.com/a.git" }, /from git\+https/],
     [{ source: "registry+https://registry.example.com" }, /not from crates\.io/],
-  ]) {
+  ])) {
     const [fault, ...others] = findCrateFaults({ ...good, ...wrong });
     assert.match(fault, told);
     assert.deepEqual(others, []);

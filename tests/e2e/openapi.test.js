@@ -72,7 +72,7 @@ describe("an answer that is off the document is noticed", () => {
   const HEALTHY = { method: "GET", pathname: "/healthz", body: { status: "ok", version: "1" } };
 
   /** Checks an answer that is as the document has it but for what is given. */
-  function check({ method, pathname, status = 200, headers = HEADERS, body }) {
+  function check(/** @type {any} */ { method, pathname, status = 200, headers = HEADERS, body }) {
     const text = body === undefined ? "" : JSON.stringify(body);
     checkAnswer({ method, pathname }, { status, headers: new Headers(headers), text, body });
   }
@@ -84,6 +84,7 @@ describe("an answer that is off the document is noticed", () => {
   });
 
   const refusal = (code) => ({ error: { code, message: "no" } });
+  /** @type {Record<string, any[]>} */
   const OFF = {
     "a status": [{ status: 201 }, /no status 201/],
     "a member that is missing": [{ body: { status: "ok" } }, /version/],

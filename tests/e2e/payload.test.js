@@ -7,7 +7,7 @@ import { ISO_MILLISECONDS, acceptArray, acceptForOne, alert, setUpWebhook } from
 
 // The four members in their order; the last group is the text of `data` to the byte.
 const PAYLOAD =
-  /^\s*\{\s*"id"\s*:\s*"([^"]+)"\s*,\s*"type"\s*:\s*"([^"]+)"\s*,\s*"timestamp"\s*:\s*"([^"]+)"\s*,\s*"data"\s*:\s*(\{[^]*\})\s*\}\s*$/;
+  /^\s*\{\s*"id"\s*:\s*"([^"]+)"\s*,\s*"type"\s*:\s*"([^"]+)"\s*,\s*"timestamp"\s*:\s*"([^"]+)"\s*,\s*"data"\s*:\s*(\{[\s\S]*\})\s*\}\s*$/;
 
 let relay;
 before(async () => (relay = await startRelay()));

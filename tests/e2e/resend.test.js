@@ -166,7 +166,7 @@ describe("a resend is refused", () => {
   });
 
   test("to the second of two at once", async (t) => {
-    const scene = await setUpWebhook(t, relay, (request, number) => (number === 1 ? { status: 200 } : () => {}));
+    const scene = await setUpWebhook(t, relay, (_request, number) => (number === 1 ? { status: 200 } : () => {}));
     const first = await acceptSettled(scene);
     const answers = await Promise.all([resend(scene, first), resend(scene, first), resend(scene, first)]);
     assert.deepEqual(answers.map(({ status }) => status).sort(), [202, 409, 409]);

@@ -44,7 +44,7 @@ describe("the schedule", { concurrency: 4 }, () => {
     );
     const gaps = gapsOf(receiver, entry.id);
     assert.equal(gaps.length, 5);
-    SCHEDULE_MS.forEach((delay, index) => assertGap(gaps[index], delay));
+    for (const [index, delay] of SCHEDULE_MS.entries()) assertGap(gaps[index], delay);
   });
 
   test("after the sixth failure there is no further attempt", async (t) => {
@@ -212,7 +212,7 @@ describe("Retry-After", { concurrency: 4 }, () => {
     const delivery = await awaitSettled(patient, workspace, entry, { timeout: 30_000 });
     assert.deepEqual([delivery.status, delivery.reason], ["failed", "schedule_spent"]);
     const gaps = gapsOf(receiver, entry.id);
-    [1_000, 1_000, 1_000, 1_000, LONGEST_MS].forEach((delay, index) => assertGap(gaps[index], delay));
+    for (const [index, delay] of [1_000, 1_000, 1_000, 1_000, LONGEST_MS].entries()) assertGap(gaps[index], delay);
   });
 });
 

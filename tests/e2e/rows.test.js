@@ -40,6 +40,7 @@ async function deliverOneByOne(scene, count, eventOf) {
 }
 
 describe("rows written by a delivered event, its alarms counted", () => {
+  /** @type {Record<string, [(number: number) => any, number]>} */
   const CASES = {
     "without event_id": [() => alert(), 2],
     "with event_id": [(number) => alert({ event_id: `order-${number}` }), 3],

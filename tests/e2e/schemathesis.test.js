@@ -69,7 +69,8 @@ async function writeInput(relay, name, { kept, doomed }, token) {
   for (const operation of Object.values(document.paths).flatMap((item) => Object.values(item))) {
     const ids = Object.entries(doomed[operation.operationId] ?? {});
     // A parameter of an operation takes the place of its path's.
-    for (const [wanted, id] of ids) (operation.parameters ??= []).push({ ...parameterOf(wanted), example: id });
+    operation.parameters ??= [];
+    for (const [wanted, id] of ids) operation.parameters.push({ ...parameterOf(wanted), example: id });
   }
   const file = path.join(folder, `${name}.json`);
   await writeFile(file, JSON.stringify(document));

@@ -20,6 +20,7 @@ const NOBODY = "00000000000070008000000000000000";
 
 // Each route of a workspace, in an order in which all can be made one after the other: the needed scope, the request,
 // and what the call answers to a caller who has the scope.
+/** @type {any[][]} */
 const ROUTES = [
   ["POST", "/events", "events:write", 202, alert()],
   ["GET", "/webhooks", "webhooks:read", 200],
@@ -48,6 +49,7 @@ const ROUTES = [
 ];
 
 let relay;
+/** @type {any} */
 let scene;
 let foreign;
 const keyWith = {};
@@ -80,7 +82,7 @@ after(async () => {
   await scene?.receiver.stop();
 });
 
-function call([method, below, , , body], token) {
+function call(/** @type {any[]} */ [method, below, , , body], token) {
   const path = below.replace("{wh}", scene.webhook.id).replace("{evt}", scene.delivery);
   const filled = body?.url === "{url}" ? { ...body, url: scene.receiver.url } : body;
   return relay.fetch(`/v1/workspaces/${scene.workspace}${path}`, { method, body: filled, token });

@@ -163,10 +163,10 @@ describe("the scan that every test of a relay ends with", () => {
   });
 
   test("finds a token in the storage, and a secret where values are encrypted", async () => {
-    for (const [vars, found] of [
+    for (const [vars, found] of /** @type {any[][]} */ ([
       [undefined, /sk_/],
       [{ ENCRYPTION_KEYS: `k1:${Buffer.alloc(32, 1).toString("base64")}` }, /scan-must-find/],
-    ]) {
+    ])) {
       const own = await startRelay({ vars });
       const token = `sk_a_${"0123456789abcdef".repeat(4)}`;
       await own.fetch("/healthz", { token });

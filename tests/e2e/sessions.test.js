@@ -301,7 +301,7 @@ describe("another site", () => {
 });
 
 describe("a session on the API", () => {
-  const call = (visitor, path, { origin = relay.origin, headers = {}, ...init } = {}) => {
+  const call = (visitor, path, /** @type {any} */ { origin = relay.origin, headers = {}, ...init } = {}) => {
     const sent = { cookie: visitor.cookie, ...(origin === null ? {} : { origin }), ...headers };
     return relay.fetch(path, { token: null, headers: sent, ...init });
   };
@@ -329,11 +329,11 @@ describe("a session on the API", () => {
     const webhook = `/v1/workspaces/${scene.workspace}/webhooks/${scene.webhook.id}`;
     const reader = await signIn(relay, scene.workspace, ["webhooks:read"]);
     answered(await call(reader, `${webhook}/deliveries`), 200);
-    for (const [path, init] of [
+    for (const [path, init] of /** @type {any[][]} */ ([
       [`${webhook}/secret`, {}],
       [webhook, { method: "PATCH", body: { description: "x" } }],
       [`/v1/workspaces/${scene.workspace}/events`, { method: "POST", body: alert() }],
-    ])
+    ]))
       assertRefused(await call(reader, path, init), 403, { code: "forbidden" });
     const writer = await signIn(relay, scene.workspace, ["events:write"]);
     answered(await call(writer, `/v1/workspaces/${scene.workspace}/events`, { method: "POST", body: alert() }), 202);

@@ -31,7 +31,7 @@ after(() => rm(folder, { recursive: true, force: true }));
 async function findFreePorts(count) {
   const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
   await Promise.all(servers.map((server) => once(server, "listening")));
-  const ports = servers.map((server) => server.address().port);
+  const ports = servers.map((server) => /** @type {import("node:net").AddressInfo} */ (server.address()).port);
   await Promise.all(servers.map((server) => once(server.close(), "close")));
   return ports;
 }
@@ -119,6 +119,7 @@ async function followPrintedLink(started) {
   assert.ok(link, started.output);
   const page = await fetch(link);
   assert.equal(page.status, 200);
+  /** @type {RequestInit} */
   const form = { method: "POST", redirect: "manual", headers: { origin: new URL(link).origin } };
   const signedIn = await fetch(new URL("/sign-in", link), {
     ...form,

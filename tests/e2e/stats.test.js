@@ -79,7 +79,7 @@ describe("the stats", () => {
   test("show the middle and the slow end of the durations", async (t) => {
     const quick = answerWith(200);
     const slow = answerAfter(600);
-    const scene = await setUpWebhook(t, relay, (request, number) => (number % 5 === 0 ? slow() : quick()));
+    const scene = await setUpWebhook(t, relay, (_request, number) => (number % 5 === 0 ? slow() : quick()));
     for (let count = 0; count < 10; count++) await settleOne(scene);
     await awaitSums(scene, { delivered: 10, failed: 0, attempts: 10 });
     const { data } = answered(await ask(scene), 200);

@@ -233,6 +233,7 @@ describe("a test or a ping", () => {
 });
 
 describe("a test is refused", () => {
+  /** @type {Record<string, any[]>} */
   const REFUSED = {
     "with an unknown type": [{ type: "alert.trigered" }, 422, "type", "unknown_event_type"],
     "with ping, which is no type of the catalogue": [{ type: "ping" }, 422, "type", "unknown_event_type"],

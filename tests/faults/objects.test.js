@@ -39,7 +39,7 @@ const linesWith = (text) => relay.logs.filter((line) => line.includes(text)).len
 
 /** Waits until the alarm of the ping's lease has gone by, so that no alarm is near that would help by chance. */
 const awaitIdleAlarm = (scene) =>
-  eventually(() => armedAlarm(relay, scene) > Date.now() + 60_000, { timeout: RECOVERY_MS });
+  eventually(() => Number(armedAlarm(relay, scene)) > Date.now() + 60_000, { timeout: RECOVERY_MS });
 
 describe("an object that panics", () => {
   test("while it accepts an event promises nothing, and the same event posted again is delivered once", {
@@ -190,7 +190,7 @@ describe("an object evicted between lease and report", () => {
     timeout: 60_000,
   }, async (t) => {
     const held = gate();
-    const scene = await setUpWebhook(t, slow, (request, number) => (number === 1 ? { status: 500 } : held.answer()));
+    const scene = await setUpWebhook(t, slow, (_request, number) => (number === 1 ? { status: 500 } : held.answer()));
     const entry = await acceptForOne(slow, scene.workspace);
     await held.holds(1);
     // The platform waits for the alarm, or ends it with the object.

@@ -209,6 +209,7 @@ describe("an endpoint that, alone,", () => {
 
 describe("a Retry-After of", { concurrency: 8 }, () => {
   // The step is an hour, the longest one two: whatever is asked for, the next attempt is due then.
+  /** @type {Record<string, [string, number]>} */
   const VALUES = {
     "a negative number": ["-5", 1],
     1970: ["Thu, 01 Jan 1970 00:00:00 GMT", 1],

@@ -199,7 +199,11 @@ for (const { format, how, vars } of cases)
   });
 
 // A webhook's object of a stored format, opened by this release: what its events' posts are answered, and its log.
-async function startOn(t, format, { switches = {}, change } = {}) {
+async function startOn(
+  t,
+  format,
+  /** @type {{ switches?: object, change?: (database: any) => void }} */ { switches = {}, change } = {},
+) {
   const folder = path.join(FIXTURES, format);
   const scene = JSON.parse(readFileSync(path.join(folder, "scene.json"), "utf8"));
   const state = await mkdtemp(path.join(tmpdir(), "relay-upgrade-"));

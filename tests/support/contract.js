@@ -4,8 +4,8 @@
 // answered and not described would be one that no reader learns of.
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import Ajv2020 from "ajv/dist/2020.js";
-import addFormats from "ajv-formats";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import formats from "ajv-formats";
 import { REPOSITORY } from "./relay_options.js";
 
 export const DOCUMENT = JSON.parse(readFileSync(path.join(REPOSITORY, "src/api/openapi.json"), "utf8"));
@@ -16,7 +16,8 @@ const TEST_HOOK_PATHS = "/test/";
 const SHOWN_OF_A_BODY = 1_000;
 
 const ajv = new Ajv2020({ allErrors: true, strictRequired: false, strictTypes: false });
-addFormats(ajv);
+// Its types know only the form that a bundler makes of it.
+/** @type {any} */ (formats)(ajv);
 // The document is no schema itself; any other unknown word in it is a mistake.
 ajv.addVocabulary(Object.keys(DOCUMENT));
 ajv.addSchema(closeObjects(DOCUMENT), "document");
@@ -54,7 +55,7 @@ export function checkAnswer({ method, pathname }, answer) {
 function findFaults(method, pathname, answer) {
   const route = ROUTES.find(({ pattern }) => pattern.test(pathname));
   if (route === undefined) return isJson(answer) ? checkUndocumented(answer, { 404: "NotFound" }) : [];
-  const pointer = `/paths/${escape(route.template)}/${method.toLowerCase()}/responses/${answer.status}`;
+  const pointer = `/paths/${escapeStep(route.template)}/${method.toLowerCase()}/responses/${answer.status}`;
   const operation = DOCUMENT.paths[route.template][method.toLowerCase()];
   if (operation !== undefined) {
     const documented = operation.responses[answer.status];
@@ -93,7 +94,7 @@ function checkResponse(pointer, documented, answer) {
   }
   const value = type === "application/json" ? answer.body : answer.text;
   if (value === undefined) return [...faults, "the body is no JSON"];
-  return [...faults, ...validate(`${base}/content/${escape(type)}/schema`, value)];
+  return [...faults, ...validate(`${base}/content/${escapeStep(type)}/schema`, value)];
 }
 
 function checkHeader(name, header, answer) {
@@ -125,4 +126,4 @@ function closeObjects(node) {
 const essence = (answer) => (answer.headers.get("content-type") ?? "").split(";")[0].trim().toLowerCase();
 const isJson = (answer) => essence(answer) === "application/json";
 // A JSON pointer within a URI's fragment.
-const escape = (step) => encodeURIComponent(step.replaceAll("~", "~0").replaceAll("/", "~1"));
+const escapeStep = (step) => encodeURIComponent(step.replaceAll("~", "~0").replaceAll("/", "~1"));

@@ -34,7 +34,7 @@ export async function startStepGate(reached) {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   return {
-    origin: `http://127.0.0.1:${server.address().port}`,
+    origin: `http://127.0.0.1:${/** @type {import("node:net").AddressInfo} */ (server.address()).port}`,
     async stop() {
       const closed = once(server, "close");
       server.close();

@@ -7,6 +7,9 @@ const TIMEOUT_MS = 10_000;
 /**
  * Sends `path` as it is. `part` is written as the body's beginning and never followed by the rest; without it the
  * request has no body.
+ * @param {string} origin
+ * @param {string} path
+ * @param {{ method?: string, token?: string, headers?: Record<string, any>, part?: string }} [init]
  */
 export async function requestRaw(origin, path, { method = "GET", token, headers = {}, part } = {}) {
   const { hostname, port } = new URL(origin);
@@ -34,7 +37,9 @@ export async function requestRaw(origin, path, { method = "GET", token, headers 
   request.destroy();
   return {
     status: response.statusCode,
-    headers: new Headers(Object.entries(response.headers).map(([name, value]) => [name, String(value)])),
+    headers: new Headers(
+      Object.entries(response.headers).map(([name, value]) => /** @type {[string, string]} */ ([name, String(value)])),
+    ),
     text,
     body: parse(text),
   };

@@ -11,6 +11,8 @@ import { once } from "node:events";
  * `answer(request, number)` says how to answer the number-th request that is no ping, counted from 1: with
  * `{status, headers, body}`, or with a function `(response) => void` that does it by hand.
  * Pings are answered by `ping`, so that saving a webhook does not use up an answer meant for an event.
+ * @param {import("./types.d.ts").Answer} [answer]
+ * @param {import("./types.d.ts").ReceiverOptions} [options]
  */
 export async function startReceiver(answer = answerWith(200), { ping = answerWith(200), tls } = {}) {
   const requests = [];
@@ -42,7 +44,7 @@ export async function startReceiver(answer = answerWith(200), { ping = answerWit
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
 
-  const { port } = server.address();
+  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
   const origin = `${tls ? "https" : "http"}://127.0.0.1:${port}`;
   return {
     origin,
@@ -78,7 +80,7 @@ export async function startTcpReceiver(talk) {
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  const { port } = server.address();
+  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
   return {
     port,
     url: `http://127.0.0.1:${port}/hooks`,
@@ -100,6 +102,7 @@ export async function refusedUrl() {
 }
 
 /** Always this answer. */
+/** @type {(status: number, headers?: any, body?: any) => () => { status: number, headers: any, body: any }} */
 export const answerWith =
   (status, headers = {}, body = "") =>
   () => ({ status, headers, body });

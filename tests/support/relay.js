@@ -27,16 +27,21 @@ const EVENT_TYPES = ["alert.triggered", "policy.violated", "agent.registered", "
  * Analytics Engine dataset that logs. `origin` changes with each restart(). `miniflare()` is what runs it, for tests
  * that write its KV or evict an object; `dispatch(url, init)` is a request that the Worker sees at that very URL, https
  * too, which no certificate stands in the way of.
+ * @param {import("./types.d.ts").RelayOptions} [options]
  */
 export function startRelay(options = {}) {
   return start(options, startInProcess);
 }
 
-/** Starts the relay as a process group of its own, with the same interface and kill(), which is SIGKILL to the group. */
+/**
+ * Starts the relay as a process group of its own, with the same interface and kill(), which is SIGKILL to the group.
+ * @param {import("./types.d.ts").RelayOptions} [options]
+ */
 export function startRelayProcess(options = {}) {
   return start(options, startChild);
 }
 
+/** @param {import("./types.d.ts").RelayOptions} options */
 async function start({ vars, hooks = false, isolated = false, outbound, dataset = false, persist, port }, launch) {
   const built = path.join(REPOSITORY, hooks ? "build/test-hooks/build" : "build", "index.js");
   assert.ok(existsSync(built), `${built} is missing: run \`node scripts/build.mjs${hooks ? " --test-hooks" : ""}\``);
@@ -58,7 +63,7 @@ async function start({ vars, hooks = false, isolated = false, outbound, dataset 
     logs,
     fetch: (target, init) => request(running.origin, target, init),
     /** Starts anew on the same storage, with other settings where `vars` are given. */
-    async restart({ vars: changed } = {}) {
+    async restart(/** @type {{ vars?: Record<string, string> }} */ { vars: changed } = {}) {
       await running.end();
       settings = changed ?? settings;
       encryptedFromFirst &&= settings.ENCRYPTION_KEYS !== undefined;
@@ -133,6 +138,9 @@ async function startChild(options, onLog) {
 /**
  * One request. `token` defaults to the operator's, null sends none; an object as `body` is sent as JSON, a string or
  * bytes as they are. Redirects are returned, not followed. Throws where the answer is off the OpenAPI document.
+ * @param {string} origin
+ * @param {string} target
+ * @param {import("./types.d.ts").RequestOptions} [init]
  */
 async function request(origin, target, { method = "GET", token = OPERATOR_TOKEN, body, headers = {} } = {}) {
   const raw = body === undefined || typeof body === "string" || body instanceof Uint8Array;

@@ -64,6 +64,7 @@ const DATASET = {
  * The options of one Miniflare. `state` is the folder of its storage, `onLog` receives each line it prints; `isolated`
  * answers what the Worker sends in its place, so that it can reach nobody; `outbound` is a function that does so;
  * `dataset` binds ATTEMPTS.
+ * @param {import("./types.d.ts").RelayOptions} options
  */
 export function relayOptions({
   vars = {},
@@ -99,14 +100,17 @@ export function relayOptions({
     ...(outbound ? { outboundService: outbound } : {}),
     ...(dataset ? { serviceBindings: { ATTEMPTS: DATASET.name } } : {}),
   };
-  return convertV4MiniflareOptions({
-    workers: dataset ? [relay, DATASET] : [relay],
-    host: "127.0.0.1",
-    port,
-    // `false`, or Miniflare asks a server of its maker for a sample of the `cf` object.
-    cf: false,
-    // This one and not `defaultPersistRoot`, which the conversion drops without a word.
-    resourcePersistencePath: state,
-    handleStructuredLogs: ({ level, message }) => onLog(`${level}: ${message}`),
-  });
+  // Its types know some of these options only in their newer form.
+  return convertV4MiniflareOptions(
+    /** @type {any} */ ({
+      workers: dataset ? [relay, DATASET] : [relay],
+      host: "127.0.0.1",
+      port,
+      // `false`, or Miniflare asks a server of its maker for a sample of the `cf` object.
+      cf: false,
+      // This one and not `defaultPersistRoot`, which the conversion drops without a word.
+      resourcePersistencePath: state,
+      handleStructuredLogs: ({ level, message }) => onLog(`${level}: ${message}`),
+    }),
+  );
 }

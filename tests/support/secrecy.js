@@ -31,7 +31,7 @@ const BELONGS = [
 const PAGE = "/settings/webhooks/[^/?]+";
 const TYPED_SECRET = /<input id="(?:new-)?secret" name="secret" [^>]*>/g;
 const TYPED_HEADERS = /<textarea id="headers" [^>]*>[^<]*<\/textarea>/g;
-const REQUEST_HEADERS = /<table class="headers"><caption class="hidden">Request headers<\/caption>[^]*?<\/table>/g;
+const REQUEST_HEADERS = /<table class="headers"><caption class="hidden">Request headers<\/caption>[\s\S]*?<\/table>/g;
 
 /** Where one belongs on a page: the call with its query, the status, and the element. A refused form keeps what was typed. */
 const BELONGS_ON_PAGES = [
@@ -66,7 +66,7 @@ export function learnFromRequest(token, body) {
   for (const shown of [sent.key, sent.link]) if (TOKEN.test(shown)) remember(tokens, shown);
   remember(values, sent.secret);
   if (sent.headers !== null && typeof sent.headers === "object")
-    Object.values(sent.headers).forEach((value) => remember(values, value));
+    for (const value of Object.values(sent.headers)) remember(values, value);
 }
 
 /** A form of the dashboard, as the API has the same members. */
@@ -100,8 +100,8 @@ export function checkAnswerForSecrets({ method, pathname, search }, { status, he
   const belonging = status >= 200 && status < 300 ? BELONGS.filter(({ call: pattern }) => pattern.test(call)) : [];
   let rest = body;
   for (const { member } of belonging) {
-    learnFromAnswer(call, member, body);
-    rest = without(rest, member);
+    learnFromAnswer(call, [member].flat(), body);
+    rest = without(rest, [member].flat());
   }
   searched.answers += 1;
   const shown = belonging.length > 0 ? JSON.stringify(rest) : withoutElements(`${call}${search} ${status}`, text);
@@ -115,14 +115,19 @@ export function checkAnswerForSecrets({ method, pathname, search }, { status, he
     );
 }
 
-function learnFromAnswer(call, [member, ...below], body) {
+/** @param {string} _call @param {string[]} path @param {any} body */
+function learnFromAnswer(_call, [member, ...below], body) {
   if (below.length > 0 || body === null || typeof body !== "object") return;
   if (member === "key") remember(tokens, body.key);
   if (member === "secret") remember(values, body.secret);
   if (member === "url") remember(tokens, new URL(body.url).searchParams.get("link"));
 }
 
-/** A copy of a value without a member; "*" stands for each entry of an array. */
+/**
+ * A copy of a value without a member; "*" stands for each entry of an array.
+ * @param {any} value
+ * @param {string[]} path
+ */
 function without(value, [member, ...below]) {
   if (value === null || typeof value !== "object") return value;
   if (member === "*") return value.map((entry) => without(entry, below));

@@ -5,11 +5,16 @@ import { startReceiver } from "./receiver.js";
 import { createWebhook, createWorkspace, postEvent } from "./relay.js";
 
 /** An event that the relay accepts; `data` and the rest as given. */
+/** @returns {import("./types.d.ts").Event} */
 export const alert = (rest = {}) => ({ type: "alert.triggered", data: { alert_id: "alrt_xyz" }, ...rest });
 
 /**
  * A webhook whose endpoint answers with `answer` (see receiver.js) until the test `t` is over.
  * In a fresh workspace unless one is given; `settings` are members of the webhook.
+ * @param {any} t
+ * @param {any} relay
+ * @param {import("./types.d.ts").Answer} [answer]
+ * @param {import("./types.d.ts").WebhookOptions} [options]
  */
 export async function setUpWebhook(t, relay, answer, { workspace, ping, tls, ...settings } = {}) {
   const receiver = await startReceiver(answer, { ping, tls });
@@ -120,6 +125,9 @@ export async function listDeliveries(relay, workspace, webhookId, query = {}) {
 /**
  * Asserts an error answer in the one shape of the contract.
  * `status` may be a list where the contract leaves the choice between malformed and refused.
+ * @param {any} answer
+ * @param {any} status
+ * @param {{ code?: any, field?: any }} [expected]
  */
 export function assertRefused(answer, status, { code, field } = {}) {
   assert.ok([status].flat().includes(answer.status), `expected ${status}, have ${answer.status}: ${answer.text}`);
