@@ -134,13 +134,13 @@ impl WorkspaceObject {
         }
     }
 
+    /// Returns false also if the stored secret cannot be opened: its key is gone, and a rotation is the way out.
     fn is_current_secret(&self, webhook: &Webhook, secret: &Sealed) -> Result<bool> {
         let config = config(&self.env).map_err(|error| Error::RustError(error.to_string()))?;
-        let open = |sealed| {
-            let opened = config.keys.open(sealed, &webhook.id);
-            opened.map_err(|error| Error::RustError(error.to_string()))
-        };
-        Ok(open(&webhook.settings.secret)? == open(secret)?)
+        let given = config.keys.open(secret, &webhook.id);
+        let given = given.map_err(|error| Error::RustError(error.to_string()))?;
+        let current = config.keys.open(&webhook.settings.secret, &webhook.id);
+        Ok(current.is_ok_and(|current| current == given))
     }
 
     /// The answer to a rotation. Only an applied one shows the secret.
