@@ -47,7 +47,7 @@ function receive(path, headers, body) {
 }
 
 const server = createServer(async (request, response) => {
-  // The bytes as they arrived: parsed and written anew they would not be what was signed.
+  // The bytes as they arrived: parsed and written again they would not be what was signed.
   const chunks = [];
   for await (const chunk of request) chunks.push(chunk);
   try {

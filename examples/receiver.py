@@ -44,7 +44,7 @@ def verify_standard(secret, body, headers, now):
 
 class Endpoint(BaseHTTPRequestHandler):
     def do_POST(self):
-        # The bytes as they arrived: parsed and written anew they would not be what was signed.
+        # The bytes as they arrived: parsed and written again they would not be what was signed.
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         try:
             if self.path == "/hex":

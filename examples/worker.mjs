@@ -42,7 +42,7 @@ async function verifyStandard(secret, body, headers, now) {
 }
 
 async function receive(request, secret) {
-  // The bytes as they arrived: parsed and written anew they would not be what was signed.
+  // The bytes as they arrived: parsed and written again they would not be what was signed.
   const body = new Uint8Array(await request.arrayBuffer());
   if (new URL(request.url).pathname === "/hex") {
     await verifyHex(secret, body, request.headers.get("x-secureagentics-signature") ?? "");

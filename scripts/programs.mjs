@@ -100,7 +100,7 @@ function start(program, args, env, output) {
   return { child, ended };
 }
 
-// Tells whether the group still had a member.
+// Returns whether the group still had a member.
 function signalGroup(leader, signal) {
   try {
     return process.kill(-leader, signal);

@@ -1,6 +1,6 @@
 // A Python with the packages of tests/requirements.txt, for tests that run the customers' own verification code.
 //
-// In the tools' folder and made once; a change of the requirements makes it anew.
+// In the tools' folder and made once; a change of the requirements makes it again.
 import { existsSync, readFileSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import path from "node:path";

@@ -92,7 +92,7 @@ async function main() {
   console.log("[start] the relay starts ...");
   const relay = runRelay(relayPort, state);
   await Promise.race([relay, waitUntilReady(origin)]);
-  // Beside the state, so that one folder's removal begins anew.
+  // Beside the state, so that removing one folder starts afresh.
   await Promise.race([relay, makeDemo(origin, token, receiverPort, path.join(path.dirname(state), "demo.json"))]);
   const link = await Promise.race([relay, makeDashboardLink(origin, token)]);
   console.log(describe(origin, token, state, link));

@@ -1,7 +1,7 @@
 // What an object with 100,000 deliveries costs: waking up, the next that is due, memory, a page of the log.
 //
 // The rows are copied into the object's SQLite file while the relay is stopped, from one that it wrote itself: posting
-// so many would take the whole time of a bench.
+// that many would take the whole time of a bench.
 import { setTimeout as sleep } from "node:timers/promises";
 import { DatabaseSync } from "node:sqlite";
 import { clock, summarize } from "./figures.mjs";

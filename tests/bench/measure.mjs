@@ -25,7 +25,7 @@ export class Stage {
     return done;
   }
 
-  /** Waits until a run has received so many deliveries. */
+  /** Waits until a run has received `count` deliveries. */
   async arrival(run, wanted) {
     const deadline = Date.now() + ARRIVAL_TIMEOUT_MS;
     for (;;) {

@@ -16,7 +16,7 @@ function keysOf(secret) {
 const hex = (buffer) => Array.from(new Uint8Array(buffer), (byte) => byte.toString(16).padStart(2, "0")).join("");
 const base64 = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer)));
 
-/** Sends a signed payload and reads the answer; tells whether it was a success. */
+/** Sends a signed payload and reads the answer; returns whether it was a success. */
 export async function sendSigned({ url, secret }, { id, type, body }, attempt) {
   const [whole, decoded] = await keysOf(secret);
   const timestamp = Math.floor(Date.now() / 1000);

@@ -163,7 +163,7 @@ describe("the body", () => {
 });
 
 describe("size", () => {
-  /** An event whose JSON text has exactly so many bytes; not all of its characters are one byte. */
+  /** An event whose JSON text has exactly `bytes` bytes; not all of its characters are one byte. */
   const eventOf = (bytes) => {
     const head = '{"type":"alert.triggered","data":{"text":"é';
     return `${head}${"a".repeat(bytes - Buffer.byteLength(head) - 3)}"}}`;

@@ -100,7 +100,7 @@ describe("a job", () => {
     assert.deepEqual([delivery.attempt_count, delivery.reason, delivery.attempts.at(-1).attempt], [7, null, 7]);
   });
 
-  test("counts as done what failed again, and its schedule starts anew", async (t) => {
+  test("counts as done what failed again, and its schedule starts again", async (t) => {
     const scene = await setUpSwitched(t);
     const ids = await failSome(scene, 8);
     const bad = new Set(ids.slice(0, 3));
@@ -191,7 +191,7 @@ describe("a job", () => {
 });
 
 describe("a running job", () => {
-  // A job takes a few deliveries ahead of what is being sent; of so many it has taken a part when it is stopped.
+  // A job takes a few deliveries ahead of what is being sent; of this many it has taken only a part when it is stopped.
   const MANY = 40;
 
   /** A job over `count` failed deliveries whose endpoint takes its time, once it has begun to send. */

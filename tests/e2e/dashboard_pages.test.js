@@ -91,7 +91,7 @@ test("the root leads to the webhooks", async () => {
   assertLeadsTo(await createVisitor(relay).get("/"), HOME, 302);
 });
 
-test("each file is kept for ever under its present address, and is asked for anew under another", async () => {
+test("each file is kept for ever under its present address, and is asked for again under another", async () => {
   const html = assertPage(await createVisitor(relay).get("/sign-in"));
   const files = [...html.matchAll(/"(\/assets\/[^"]+)"/g)].map(([, address]) => address);
   assert.ok(files.length >= 2, html);

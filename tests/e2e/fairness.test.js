@@ -14,7 +14,7 @@ let relay;
 before(async () => (relay = await startRelay({ vars: { ATTEMPT_TIMEOUT: "6s" } })));
 after(() => relay?.stop());
 
-/** Waits until the receiver has so many deliveries and asserts that the last one came in time. */
+/** Waits until the receiver has `count` deliveries and asserts that the last one came in time. */
 async function assertInTime(receiver, count, posted) {
   await eventually(() => receiver.receivedIds().size >= count, { timeout: 20_000 });
   const last = Math.max(...receiver.events().map(({ arrivedAt }) => arrivedAt));

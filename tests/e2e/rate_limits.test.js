@@ -11,7 +11,7 @@ let relay;
 before(async () => (relay = await startRelay()));
 after(() => relay?.stop());
 
-/** The answers to so many requests with wrong tokens, each another one, to the given paths in turn. */
+/** The answers to `count` requests with wrong tokens, each another one, to the given paths in turn. */
 async function guess(paths, count) {
   const answers = [];
   for (let number = 0; number < count; number += AT_ONCE) {

@@ -1,4 +1,4 @@
-// Resending one delivery: the same id and payload, attempt numbers that go on, and a schedule that starts anew.
+// Resending one delivery: the same id and payload, attempt numbers that go on, and a schedule that starts again.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { answerWith, hang } from "../support/receiver.js";
@@ -17,7 +17,7 @@ import {
   setUpWebhook,
 } from "../support/steps.js";
 
-// Short, so that a schedule is spent soon, and growing, so that one that starts anew can be told from one that goes on.
+// Short, so that a schedule is spent soon, and growing, so that one that starts again can be told from one that goes on.
 const SCHEDULE_MS = [50, 100, 150, 200, 700];
 
 let relay;

@@ -22,7 +22,7 @@ async function readCounts({ workspace, webhook }) {
   return { written, read, alarms };
 }
 
-/** Posts so many events one by one, waits until all are settled as delivered, and returns the rows that it took. */
+/** Posts `count` events one by one, waits until all are settled as delivered, and returns the rows that it took. */
 async function deliverOneByOne(scene, count, eventOf) {
   const { workspace, webhook, receiver } = scene;
   const before = await readCounts(scene);

@@ -30,7 +30,7 @@ test("an event that is posted again by its generated id holds up nobody's answer
   }
 });
 
-/** Posts so many events at a time, several times, and returns what was answered. */
+/** Posts `producers` events at a time, `times` times, and returns what was answered. */
 async function postTogether(workspace, eventOf, { times, producers }) {
   const deliveries = [];
   for (let time = 0; time < times; time++) {

@@ -14,7 +14,7 @@ import { inForm, inShortForm, seededRandom } from "./form.js";
 const ROUNDS = inForm(30, 3);
 const PRODUCERS = 4;
 const EVENTS_OF_A_PRODUCER_AND_ROUND = inForm(30, 20);
-// The endpoint that hangs takes a whole time-out for each attempt, so that it gets one event in so many.
+// The endpoint that hangs takes a whole time-out for each attempt, so it gets only one event in this many.
 const HANGING_EVERY = 30;
 const SCHEDULED_ATTEMPTS = 6;
 const KILLED_AFTER_MS = [200, 1_400];

@@ -9,14 +9,14 @@ import { acceptArray, acceptForOne, alert, awaitSettled, listDeliveries, setUpWe
 import { inForm } from "./form.js";
 
 const OVERLOADED_MS = inForm(60_000, 3_000);
-// The endpoint takes so long, and so many attempts are made at a time: what is posted is ten times what can be delivered
+// With this delay and this width, what is posted is ten times what can be delivered
 // meanwhile.
 const ANSWERED_AFTER_MS = 500;
 const MAX_LEASES = 12;
 const DELIVERED_A_SECOND = (MAX_LEASES * 1_000) / ANSWERED_AFTER_MS;
 const OVERLOAD = 10;
 const ARRAY = 20;
-// One in so many deliveries fails at first and has to be retried in the middle of all that.
+// One delivery in this many fails at first and has to be retried in the middle of all that.
 const RETRIED_EVERY = 10;
 // Most of what workerd grows by is garbage of the requests: as many events that are delivered at once leave 306 MB.
 const EXTRA_MB = 400;

@@ -55,7 +55,7 @@ const say =
     onRequest(socket, () => {
       for (const part of parts) socket.write(part);
     });
-/** Writes a part each so many milliseconds, for ever. */
+/** Writes a part every `milliseconds`, for ever. */
 const drip =
   (part, milliseconds, first = "") =>
   (socket) =>

@@ -4,7 +4,7 @@ import http from "node:http";
 import { eventually } from "./eventually.js";
 import { answered } from "./steps.js";
 
-/** Turns all switches anew: those that are not given are off. */
+/** Sets all switches: those that are not given are off. */
 export async function turn(relay, switches = {}) {
   answered(await relay.fetch("/test/switches", { method: "PUT", body: switches }), 200);
 }
@@ -20,7 +20,7 @@ export function gate() {
       const response = await eventually(() => held.shift());
       response.writeHead(status).end();
     },
-    /** Waits until so many responses are held. */
+    /** Waits until `count` responses are held. */
     holds: (count) => eventually(() => held.length >= count),
   };
 }

@@ -62,7 +62,7 @@ async function start({ vars, hooks = false, isolated = false, outbound, dataset 
     state,
     logs,
     fetch: (target, init) => request(running.origin, target, init),
-    /** Starts anew on the same storage, with other settings where `vars` are given. */
+    /** Starts again on the same storage, with other settings if `vars` are given. */
     async restart(/** @type {{ vars?: Record<string, string> }} */ { vars: changed } = {}) {
       await running.end();
       settings = changed ?? settings;
