@@ -114,7 +114,7 @@ describe("a test event", () => {
     await page.getByLabel("Event type to test").selectOption("policy.violated");
     await page.getByRole("button", { name: "Send", exact: true }).click();
     await assertSees(page, "Test event sent.");
-    await assertSees(page, "The endpoint answered 418.");
+    await assertSees(page, "The endpoint answered 418 I'm a teapot.");
     await assertSees(page, "I am a teapot");
     const [sent] = receiver.events();
     assert.equal(sent.headers["x-secureagentics-event"], "policy.violated");
