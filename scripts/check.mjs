@@ -25,7 +25,8 @@ export const CHECKS = [
 
 async function checkTypes() {
   await generateApiTypes();
-  await run(nodeProgram(), [`${PACKAGE_PROGRAMS}/tsc`, "--project", "tsconfig.json"]);
+  for (const project of ["tsconfig.json", "tsconfig.entry.json"])
+    await run(nodeProgram(), [`${PACKAGE_PROGRAMS}/tsc`, "--project", project]);
 }
 
 await runAsProgram(import.meta.url, () => runSteps("check", CHECKS));

@@ -63,7 +63,7 @@ export async function run(program, args, { env = toolEnvironment() } = {}) {
 /**
  * Runs a program to its end and returns its exit code and all that it printed; `onLine` sees each line at once.
  * @param {string} program
- * @param {any[]} args
+ * @param {(string | number)[]} args
  * @param {{ env?: NodeJS.ProcessEnv, onLine?: (line: string) => void }} [options]
  */
 export async function capture(program, args, { env = toolEnvironment(), onLine = () => {} } = {}) {

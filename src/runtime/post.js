@@ -12,7 +12,7 @@ export async function post(url, headers, body, timeout, limit) {
   const began = Date.now();
   const deadline = deadlineAfter(timeout);
   const { signal } = deadline.abort;
-  /** @type {any} */
+  /** @type {Record<string, unknown>} */
   const answer = {};
   try {
     /** @type {RequestInit} */

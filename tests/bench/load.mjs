@@ -6,9 +6,9 @@ import { clock } from "./figures.mjs";
 
 const DETAILS = "Rate limit exceeded: 150 prompts/min by agent support-bot in the production environment";
 
-process.on("message", async (order) => {
+process.on("message", async (/** @type {Parameters<typeof run>[0]} */ order) => {
   try {
-    process.send({ done: await run(/** @type {any} */ (order)) });
+    process.send({ done: await run(order) });
   } catch (error) {
     process.send({ failed: error.message });
   }

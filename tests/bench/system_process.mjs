@@ -15,27 +15,25 @@ const VARS = { ATTEMPT_TIMEOUT: "10s", RETRY_SCHEDULE: "1m,5m,30m,2h,8h", ALLOW_
 const { system, state, hooks, port } = JSON.parse(process.argv[2]);
 
 function baselineOptions() {
-  const module = (file) => ({ type: "ESModule", path: path.join(FOLDER, file) });
+  const module = (file) => ({ type: /** @type {const} */ ("ESModule"), path: path.join(FOLDER, file) });
   const storage = {
     kvNamespaces: ["SUBSCRIPTIONS"],
     durableObjects: { WEBHOOKS: { className: "Webhook", useSQLite: true } },
   };
-  return convertV4MiniflareOptions(
-    /** @type {any} */ ({
-      name: system,
-      rootPath: FOLDER,
-      modulesRoot: FOLDER,
-      modules: [module(`${system}.js`), module("signing.js")],
-      compatibilityDate: "2026-10-01",
-      bindings: { TOKEN },
-      ...(system === "textbook" ? storage : {}),
-      host: "127.0.0.1",
-      port,
-      cf: false,
-      resourcePersistencePath: state,
-      handleStructuredLogs: ({ level, message }) => onLog(`${level}: ${message}`),
-    }),
-  );
+  return convertV4MiniflareOptions({
+    name: system,
+    rootPath: FOLDER,
+    modulesRoot: FOLDER,
+    modules: [module(`${system}.js`), module("signing.js")],
+    compatibilityDate: "2026-10-01",
+    bindings: { TOKEN },
+    ...(system === "textbook" ? storage : {}),
+    host: "127.0.0.1",
+    port,
+    cf: false,
+    resourcePersistencePath: state,
+    handleStructuredLogs: ({ level, message }) => onLog(`${level}: ${message}`),
+  });
 }
 
 // Warnings are of workerd itself, about an alarm that is a few milliseconds late.

@@ -24,7 +24,7 @@ async function call({ port, token }, method, target, body) {
   return response.json();
 }
 
-/** @type {any} */
+/** @satisfies {ThisType<{ state: string, port: number, token: string }>} */
 const BASELINE = {
   /** Makes a workspace with a webhook for each URL; returns where and with what to post its events. */
   async makeWorkspace(name, urls) {

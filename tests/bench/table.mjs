@@ -1,7 +1,21 @@
 // How the figures of a benchmark are shown.
 import { PRICES, costOf, fitsIn } from "./bill.mjs";
 
-/** @type {[string, (row: any) => string][]} */
+/**
+ * @typedef {{ p50: number, p90: number, p99: number }} Percentiles
+ * @typedef {object} Row the figures of a system in a scenario
+ * @property {string} system
+ * @property {number} acceptedPerSecond
+ * @property {number} deliveredPerSecond
+ * @property {Percentiles} accept
+ * @property {Percentiles} endToEnd
+ * @property {number} behind
+ * @property {number} cpuPerEvent
+ * @property {number} bytesPerEvent
+ * @property {{ forwarder?: number, textbook?: number }} ratios
+ */
+
+/** @type {[string, (row: Row) => string][]} */
 const COLUMNS = [
   ["system", ({ system }) => system],
   ["accepted/s", (row) => whole(row.acceptedPerSecond)],

@@ -14,6 +14,8 @@ import { answerInTurn, answerWith, hang } from "../support/receiver.js";
 import { startRelay } from "../support/relay.js";
 import { acceptArray, acceptForOne, alert, awaitSettled, setUpWebhook } from "../support/steps.js";
 
+/** @import { Answer, WebhookOptions } from "../support/types.d.ts" */
+
 const VARS = { RETRY_SCHEDULE: "20ms,20ms,20ms,20ms,20ms", ATTEMPT_TIMEOUT: "2s" };
 
 let relay;
@@ -26,7 +28,13 @@ after(async () => {
   await relay?.stop();
 });
 
-async function openWebhook(t, answer, /** @type {any} */ { window, ...settings } = {}) {
+/**
+ * A webhook with its page open, signed in, in a window of the size that is given.
+ * @param {import("node:test").TestContext} t
+ * @param {Answer} answer
+ * @param {WebhookOptions & { window?: object }} [options]
+ */
+async function openWebhook(t, answer, { window, ...settings } = {}) {
   const scene = await setUpWebhook(t, relay, answer, settings);
   const page = await browser.open(t, relay, window);
   await signInOn(page, relay, scene.workspace);
@@ -143,7 +151,7 @@ describe("resending", () => {
   });
 
   test("all failed ones shows its progress live, and can be stopped", async (t) => {
-    /** @type {import("../support/types.d.ts").Answer} */
+    /** @type {Answer} */
     let answer = answerWith(500);
     const { page, home, ...scene } = await openWebhook(t, (request, number) => answer(request, number));
     await failEvents(scene, 60);

@@ -7,6 +7,8 @@ import { answerWith, refusedUrl, startReceiver } from "../support/receiver.js";
 import { createWorkspace, startRelay } from "../support/relay.js";
 import { acceptForOne, awaitSettled, pathOf, setUpWebhook } from "../support/steps.js";
 
+/** @import { Answer, WebhookOptions } from "../support/types.d.ts" */
+
 let relay;
 let browser;
 before(async () => {
@@ -17,8 +19,14 @@ after(async () => {
   await relay?.stop();
 });
 
-/** A webhook with its page open, signed in with `scopes`. */
-async function openWebhook(t, /** @type {any} */ { answer = answerWith(200), scopes, ...settings } = {}) {
+/** @typedef {{ answer?: Answer, scopes?: string[] }} OpenOptions */
+
+/**
+ * A webhook with its page open, signed in with `scopes`.
+ * @param {import("node:test").TestContext} t
+ * @param {WebhookOptions & OpenOptions} [options]
+ */
+async function openWebhook(t, { answer = answerWith(200), scopes, ...settings } = {}) {
   const scene = await setUpWebhook(t, relay, answer, settings);
   const page = await browser.open(t, relay);
   await signInOn(page, relay, scene.workspace, scopes);

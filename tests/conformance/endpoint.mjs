@@ -6,15 +6,29 @@ import { setTimeout as sleep } from "node:timers/promises";
 const POLL_EVERY_MS = 20;
 
 /**
+ * @typedef {object} Received
+ * @property {string} method
+ * @property {string} url
+ * @property {http.IncomingHttpHeaders} headers
+ * @property {number} arrivedOn in Unix milliseconds
+ * @property {number} [endedOn] when its connection was closed, in Unix milliseconds
+ * @property {Buffer} [body]
+ *
+ * @typedef {{ status: number, headers?: http.OutgoingHttpHeaders, body?: string | Buffer }} Whole
+ * @typedef {Whole | ((response: http.ServerResponse, request: Received) => void)} Reply
+ */
+
+/**
  * `answer(number, request)` says how to answer the number-th request that is no ping: `{status, headers, body}`, or a
  * function `(response) => void` that does it by hand.
- * @param {(number?: number, request?: any) => any} [answer]
- * @param {(request?: any) => boolean} [isPing]
+ * @param {(number?: number, request?: Received) => Reply} [answer]
+ * @param {(request?: Received) => boolean} [isPing]
  */
 export async function startEndpoint(answer = () => ({ status: 200 }), isPing = () => false) {
   const requests = [];
   const sockets = new Set();
   const server = http.createServer(async (incoming, response) => {
+    /** @type {Received} */
     const request = {
       method: incoming.method,
       url: incoming.url,

@@ -13,6 +13,8 @@ import {
 } from "../support/steps.js";
 import { eventually } from "../support/eventually.js";
 
+/** @import { Refusals } from "../support/types.d.ts" */
+
 const KNOWN_TYPES = ["alert.triggered", "policy.violated", "agent.registered", "agent.error"];
 const LARGEST_EVENT = 256 * 1024;
 const LARGEST_REQUEST = 4 * 1024 * 1024;
@@ -75,6 +77,7 @@ describe("one event", () => {
     });
   }
 
+  /** @type {Record<string, [members: object, field: string]>} */
   const WRONG_MEMBERS = {
     "no type": [{ type: undefined }, "type"],
     "a number as type": [{ type: 5 }, "type"],
@@ -173,7 +176,7 @@ describe("size", () => {
     const { workspace, receiver } = await setUpWebhook(t, relay);
     const text = eventOf(LARGEST_EVENT);
     assert.equal(Buffer.byteLength(text), LARGEST_EVENT);
-    const [{ id }] = await acceptEvent(relay, workspace, /** @type {any} */ (text));
+    const [{ id }] = await acceptEvent(relay, workspace, text);
     const [request] = await eventually(() => receiver.attemptsOf(id).length > 0 && receiver.attemptsOf(id));
     assert.deepEqual(JSON.parse(request.text).data, JSON.parse(text).data);
   });
@@ -233,6 +236,7 @@ describe("arrays", () => {
     assertRefused(await postEvent(relay, workspace, Array(101).fill(alert())), [400, 413, 422]);
   });
 
+  /** @type {Refusals} */
   const BAD_FOURTH = {
     "[3].type": [alert({ type: "unknown" }), 422],
     "[3].data": [alert({ data: [] }), MALFORMED_OR_REFUSED],

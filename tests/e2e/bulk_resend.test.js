@@ -44,7 +44,7 @@ const listIds = async (scene, query) =>
 
 /** A webhook whose endpoint can be switched: `endpoint.answer` answers its events, in milliseconds of `endpoint.takes`. */
 async function setUpSwitched(t, options) {
-  /** @type {any} */
+  /** @type {{ status: number | ((id: string) => number), takes: number, resent: string[] }} */
   const endpoint = { status: 500, takes: 0, resent: [] };
   const answer =
     ({ headers }) =>
@@ -285,6 +285,7 @@ describe("a running job", () => {
 });
 
 describe("a job is refused", () => {
+  /** @type {import("../support/types.d.ts").Refusals} */
   const REFUSED = {
     "without a status": [{}, MALFORMED_OR_REFUSED, "status"],
     "for what is delivered": [{ status: "delivered" }, MALFORMED_OR_REFUSED, "status"],

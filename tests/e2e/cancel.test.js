@@ -29,6 +29,7 @@ function assertCancelled({ status, reason, next_attempt_at: next }) {
 
 /** An endpoint whose answer to an event's first attempt waits until `release(status)`; later ones are answered 500. */
 function answerLater() {
+  /** @type {(status: number) => void} */
   let release;
   const released = new Promise((resolve) => (release = resolve));
   const answer = (_request, number) =>
@@ -90,7 +91,7 @@ describe("a cancelled delivery", () => {
 });
 
 describe("an attempt in flight when its delivery is cancelled", () => {
-  /** @returns {Promise<any>} */
+  /** @param {import("node:test").TestContext} t */
   async function cancelInFlight(t) {
     const { answer, release } = answerLater();
     const scene = await setUpWebhook(t, relay, answer);

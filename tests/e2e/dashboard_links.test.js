@@ -71,6 +71,7 @@ describe("a dashboard link", () => {
 });
 
 describe("a dashboard link is refused", () => {
+  /** @type {import("../support/types.d.ts").Refusals} */
   const REFUSED = {
     "for no time": [{ expires_in: 0 }, MALFORMED_OR_REFUSED, "expires_in"],
     "for a negative time": [{ expires_in: -1 }, MALFORMED_OR_REFUSED, "expires_in"],

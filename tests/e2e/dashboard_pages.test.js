@@ -182,7 +182,7 @@ describe("an error is a page", () => {
         assertPage(await visitor.post(path, {}, { headers: { "content-type": type } }), 415);
       }
       // Refused before it is sent where it is announced, and as soon as it is too large where it is not.
-      for (const [length, part] of /** @type {any[][]} */ ([
+      for (const [length, part] of /** @type {[object, string][]} */ ([
         [{ "content-length": "1000000" }, "key="],
         [{ "transfer-encoding": "chunked" }, `key=${"a".repeat(65 * 1024)}`],
       ])) {

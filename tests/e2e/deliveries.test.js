@@ -43,7 +43,7 @@ describe("the list", () => {
   const made = {};
   const between = [];
   let receiver;
-  /** @type {any} */
+  /** @type {{ workspace: string, webhook: import("../support/types.d.ts").CreatedWebhook, receiver: object }} */
   let scene;
 
   before(async () => {
@@ -80,7 +80,7 @@ describe("the list", () => {
   const NEWEST_FIRST = ["held", "test", "pending", "failed", "other", "delivered", "ping"];
 
   // The names of what a query finds, newest first; `times[n]` lies between what was made before and after it.
-  /** @type {Record<string, any[]>} */
+  /** @type {Record<string, [query: () => Record<string, string>, names: string[]]>} */
   const FOUND = {
     "everything, newest first": [() => ({}), NEWEST_FIRST],
     "what is pending": [() => ({ status: "pending" }), ["pending"]],

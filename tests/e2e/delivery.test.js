@@ -176,6 +176,7 @@ describe("a failure", () => {
     });
   }
 
+  /** @param {import("../support/types.d.ts").Delivery} delivery */
   const assertUnreachable = ({ status, attempts: [attempt] }) => {
     assert.notEqual(status, "delivered");
     assert.equal(attempt.outcome, "unreachable");

@@ -137,7 +137,7 @@ describe("stored secrets and header values", () => {
 });
 
 describe("without the key of a stored value", () => {
-  for (const [what, vars] of /** @type {any[][]} */ ([
+  for (const [what, vars] of /** @type {[string, Record<string, string>][]} */ ([
     ["that was taken out", keys("k2")],
     ["when no keys are set at all", {}],
     ["under whose id another key is given", { ENCRYPTION_KEYS: `k1:${keyBytes("k3")}` }],
@@ -185,7 +185,7 @@ describe("without the key of a stored value", () => {
 test("an ENCRYPTION_KEYS that does not parse is an error on every request, which names it and not its value", async (t) => {
   const relay = await start(t);
   const key = keyBytes("k1");
-  for (const value of /** @type {any[]} */ ([key, `k1:${key.slice(2)}`, `k1:${key},`, "", { k1: key }])) {
+  for (const value of [key, `k1:${key.slice(2)}`, `k1:${key},`, "", { k1: key }]) {
     await relay.restart({ vars: { ENCRYPTION_KEYS: value } });
     const workspace = "/v1/workspaces/ws_a";
     const event = { method: "POST", body: alert() };

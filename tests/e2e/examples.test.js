@@ -264,7 +264,10 @@ describe("the common mistakes do not verify", () => {
       `v1,${hmac(keyOf(SECRET), `${id}.${timestamp}.`, body).digest("hex")}`,
     "the digest without the version": (one) => standardSignature(SECRET, one).slice("v1,".length),
   };
-  /** @type {[string, Record<string, (one: any) => string>, (one: any) => string][]} */
+  /**
+   * @typedef {(one: ReturnType<typeof read>) => string} Sign
+   * @type {[header: string, mistakes: Record<string, Sign>, right: Sign][]}
+   */
   const cases = [
     [HEX, HEX_MISTAKES, ({ body }) => hmac(SECRET, body).digest("hex")],
     [STANDARD, STANDARD_MISTAKES, (one) => standardSignature(SECRET, one)],

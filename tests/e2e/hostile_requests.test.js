@@ -22,6 +22,8 @@ import {
 } from "../support/steps.js";
 import { assertPage, signIn } from "../support/visitor.js";
 
+/** @import { RequestOptions } from "../support/types.d.ts" */
+
 const LIMIT_OF_A_REQUEST = 4 * 1024 * 1024;
 const METHODS = ["get", "post", "patch", "delete"];
 const UNKNOWN_KEY = `sk_unknown_${"0".repeat(64)}`;
@@ -218,7 +220,7 @@ test("a key that was cut, lengthened, changed or moved to another workspace is n
   ];
   for (const token of forged) {
     for (const { workspace_id: workspace } of [mine.ids, theirs.ids]) {
-      for (const [path, init] of /** @type {any[][]} */ ([
+      for (const [path, init] of /** @type {[string, RequestOptions][]} */ ([
         ["/webhooks", {}],
         ["/events", { method: "POST", body: alert() }],
       ])) {
@@ -316,7 +318,7 @@ describe("a body that is made to choke its reader", () => {
     });
   }
 
-  for (const [how, part, length] of /** @type {any[][]} */ ([
+  for (const [how, part, length] of /** @type {[string, string | Buffer, object][]} */ ([
     ["announced, before any of it is sent", " ", { "content-length": String(LIMIT_OF_A_REQUEST + 1) }],
     ["in chunks, without a length", Buffer.alloc(LIMIT_OF_A_REQUEST + 1, " "), {}],
   ])) {

@@ -36,7 +36,7 @@ test("a crate of another licence or source is named", () => {
     source: "registry+https://github.com/rust-lang/crates.io-index",
   };
   assert.deepEqual(findCrateFaults(good), []);
-  for (const [wrong, told] of /** @type {any[][]} */ ([
+  for (const [wrong, told] of /** @type {[object, RegExp][]} */ ([
     [{ license: "GPL-3.0-only" }, /^a 1\.0\.0 is under GPL-3\.0-only/],
     [{ license: null }, /^a 1\.0\.0 has no licence/],
     [{ license: "Custom!  licence" }, /SPDX/],

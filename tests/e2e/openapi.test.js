@@ -69,10 +69,17 @@ describe("each path of the document", () => {
 
 describe("an answer that is off the document is noticed", () => {
   const HEADERS = { "content-type": "application/json", "x-request-id": "1" };
+  /**
+   * @typedef {{ method: string, pathname: string, status?: number, headers?: Record<string, string>, body?: object }}
+   *   Given
+   */
   const HEALTHY = { method: "GET", pathname: "/healthz", body: { status: "ok", version: "1" } };
 
-  /** Checks an answer that is as the document has it but for what is given. */
-  function check(/** @type {any} */ { method, pathname, status = 200, headers = HEADERS, body }) {
+  /**
+   * Checks an answer that is as the document has it but for what is given.
+   * @param {Given} given
+   */
+  function check({ method, pathname, status = 200, headers = HEADERS, body }) {
     const text = body === undefined ? "" : JSON.stringify(body);
     checkAnswer({ method, pathname }, { status, headers: new Headers(headers), text, body });
   }
@@ -84,7 +91,7 @@ describe("an answer that is off the document is noticed", () => {
   });
 
   const refusal = (code) => ({ error: { code, message: "no" } });
-  /** @type {Record<string, any[]>} */
+  /** @type {Record<string, [change: Partial<Given>, message: RegExp]>} */
   const OFF = {
     "a status": [{ status: 201 }, /no status 201/],
     "a member that is missing": [{ body: { status: "ok" } }, /version/],

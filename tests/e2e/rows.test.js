@@ -40,7 +40,7 @@ async function deliverOneByOne(scene, count, eventOf) {
 }
 
 describe("rows written by a delivered event, its alarms counted", () => {
-  /** @type {Record<string, [(number: number) => any, number]>} */
+  /** @type {Record<string, [eventOf: (number: number) => import("../support/types.d.ts").Event, most: number]>} */
   const CASES = {
     "without event_id": [() => alert(), 2],
     "with event_id": [(number) => alert({ event_id: `order-${number}` }), 3],

@@ -20,7 +20,12 @@ const NOBODY = "00000000000070008000000000000000";
 
 // Each route of a workspace, in an order in which all can be made one after the other: the needed scope, the request,
 // and what the call answers to a caller who has the scope.
-/** @type {any[][]} */
+/**
+ * @typedef {{ url?: string, [member: string]: unknown }} Body
+ * @typedef {Awaited<ReturnType<typeof startReceiver>>} Receiver
+ * @typedef {[method: string, below: string, needed: string, status: number, body?: Body]} Route
+ */
+/** @type {Route[]} */
 const ROUTES = [
   ["POST", "/events", "events:write", 202, alert()],
   ["GET", "/webhooks", "webhooks:read", 200],
@@ -49,7 +54,7 @@ const ROUTES = [
 ];
 
 let relay;
-/** @type {any} */
+/** @type {import("../support/types.d.ts").Scene & { receiver: Receiver, delivery?: string }} */
 let scene;
 let foreign;
 const keyWith = {};
@@ -82,7 +87,8 @@ after(async () => {
   await scene?.receiver.stop();
 });
 
-function call(/** @type {any[]} */ [method, below, , , body], token) {
+/** @param {Route} route */
+function call([method, below, , , body], token) {
   const path = below.replace("{wh}", scene.webhook.id).replace("{evt}", scene.delivery);
   const filled = body?.url === "{url}" ? { ...body, url: scene.receiver.url } : body;
   return relay.fetch(`/v1/workspaces/${scene.workspace}${path}`, { method, body: filled, token });

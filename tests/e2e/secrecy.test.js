@@ -163,7 +163,7 @@ describe("the scan that every test of a relay ends with", () => {
   });
 
   test("finds a token in the storage, and a secret where values are encrypted", async () => {
-    for (const [vars, found] of /** @type {any[][]} */ ([
+    for (const [vars, found] of /** @type {[Record<string, string> | undefined, RegExp][]} */ ([
       [undefined, /sk_/],
       [{ ENCRYPTION_KEYS: `k1:${Buffer.alloc(32, 1).toString("base64")}` }, /scan-must-find/],
     ])) {

@@ -154,6 +154,7 @@ describe("when the overlap is over", () => {
 });
 
 describe("a rotation is refused", () => {
+  /** @type {import("../support/types.d.ts").Refusals} */
   const REFUSED = {
     "with a negative overlap": [{ overlap_seconds: -1 }, MALFORMED_OR_REFUSED, "overlap_seconds"],
     "with an overlap of more than seven days": [

@@ -8,6 +8,8 @@ import { acceptEvent, alert, answered, assertRefused, createKey, setUpWebhook } 
 import { isStored, readStorage } from "../support/storage.js";
 import { assertLeadsTo, assertPage, createLink, createVisitor, signIn } from "../support/visitor.js";
 
+/** @import { RequestOptions } from "../support/types.d.ts" */
+
 const HOME = "/settings/webhooks";
 const FOREIGN = "https://evil.example.com";
 
@@ -301,7 +303,12 @@ describe("another site", () => {
 });
 
 describe("a session on the API", () => {
-  const call = (visitor, path, /** @type {any} */ { origin = relay.origin, headers = {}, ...init } = {}) => {
+  /**
+   * @param {{ cookie?: string }} visitor
+   * @param {string} path
+   * @param {RequestOptions & { origin?: string }} [init]
+   */
+  const call = (visitor, path, { origin = relay.origin, headers = {}, ...init } = {}) => {
     const sent = { cookie: visitor.cookie, ...(origin === null ? {} : { origin }), ...headers };
     return relay.fetch(path, { token: null, headers: sent, ...init });
   };
@@ -329,7 +336,7 @@ describe("a session on the API", () => {
     const webhook = `/v1/workspaces/${scene.workspace}/webhooks/${scene.webhook.id}`;
     const reader = await signIn(relay, scene.workspace, ["webhooks:read"]);
     answered(await call(reader, `${webhook}/deliveries`), 200);
-    for (const [path, init] of /** @type {any[][]} */ ([
+    for (const [path, init] of /** @type {[string, RequestOptions][]} */ ([
       [`${webhook}/secret`, {}],
       [webhook, { method: "PATCH", body: { description: "x" } }],
       [`/v1/workspaces/${scene.workspace}/events`, { method: "POST", body: alert() }],

@@ -27,7 +27,7 @@ let relay;
 before(async () => (relay = await startRelay()));
 after(() => relay?.stop());
 
-const send = (scene, body = { type: "alert.triggered" }) =>
+const send = (scene, /** @type {unknown} */ body = { type: "alert.triggered" }) =>
   relay.fetch(pathOf(scene, "/test"), { method: "POST", body });
 const sendTest = async (scene, body) => answered(await send(scene, body), 200);
 const readWebhook = async (scene) => answered(await relay.fetch(pathOf(scene)), 200);
@@ -204,7 +204,7 @@ test("tests touch neither the status, nor failing_since, nor the stats, nor the 
 });
 
 test("several tests at once are each answered with their own", async (t) => {
-  const scene = await setUpWebhook(t, relay, ({ headers }) => ({ status: 200, body: headers["webhook-id"] }));
+  const scene = await setUpWebhook(t, relay, ({ headers }) => ({ status: 200, body: String(headers["webhook-id"]) }));
   const deliveries = await Promise.all(Array.from({ length: 8 }, () => sendTest(scene)));
   assert.equal(new Set(deliveries.map(({ id }) => id)).size, 8);
   for (const { id, attempts } of deliveries) assert.equal(attempts[0].response_body, id);
@@ -233,7 +233,7 @@ describe("a test or a ping", () => {
 });
 
 describe("a test is refused", () => {
-  /** @type {Record<string, any[]>} */
+  /** @type {import("../support/types.d.ts").Refusals} */
   const REFUSED = {
     "with an unknown type": [{ type: "alert.trigered" }, 422, "type", "unknown_event_type"],
     "with ping, which is no type of the catalogue": [{ type: "ping" }, 422, "type", "unknown_event_type"],

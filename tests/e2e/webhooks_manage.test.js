@@ -116,7 +116,7 @@ describe("a change", () => {
 });
 
 describe("a change is refused", () => {
-  /** @type {Record<string, any[]>} */
+  /** @type {import("../support/types.d.ts").Refusals<RegExp>} */
   const REFUSED = {
     "with a url of another scheme": [{ url: "ftp://hooks.example.com/" }, 422, /^url$/, "invalid_url"],
     "with a url that is no text": [{ url: 5 }, MALFORMED_OR_REFUSED, /^url$/],
@@ -220,7 +220,7 @@ describe("a deleted webhook", () => {
     for (const below of ["", "/secret", "/stats", "/deliveries", `/deliveries/${entry.id}`]) {
       assertRefused(await relay.fetch(pathOf(scene, below)), 404, { code: "not_found" });
     }
-    for (const [below, body] of /** @type {any[][]} */ ([
+    for (const [below, body] of /** @type {[string, object][]} */ ([
       ["/test", { type: "agent.error" }],
       ["/secret/rotate", {}],
       ["/resend", { status: "failed" }],

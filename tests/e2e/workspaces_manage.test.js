@@ -77,6 +77,7 @@ describe("a workspace", () => {
 });
 
 describe("a change of a workspace is refused", () => {
+  /** @type {import("../support/types.d.ts").Refusals} */
   const REFUSED = {
     "where the name is no text": [{ name: 5 }, MALFORMED_OR_REFUSED, "name"],
     "where the name is null": [{ name: null }, MALFORMED_OR_REFUSED, "name"],

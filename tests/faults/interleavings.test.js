@@ -293,7 +293,7 @@ describe("a kill between two steps of", () => {
 
   let relay;
   let steps;
-  /** @type {(step: string) => Promise<any>} */
+  /** @type {(step: string) => Promise<void>} */
   let reached = async () => {};
   before(async () => {
     steps = await startStepGate((step) => reached(step));

@@ -198,12 +198,13 @@ for (const { format, how, vars } of cases)
     });
   });
 
-// A webhook's object of a stored format, opened by this release: what its events' posts are answered, and its log.
-async function startOn(
-  t,
-  format,
-  /** @type {{ switches?: object, change?: (database: any) => void }} */ { switches = {}, change } = {},
-) {
+/**
+ * A webhook's object of a stored format, opened by this release: what its events' posts are answered, and its log.
+ * @param {import("node:test").TestContext} t
+ * @param {string} format
+ * @param {{ switches?: object, change?: (database: import("node:sqlite").DatabaseSync) => void }} [options]
+ */
+async function startOn(t, format, { switches = {}, change } = {}) {
   const folder = path.join(FIXTURES, format);
   const scene = JSON.parse(readFileSync(path.join(folder, "scene.json"), "utf8"));
   const state = await mkdtemp(path.join(tmpdir(), "relay-upgrade-"));

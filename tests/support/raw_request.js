@@ -9,7 +9,7 @@ const TIMEOUT_MS = 10_000;
  * request has no body.
  * @param {string} origin
  * @param {string} path
- * @param {{ method?: string, token?: string, headers?: Record<string, any>, part?: string }} [init]
+ * @param {{ method?: string, token?: string, headers?: http.OutgoingHttpHeaders, part?: string | Buffer }} [init]
  */
 export async function requestRaw(origin, path, { method = "GET", token, headers = {}, part } = {}) {
   const { hostname, port } = new URL(origin);

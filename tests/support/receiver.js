@@ -7,12 +7,14 @@ import https from "node:https";
 import net from "node:net";
 import { once } from "node:events";
 
+/** @import { Answer, ReceiverOptions, Reply } from "./types.d.ts" */
+
 /**
  * `answer(request, number)` says how to answer the number-th request that is no ping, counted from 1: with
  * `{status, headers, body}`, or with a function `(response) => void` that does it by hand.
  * Pings are answered by `ping`, so that saving a webhook does not use up an answer meant for an event.
- * @param {import("./types.d.ts").Answer} [answer]
- * @param {import("./types.d.ts").ReceiverOptions} [options]
+ * @param {Answer} [answer]
+ * @param {ReceiverOptions} [options]
  */
 export async function startReceiver(answer = answerWith(200), { ping = answerWith(200), tls } = {}) {
   const requests = [];
@@ -101,8 +103,10 @@ export async function refusedUrl() {
   return receiver.url;
 }
 
-/** Always this answer. */
-/** @type {(status: number, headers?: any, body?: any) => () => { status: number, headers: any, body: any }} */
+/**
+ * Always this answer.
+ * @type {(status: number, headers?: http.OutgoingHttpHeaders, body?: string | Uint8Array) => () => Reply}
+ */
 export const answerWith =
   (status, headers = {}, body = "") =>
   () => ({ status, headers, body });

@@ -15,6 +15,8 @@ import { checkAnswer } from "./contract.js";
 import { OPERATOR_TOKEN, REPOSITORY, relayOptions } from "./relay_options.js";
 import { checkAnswerForSecrets, checkTracesForSecrets, learnFromRequest } from "./secrecy.js";
 
+/** @import { CreatedWebhook, Relay, RelayOptions, RequestOptions } from "./types.d.ts" */
+
 const REQUEST_TIMEOUT_MS = 30_000;
 const READY_TIMEOUT_MS = 30_000;
 const EVENT_TYPES = ["alert.triggered", "policy.violated", "agent.registered", "agent.error"];
@@ -27,7 +29,7 @@ const EVENT_TYPES = ["alert.triggered", "policy.violated", "agent.registered", "
  * Analytics Engine dataset that logs. `origin` changes with each restart(). `miniflare()` is what runs it, for tests
  * that write its KV or evict an object; `dispatch(url, init)` is a request that the Worker sees at that very URL, https
  * too, which no certificate stands in the way of.
- * @param {import("./types.d.ts").RelayOptions} [options]
+ * @param {RelayOptions} [options]
  */
 export function startRelay(options = {}) {
   return start(options, startInProcess);
@@ -35,13 +37,13 @@ export function startRelay(options = {}) {
 
 /**
  * Starts the relay as a process group of its own, with the same interface and kill(), which is SIGKILL to the group.
- * @param {import("./types.d.ts").RelayOptions} [options]
+ * @param {RelayOptions} [options]
  */
 export function startRelayProcess(options = {}) {
   return start(options, startChild);
 }
 
-/** @param {import("./types.d.ts").RelayOptions} options */
+/** @param {RelayOptions} options */
 async function start({ vars, hooks = false, isolated = false, outbound, dataset = false, persist, port }, launch) {
   const built = path.join(REPOSITORY, hooks ? "build/test-hooks/build" : "build", "index.js");
   assert.ok(existsSync(built), `${built} is missing: run \`node scripts/build.mjs${hooks ? " --test-hooks" : ""}\``);
@@ -63,7 +65,7 @@ async function start({ vars, hooks = false, isolated = false, outbound, dataset 
     logs,
     fetch: (target, init) => request(running.origin, target, init),
     /** Starts again on the same storage, with other settings if `vars` are given. */
-    async restart(/** @type {{ vars?: Record<string, string> }} */ { vars: changed } = {}) {
+    async restart(/** @type {{ vars?: RelayOptions["vars"] }} */ { vars: changed } = {}) {
       await running.end();
       settings = changed ?? settings;
       encryptedFromFirst &&= settings.ENCRYPTION_KEYS !== undefined;
@@ -140,7 +142,7 @@ async function startChild(options, onLog) {
  * bytes as they are. Redirects are returned, not followed. Throws where the answer is off the OpenAPI document.
  * @param {string} origin
  * @param {string} target
- * @param {import("./types.d.ts").RequestOptions} [init]
+ * @param {RequestOptions} [init]
  */
 async function request(origin, target, { method = "GET", token = OPERATOR_TOKEN, body, headers = {} } = {}) {
   const raw = body === undefined || typeof body === "string" || body instanceof Uint8Array;
@@ -154,7 +156,7 @@ async function request(origin, target, { method = "GET", token = OPERATOR_TOKEN,
   const response = await fetch(url, {
     method,
     headers: sent,
-    body: raw ? body : JSON.stringify(body),
+    body: /** @type {BodyInit} */ (raw ? body : JSON.stringify(body)),
     redirect: "manual",
     signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
   });
@@ -173,7 +175,10 @@ function parseJson(text) {
   }
 }
 
-/** Makes a workspace with an id of its own and returns the id. */
+/**
+ * Makes a workspace with an id of its own and returns the id.
+ * @param {Relay} relay
+ */
 export async function createWorkspace(relay) {
   const id = `ws_${randomUUID().replaceAll("-", "")}`;
   const answer = await relay.fetch("/v1/workspaces", { method: "POST", body: { id, name: "Test" } });
@@ -181,7 +186,13 @@ export async function createWorkspace(relay) {
   return id;
 }
 
-/** Makes a webhook, for every event type unless `events` says which, and returns the relay's answer. */
+/**
+ * Makes a webhook, for every event type unless `events` says which, and returns the relay's answer.
+ * @param {Relay} relay
+ * @param {string} workspace
+ * @param {{ url: string, events?: string[], [member: string]: unknown }} members
+ * @returns {Promise<CreatedWebhook>}
+ */
 export async function createWebhook(relay, workspace, { url, events = EVENT_TYPES, ...rest }) {
   const answer = await relay.fetch(`/v1/workspaces/${workspace}/webhooks`, {
     method: "POST",
@@ -191,7 +202,12 @@ export async function createWebhook(relay, workspace, { url, events = EVENT_TYPE
   return answer.body;
 }
 
-/** Posts one event (or an array) and returns the whole answer, whatever its status. */
+/**
+ * Posts one event (or an array) and returns the whole answer, whatever its status.
+ * @param {Relay} relay
+ * @param {string} workspace
+ * @param {unknown} event
+ */
 export function postEvent(relay, workspace, event) {
   return relay.fetch(`/v1/workspaces/${workspace}/events`, { method: "POST", body: event });
 }

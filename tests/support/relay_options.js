@@ -6,6 +6,8 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { Response, convertV4MiniflareOptions } from "miniflare";
 
+/** @import { RelayOptions } from "./types.d.ts" */
+
 export const REPOSITORY = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
 export const OPERATOR_TOKEN = "test-operator-token-0123456789abcdef0123456789abcdef";
 
@@ -38,7 +40,7 @@ function readRateLimits() {
   return Object.fromEntries(
     [...WRANGLER.matchAll(form)].map(([, name, namespace_id, limit, period]) => [
       name,
-      { namespace_id, simple: { limit: Number(limit), period: Number(period) } },
+      { namespace_id, simple: { limit: Number(limit), period: /** @type {10 | 60} */ (Number(period)) } },
     ]),
   );
 }
@@ -64,7 +66,7 @@ const DATASET = {
  * The options of one Miniflare. `state` is the folder of its storage, `onLog` receives each line it prints; `isolated`
  * answers what the Worker sends in its place, so that it can reach nobody; `outbound` is a function that does so;
  * `dataset` binds ATTEMPTS.
- * @param {import("./types.d.ts").RelayOptions} options
+ * @param {RelayOptions} options
  */
 export function relayOptions({
   vars = {},
@@ -77,7 +79,7 @@ export function relayOptions({
   onLog,
 }) {
   const root = hooks ? path.join(REPOSITORY, "build/test-hooks") : REPOSITORY;
-  const module = (type, file) => ({ type, path: path.join(root, file) });
+  const module = (/** @type {"ESModule" | "CompiledWasm"} */ type, file) => ({ type, path: path.join(root, file) });
   const relay = {
     name: "webhook-relay",
     rootPath: root,
@@ -100,17 +102,14 @@ export function relayOptions({
     ...(outbound ? { outboundService: outbound } : {}),
     ...(dataset ? { serviceBindings: { ATTEMPTS: DATASET.name } } : {}),
   };
-  // Its types know some of these options only in their newer form.
-  return convertV4MiniflareOptions(
-    /** @type {any} */ ({
-      workers: dataset ? [relay, DATASET] : [relay],
-      host: "127.0.0.1",
-      port,
-      // `false`, or Miniflare asks a server of its maker for a sample of the `cf` object.
-      cf: false,
-      // This one and not `defaultPersistRoot`, which the conversion drops without a word.
-      resourcePersistencePath: state,
-      handleStructuredLogs: ({ level, message }) => onLog(`${level}: ${message}`),
-    }),
-  );
+  return convertV4MiniflareOptions({
+    workers: dataset ? [relay, DATASET] : [relay],
+    host: "127.0.0.1",
+    port,
+    // `false`, or Miniflare asks a server of its maker for a sample of the `cf` object.
+    cf: false,
+    // This one and not `defaultPersistRoot`, which the conversion drops without a word.
+    resourcePersistencePath: state,
+    handleStructuredLogs: ({ level, message }) => onLog(`${level}: ${message}`),
+  });
 }

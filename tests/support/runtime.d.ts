@@ -1,8 +1,37 @@
-// What workerd brings and the bench's Workers use of it.
+// What workerd brings and the Workers of src/ and the bench use of it.
 declare module "cloudflare:workers" {
-  export class DurableObject<Env = any> {
-    constructor(ctx: any, env: Env);
-    ctx: any;
+  interface Storage {
+    sql: { exec(query: string, ...parameters: unknown[]): Cursor };
+    setAlarm(at: number): Promise<void>;
+  }
+
+  interface Cursor {
+    rowsRead: number;
+    rowsWritten: number;
+    toArray(): Record<string, unknown>[];
+  }
+
+  export class DurableObject<Env = unknown> {
+    constructor(ctx: { storage: Storage }, env: Env);
+    ctx: { storage: Storage };
     env: Env;
   }
+}
+
+// What src/entry.js uses of worker-build's shim.
+declare module "*/build/index.js" {
+  export default class {
+    constructor(ctx: object, env: object);
+    ctx: object;
+    env: object;
+    fetch(this: { ctx: object; env: object }, request: Request): Promise<Response>;
+  }
+
+  class RustObject {
+    constructor(ctx: object, env: object);
+    obey(command: string): Promise<string>;
+    alarm(): Promise<void>;
+  }
+  export class WebhookObject extends RustObject {}
+  export class WorkspaceObject extends RustObject {}
 }

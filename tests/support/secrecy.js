@@ -14,7 +14,7 @@ const WEBHOOKS = "/v1/workspaces/[^/]+/webhooks";
 const DELIVERY = `${WEBHOOKS}/[^/]+/deliveries/[^/]+`;
 
 /** Where a secret belongs: the call, and the member of its 2xx answer. Header values are shown with `webhooks:write`. */
-const BELONGS = [
+const BELONGS = /** @type {[methods: string, path: string, member: string[]][]} */ ([
   ["POST", "/v1/workspaces/[^/]+/keys", ["key"]],
   ["POST", "/v1/workspaces/[^/]+/dashboard-links", ["url"]],
   ["POST", WEBHOOKS, ["secret"]],
@@ -26,7 +26,7 @@ const BELONGS = [
   ["POST", `${WEBHOOKS}/[^/]+/secret/rotate`, ["secret"]],
   ["POST", `${WEBHOOKS}/[^/]+/test`, ["request", "headers"]],
   ["GET", DELIVERY, ["request", "headers"]],
-].map(([methods, path, member]) => ({ call: new RegExp(`^(?:${methods}) ${path}$`), member }));
+]).map(([methods, path, member]) => ({ call: new RegExp(`^(?:${methods}) ${path}$`), member }));
 
 const PAGE = "/settings/webhooks/[^/?]+";
 const TYPED_SECRET = /<input id="(?:new-)?secret" name="secret" [^>]*>/g;
@@ -100,8 +100,8 @@ export function checkAnswerForSecrets({ method, pathname, search }, { status, he
   const belonging = status >= 200 && status < 300 ? BELONGS.filter(({ call: pattern }) => pattern.test(call)) : [];
   let rest = body;
   for (const { member } of belonging) {
-    learnFromAnswer(call, [member].flat(), body);
-    rest = without(rest, [member].flat());
+    learnFromAnswer(member, body);
+    rest = without(rest, member);
   }
   searched.answers += 1;
   const shown = belonging.length > 0 ? JSON.stringify(rest) : withoutElements(`${call}${search} ${status}`, text);
@@ -115,8 +115,8 @@ export function checkAnswerForSecrets({ method, pathname, search }, { status, he
     );
 }
 
-/** @param {string} _call @param {string[]} path @param {any} body */
-function learnFromAnswer(_call, [member, ...below], body) {
+/** @param {string[]} path @param {Record<string, string>} body */
+function learnFromAnswer([member, ...below], body) {
   if (below.length > 0 || body === null || typeof body !== "object") return;
   if (member === "key") remember(tokens, body.key);
   if (member === "secret") remember(values, body.secret);
@@ -125,7 +125,7 @@ function learnFromAnswer(_call, [member, ...below], body) {
 
 /**
  * A copy of a value without a member; "*" stands for each entry of an array.
- * @param {any} value
+ * @param {any} value of JSON
  * @param {string[]} path
  */
 function without(value, [member, ...below]) {

@@ -4,17 +4,24 @@ import { eventually } from "./eventually.js";
 import { startReceiver } from "./receiver.js";
 import { createWebhook, createWorkspace, postEvent } from "./relay.js";
 
-/** An event that the relay accepts; `data` and the rest as given. */
-/** @returns {import("./types.d.ts").Event} */
+/**
+ * @import { AcceptedDelivery, AcceptedEvent, Answer, CreatedKey, Delivery, DeliverySummary, Event,
+ *   Relay, RelayAnswer, Resend, Scene, Webhook, WebhookOptions } from "./types.d.ts"
+ */
+
+/**
+ * An event that the relay accepts; `data` and the rest as given.
+ * @returns {Event}
+ */
 export const alert = (rest = {}) => ({ type: "alert.triggered", data: { alert_id: "alrt_xyz" }, ...rest });
 
 /**
  * A webhook whose endpoint answers with `answer` (see receiver.js) until the test `t` is over.
  * In a fresh workspace unless one is given; `settings` are members of the webhook.
- * @param {any} t
- * @param {any} relay
- * @param {import("./types.d.ts").Answer} [answer]
- * @param {import("./types.d.ts").WebhookOptions} [options]
+ * @param {{ after: (stop: () => unknown) => unknown }} t
+ * @param {Relay} relay
+ * @param {Answer} [answer]
+ * @param {WebhookOptions} [options]
  */
 export async function setUpWebhook(t, relay, answer, { workspace, ping, tls, ...settings } = {}) {
   const receiver = await startReceiver(answer, { ping, tls });
@@ -24,28 +31,49 @@ export async function setUpWebhook(t, relay, answer, { workspace, ping, tls, ...
   return { workspace: inWorkspace, webhook, receiver };
 }
 
-/** Posts one event and returns its deliveries as the 202 names them. */
+/**
+ * Posts one event and returns its deliveries as the 202 names them.
+ * @param {Relay} relay
+ * @param {string} workspace
+ * @param {unknown} [event]
+ * @returns {Promise<AcceptedDelivery[]>}
+ */
 export async function acceptEvent(relay, workspace, event = alert()) {
   const answer = await postEvent(relay, workspace, event);
   assert.equal(answer.status, 202, answer.text);
   return answer.body.deliveries;
 }
 
-/** Posts one event for which there is one webhook and returns its delivery as the 202 names it. */
+/**
+ * Posts one event for which there is one webhook and returns its delivery as the 202 names it.
+ * @param {Relay} relay
+ * @param {string} workspace
+ * @param {unknown} [event]
+ */
 export async function acceptForOne(relay, workspace, event) {
   const deliveries = await acceptEvent(relay, workspace, event);
   assert.equal(deliveries.length, 1, JSON.stringify(deliveries));
   return deliveries[0];
 }
 
-/** Posts an array and returns the answers to its events, in their order. */
+/**
+ * Posts an array and returns the answers to its events, in their order.
+ * @param {Relay} relay
+ * @param {string} workspace
+ * @param {unknown[]} events
+ * @returns {Promise<AcceptedEvent[]>}
+ */
 export async function acceptArray(relay, workspace, events) {
   const answer = await postEvent(relay, workspace, events);
   assert.equal(answer.status, 202, answer.text);
   return answer.body.events;
 }
 
-/** The body of an answer that must have this status. */
+/**
+ * The body of an answer that must have this status.
+ * @param {RelayAnswer} answer
+ * @param {number} status
+ */
 export function answered(answer, status) {
   assert.equal(answer.status, status, answer.text);
   return answer.body;
@@ -53,7 +81,12 @@ export function answered(answer, status) {
 
 export const SCOPES = ["events:write", "webhooks:read", "webhooks:write"];
 
-/** Makes an API key, with every scope unless `scopes` says which, and returns the relay's answer. */
+/**
+ * Makes an API key, with every scope unless `scopes` says which, and returns the relay's answer.
+ * @param {Relay} relay
+ * @param {string} workspace
+ * @returns {Promise<CreatedKey>}
+ */
 export async function createKey(relay, workspace, scopes = SCOPES) {
   return answered(
     await relay.fetch(`/v1/workspaces/${workspace}/keys`, { method: "POST", body: { name: "Test", scopes } }),
@@ -61,21 +94,42 @@ export async function createKey(relay, workspace, scopes = SCOPES) {
   );
 }
 
-/** The path of a scene's webhook, or of something below it. */
+/**
+ * The path of a scene's webhook, or of something below it.
+ * @param {Scene} scene
+ */
 export const pathOf = ({ workspace, webhook }, below = "") =>
   `/v1/workspaces/${workspace}/webhooks/${webhook.id}${below}`;
 
-/** Changes members of a scene's webhook and returns it as answered. */
+/**
+ * Changes members of a scene's webhook and returns it as answered.
+ * @param {Relay} relay
+ * @param {Scene} scene
+ * @param {object} members
+ * @returns {Promise<Webhook>}
+ */
 export async function changeWebhook(relay, scene, members) {
   return answered(await relay.fetch(pathOf(scene), { method: "PATCH", body: members }), 200);
 }
 
-/** Starts a bulk resend of the scene's webhook and returns its job. */
+/**
+ * Starts a bulk resend of the scene's webhook and returns its job.
+ * @param {Relay} relay
+ * @param {Scene} scene
+ * @param {object} [body]
+ * @returns {Promise<Resend>}
+ */
 export async function startResend(relay, scene, body = { status: "failed" }) {
   return answered(await relay.fetch(pathOf(scene, "/resend"), { method: "POST", body }), 202);
 }
 
-/** The job of a bulk resend once it runs no more. */
+/**
+ * The job of a bulk resend once it runs no more.
+ * @param {Relay} relay
+ * @param {Scene} scene
+ * @param {{ id: string }} job
+ * @returns {Promise<Resend>}
+ */
 export function awaitResend(relay, scene, { id }, { timeout = 30_000 } = {}) {
   const read = async () => {
     const job = answered(await relay.fetch(pathOf(scene, `/resend/${id}`)), 200);
@@ -87,14 +141,27 @@ export function awaitResend(relay, scene, { id }, { timeout = 30_000 } = {}) {
 
 const deliveriesPath = (workspace, webhookId) => `/v1/workspaces/${workspace}/webhooks/${webhookId}/deliveries`;
 
-/** The whole delivery that an entry `{id, webhook_id}` stands for. */
+/**
+ * The whole delivery that an entry `{id, webhook_id}` stands for.
+ * @param {Relay} relay
+ * @param {string} workspace
+ * @param {{ id: string, webhook_id: string }} entry
+ * @returns {Promise<Delivery>}
+ */
 export async function readDelivery(relay, workspace, { id, webhook_id: webhookId }) {
   const answer = await relay.fetch(`${deliveriesPath(workspace, webhookId)}/${id}`);
   assert.equal(answer.status, 200, answer.text);
   return answer.body;
 }
 
-/** Reads a delivery until `isSo(delivery)`, and returns it. */
+/**
+ * Reads a delivery until `isSo(delivery)`, and returns it.
+ * @param {Relay} relay
+ * @param {string} workspace
+ * @param {{ id: string, webhook_id: string }} entry
+ * @param {(delivery: Delivery) => boolean} isSo
+ * @returns {Promise<Delivery>}
+ */
 export function awaitDelivery(relay, workspace, entry, isSo, { timeout = 15_000 } = {}) {
   const read = async () => {
     const delivery = await readDelivery(relay, workspace, entry);
@@ -104,11 +171,23 @@ export function awaitDelivery(relay, workspace, entry, isSo, { timeout = 15_000 
   return eventually(read, { timeout });
 }
 
-/** The delivery once it is delivered, failed or held. */
+/**
+ * The delivery once it is delivered, failed or held.
+ * @param {Relay} relay
+ * @param {string} workspace
+ * @param {{ id: string, webhook_id: string }} entry
+ * @param {{ timeout?: number }} [options]
+ */
 export const awaitSettled = (relay, workspace, entry, options) =>
   awaitDelivery(relay, workspace, entry, ({ status }) => status !== "pending", options);
 
-/** All deliveries of a webhook, over all pages. `query` filters, for example `{status: "failed"}`. */
+/**
+ * All deliveries of a webhook, over all pages. `query` filters, for example `{status: "failed"}`.
+ * @param {Relay} relay
+ * @param {string} workspace
+ * @param {string} webhookId
+ * @returns {Promise<DeliverySummary[]>}
+ */
 export async function listDeliveries(relay, workspace, webhookId, query = {}) {
   const found = [];
   let cursor;
@@ -125,9 +204,9 @@ export async function listDeliveries(relay, workspace, webhookId, query = {}) {
 /**
  * Asserts an error answer in the one shape of the contract.
  * `status` may be a list where the contract leaves the choice between malformed and refused.
- * @param {any} answer
- * @param {any} status
- * @param {{ code?: any, field?: any }} [expected]
+ * @param {RelayAnswer} answer
+ * @param {number | number[]} status
+ * @param {{ code?: string, field?: string | RegExp }} [expected]
  */
 export function assertRefused(answer, status, { code, field } = {}) {
   assert.ok([status].flat().includes(answer.status), `expected ${status}, have ${answer.status}: ${answer.text}`);

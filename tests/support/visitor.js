@@ -8,7 +8,7 @@ const FORM = "application/x-www-form-urlencoded";
 export function createVisitor(relay, cookie) {
   const visitor = {
     cookie,
-    async get(path, /** @type {{ method?: string, headers?: any }} */ { method = "GET", headers = {} } = {}) {
+    async get(path, /** @type {{ method?: string, headers?: object }} */ { method = "GET", headers = {} } = {}) {
       return take(await relay.fetch(path, { method, token: null, headers: { ...cookieOf(visitor), ...headers } }));
     },
     /** Posts a form; `fields` are an object or pairs. `origin` is who made the browser do it, null for nobody known. */

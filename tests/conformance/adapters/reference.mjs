@@ -9,7 +9,7 @@ const SCHEDULE = [300, 1_200, 3_000];
 const TIMEOUT = 1_000;
 const RESPONSE_LIMIT = 16 * 1024;
 
-export async function start(/** @type {{ fault?: any }} */ { fault } = {}) {
+export async function start(/** @type {{ fault?: string }} */ { fault } = {}) {
   const has = (name) => fault === name;
   const stopped = new AbortController();
   let line = Promise.resolve();
