@@ -1,4 +1,4 @@
-// An endpoint in Java (11 or later), with nothing but what the JDK brings.
+// An endpoint in Java (11 or later) that uses only the JDK.
 //
 //   WEBHOOK_SECRET=whsec_... PORT=8790 java Receiver.java
 import com.sun.net.httpserver.Headers;
@@ -89,7 +89,7 @@ public final class Receiver {
     }
 
     private static void handle(HttpExchange exchange) throws IOException {
-        // The bytes as they arrived: parsed and written anew they would not be what was signed.
+        // The bytes as they arrived: parsed and written again they would not be what was signed.
         byte[] body = exchange.getRequestBody().readAllBytes();
         int status = 200;
         String text;

@@ -8,7 +8,7 @@ import type { paths } from "./relay.d.ts";
 const { RELAY_URL = "http://localhost:8787", RELAY_KEY = "", WORKSPACE = "ws_demo" } = process.env;
 const relay = createClient<paths>({ baseUrl: RELAY_URL, headers: { authorization: `Bearer ${RELAY_KEY}` } });
 
-/** Posts until the relay has taken the event: with an id of its own, it is delivered once however often it is posted. */
+/** Posts until the relay has accepted the event: the event_id makes it one delivery however often it is posted. */
 async function post(alertId: string) {
   for (let attempt = 1; ; attempt++) {
     const { data, error, response } = await relay.POST("/v1/workspaces/{workspace_id}/events", {

@@ -1,4 +1,4 @@
-// An endpoint in Node (18 or later), with nothing but what Node brings.
+// An endpoint in Node (18 or later) that uses only Node's own modules.
 //
 //   WEBHOOK_SECRET=whsec_... PORT=8790 node receiver.mjs
 import { createHmac, timingSafeEqual } from "node:crypto";
@@ -12,7 +12,7 @@ const seen = new Set();
 
 class Refused extends Error {}
 
-// timingSafeEqual throws where the lengths differ.
+// timingSafeEqual throws if the lengths differ.
 const equal = (a, b) =>
   Buffer.byteLength(a) === Buffer.byteLength(b) && timingSafeEqual(Buffer.from(a), Buffer.from(b));
 

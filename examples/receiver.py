@@ -1,4 +1,4 @@
-# An endpoint in Python, with nothing but the standard library (3.8 or later).
+# An endpoint in Python (3.8 or later) that uses only the standard library.
 #
 #   WEBHOOK_SECRET=whsec_... PORT=8790 python3 receiver.py
 import base64

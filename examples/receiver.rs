@@ -2,8 +2,8 @@
 //!
 //! `WEBHOOK_SECRET=whsec_... PORT=8790 cargo run --example receiver`
 //!
-//! The HTTP server at the end is as small as an example may be; take the one of your framework, and give the two
-//! functions above it the body's bytes before anything parses them.
+//! The HTTP server at the end is minimal; use your framework's, and give the two functions above it the body's bytes
+//! before anything parses them.
 #![allow(clippy::print_stdout, reason = "tells its port")]
 
 use std::{
@@ -27,7 +27,7 @@ const UNTIMELY: &str = "the timestamp is missing, too old or in the future";
 /// The header X-Secureagentics-Signature: proves who sent the body, not when.
 fn verify_hex(secret: &str, body: &[u8], signature: &str) -> Result<(), &'static str> {
     let expected = hex::encode(digest(secret.as_bytes(), &[body])?);
-    // In constant time, which `==` is not.
+    // Compares in constant time; `==` does not.
     if bool::from(expected.as_bytes().ct_eq(signature.as_bytes())) {
         Ok(())
     } else {

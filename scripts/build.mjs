@@ -1,7 +1,7 @@
 // Builds the Worker: build/index.js and build/index_bg.wasm, which src/entry.js imports.
 //
-// With --test-hooks the same goes to build/test-hooks, entry included, with the cargo feature of that name: a second
-// folder, so that a test build can never be what is deployed.
+// With --test-hooks it builds into build/test-hooks, entry included, with the cargo feature of that name: a second
+// folder, so that a test build can never be deployed.
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { copyFile, mkdir, rm, writeFile } from "node:fs/promises";
@@ -31,7 +31,7 @@ export async function build(variant) {
     for (const name of ["entry.js", "finalization.js"])
       await copyFile(path.join(ROOT, "src", name), path.join(output, "../src", name));
   }
-  // What worker-build runs first. Run on its own, cargo says whether anything changed; the rest takes seconds.
+  // worker-build runs this first too. Run separately, cargo says whether anything changed; the rest takes seconds.
   await run("cargo", ["build", "--lib", "--release", "--target", "wasm32-unknown-unknown", ...cargo]);
   const stamp = path.join(output, "built-from");
   const tools = [path.join(TOOLS, "tools.stamp"), path.join(TOOLS, "packages.stamp"), fileURLToPath(import.meta.url)];
@@ -45,9 +45,9 @@ export async function build(variant) {
   await writeFile(stamp, wanted);
 }
 
-// Functions of like names have like bodies (one for each type that serde reads): side by side they compress better.
-// Then the names go, a tenth of what is uploaded. The stack of a panic shows numbers in their place; its message, file
-// and line stay. It must be last: wasm-bindgen and worker-build read sections that would go too.
+// Functions with similar names have similar bodies (one for each type that serde reads): side by side they compress
+// better. Then the names are stripped, a tenth of the upload. The stack of a panic shows numbers instead; its message,
+// file and line stay. This step must be last: it also strips sections that wasm-bindgen and worker-build read.
 function shrink(file) {
   return run("wasm-opt", [file, "--reorder-functions-by-name", "--strip-debug", "--strip-producers", "-o", file]);
 }

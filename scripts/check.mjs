@@ -8,7 +8,7 @@ import { runSteps } from "./steps.mjs";
 const WASM_LIBRARY = ["--target", "wasm32-unknown-unknown", "--lib"];
 const DENY_WARNINGS = ["--", "-D", "warnings"];
 
-/** The steps, each a name and what it does. */
+/** The steps: pairs of a name and a function. */
 export const CHECKS = [
   ["set-up", setUp],
   ["format", () => run("cargo", ["fmt", "--check"])],

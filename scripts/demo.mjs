@@ -7,7 +7,7 @@ import { Failure, ROOT } from "./programs.mjs";
 const WEBHOOKS = "/v1/workspaces/ws_demo/webhooks";
 const EVENT_TYPES = ["alert.triggered", "policy.violated", "agent.registered", "agent.error"];
 
-/** The operator's token of development, made at the first start. wrangler gives the lines of this file to the Worker. */
+/** The operator's development token, made at the first start. wrangler passes the lines of this file to the Worker. */
 export function readOperatorToken() {
   const file = path.join(ROOT, ".dev.vars");
   const read = () =>
@@ -38,16 +38,16 @@ async function callOrFail(origin, token, method, target, body) {
   return JSON.parse(answer.text);
 }
 
-/** Starts the receiver and makes the webhook; the one that `file` keeps from an earlier start is used again. */
+/** Starts the receiver and makes the webhook, or reuses the one that `file` keeps from an earlier start. */
 export async function makeDemo(origin, token, receiverPort, file) {
-  // Imported late: its packages are there only after the set-up.
+  // Imported late: its packages exist only after the set-up.
   const { startDemoReceiver } = await import("./demo_receiver.mjs");
   const url = `http://127.0.0.1:${receiverPort}/webhooks`;
   await callOrFail(origin, token, "POST", "/v1/workspaces", { id: "ws_demo", name: "Demo" });
   const kept = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : undefined;
   const usable = kept?.url === url && (await call(origin, token, "GET", `${WEBHOOKS}/${kept.webhook}`)).status === 200;
   const secret = usable ? kept.secret : `whsec_${randomBytes(32).toString("base64")}`;
-  // Before the webhook: making it sends a ping.
+  // Before the webhook, because making it sends a ping.
   await startDemoReceiver({ port: receiverPort, secret });
   if (usable) return;
   const made = await callOrFail(origin, token, "POST", WEBHOOKS, { url, events: EVENT_TYPES, secret });

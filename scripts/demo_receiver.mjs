@@ -41,7 +41,7 @@ async function receive(secret, request, response) {
 function verifyHexSignature(secret, body, given) {
   const expected = createHmac("sha256", secret).update(body).digest();
   const bytes = Buffer.from(given, "hex");
-  // Lengths first: timingSafeEqual throws on unequal ones.
+  // Lengths first: timingSafeEqual throws if they differ.
   if (bytes.length !== expected.length || !timingSafeEqual(bytes, expected)) {
     throw new Error("X-Secureagentics-Signature does not match the body and the secret");
   }

@@ -1,4 +1,4 @@
-// The tests of faults in their long form: many kills, a minute of overload. `npm run test:faults` runs this.
+// The fault tests in their long form: many kills, a minute of overload. `npm run test:faults` runs this.
 //
 // `npm test` runs the short form of the same files. FAULTS_SEED repeats the random moments of an earlier run.
 import { readdirSync } from "node:fs";
@@ -8,7 +8,7 @@ import { build } from "./build.mjs";
 
 const FOLDER = "tests/faults";
 const SUFFIX = ".test.js";
-// These measure time; the others wait most of theirs, and two of them share the machine.
+// These measure time, so they run one at a time; the others mostly wait and run two at a time.
 const ALONE = ["isolation", "overload"];
 
 /** Runs the files of tests/faults, in their `long` or their `short` form. */

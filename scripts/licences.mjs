@@ -1,7 +1,7 @@
-// What ships is under licences that allow it: each crate that the Worker is built from comes from crates.io under one of
-// those below, and of npm's packages nothing ships.
+// Checks the licences of what ships: each crate that the Worker is built from must come from crates.io under one of
+// those below, and nothing from npm may ship.
 //
-// Known vulnerabilities are not looked up here: `cargo audit` and `npm audit` need the network.
+// Known vulnerabilities are not checked here: `cargo audit` and `npm audit` need the network.
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { Failure, ROOT, capture, runAsProgram } from "./programs.mjs";
@@ -22,18 +22,18 @@ const ALLOWED = new Set([
   "Zlib",
 ]);
 const CRATES_IO = "registry+https://github.com/rust-lang/crates.io-index";
-// What wrangler uploads is bundled from these; they may import each other, the Worker's own Wasm and what the runtime has.
+// wrangler's upload is bundled from these; they may import each other, the Worker's own Wasm and the runtime's modules.
 const WORKER = ["src/entry.js", "src/finalization.js", "build/index.js"];
 const OWN_IMPORT = /^(\.\/finalization\.js|\.\.\/build\/index\.js|\.\/index_bg\.wasm|cloudflare:[\w-]+)$/;
 
 /**
- * The licences of an SPDX expression that are not allowed and not one choice among allowed ones; null where it is none.
- * `/` is `OR` in the older manner of crates.io.
+ * The licences of an SPDX expression that are not allowed and have no allowed alternative; null if it does not parse.
+ * `/` is the older crates.io notation for `OR`.
  */
 export function refusedLicences(expression) {
   const words = (expression ?? "").replaceAll("/", " OR ").match(/[()]|[\w.+-]+/g) ?? [];
   const eat = (word) => words[0] === word && words.shift() !== undefined;
-  // Of alternatives one suffices, of what holds together all must do.
+  // One of the `OR` alternatives is enough; all that `AND` joins must be allowed.
   const readAny = () => {
     const choices = [readAll()];
     while (eat("OR")) choices.push(readAll());
@@ -61,11 +61,11 @@ export function refusedLicences(expression) {
 
 const join = (lists) => (lists.includes(null) ? null : lists.flat());
 
-/** The crates that the Worker is made of: over normal dependencies from the project itself, which is not among them. */
+/** The crates that the Worker is built from: the project's normal dependencies, direct and indirect. */
 export function shippedCrates({ packages, resolve }) {
   const nodes = new Map(resolve.nodes.map((node) => [node.id, node]));
   const reached = new Set([resolve.root]);
-  // A set is walked over what is added meanwhile, too.
+  // Iterating over a set also visits what is added meanwhile.
   for (const id of reached) {
     const normal = nodes.get(id).deps.filter(({ dep_kinds: kinds }) => kinds.some(({ kind }) => kind === null));
     for (const { pkg } of normal) reached.add(pkg);
@@ -80,12 +80,12 @@ export function findCrateFaults({ name, version, license, source }) {
   if (source !== CRATES_IO) faults.push(`${name} ${version} comes from ${source ?? "a folder"}, not from crates.io`);
   const refused = refusedLicences(license);
   if (refused === null)
-    faults.push(`${name} ${version} has ${license ? `"${license}", which is no SPDX expression` : "no licence"}`);
+    faults.push(`${name} ${version} has ${license ? `"${license}", which is not an SPDX expression` : "no licence"}`);
   else if (refused.length > 0) faults.push(`${name} ${version} is under ${license}, which is not allowed`);
   return faults;
 }
 
-/** What a built Worker imports besides its own; also what could import anything. */
+/** What a built Worker imports besides its own files, and any expression that could import anything. */
 export function findForeignImports(code) {
   const named = [...code.matchAll(/\b(?:from|import|import\s*\(|require\s*\()\s*(["'`])((?:(?!\1).)*)\1/g)].map(
     ([, , name]) => name,
@@ -121,7 +121,7 @@ async function readMetadata() {
   return JSON.parse(output.split("\n").find((line) => line.startsWith("{")));
 }
 
-// Alternatives in one order and one manner, so that they are counted together.
+// Alternatives in one order and notation, so that they are counted together.
 const spell = (expression) =>
   /AND/.test(expression)
     ? expression
@@ -130,17 +130,17 @@ const spell = (expression) =>
         .sort()
         .join(" OR ");
 
-/** Throws where something that ships must not; prints what does. */
+/** Throws if something ships that must not; prints what ships. */
 export async function checkLicences() {
   const crates = shippedCrates(await readMetadata());
-  if (crates.length === 0) throw new Failure("cargo metadata names no crate that ships");
+  if (crates.length === 0) throw new Failure("cargo metadata lists no crate that ships");
   const faults = [...crates.flatMap(findCrateFaults), ...findPackageFaults()];
-  if (faults.length > 0) throw new Failure(`what ships must not:\n- ${faults.join("\n- ")}`);
+  if (faults.length > 0) throw new Failure(`these must not ship:\n- ${faults.join("\n- ")}`);
   const counts = new Map();
   for (const licence of crates.map(({ license }) => spell(license)))
     counts.set(licence, (counts.get(licence) ?? 0) + 1);
   const list = [...counts].sort(([, one], [, other]) => other - one).map(([licence, count]) => `${count} ${licence}`);
-  console.log(`${crates.length} crates ship (${list.join(", ")}) and nothing of npm`);
+  console.log(`${crates.length} crates ship (${list.join(", ")}) and nothing from npm`);
 }
 
 await runAsProgram(import.meta.url, checkLicences);

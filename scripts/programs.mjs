@@ -1,7 +1,7 @@
-// How the scripts start other programs: with the project's own tools first in PATH, and never leaving one behind.
+// Starts other programs for the scripts: with the project's own tools first in PATH, and leaving none running.
 //
-// Only what Node brings: the scripts run before anything is installed. Each program leads a process group of its own,
-// because one signal must also reach what it started (wrangler starts workerd, cargo starts rustc).
+// Uses only Node's own modules, as the scripts run before anything is installed. Each program leads its own process
+// group, because one signal must also reach what it started (wrangler starts workerd, cargo starts rustc).
 import { spawn } from "node:child_process";
 import { existsSync, realpathSync } from "node:fs";
 import path from "node:path";
@@ -12,7 +12,7 @@ export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "
 export const TOOLS = path.join(ROOT, ".tools");
 export const PACKAGE_PROGRAMS = path.join(ROOT, "node_modules/.bin");
 
-// Below this wrangler and miniflare refuse to run.
+// wrangler and miniflare refuse to run on an older one.
 const WRANGLER_NODE = [22, 12];
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };
 const END_TIMEOUT_MS = 5_000;
@@ -22,7 +22,7 @@ const groups = new Set();
 /** An error that a person can act on: shown without a stack. */
 export class Failure extends Error {}
 
-/** The pinned Node; where there is no package of it for this machine, the one that runs this script, if it will do. */
+/** The pinned Node; if it has no package for this machine, the one that runs this script, if that is new enough. */
 export function nodeProgram() {
   const pinned = path.join(PACKAGE_PROGRAMS, "node");
   if (existsSync(pinned)) return pinned;
@@ -34,7 +34,7 @@ export function nodeProgram() {
   );
 }
 
-/** The environment of every program of the build: the pinned tools by name, and nothing that asks or reports. */
+/** The environment of every program of the build: the pinned tools in PATH, and no prompts or telemetry. */
 export function toolEnvironment(extra = {}) {
   return {
     ...process.env,
@@ -46,13 +46,13 @@ export function toolEnvironment(extra = {}) {
     WRANGLER_SEND_ERROR_REPORTS: "false",
     WRANGLER_HIDE_BANNER: "true",
     WRANGLER_WRITE_LOGS: "false",
-    // Else wrangler asks a server of its maker for a sample of the `cf` object.
+    // Otherwise wrangler downloads a sample of the `cf` object.
     CLOUDFLARE_CF_FETCH_ENABLED: "false",
     ...extra,
   };
 }
 
-/** Runs a program to its end with its output shown as it is. */
+/** Runs a program to its end and shows its output unchanged. */
 export async function run(program, args, { env = toolEnvironment() } = {}) {
   const { code, signal, error } = await start(program, args, env, "inherit").ended;
   if (error) throw new Failure(`cannot start ${program}: ${error.message}`);
@@ -79,7 +79,7 @@ export async function capture(program, args, { env = toolEnvironment(), onLine =
   return error ? { code: -1, output: error.message } : { code, output };
 }
 
-/** Starts a program that is to run until everything ends; the promise rejects when it ends by itself. */
+/** Starts a program that should run until everything ends; the promise rejects if it ends by itself. */
 export async function keepRunning(name, program, args, { env = toolEnvironment() } = {}) {
   const { code, signal, error } = await start(program, args, env, "inherit").ended;
   throw new Failure(`${name} ended by itself (${error?.message ?? signal ?? `exit code ${code}`})`);
@@ -91,7 +91,7 @@ function start(program, args, env, output) {
   const ended = new Promise((resolve) => {
     child.on("error", (error) => resolve({ error }));
     child.on("close", (code, signal) => {
-      // What is left of the group has lost its leader.
+      // The rest of the group has lost its leader.
       if (child.pid !== undefined) signalGroup(child.pid, "SIGKILL");
       groups.delete(child.pid);
       resolve({ code, signal });
@@ -118,15 +118,15 @@ async function endPrograms() {
 }
 
 /**
- * Runs `main` when this file was started by hand. Its end, a failure or a signal ends every program that it started;
- * a Failure is shown as one message. `exitCodeOnSignal` is 0 where Ctrl-C is the ordinary way to end.
+ * Runs `main` if this file was started by hand. Its end, a failure or a signal ends every program that it started;
+ * a Failure is shown as one message. `exitCodeOnSignal` is 0 if Ctrl-C is the ordinary way to end.
  * @param {string} moduleUrl
  * @param {() => Promise<void>} main
  * @param {{ exitCodeOnSignal?: number }} [options]
  */
 export async function runAsProgram(moduleUrl, main, { exitCodeOnSignal } = {}) {
   if (process.argv[1] === undefined || realpathSync(process.argv[1]) !== fileURLToPath(moduleUrl)) return;
-  // A terminal sends Ctrl-C to npm too, and npm passes it on: the second one finds the end under way.
+  // A terminal sends Ctrl-C to npm too, and npm passes it on, so a second signal arrives during the shutdown.
   let ending = false;
   const end = async (code) => {
     if (ending) return;

@@ -1,6 +1,6 @@
 // A Python with the packages of tests/requirements.txt, for tests that run the customers' own verification code.
 //
-// In the tools' folder and made once; a change of the requirements makes it again.
+// It is in the tools' folder and made once; a change of the requirements rebuilds it.
 import { existsSync, readFileSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import path from "node:path";
@@ -10,7 +10,7 @@ const FOLDER = path.join(TOOLS, "python");
 const STAMP = path.join(FOLDER, "requirements.stamp");
 const REQUIREMENTS = path.join(ROOT, "tests/requirements.txt");
 
-/** Makes the environment if it is not there yet, and returns the interpreter's path. */
+/** Makes the environment if it does not exist yet, and returns the interpreter's path. */
 export async function preparePython() {
   const interpreter = path.join(FOLDER, "bin/python");
   const wanted = readFileSync(REQUIREMENTS, "utf8");

@@ -1,8 +1,8 @@
 // Puts everything that the build and the tests need into the checkout: npm packages (a pinned Node among them), the
-// wasm32 target of Rust, worker-build and wasm-bindgen; and, for the tests alone, Chromium.
+// wasm32 target of Rust, worker-build and wasm-bindgen; and, only for the tests, Chromium.
 //
-// Runs on a plain Node 20 with nothing installed. What is already there is not done again: a second run costs
-// milliseconds. worker-build would fetch ready-made binaries by itself; here they come from package registries alone.
+// Runs on a plain Node 20 with nothing installed. Skips what is already there: a second run takes milliseconds.
+// worker-build would fetch prebuilt binaries by itself; here everything comes from package registries.
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
@@ -22,13 +22,13 @@ import {
 // (wasm-opt and esbuild are in package.json).
 const CARGO_TOOLS = ["worker-build@0.8.7", "wasm-bindgen-cli@0.2.129"];
 const CARGO_PROGRAMS = ["worker-build", "wasm-bindgen"];
-// Debian names it so, other systems otherwise; each takes the same options.
+// The name on Debian, then those on other systems; all accept the same options.
 const CHROMIUM_PROGRAMS = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
 const WASM_TARGET = "wasm32-unknown-unknown";
 const HEARTBEAT_MS = 10_000;
 const SHOWN_OF_A_FAILURE = 40;
 
-// Optimised they would take four times as long to compile and save seconds of a build.
+// Optimised, they would take four times as long to compile and save only seconds of a build.
 const QUICK_COMPILE = {
   CARGO_PROFILE_RELEASE_OPT_LEVEL: "0",
   CARGO_PROFILE_RELEASE_LTO: "off",
@@ -36,7 +36,7 @@ const QUICK_COMPILE = {
   CARGO_TARGET_DIR: path.join(TOOLS, "target"),
 };
 
-/** Does what is not done yet, and nothing else. */
+/** Does the steps that are not done yet. */
 export async function setUp() {
   checkPrerequisites();
   await mkdir(TOOLS, { recursive: true });
@@ -67,7 +67,7 @@ export function chromiumProgram() {
   return programs.find((program) => existsSync(program));
 }
 
-/** Installs Debian's Chromium where there is none and this user may; only the tests need it. */
+/** Installs Debian's Chromium if there is none and this user may; only the tests need it. */
 export async function setUpChromium() {
   if (chromiumProgram()) return;
   const advice =
@@ -77,7 +77,7 @@ export async function setUpChromium() {
   if (!mayInstall) throw new Failure(`Chromium is missing: ${advice}`);
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   await withProgress("lists of Debian packages", "apt-get", ["update"], env, advice);
-  // Chromium recommends many packages and needs one: a font.
+  // Of the packages that Chromium recommends, only a font is needed.
   const packages = ["chromium", "fonts-liberation"];
   await withProgress("Chromium", "apt-get", ["install", "--yes", "--no-install-recommends", ...packages], env, advice);
 }
@@ -97,7 +97,7 @@ function checkPrerequisites() {
   if (missing.length > 0) throw new Failure(missing.map(([, advice]) => advice).join("\n       "));
 }
 
-// A step is done when its stamp has the wanted text and its files are there; the stamp is written last.
+// A step is done if its stamp has the wanted text and its files exist; the stamp is written last.
 async function once(name, wanted, files, step) {
   const stamp = path.join(TOOLS, `${name}.stamp`);
   const done = existsSync(stamp) && readFileSync(stamp, "utf8") === wanted && files.every((file) => existsSync(file));
@@ -111,9 +111,9 @@ function installPackages() {
   return withProgress(
     "npm packages",
     "npm",
-    // No install script is needed: esbuild, workerd and Node find their binaries in packages of their platform.
+    // No install script is needed: esbuild, workerd and Node find their binaries in per-platform packages.
     ["ci", "--ignore-scripts", "--include=dev", "--include=optional", "--loglevel=error"],
-    // The user's own Node: the pinned one is what is being replaced.
+    // The user's own Node, because the pinned one is being replaced.
     { ...process.env },
     "npm could not install the packages. See that the npm registry can be reached, then try again.",
   );
@@ -125,7 +125,7 @@ async function setUpRustTools() {
   await once("tools", CARGO_TOOLS.join(" "), programs, installTools);
 }
 
-// The toolchain that rust-toolchain.toml names, with its target; rustup may be set not to install it by itself.
+// The toolchain of rust-toolchain.toml, with its target; rustup may be configured not to install it automatically.
 async function setUpRust() {
   const found = await capture("rustc", ["--version"]);
   if (found.code !== 0) {
@@ -184,5 +184,5 @@ async function withProgress(what, program, args, env, advice) {
 
 await runAsProgram(import.meta.url, async () => {
   await setUp();
-  console.log("[setup] everything is there");
+  console.log("[setup] everything is installed");
 });

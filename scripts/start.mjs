@@ -1,6 +1,6 @@
 // Starts the relay for development, with a receiver to see events arrive. `npm start` runs this.
 //
-// Ports and state can be chosen with RELAY_PORT, RECEIVER_PORT and RELAY_STATE (a folder).
+// RELAY_PORT, RECEIVER_PORT and RELAY_STATE (a folder) choose the ports and where the state is kept.
 import { createServer } from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -36,7 +36,7 @@ function runRelay(port, state) {
     path.join(ROOT, "node_modules/wrangler/bin/wrangler.js"),
     "dev",
     ...["--port", port, "--inspector-port", 0, "--persist-to", state],
-    // Development only: lets webhooks go to http and to this machine.
+    // Development only: allows webhooks with http and on this machine.
     ...["--var", "ALLOW_PRIVATE_ENDPOINTS:true"],
     ...["--show-interactive-dev-session=false", "--log-level", "warn"],
   ]);
@@ -63,19 +63,19 @@ function describe(origin, token, state, link) {
   const authorization = `-H 'Authorization: Bearer ${token}'`;
   const send = `curl -sS ${events} ${authorization} -H 'Content-Type: application/json' -d '${JSON.stringify(DEMO_EVENT)}'`;
   return `
-The relay runs. Ctrl-C ends it; what it stored stays in ${state}
+The relay is running. Ctrl-C stops it; its data stays in ${state}
 
-Dashboard: this link signs you in, once
+Dashboard: this link signs you in once
   ${link}
-  and then it is at ${origin}/settings/webhooks
+  and after that it is at ${origin}/settings/webhooks
 
 Documentation for your customers:
   ${origin}/docs
 
-Send an event, and see below how it arrives:
+Send an event, and see it arrive below:
   ${send}
 
-See what became of an event, with the event_id of that answer in place of EVENT_ID:
+Trace an event, with the event_id of that answer in place of EVENT_ID:
   curl -sS ${authorization} ${events}/EVENT_ID
 `;
 }
@@ -89,10 +89,10 @@ async function main() {
   await checkPortIsFree("RECEIVER_PORT", receiverPort);
   await build("release");
   const token = readOperatorToken();
-  console.log("[start] the relay starts ...");
+  console.log("[start] starting the relay ...");
   const relay = runRelay(relayPort, state);
   await Promise.race([relay, waitUntilReady(origin)]);
-  // Beside the state, so that removing one folder starts afresh.
+  // Beside the state, so that removing one folder resets everything.
   await Promise.race([relay, makeDemo(origin, token, receiverPort, path.join(path.dirname(state), "demo.json"))]);
   const link = await Promise.race([relay, makeDashboardLink(origin, token)]);
   console.log(describe(origin, token, state, link));

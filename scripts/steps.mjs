@@ -1,6 +1,6 @@
-// Runs named steps one after the other, up to the first that fails, and says how long each took.
+// Runs named steps one after the other, up to the first that fails, and prints how long each took.
 
-/** `steps`: pairs of a name and a function that does it; `what` stands before each line. */
+/** `steps`: pairs of a name and a function that does it; `what` is the prefix of each line. */
 export async function runSteps(what, steps) {
   for (const [name, step] of steps) {
     const began = Date.now();

@@ -23,8 +23,8 @@ const STEPS = [
   ["faults, short form", () => runFaults("short")],
 ];
 
-// Several files at once: most of the time they wait, for a retry to fall due or for KV's second between two writes.
-// Forced to exit: a relay that a failed test left running must not keep its file waiting, which no time-out covers.
+// Several files at once: they mostly wait, for a retry to fall due or for KV's second between two writes.
+// Forced to exit: a relay that a failed test left running must not keep its file from ending; no timeout covers that.
 function runEndToEnd() {
   const runner = [
     "--test",
@@ -36,7 +36,7 @@ function runEndToEnd() {
   return run(nodeProgram(), [...runner, "tests/e2e/*.test.js"]);
 }
 
-// The suite for webhook senders: first that it notices what it is for, then this relay, whose report is shown.
+// The suite for webhook senders: first its own tests, then this relay, whose report is shown.
 async function runConformance() {
   await run(nodeProgram(), [
     "--test",
@@ -48,7 +48,7 @@ async function runConformance() {
   await run(nodeProgram(), ["tests/conformance/run.mjs", "tests/conformance/adapters/relay.mjs"]);
 }
 
-// Two files at once: a browser and a relay each want a core.
+// Two files at once: a browser and a relay each need a core.
 function runInBrowser() {
   const runner = [
     "--test",

@@ -1,4 +1,4 @@
-// What a million delivered events cost at list price, from what was counted; and what fits in a plan.
+// The cost of a million delivered events at list price, from counted usage; and what a plan includes.
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -27,7 +27,7 @@ export function usageOf({ events, posts, cpu, wall, counts }) {
 }
 
 /**
- * Dollars for a million events, by what is paid for, and in all.
+ * Dollars for a million events, by billed item and in total.
  * @returns {Record<string, number>}
  */
 export function costOf(usage) {

@@ -1,6 +1,6 @@
-// The baseline *forwarder*: a Worker that signs and sends and stores nothing, the ceiling of this runtime.
+// The baseline *forwarder*: a Worker that signs, sends and stores nothing, the upper bound on this runtime.
 //
-// It answers when the endpoint has answered, because it keeps nothing from which it could try again.
+// It answers only after the endpoint has, because it stores nothing with which it could retry.
 import { makePayload, sendSigned } from "./signing.js";
 
 const webhooks = new Map();
@@ -24,7 +24,7 @@ export default {
   },
 };
 
-// Six at a time: as many connections as the platform lets a Worker have.
+// Six at a time, the platform's limit of connections for a Worker.
 async function sendAll(sends) {
   const work = async () => {
     for (let send = sends.shift(); send !== undefined; send = sends.shift())

@@ -1,7 +1,7 @@
-// What an object with 100,000 deliveries costs: waking up, the next that is due, memory, a page of the log.
+// The cost of an object with 100,000 deliveries: waking up, the next due delivery, memory, a page of the log.
 //
-// The rows are copied into the object's SQLite file while the relay is stopped, from one that it wrote itself: posting
-// that many would take the whole time of a bench.
+// While the relay is stopped, rows that it wrote are copied in the object's SQLite file, because posting that many
+// events would take too long.
 import { setTimeout as sleep } from "node:timers/promises";
 import { DatabaseSync } from "node:sqlite";
 import { clock, summarize } from "./figures.mjs";
@@ -18,18 +18,18 @@ const MEMBERS = 16;
 // Of src/runtime/webhook_object/store/places.rs.
 const SETTLED = 2n ** 52n;
 const PLACES_A_MS = 2n ** 10n;
-// Spread over the hour before now.
+// Spread over the last hour.
 const BETWEEN_MS = 36;
 
 const idOf = (time, number) =>
   `evt_${Math.floor(time).toString(16).padStart(12, "0")}7${number.toString(16).padStart(19, "0")}`;
 
-/** Copies a delivered event as what is in the log: in full segments. */
+/** Copies a delivered event into full segments of the log. */
 function fillLog(database, { member, payload }, count, from) {
   const insert = database.prepare("INSERT INTO segments (place, first, members, payloads) VALUES (?, ?, ?, ?)");
   for (let first = 0; first < count; first += MEMBERS) {
     const numbers = Array.from({ length: Math.min(MEMBERS, count - first) }, (_, index) => first + index);
-    // Of the time of its first one, as if they had been posted together.
+    // With the time of its first delivery, as if all had been posted together.
     const members = numbers.map((number) => ({
       ...member,
       id: idOf(from + first * BETWEEN_MS, number),
@@ -40,7 +40,7 @@ function fillLog(database, { member, payload }, count, from) {
   }
 }
 
-/** Copies it as what waits for a retry. */
+/** Copies the event as deliveries that wait for a retry. */
 function fillPending(database, { member, payload }, count, due, from) {
   const insert = database.prepare(
     "INSERT INTO deliveries (settled, id, status, kind, type, event_id, bytes, delivery, attempts, request, payload) VALUES (0, ?, 'pending', 'event', ?, ?, ?, ?, ?, NULL, ?)",
@@ -75,7 +75,7 @@ function fill(state, webhook, { logged = 0, pending = 0, dueSoon = 0 }) {
       database.exec("BEGIN");
       if (logged > 0) {
         fillLog(database, source, logged, from);
-        // Their counts are folded long since: an object counts again at most the last few.
+        // Their counts are already folded: an object recounts at most the last few.
         const hour = JSON.stringify({
           through: Date.now(),
           tally: { delivered: logged, failed: 0, attempts: logged, durations: { 1: logged } },
@@ -105,7 +105,7 @@ export async function measureLarge(stage, state) {
     await stage.arrival(`large${name}`, 1);
     objects[name] = target;
   }
-  // The report of the last delivery is stored a moment after it arrived.
+  // The report of the last delivery is stored shortly after the delivery arrived.
   await sleep(300);
   await relay.stop();
   const dueSoon = Date.now() + DUE_AFTER_MS;
@@ -116,7 +116,7 @@ export async function measureLarge(stage, state) {
   try {
     const figures = {};
     for (const [name, target] of Object.entries(objects)) figures[name] = await measureObject(relay, target);
-    // Nothing but the alarm wakes what falls due; it is armed by the first command after the copy.
+    // Only the alarm sends what falls due; the first command after the copy arms it.
     await stage.arrival("largepending", 1);
     const before = await stage.receiver.ask({ ask: "figures", run: "largepending" });
     await sleep(Math.max(0, dueSoon - Date.now()));

@@ -1,6 +1,6 @@
-// The producers of a benchmark, in a process of their own: started by bench.mjs, spoken to by messages.
+// The producers of a benchmark, in their own process: bench.mjs starts it and sends it messages.
 //
-// Closed loop: each producer posts, waits for its 202, and posts again, until the time or the number of events is up.
+// Closed loop: each producer posts, waits for its 202, and posts again, up to the time or the number of events.
 import http from "node:http";
 import { clock } from "./figures.mjs";
 

@@ -1,14 +1,14 @@
-// One scenario on the systems that take part: posts, waits until everything has arrived, and says what it took.
+// Runs one scenario on its systems: posts, waits until everything has arrived, and returns the figures.
 import { setTimeout as sleep } from "node:timers/promises";
 import { summarize } from "./figures.mjs";
 import { cpuOf } from "./processes.mjs";
 
 const ARRIVAL_TIMEOUT_MS = 60_000;
-// Until most of what runs has been compiled for speed, JavaScript and Wasm alike.
+// Until the hot JavaScript and Wasm code is optimised.
 const WARM_UP_EVENTS = 3000;
 let runs = 0;
 
-/** A bench's processes that every scenario shares. */
+/** The processes of a bench that all scenarios share. */
 export class Stage {
   constructor(receiver, load) {
     this.receiver = receiver;
@@ -50,8 +50,8 @@ export class Stage {
   }
 
   /**
-   * Runs a scenario on several systems, by turns where it ends by time: what else the machine's host does changes from
-   * second to second, and should meet all of them. Whatever was accepted must arrive.
+   * Runs a scenario on several systems, in turns if it ends by time: other load on the host changes from second to
+   * second and should affect all of them. Every accepted event must arrive.
    */
   async compare(systems, scenario) {
     const started = [];
@@ -134,7 +134,7 @@ export class Stage {
       acceptedPerSecond: (accepted * 1000) / accepting,
       deliveredPerSecond: (deliveries * 1000) / wall,
       wall,
-      /** Deliveries that were still under way when the last 202 of a turn came. */
+      /** Deliveries that had not arrived when the last 202 of a turn came. */
       behind,
       duplicates: figures.duplicates,
       accept: summarize(latencies),
@@ -154,7 +154,7 @@ export class Stage {
     return counted ? system.readCounts(targets[0]) : undefined;
   }
 
-  // The last report is on its way when the last delivery has arrived.
+  // The last report is still in flight when the last delivery has arrived.
   async settled(system, { counted }, targets) {
     if (!counted) return;
     let [before, stable] = [await system.readCounts(targets[0]), 0];

@@ -1,4 +1,4 @@
-// The processes of a benchmark: systems, receiver, load generator; each is ended by its id.
+// The processes of a benchmark: systems, receiver, load generator; each is killed by its id.
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";

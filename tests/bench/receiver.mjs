@@ -1,7 +1,7 @@
-// The endpoints of a benchmark, in a process of their own: started by bench.mjs, spoken to by messages.
+// The endpoints of a benchmark, in their own process: bench.mjs starts it and sends it messages.
 //
-// A path is /<behaviour>/<run>/<webhook>. What arrives is counted by the event's number, with the time since it was
-// posted: the load generator writes its clock into the event, and on Linux all processes read the same monotonic clock.
+// A path is /<behaviour>/<run>/<webhook>. Arrivals are counted by the event's number, with the time since the post: the
+// load generator writes its clock into the event, and on Linux all processes read the same monotonic clock.
 import http from "node:http";
 import { clock, summarize } from "./figures.mjs";
 

@@ -1,4 +1,4 @@
-// The measurements of `npm run bench`, on what bench.mjs has built.
+// The measurements of `npm run bench`, after bench.mjs has built everything.
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
 import path from "node:path";
@@ -15,7 +15,7 @@ import { showBill, showLarge, showScenarios } from "./table.mjs";
 const SYSTEMS = ["forwarder", "relay", "textbook"];
 const progress = (line) => console.error(`[bench] ${line}`);
 
-/** Runs `work` with what stops everything that it started. */
+/** Runs `work`, then the clean-up steps that it registered, last first. */
 async function withCleanUp(work) {
   const undo = [];
   try {
@@ -106,7 +106,7 @@ async function main() {
   const [bundle, startUp] = [bundleSize(), await measureStartUp()];
   console.log(`\n${showScenarios(figures.scenarios)}\n`);
   if (figures.billed) {
-    console.log(`${showBill(figures.billed)}\nAt ${PRICES.source}, ${PRICES.date}; without what a plan includes.\n`);
+    console.log(`${showBill(figures.billed)}\nAt ${PRICES.source}, ${PRICES.date}; without a plan's included usage.\n`);
     console.log(`${showLarge(figures.large)}\n`);
   }
   console.log(`${showBundle(bundle, startUp)}\nMeasured in ${((Date.now() - began) / 1000).toFixed(0)} s.`);

@@ -1,8 +1,7 @@
-// What is measured: each scenario says how many producers post what, to how many webhooks, and who takes part.
+// The scenarios: how many producers post what, to how many webhooks, on which systems.
 //
-// `seconds` ends a scenario by time, `events` by number; a request in flight at the end is waited for. `turns`: in how many
-// parts its seconds are spent, each system one part after the other.
-// A message between processes cannot carry Infinity.
+// `seconds` ends a scenario by time, `events` by number; requests in flight at the end are awaited. `turns` splits its
+// seconds into parts, in which the systems take turns. A message between processes cannot carry Infinity.
 const UNBOUNDED = 1e9;
 const ALL = ["forwarder", "relay", "textbook"];
 const STORING = ["relay", "textbook"];
@@ -26,7 +25,7 @@ export const SCENARIOS = [
   ...scenario,
 }));
 
-/** What is posted to count requests and rows, for the bill. */
+/** The events that are posted to count requests and rows for the bill. */
 export const BILLED = [
   { name: "one by one", producers: 1, batch: 1, events: 300 },
   { name: "one by one, with event_id", producers: 1, batch: 1, events: 300, withIds: true, systems: ["relay"] },

@@ -1,10 +1,10 @@
-// Both signatures of a payload, as the relay makes them, with WebCrypto: what the baselines sign with.
+// Both signatures of a payload, as the relay makes them, with WebCrypto for the baselines.
 const encoder = new TextEncoder();
 const keys = new Map();
 
 const importKey = (bytes) => crypto.subtle.importKey("raw", bytes, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
 
-// Imported once an isolate, as a careful author would.
+// Imported once per isolate, as a careful author would.
 function keysOf(secret) {
   if (!keys.has(secret)) {
     const decoded = Uint8Array.from(atob(secret.slice("whsec_".length)), (character) => character.charCodeAt(0));

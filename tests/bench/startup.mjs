@@ -1,8 +1,8 @@
-// What the relay's size costs: `npm run bench:startup` prints how large its files are and what they add to a start.
+// The cost of the relay's size: `npm run bench:startup` prints the size of its files and what they add to a start.
 //
-// Each run starts a workerd by itself, with the relay or with a Worker of a few lines under the same bindings, until
-// it has answered its first request. The difference is the relay's own: its files read and compiled, the instance made,
-// the request answered. Not through miniflare, whose own start takes several times as long and varies by more.
+// Each run starts a workerd with the relay or with a Worker of a few lines under the same bindings, and waits for its
+// first answer. The difference is the relay's own: reading and compiling its files, making the instance, answering the
+// request. Without miniflare, whose own start takes several times as long and varies more.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -16,7 +16,7 @@ import { relayOptions } from "../support/relay_options.js";
 
 const RUNS = 15;
 const LISTENS_TIMEOUT_MS = 10_000;
-// That of miniflare, wherever npm has put it.
+// miniflare's workerd, wherever npm has installed it.
 const { default: WORKERD } = createRequire(createRequire(import.meta.url).resolve("miniflare"))("workerd");
 
 const FILES = {
@@ -38,7 +38,7 @@ export function bundleSize() {
   return gzipped.reduce((sum, bytes) => sum + bytes, 0);
 }
 
-/** Milliseconds that the relay adds to a start, in the median: until workerd listens, and to the first answer. */
+/** Median milliseconds that the relay adds to a start: until workerd listens, and until the first answer. */
 export async function measureStartUp() {
   const folder = await mkdtemp(path.join(tmpdir(), "relay-startup-"));
   try {
@@ -48,7 +48,7 @@ export async function measureStartUp() {
     const modules = { relay: relayModules, trivial: [{ name: "trivial.js", type: "esModule", file: trivial }] };
     const runs = { relay: [], trivial: [] };
     for (const name of Object.keys(runs)) await writeFile(path.join(folder, `${name}.capnp`), configOf(modules[name]));
-    // In turn, so that what else the machine does meets both alike. The first two bring the files into memory.
+    // In turn, so that other load affects both equally. The first two load the files into memory.
     for (let run = 0; run <= RUNS; run++) {
       for (const [name, times] of Object.entries(runs)) {
         const time = await startOnce(path.join(folder, `${name}.capnp`));
@@ -66,7 +66,7 @@ export async function measureStartUp() {
   }
 }
 
-// The relay's own settings and objects; what else it binds, /healthz does not use.
+// The relay's own settings and objects; /healthz does not use its other bindings.
 function configOf(modules) {
   const [{ config }] = relayOptions({}).workers;
   const text = JSON.stringify;

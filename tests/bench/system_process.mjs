@@ -1,6 +1,6 @@
-// One system of a benchmark in a process of its own: run by systems.mjs, never by hand.
+// One system of a benchmark in its own process, which systems.mjs starts.
 //
-// The relay's built Worker, or a baseline, in workerd through miniflare's own port. Its storage is a folder on disk.
+// The relay's built Worker or a baseline, in workerd through miniflare. Its storage is a folder on disk.
 import { readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,7 +9,7 @@ import { relayOptions } from "../support/relay_options.js";
 
 const FOLDER = path.dirname(fileURLToPath(import.meta.url));
 const TOKEN = "bench-token-0123456789abcdef0123456789abcdef";
-// Those of wrangler.toml that the tests shorten, and loopback endpoints.
+// The settings of wrangler.toml that the tests shorten, and loopback endpoints.
 const VARS = { ATTEMPT_TIMEOUT: "10s", RETRY_SCHEDULE: "1m,5m,30m,2h,8h", ALLOW_PRIVATE_ENDPOINTS: "true" };
 
 const { system, state, hooks, port } = JSON.parse(process.argv[2]);
@@ -36,7 +36,7 @@ function baselineOptions() {
   });
 }
 
-// Warnings are of workerd itself, about an alarm that is a few milliseconds late.
+// Warnings come from workerd itself, about alarms that are a few milliseconds late.
 function onLog(line) {
   if (line.startsWith("error")) console.error(`[${system}] ${line}`);
 }

@@ -1,4 +1,4 @@
-// The three systems that are measured side by side: how each is started, and how its webhooks are made.
+// The three compared systems: how each is started, and how its webhooks are made.
 import { readdirSync } from "node:fs";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -26,7 +26,7 @@ async function call({ port, token }, method, target, body) {
 
 /** @satisfies {ThisType<{ state: string, port: number, token: string }>} */
 const BASELINE = {
-  /** Makes a workspace with a webhook for each URL; returns where and with what to post its events. */
+  /** Makes a workspace with a webhook for each URL; returns how to post its events. */
   async makeWorkspace(name, urls) {
     await call(
       this,
@@ -36,7 +36,7 @@ const BASELINE = {
     );
     return { path: `/${name}/events`, token: this.token, workspace: name };
   },
-  /** What the object of the first webhook counted. */
+  /** The counts of the first webhook's object. */
   readCounts({ workspace }) {
     return call(this, "GET", `/${workspace}/counts`);
   },
@@ -53,10 +53,10 @@ const RELAY = {
     const workspace = `ws_${name}`;
     const base = `/v1/workspaces/${workspace}`;
     await this.call("POST", "/v1/workspaces", { id: workspace, name });
-    // All at once: the relay puts a workspace's changes into KV once a second.
+    // Concurrently, because the relay writes a workspace's changes to KV once a second.
     const made = urls.map((url) => this.call("POST", `${base}/webhooks`, { url, events: EVENT_TYPES, secret: SECRET }));
     const webhooks = (await Promise.all(made)).map(({ id }) => id);
-    // Posted with a key, as producers do: it is looked up in the snapshot.
+    // With a key, as producers do: the relay looks it up in the snapshot.
     const { key } = await this.call("POST", `${base}/keys`, { name: "bench", scopes: ["events:write"] });
     return { path: `${base}/events`, token: key, workspace, webhooks };
   },
@@ -68,7 +68,7 @@ const RELAY = {
   },
 };
 
-/** The SQLite files of objects below a folder whose path contains a text. */
+/** The SQLite files of objects below a folder, if their path contains a text. */
 export function databasesIn(state, text) {
   const names = readdirSync(state, { recursive: true }).map((name) => path.join(state, name));
   return names.filter((name) => name.endsWith(".sqlite") && name.includes(text) && !name.endsWith("metadata.sqlite"));

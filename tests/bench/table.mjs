@@ -1,4 +1,4 @@
-// How the figures of a benchmark are shown.
+// Formats the figures of a benchmark.
 import { PRICES, costOf, fitsIn } from "./bill.mjs";
 
 /**
@@ -42,7 +42,7 @@ export function table(head, rows) {
   return [line(head), `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`, ...rows.map(line)].join("\n");
 }
 
-/** The scenarios: a row for each system. */
+/** The scenarios as a table, a row for each system. */
 export function showScenarios(measured) {
   const rows = measured.flatMap(({ scenario, results }) =>
     results.map((result, index) => [index === 0 ? scenario : "", ...COLUMNS.map(([, show]) => show(result))]),
@@ -65,7 +65,7 @@ export function showLarge(large) {
   );
 }
 
-/** What was counted, and what it costs. */
+/** The counts and their cost. */
 export function showBill(billed) {
   const rows = billed.map(({ name, system, usage }) => {
     const cost = costOf(usage);

@@ -1,7 +1,7 @@
 // The baseline *textbook*: a Durable Object per webhook as the platform's own examples do it.
 //
-// A row with a TEXT id and an index on when it is due, an alarm set for each event, the alarm sends, an UPDATE and a row
-// of an attempts table for what came of it. Durable like the relay, without its leases, backlog bounds, keys and logs.
+// A row with a TEXT id and an index on its due time, an alarm set for each event, the alarm sends, an UPDATE and a row
+// in an attempts table for the result. Durable like the relay, without its leases, backlog bounds, keys and logs.
 import { DurableObject } from "cloudflare:workers";
 import { makePayload, sendSigned } from "./signing.js";
 

@@ -1,5 +1,4 @@
-// Who gets in, and what others cannot do: links that work once, forms of other sites, other workspaces' pages; and
-// everything without JavaScript.
+// Access: links that work once, forms of other sites, other workspaces' pages; and everything without JavaScript.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { assertSees, signInOn, startBrowser } from "../support/browser.js";
@@ -35,7 +34,7 @@ describe("signing in", () => {
     await scanner.getByLabel("API key").waitFor();
   });
 
-  test("by a wrong key is refused beside the field, and signing out ends it", async (t) => {
+  test("with a wrong key shows an error beside the field, and signing out ends the session", async (t) => {
     const workspace = await createWorkspace(relay);
     const page = await browser.open(t, relay);
     await page.goto("/settings/webhooks/new");
@@ -50,7 +49,7 @@ describe("signing in", () => {
     await page.getByLabel("API key").waitFor();
   });
 
-  test("leads to the page that was wanted", async (t) => {
+  test("leads to the requested page", async (t) => {
     const scene = await setUpWebhook(t, relay, answerWith(200));
     const { key } = (
       await relay.fetch(`/v1/workspaces/${scene.workspace}/keys`, {
@@ -66,7 +65,7 @@ describe("signing in", () => {
   });
 });
 
-describe("others", () => {
+describe("outsiders", () => {
   test("cannot post a form from their site", async (t) => {
     const scene = await setUpWebhook(t, relay, answerWith(200));
     const action = `${relay.origin}/settings/webhooks/${scene.webhook.id}/disable`;
@@ -81,7 +80,7 @@ describe("others", () => {
     assert.equal((await relay.fetch(pathOf(scene))).body.status, "enabled");
   });
 
-  test("have pages that are not found", async (t) => {
+  test("get 404 for another workspace's pages", async (t) => {
     const theirs = await setUpWebhook(t, relay, answerWith(200));
     const entry = await acceptForOne(relay, theirs.workspace);
     const page = await browser.open(t, relay);
@@ -96,7 +95,7 @@ describe("others", () => {
   });
 });
 
-test("without JavaScript everything is done with forms", async (t) => {
+test("without JavaScript everything works with forms", async (t) => {
   const workspace = await createWorkspace(relay);
   let works = false;
   const receiver = await startReceiver(() => ({ status: works ? 200 : 500, body: "from the endpoint" }));
@@ -137,7 +136,7 @@ test("without JavaScript everything is done with forms", async (t) => {
   assert.match(await time.textContent(), /UTC$/);
 });
 
-test("times are the reader's, with the exact UTC on hover", async (t) => {
+test("times are in the reader's time zone, with the exact UTC on hover", async (t) => {
   const scene = await setUpWebhook(t, relay, answerInTurn(200));
   const page = await browser.open(t, relay, { zone: "Asia/Tokyo" });
   await signInOn(page, relay, scene.workspace);

@@ -1,4 +1,4 @@
-// What a customer sees of deliveries: failures told in words, tests with their answer, resends with their progress,
+// What a customer sees of deliveries: failures in plain words, tests with their answer, resends with their progress,
 // hostile answers as harmless text, and code that verifies a signature.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -29,7 +29,7 @@ after(async () => {
 });
 
 /**
- * A webhook with its page open, signed in, in a window of the size that is given.
+ * A webhook with its page open, signed in, in a window of the given size.
  * @param {import("node:test").TestContext} t
  * @param {Answer} answer
  * @param {WebhookOptions & { window?: object }} [options]
@@ -54,7 +54,7 @@ async function failEvents(scene, count) {
 }
 
 describe("a failing endpoint", () => {
-  test("has its deliveries in the log, each attempt told in plain words", async (t) => {
+  test("has its deliveries in the log, each attempt in plain words", async (t) => {
     const turns = answerInTurn(
       answerWith(500, { "x-trace": "abc" }, "out of memory"),
       hang,
@@ -112,7 +112,7 @@ describe("a failing endpoint", () => {
 });
 
 describe("a test event", () => {
-  test("shows in place what was sent and what the receiver answered", async (t) => {
+  test("shows on the page what was sent and what the receiver answered", async (t) => {
     const { page, home, receiver } = await openWebhook(
       t,
       answerWith(418, { "x-kettle": "short and stout" }, "I am a teapot"),
@@ -163,7 +163,7 @@ describe("resending", () => {
     await assertSees(page, "Sending events again…");
     const progress = page.getByRole("progressbar");
     assert.equal(await progress.getAttribute("max"), "60");
-    // The page follows by itself: the endpoint lets three through, and the bar moves.
+    // The page updates by itself: the endpoint answers three requests, and the bar moves.
     await eventually(() => waiting.length >= 3);
     for (const response of waiting.splice(0, 3)) response.writeHead(200).end();
     await assertSees(page, /sent again: [3-9] delivered/);
@@ -182,7 +182,7 @@ describe("hostile text", () => {
   const WORD = "W".repeat(10_000);
   const BODY = `<script>alert("run")</script><img src=x onerror=alert(1)>\u202egnp.exe\u0007${WORD}`;
 
-  test("in answers, payloads and descriptions is only text, and fits a phone", async (t) => {
+  test("in answers, payloads and descriptions is shown as text, and fits a phone", async (t) => {
     const description = `</textarea><script>alert("described")</script>\u202e${"W".repeat(900)}`;
     const headers = { "x-odd": `"><script>alert(2)</script>${"w".repeat(2_000)}` };
     const { page, home, ...scene } = await openWebhook(t, answerWith(500, headers, BODY), {
@@ -210,7 +210,7 @@ describe("hostile text", () => {
   });
 });
 
-test("the JavaScript that the page shows verifies what the relay sends, and refuses what was changed", async (t) => {
+test("the JavaScript on the page verifies what the relay sends, and refuses what was changed", async (t) => {
   const { page, home, ...scene } = await openWebhook(t, answerWith(200), { secret: "your-signing-secret" });
   const entry = await acceptForOne(relay, scene.workspace);
   await awaitSettled(relay, scene.workspace, entry);
@@ -221,7 +221,7 @@ test("the JavaScript that the page shows verifies what the relay sends, and refu
 
   const folder = await mkdtemp(path.join(tmpdir(), "copied-code-"));
   t.after(() => rm(folder, { recursive: true, force: true }));
-  // Listens where the system has room and says where, on this machine alone; the rest is as copied.
+  // Listens on a free port of 127.0.0.1 and prints it; the rest is as copied.
   // biome-ignore lint/suspicious/noTemplateCurlyInString: it is a program's text
   const listen = "server.listen(0, '127.0.0.1', () => console.log(`port ${server.address().port}`));";
   await writeFile(path.join(folder, "endpoint.mjs"), code.replace(/^server\.listen.*$/m, listen));

@@ -1,4 +1,4 @@
-// Each page, light and dark, on a desk and on a phone: nothing that axe-core objects to, nothing too wide, too heavy or
+// Each page, light and dark, on a desktop and on a phone: axe-core finds nothing, and nothing is too wide, too heavy or
 // out of the keyboard's reach.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -43,7 +43,7 @@ after(async () => {
   await relay?.stop();
 });
 
-/** Name and address of each page, for who is signed in. */
+/** Name and address of each page for a signed-in visitor. */
 function pages() {
   const webhook = `/settings/webhooks/${scene.webhook.id}`;
   return {
@@ -76,7 +76,7 @@ for (const scheme of ["light", "dark"]) {
         const { length } = await answer.body();
         if (scheme === "light" && width === 1280) t.diagnostic(`${name}: ${length} bytes`);
         assert.ok(length < PAGE_LIMIT, `${name} has ${length} bytes`);
-        // What opens is part of the page.
+        // Opened sections are part of the page.
         await page.evaluate(() => {
           for (const more of document.querySelectorAll("details")) more.open = true;
         });
@@ -99,7 +99,7 @@ test("an empty workspace and a refused form are accessible too", async (t) => {
 });
 
 describe("the keyboard", () => {
-  test("reaches everything, and one sees where it is", async (t) => {
+  test("reaches everything, with a visible focus", async (t) => {
     const page = await browser.open(t, relay);
     await signInOn(page, relay, scene.workspace);
     for (const [name, address] of Object.entries(pages())) {
@@ -113,7 +113,7 @@ describe("the keyboard", () => {
         return seen.length;
       });
       const reached = new Set();
-      // Date fields take several stops each, and so does each box that scrolls.
+      // Each date field takes several tab stops, and so does each scrolling box.
       for (let stop = 0; stop < 4 * wanted + 40 && reached.size < wanted; stop++) {
         await page.keyboard.press("Tab");
         const focused = await page.evaluate(() => {

@@ -36,7 +36,7 @@ async function openWebhook(t, { answer = answerWith(200), scopes, ...settings } 
 }
 
 describe("adding a webhook", () => {
-  test("takes the five steps of the customer page, and shows the ping and the secret", async (t) => {
+  test("follows the five steps of the customer page, and shows the ping and the secret", async (t) => {
     const workspace = await createWorkspace(relay);
     const receiver = await startReceiver(answerWith(200), {
       ping: answerWith(200, { "x-seen": "yes" }, "pong from here"),
@@ -69,7 +69,7 @@ describe("adding a webhook", () => {
     await entry.getByRole("img", { name: /Last 24 hours/ }).waitFor();
   });
 
-  test("offers a generated secret, and tells why an endpoint could not be reached", async (t) => {
+  test("offers a generated secret, and says why an endpoint could not be reached", async (t) => {
     const workspace = await createWorkspace(relay);
     const page = await browser.open(t, relay);
     await signInOn(page, relay, workspace);
@@ -85,7 +85,7 @@ describe("adding a webhook", () => {
     assert.equal(await page.locator("#secret-value").textContent(), secret);
   });
 
-  test("keeps what was typed and says what is wrong beside its field", async (t) => {
+  test("keeps what was typed and shows each error beside its field", async (t) => {
     const workspace = await createWorkspace(relay);
     const page = await browser.open(t, relay);
     await signInOn(page, relay, workspace);
@@ -171,7 +171,7 @@ describe("a webhook's page", () => {
     assert.equal(scene.receiver.attemptsOf(entry.id).length, 1);
   });
 
-  test("deletes after a question", async (t) => {
+  test("deletes after a confirmation", async (t) => {
     const { page, ...scene } = await openWebhook(t);
     await page.getByRole("link", { name: "Delete webhook…" }).click();
     await page.getByRole("heading", { name: "Delete this webhook?" }).waitFor();
@@ -183,7 +183,7 @@ describe("a webhook's page", () => {
     assert.equal((await relay.fetch(pathOf(scene))).status, 404);
   });
 
-  test("has no button for a key that may only read", async (t) => {
+  test("has no buttons for a read-only key", async (t) => {
     const { page } = await openWebhook(t, { scopes: ["webhooks:read"] });
     const buttons = await page.getByRole("button").allTextContents();
     assert.deepEqual(buttons.map((text) => text.trim()).sort(), ["Filter", "Open", "Sign out"]);

@@ -1,4 +1,4 @@
-// An endpoint on 127.0.0.1 that keeps what it receives, bytes and times, and answers as a case wants.
+// An endpoint on 127.0.0.1 that records the bytes and times of what it receives, and answers as a case wants.
 import { once } from "node:events";
 import http from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -19,8 +19,8 @@ const POLL_EVERY_MS = 20;
  */
 
 /**
- * `answer(number, request)` says how to answer the number-th request that is no ping: `{status, headers, body}`, or a
- * function `(response) => void` that does it by hand.
+ * `answer(number, request)` says how to answer the number-th request that is not a ping: `{status, headers, body}`, or
+ * a function `(response) => void` that writes the response.
  * @param {(number?: number, request?: Received) => Reply} [answer]
  * @param {(request?: Received) => boolean} [isPing]
  */
@@ -41,7 +41,7 @@ export async function startEndpoint(answer = () => ({ status: 200 }), isPing = (
     try {
       for await (const chunk of incoming) chunks.push(chunk);
     } catch {
-      // The sender went away.
+      // The sender disconnected.
       return;
     }
     request.body = Buffer.concat(chunks);
@@ -51,7 +51,7 @@ export async function startEndpoint(answer = () => ({ status: 200 }), isPing = (
     if (typeof reply === "function") return reply(response, request);
     response.writeHead(reply.status, reply.headers).end(reply.body);
   });
-  // An idle connection that closes just when the sender uses it again would look like an unreachable endpoint.
+  // An idle connection that closes just as the sender reuses it would look like an unreachable endpoint.
   server.keepAliveTimeout = 0;
   server.on("connection", (socket) => {
     sockets.add(socket);
@@ -63,7 +63,7 @@ export async function startEndpoint(answer = () => ({ status: 200 }), isPing = (
   return {
     url: `http://127.0.0.1:${/** @type {import("node:net").AddressInfo} */ (server.address()).port}/hooks`,
     requests,
-    /** The first `count` requests, once they are there. */
+    /** The first `count` requests, once they have arrived. */
     async receive(count, timeoutMs) {
       const deadline = Date.now() + timeoutMs;
       while (requests.length < count) {

@@ -1,33 +1,33 @@
-// Runs the conformance cases against a sender, and shows what came of them as a table. README.md says how.
+// Runs the conformance cases against a sender, and shows the results as a table. README.md says how.
 //
-// A case is `{id, needs, run}`: `run` throws where the sender does not keep the promise that the id names; a case whose
-// `needs` the adapter has not is skipped. The cases run at the same time, each with endpoints of its own.
+// A case is `{id, needs, run}`: `run` throws if the sender does not keep the promise that the id names; a case is
+// skipped if the adapter does not have its `needs`. The cases run concurrently, each with its own endpoints.
 import { answerCases } from "./cases/answers.mjs";
 import { requestCases } from "./cases/requests.mjs";
 import { urlCases } from "./cases/urls.mjs";
 import { startEndpoint } from "./endpoint.mjs";
 
 const AT_ONCE = 24;
-// What a sender and this machine may take beyond what the schedule says.
+// How much later than the schedule a sender on this machine may be.
 const MARGIN_MS = 15_000;
 
 const CASES = [...requestCases, ...answerCases, ...urlCases];
 
-/** What a case gets: the sender, and endpoints that end with it. */
+/** What a case gets: the sender, and endpoints that stop when the case ends. */
 function stage(sender, marginMs) {
   const endpoints = [];
   const isPing = sender.isPing ?? (() => false);
   return {
     sender,
     marginMs,
-    /** A registered endpoint; `secret` undefined lets the sender make one. */
+    /** A registered endpoint; the sender generates a secret if `secret` is undefined. */
     async register(answer, secret) {
       const endpoint = await startEndpoint(answer, isPing);
       endpoints.push(endpoint);
       const handle = await sender.createEndpoint({ url: endpoint.url, secret });
       return { ...endpoint, handle, secret: secret ?? handle.secret };
     },
-    /** An endpoint that nobody registered. */
+    /** An unregistered endpoint. */
     async listen(answer) {
       const endpoint = await startEndpoint(answer);
       endpoints.push(endpoint);
@@ -53,8 +53,8 @@ async function runCase({ id, needs = [], run }, sender, marginMs) {
 }
 
 /**
- * Runs the cases whose id `isWanted`, and returns `{id, result, detail}` of each, in their order. `marginMs` is what is
- * granted beyond the schedule.
+ * Runs the cases whose id `isWanted`, and returns `{id, result, detail}` of each, in order. `marginMs` is the tolerance
+ * beyond the schedule.
  */
 export async function runSuite(sender, isWanted = (/** @type {string} */ _id) => true, marginMs = MARGIN_MS) {
   const cases = CASES.filter(({ id }) => isWanted(id));

@@ -1,4 +1,4 @@
-// That the suite passes a sender that keeps its promises, and notices each one that is broken.
+// The suite passes a sender that keeps its promises, and notices each broken one.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { start } from "./adapters/reference.mjs";
@@ -49,7 +49,7 @@ const FAULTS = {
   "accepts any URL": ["urls/an IPv4 address: https://127.0.0.1/"],
 };
 
-// Whoever never does what is awaited is waited for as long as this.
+// How long the suite waits for something that never happens.
 const MARGIN_MS = 4_000;
 
 const isOneOf = (parts) => (id) => parts.some((part) => id.includes(part));

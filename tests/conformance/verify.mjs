@@ -1,9 +1,9 @@
-// The suite's own reader of signatures, held to the known vectors before it judges a sender.
+// The suite's own signature verifier, checked against the known vectors before it judges a sender.
 import { createHmac } from "node:crypto";
 
 const keyOf = (secret) => (secret.startsWith("whsec_") ? Buffer.from(secret.slice("whsec_".length), "base64") : secret);
 
-/** Lower-case hex over the body, keyed with the secret's text. */
+/** The lower-case hex signature of the body, keyed with the secret's text. */
 export const bodyHex = (secret, body) => createHmac("sha256", secret).update(body).digest("hex");
 
 /** One item of `webhook-signature`. */

@@ -166,7 +166,7 @@ describe("the body", () => {
 });
 
 describe("size", () => {
-  /** An event whose JSON text has exactly `bytes` bytes; not all of its characters are one byte. */
+  /** An event whose JSON text has exactly `bytes` bytes, with some characters of several bytes. */
   const eventOf = (bytes) => {
     const head = '{"type":"alert.triggered","data":{"text":"é';
     return `${head}${"a".repeat(bytes - Buffer.byteLength(head) - 3)}"}}`;
@@ -256,11 +256,11 @@ describe("arrays", () => {
   }
 });
 
-describe("who may post, and where", () => {
+describe("authorization and routing", () => {
   const post = (workspace, init) =>
     relay.fetch(`/v1/workspaces/${workspace}/events`, { method: "POST", body: alert(), ...init });
 
-  test("no token and a wrong token are unauthorized", async () => {
+  test("a missing or wrong token is unauthorized", async () => {
     const workspace = await createWorkspace(relay);
     const token = relay.operatorToken;
     for (const wrong of [
@@ -295,7 +295,7 @@ describe("who may post, and where", () => {
     });
   });
 
-  test("another method is answered with the allowed ones", async () => {
+  test("another method is answered with the allowed methods", async () => {
     const workspace = await createWorkspace(relay);
     const allowed = (answer) => answer.headers.get("allow").split(/\s*,\s*/);
     for (const method of ["GET", "PUT", "DELETE"]) {

@@ -1,4 +1,4 @@
-// An alarm runs if something is due that can be done: each alarm set is a row written, each one run a request.
+// An alarm runs only if something is due that can be done: setting an alarm writes a row, running one is a request.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { eventually } from "../support/eventually.js";
@@ -8,7 +8,7 @@ import { acceptEvent, alert, answered, setUpWebhook } from "../support/steps.js"
 const TIMEOUT_MS = 2_000;
 const EVENTS = 30;
 
-test("while every lease is out at an endpoint that hangs, alarms run at most twice per attempt", {
+test("while a hanging endpoint holds every lease, alarms run at most twice per attempt", {
   timeout: 60_000,
 }, async (t) => {
   const vars = { MAX_LEASES: "8", ATTEMPT_TIMEOUT: `${TIMEOUT_MS}ms`, RETRY_SCHEDULE: "1h,1h,1h,1h,1h" };
@@ -17,7 +17,7 @@ test("while every lease is out at an endpoint that hangs, alarms run at most twi
   const { workspace, webhook, receiver } = await setUpWebhook(t, relay, () => () => {});
   const count = async () => answered(await relay.fetch(`/test/rows/${workspace}/${webhook.id}`), 200);
   const before = await count();
-  // One by one: their Workers take every lease, and the alarm has nothing that it may send.
+  // One by one: their Workers take every lease, so the alarm has nothing to send.
   for (let number = 0; number < EVENTS; number++) await acceptEvent(relay, workspace, alert());
   await eventually(() => receiver.events().length === EVENTS, { timeout: 40_000 });
   const { alarms_run: run, alarms_set: set } = await count();

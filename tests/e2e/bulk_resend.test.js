@@ -1,6 +1,6 @@
-// Resending many: a job that takes each delivery once, oldest first, shows its progress and can be stopped.
+// Bulk resends: a job resends each delivery once, oldest first, shows its progress and can be stopped.
 //
-// One lease at a time, so that the order is exact, and a schedule that is spent at once.
+// One lease at a time, so that the order is exact, and a schedule that ends at once.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
@@ -42,7 +42,7 @@ const stop = (scene, id) => relay.fetch(pathOf(scene, `/resend/${id}`), { method
 const listIds = async (scene, query) =>
   (await listDeliveries(relay, scene.workspace, scene.webhook.id, query)).map(({ id }) => id);
 
-/** A webhook whose endpoint can be switched: `endpoint.answer` answers its events, in milliseconds of `endpoint.takes`. */
+/** A webhook whose endpoint can be switched: `endpoint.answer` answers each event after `endpoint.takes` ms. */
 async function setUpSwitched(t, options) {
   /** @type {{ status: number | ((id: string) => number), takes: number, resent: string[] }} */
   const endpoint = { status: 500, takes: 0, resent: [] };
@@ -60,7 +60,7 @@ async function setUpSwitched(t, options) {
   return { ...(await setUpWebhook(t, relay, answer, options)), endpoint };
 }
 
-/** So many failed deliveries, oldest first. */
+/** Makes `count` failed deliveries and returns their ids, oldest first. */
 async function failSome(scene, count) {
   const answers = await acceptArray(
     relay,
@@ -72,7 +72,7 @@ async function failSome(scene, count) {
   return ids;
 }
 
-/** So many held deliveries, oldest first. */
+/** Makes `count` held deliveries and returns their ids, oldest first. */
 async function holdSome(scene, count) {
   await changeWebhook(relay, scene, { status: "disabled" });
   const answers = await acceptArray(
@@ -114,7 +114,7 @@ describe("a job", () => {
     assert.equal(scene.endpoint.resent.length, 5 + 3 * 6);
   });
 
-  test("takes only what failed in the given time", async (t) => {
+  test("resends only what failed in the given period", async (t) => {
     const scene = await setUpSwitched(t);
     const timeBetween = async () => {
       const since = Date.now();
@@ -152,7 +152,7 @@ describe("a job", () => {
     assert.deepEqual(await listIds(scene, { status: "held" }), []);
   });
 
-  test("for what failed leaves alone what is held, delivered, a ping or a test", async (t) => {
+  test("for failed deliveries does not touch held and delivered ones, pings and tests", async (t) => {
     const scene = await setUpSwitched(t, { ping: answerWith(500) });
     answered(await relay.fetch(pathOf(scene, "/test"), { method: "POST", body: { type: "agent.error" } }), 200);
     const failed = await failSome(scene, 2);
@@ -168,7 +168,7 @@ describe("a job", () => {
     assert.deepEqual(await listIds(scene, { status: "held" }), [...held].reverse());
   });
 
-  test("takes nothing that failed after it began", async (t) => {
+  test("resends nothing that failed after it began", async (t) => {
     const scene = await setUpSwitched(t);
     const ids = await failSome(scene, 6);
     scene.endpoint.takes = 150;
@@ -182,7 +182,7 @@ describe("a job", () => {
     assert.deepEqual([status, made], ["failed", 6]);
   });
 
-  test("with nothing to resend is finished", async (t) => {
+  test("with nothing to resend finishes at once", async (t) => {
     const scene = await setUpSwitched(t);
     const job = await awaitResend(relay, scene, await startResend(relay, scene));
     assert.deepEqual(job, { ...job, status: "finished", ...NOTHING_DONE });
@@ -191,10 +191,10 @@ describe("a job", () => {
 });
 
 describe("a running job", () => {
-  // A job takes a few deliveries ahead of what is being sent; of this many it has taken only a part when it is stopped.
+  // A job reads a few deliveries ahead; of this many it has read only a part when it is stopped.
   const MANY = 40;
 
-  /** A job over `count` failed deliveries whose endpoint takes its time, once it has begun to send. */
+  /** A job over `count` failed deliveries with a slow endpoint, once it has begun to send. */
   async function begin(t, count) {
     const scene = await setUpSwitched(t);
     const ids = await failSome(scene, count);
@@ -232,11 +232,11 @@ describe("a running job", () => {
     answered(await resend(scene, { status: "failed" }), 202);
   });
 
-  test("is stopped on request: what was not begun stays failed, and a next job takes it", async (t) => {
+  test("is stopped on request: what was not begun stays failed, and the next job resends it", async (t) => {
     const { scene, ids, id } = await begin(t, MANY);
     const stopped = answered(await stop(scene, id), 200);
     assert.deepEqual([stopped.id, stopped.status, stopped.total], [id, "stopped", MANY]);
-    // What had its lease already ends in its own time.
+    // What already had its lease still runs to its end.
     await eventually(async () => (await listIds(scene, { status: "pending" })).length === 0);
     const sent = scene.endpoint.resent.length;
     assert.ok(sent < MANY, "everything was sent before the stop: this proved nothing");
@@ -288,9 +288,9 @@ describe("a job is refused", () => {
   /** @type {import("../support/types.d.ts").Refusals} */
   const REFUSED = {
     "without a status": [{}, MALFORMED_OR_REFUSED, "status"],
-    "for what is delivered": [{ status: "delivered" }, MALFORMED_OR_REFUSED, "status"],
-    "for what is pending": [{ status: "pending" }, MALFORMED_OR_REFUSED, "status"],
-    "with a status that is no text": [{ status: 5 }, MALFORMED_OR_REFUSED, "status"],
+    "for delivered deliveries": [{ status: "delivered" }, MALFORMED_OR_REFUSED, "status"],
+    "for pending deliveries": [{ status: "pending" }, MALFORMED_OR_REFUSED, "status"],
+    "with a status that is not a string": [{ status: 5 }, MALFORMED_OR_REFUSED, "status"],
     "with a time in words": [{ status: "failed", since: "yesterday" }, MALFORMED_OR_REFUSED, "since"],
     "with a number as time": [{ status: "failed", until: 1768473000 }, MALFORMED_OR_REFUSED, "until"],
     "with an unknown member": [{ status: "failed", limit: 5 }, 400, "limit", "unknown_field"],
@@ -310,12 +310,12 @@ describe("a job is refused", () => {
     assert.equal((await listIds(scene, { status: "held" })).length, 2);
   });
 
-  test("where there is no such webhook", async () => {
+  test("if there is no such webhook", async () => {
     const unknown = { workspace: await createWorkspace(relay), webhook: { id: "wh_00000000000070008000000000000000" } };
     assertRefused(await resend(unknown, { status: "failed" }), 404, { code: "not_found" });
   });
 
-  test("to be read or stopped where there is none, or under another webhook", async (t) => {
+  test("to be read or stopped if it does not exist or is another webhook's", async (t) => {
     const scene = await setUpSwitched(t);
     const other = await setUpSwitched(t, { workspace: scene.workspace });
     const { id } = await startResend(relay, scene);
@@ -330,7 +330,7 @@ describe("a job is refused", () => {
   });
 });
 
-test("a finished job can be asked to stop, and stays finished", async (t) => {
+test("stopping a finished job leaves it finished", async (t) => {
   const scene = await setUpSwitched(t);
   const finished = await awaitResend(relay, scene, await startResend(relay, scene));
   assert.deepEqual(answered(await stop(scene, finished.id), 200), finished);

@@ -1,4 +1,4 @@
-// Cancelling: no further attempt is made, and what had left already may still arrive.
+// Cancelling: no further attempt is made, and one already in flight may still arrive.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
@@ -38,17 +38,17 @@ function answerLater() {
 }
 
 describe("a cancelled delivery", () => {
-  test("that waited for its retry ends as failed and is not tried again", async (t) => {
+  test("that was waiting for its retry ends as failed and is not tried again", async (t) => {
     const scene = await setUpWebhook(t, relay, answerWith(500));
     const entry = await acceptForOne(relay, scene.workspace);
     await awaitDelivery(relay, scene.workspace, entry, ({ attempts }) => attempts.length > 0);
     assertCancelled(answered(await cancel(scene, entry), 200));
     const made = scene.receiver.attemptsOf(entry.id).length;
-    // The alarm is at work for as long as the cancelled one's whole schedule would have lasted.
+    // Alarms run for as long as the whole schedule of the cancelled delivery would have lasted.
     await awaitSettled(relay, scene.workspace, await acceptForOne(relay, scene.workspace));
     const delivery = await readDelivery(relay, scene.workspace, entry);
     assertCancelled(delivery);
-    // An attempt may have been under way when it was cancelled.
+    // An attempt may have been in flight when it was cancelled.
     assert.ok(scene.receiver.attemptsOf(entry.id).length <= made + 1, "it was tried again");
     assert.ok(delivery.attempts.length >= 1 && delivery.attempts.length <= made + 1);
   });
@@ -101,7 +101,7 @@ describe("an attempt in flight when its delivery is cancelled", () => {
     return { scene, entry, release };
   }
 
-  test("makes it delivered where it succeeds", async (t) => {
+  test("makes it delivered if it succeeds", async (t) => {
     const { scene, entry, release } = await cancelInFlight(t);
     release(200);
     const delivered = ({ status }) => status === "delivered";
@@ -110,7 +110,7 @@ describe("an attempt in flight when its delivery is cancelled", () => {
     assert.equal(delivery.attempts[0].outcome, "succeeded");
   });
 
-  test("leaves it cancelled where it fails, and is not repeated", async (t) => {
+  test("leaves it cancelled if it fails, and is not repeated", async (t) => {
     const { scene, entry, release } = await cancelInFlight(t);
     release(500);
     await awaitSettled(
@@ -123,8 +123,8 @@ describe("an attempt in flight when its delivery is cancelled", () => {
   });
 });
 
-describe("what cannot be cancelled", () => {
-  test("is what is delivered, failed or cancelled already", async (t) => {
+describe("a delivery cannot be cancelled", () => {
+  test("if it is already delivered, failed or cancelled", async (t) => {
     let status = 200;
     const scene = await setUpWebhook(t, relay, () => ({ status }));
     const delivered = await acceptForOne(relay, scene.workspace);

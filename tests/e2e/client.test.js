@@ -13,7 +13,7 @@ let relay;
 let folder;
 before(async () => {
   relay = await startRelay();
-  // A project of its own, as a producer's is: the example, the packages, the generated types.
+  // A separate project like a producer's: the example, the packages, the generated types.
   folder = await mkdtemp(path.join(tmpdir(), "relay-client-"));
   await symlink(path.join(ROOT, "node_modules"), path.join(folder, "node_modules"));
   await writeFile(path.join(folder, "package.json"), '{"type": "module"}');
@@ -93,7 +93,7 @@ test("the producer posts an event that is delivered, and a second run with the s
   assert.equal(JSON.parse(receiver.events()[0].text).data.alert_id, "alrt_1");
 });
 
-test("the producer tells why an event was refused", async () => {
+test("the producer prints why an event was refused", async () => {
   const { code, output } = await produce("sk_wrong_0123456789abcdefghijklmnop", "ws_unknown", "alrt_1");
   assert.equal(code, 1, output);
   assert.match(output, /the relay answered 401: .*unauthorized/);

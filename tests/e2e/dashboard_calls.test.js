@@ -1,4 +1,4 @@
-// A page costs one call to the workspace's object, and one to the object of each webhook that it shows.
+// A page costs one call to the workspace's object, and one call to the object of each webhook on it.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { startRelay } from "../support/relay.js";
@@ -38,6 +38,6 @@ test("each page is answered in one round trip to each of its objects", async (t)
     assert.deepEqual(JSON.parse(answer.headers.get("x-object-calls")), calls, String(path));
   }
   const { headers } = await visitor.post(`${page}/disable`);
-  // The workspace tells the webhook's object of the change.
+  // The workspace's object passes the change on to the webhook's object.
   assert.deepEqual(JSON.parse(headers.get("x-object-calls")), one);
 });

@@ -1,4 +1,4 @@
-// Each form of the dashboard: what it does, how it refuses, and that a read-only session can do none of it.
+// Each form of the dashboard: what it does, how it refuses, and that a read-only session cannot use it.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
@@ -19,14 +19,14 @@ import {
 import { assertLeadsTo, assertPage, signIn } from "../support/visitor.js";
 
 const HOME = "/settings/webhooks";
-// Of the right form, and never given.
+// Well-formed but never assigned.
 const NOBODY = "00000000000070008000000000000000";
 
 let relay;
 before(async () => (relay = await startRelay()));
 after(() => relay?.stop());
 
-/** A webhook, somebody who may change it, and its page's path. */
+/** A webhook, a visitor who may change it, and the path of its page. */
 async function setUp(t, answer, settings) {
   const scene = await setUpWebhook(t, relay, answer, settings);
   return { ...scene, visitor: await signIn(relay, scene.workspace), page: `${HOME}/${scene.webhook.id}` };
@@ -72,7 +72,7 @@ describe("adding a webhook", () => {
     assert.equal((await read({ workspace, webhook }, "/secret")).secret, "my-own-secret");
   });
 
-  test("generates a secret where none is typed, and does not mind a failed ping", async (t) => {
+  test("generates a secret if none is typed, and succeeds even if the ping fails", async (t) => {
     const receiver = await startReceiver(answerWith(200), { ping: answerWith(503) });
     t.after(() => receiver.stop());
     const workspace = await createWorkspace(relay);
@@ -92,7 +92,7 @@ describe("adding a webhook", () => {
     assert.ok(html.includes("503"), "the failed ping is not shown");
   });
 
-  test("refuses what is wrong beside its field, keeps what was typed, and stores nothing", async () => {
+  test("shows each error beside its field, keeps what was typed, and stores nothing", async () => {
     const workspace = await createWorkspace(relay);
     const visitor = await signIn(relay, workspace);
     const good = {
@@ -129,7 +129,7 @@ describe("adding a webhook", () => {
     assert.deepEqual(await webhooksOf(workspace), []);
   });
 
-  test("says so where a workspace has all that it may", { timeout: 120_000 }, async (t) => {
+  test("says so if the workspace has as many as it may", { timeout: 120_000 }, async (t) => {
     const scene = await setUp(t);
     const { url } = scene.receiver;
     const body = { url, events: ["agent.error"] };
@@ -163,7 +163,7 @@ describe("a webhook's settings", () => {
     assert.deepEqual([url, events, description, headers], [fields.url, ["policy.violated"], "new", { "X-New": "1" }]);
   });
 
-  test("are refused beside the field, with what was typed", async (t) => {
+  test("show an error beside the field and keep what was typed", async (t) => {
     const scene = await setUp(t);
     const html = assertPage(
       await scene.visitor.post(scene.page, { ...settingsOf(scene), url: "nonsense", description: "typed note" }),
@@ -183,7 +183,7 @@ describe("a webhook's settings", () => {
     assert.equal((await read(scene)).status, "enabled");
   });
 
-  test("are deleted after a question", async (t) => {
+  test("are deleted after a confirmation", async (t) => {
     const scene = await setUp(t);
     assert.ok(assertPage(await scene.visitor.get(`${scene.page}/delete`)).includes(scene.receiver.url));
     assert.equal((await webhooksOf(scene.workspace)).length, 1);
@@ -196,7 +196,7 @@ describe("a webhook's settings", () => {
 });
 
 describe("a secret", () => {
-  test("is shown where it is asked for, and nowhere else", async (t) => {
+  test("is shown on request, and nowhere else", async (t) => {
     const scene = await setUp(t, undefined, { secret: "my-own-secret" });
     assert.ok(assertPage(await scene.visitor.get(`${scene.page}?secret=shown`)).includes("my-own-secret"));
     for (const path of [HOME, scene.page, `${scene.page}?secret=`, `${scene.page}/delete`]) {
@@ -221,7 +221,7 @@ describe("a secret", () => {
     assert.match((await read(scene, "/secret")).secret, /^whsec_/);
   });
 
-  test("is not rotated to one that is refused", async (t) => {
+  test("is not rotated to an invalid one", async (t) => {
     const scene = await setUp(t, undefined, { secret: "my-own-secret" });
     for (const fields of [
       { secret: "short", overlap_seconds: "0" },
@@ -245,7 +245,7 @@ describe("a test event", () => {
     const html = assertPage(await scene.visitor.get(location));
     for (const part of ["418", "short and stout", "x-kind", "teapot"])
       assert.ok(html.includes(part), `${part} is not shown`);
-    // Shown again on reload, and not sent again.
+    // A reload shows it again and does not send it again.
     assertPage(await scene.visitor.get(location));
     assert.equal(scene.receiver.events().length, 1);
   });
@@ -281,7 +281,7 @@ describe("a delivery", () => {
     assert.match(html, /already ended/);
   });
 
-  test("is found by its id and by its event's", async (t) => {
+  test("is found by its id and by its event's id", async (t) => {
     const scene = await setUp(t);
     const entry = await acceptForOne(relay, scene.workspace, alert({ event_id: "order-17" }));
     for (const id of [entry.id, "order-17", ` ${entry.id} `]) {
@@ -327,7 +327,7 @@ describe("a delivery", () => {
 });
 
 describe("resending many", () => {
-  test("begins, shows its progress, and is stopped", async (t) => {
+  test("starts, shows its progress, and can be stopped", async (t) => {
     const scene = await setUp(t, () => hang());
     await changeWebhook(relay, scene, { status: "disabled" });
     const posted = await acceptArray(
@@ -357,7 +357,7 @@ describe("resending many", () => {
     assertPage(await scene.visitor.post(`${scene.page}/resend/rs_${NOBODY}/stop`), 404);
   });
 
-  test("sends what failed in a time", async (t) => {
+  test("sends what failed in a period", async (t) => {
     const scene = await setUp(t, answerInTurn(410, 200));
     const entry = await acceptForOne(relay, scene.workspace);
     await awaitSettled(relay, scene.workspace, entry);
@@ -367,7 +367,7 @@ describe("resending many", () => {
     await awaitDelivery(relay, scene.workspace, entry, ({ status }) => status === "delivered");
   });
 
-  test("refuses a status or a time that cannot be", async (t) => {
+  test("refuses an impossible status or time", async (t) => {
     const scene = await setUp(t);
     for (const fields of [
       {},
@@ -380,7 +380,7 @@ describe("resending many", () => {
   });
 });
 
-test("an event is traced to each webhook, or the absence is explained", async (t) => {
+test("an event is traced to each webhook, or the page says why it did not go there", async (t) => {
   const scene = await setUp(t);
   const other = await setUpWebhook(t, relay, undefined, { workspace: scene.workspace, events: ["agent.error"] });
   const entry = await acceptForOne(relay, scene.workspace, alert({ event_id: "order-18" }));
@@ -396,7 +396,7 @@ test("an event is traced to each webhook, or the absence is explained", async (t
   }
 });
 
-test("a read-only session is shown no button, and posts nothing", async (t) => {
+test("a read-only session sees no buttons and cannot post", async (t) => {
   const scene = await setUp(t, answerWith(410), { headers: { "X-Team": "team-secret" } });
   const entry = await acceptForOne(relay, scene.workspace);
   await awaitSettled(relay, scene.workspace, entry);

@@ -1,4 +1,4 @@
-// Making dashboard links. What is behind one is the dashboard's.
+// Making dashboard links. Other files test the dashboard itself.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { createWorkspace, startRelay } from "../support/relay.js";
@@ -27,7 +27,7 @@ function assertEndsIn(until, seconds) {
 }
 
 describe("a dashboard link", () => {
-  test("leads to the relay's own sign-in page and is good for an hour unless said otherwise", async () => {
+  test("leads to the relay's own sign-in page and is valid for an hour by default", async () => {
     const workspace = await createWorkspace(relay);
     const { url, expires_at: until, ...rest } = answered(await create(workspace, {}), 201);
     assert.deepEqual(rest, {});
@@ -36,20 +36,20 @@ describe("a dashboard link", () => {
       [origin, pathname, [...searchParams.keys()]],
       [new URL(relay.origin).origin, "/sign-in", ["link"]],
     );
-    // 256 random bits behind the workspace's id.
+    // 256 random bits after the workspace's id.
     assert.match(searchParams.get("link"), new RegExp(`^dl_${workspace.slice(3)}_[A-Za-z0-9_-]{43,64}$`));
     assert.match(until, ISO_MILLISECONDS);
     assertEndsIn(until, 3_600);
   });
 
-  test("can be made for a second up to seven days, and for chosen scopes", async () => {
+  test("can be valid for one second up to seven days, and have chosen scopes", async () => {
     const workspace = await createWorkspace(relay);
     for (const seconds of [1, LONGEST_S])
       assertEndsIn(answered(await create(workspace, { expires_in: seconds }), 201).expires_at, seconds);
     for (const scopes of [["webhooks:read"], SCOPES]) answered(await create(workspace, { scopes }), 201);
   });
 
-  test("is another one each time, and is stored as a hash alone", async () => {
+  test("is different each time, and is stored only as a hash", async () => {
     const workspace = await createWorkspace(relay);
     const links = [];
     for (let count = 0; count < 2; count++)
@@ -61,7 +61,7 @@ describe("a dashboard link", () => {
     }
   });
 
-  test("is no bearer token", async () => {
+  test("is not a bearer token", async () => {
     const workspace = await createWorkspace(relay);
     const link = new URL(answered(await create(workspace, {}), 201).url).searchParams.get("link");
     assertRefused(await relay.fetch(`/v1/workspaces/${workspace}/webhooks`, { token: link }), 401, {
@@ -77,9 +77,9 @@ describe("a dashboard link is refused", () => {
     "for a negative time": [{ expires_in: -1 }, MALFORMED_OR_REFUSED, "expires_in"],
     "for more than seven days": [{ expires_in: LONGEST_S + 1 }, MALFORMED_OR_REFUSED, "expires_in"],
     "for half a second": [{ expires_in: 0.5 }, MALFORMED_OR_REFUSED, "expires_in"],
-    "for a time that is a text": [{ expires_in: "3600" }, MALFORMED_OR_REFUSED, "expires_in"],
+    "for a time that is a string": [{ expires_in: "3600" }, MALFORMED_OR_REFUSED, "expires_in"],
     "with an unknown scope": [{ scopes: ["webhooks:delete"] }, MALFORMED_OR_REFUSED, "scopes"],
-    "with a text as scopes": [{ scopes: "webhooks:read" }, MALFORMED_OR_REFUSED, "scopes"],
+    "with a string as scopes": [{ scopes: "webhooks:read" }, MALFORMED_OR_REFUSED, "scopes"],
     "with an unknown member": [{ expires: 60 }, 400, "expires"],
   };
   for (const [what, [body, status, field]] of Object.entries(REFUSED)) {
@@ -89,7 +89,7 @@ describe("a dashboard link is refused", () => {
     });
   }
 
-  test("to everybody but the operator", async () => {
+  test("to everyone but the operator", async () => {
     const workspace = await createWorkspace(relay);
     const { key } = await createKey(relay, workspace);
     assertRefused(await create(workspace, {}, { token: key }), 403, { code: "forbidden" });

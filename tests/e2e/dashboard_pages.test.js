@@ -1,4 +1,4 @@
-// What each page of the dashboard answers: the headers that keep it to itself, its errors as pages, hostile texts as texts.
+// Each page of the dashboard: its security headers, its errors as pages, and hostile texts shown as text.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { requestRaw } from "../support/raw_request.js";
@@ -12,7 +12,7 @@ const POLICY =
   "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; " +
   "frame-ancestors 'none'; base-uri 'none'";
 const LARGEST_PAGE = 50 * 1024;
-// Of the right form, and never given.
+// Well-formed but never assigned.
 const NOBODY = "00000000000070008000000000000000";
 
 let relay;
@@ -20,7 +20,7 @@ let scene;
 let visitor;
 before(async () => {
   relay = await startRelay();
-  // For the whole file, so that each test has a webhook with a delivery.
+  // Shared by the whole file, so that each test has a webhook with a delivery.
   scene = await setUpWebhook({ after }, relay, answerWith(200));
   scene.delivery = await acceptForOne(relay, scene.workspace);
   await awaitSettled(relay, scene.workspace, scene.delivery);
@@ -29,7 +29,7 @@ before(async () => {
 after(() => relay?.stop());
 
 const webhookPage = () => `${HOME}/${scene.webhook.id}`;
-/** Each page that somebody who is signed in can open. */
+/** Each page that a signed-in visitor can open. */
 const pages = () => [
   HOME,
   `${HOME}/new`,
@@ -51,7 +51,7 @@ function assertGuarded({ headers }, cache = "no-store") {
 }
 
 describe("each page", () => {
-  test("is there, keeps to itself, and is small", async (t) => {
+  test("exists, has the security headers, and is small", async (t) => {
     for (const path of pages()) {
       const answer = await visitor.get(path);
       const html = assertPage(answer);
@@ -68,7 +68,7 @@ describe("each page", () => {
     }
   });
 
-  test("is asked for with HEAD like with GET, without its body", async () => {
+  test("answers HEAD like GET, without the body", async () => {
     for (const path of pages()) {
       const answer = await visitor.get(path, { method: "HEAD" });
       assert.equal(answer.status, 200);
@@ -77,7 +77,7 @@ describe("each page", () => {
     }
   });
 
-  test("but the way in is for those who are signed in", async () => {
+  test("redirects to the sign-in page without a session", async () => {
     for (const path of pages().filter((one) => one !== "/sign-in")) {
       const answer = await createVisitor(relay).get(path);
       const location = assertLeadsTo(answer, /^\/sign-in/);
@@ -87,11 +87,11 @@ describe("each page", () => {
   });
 });
 
-test("the root leads to the webhooks", async () => {
+test("the root redirects to the webhooks", async () => {
   assertLeadsTo(await createVisitor(relay).get("/"), HOME, 302);
 });
 
-test("each file is kept for ever under its present address, and is asked for again under another", async () => {
+test("each static file is cached for ever under its current address, and revalidated under any other", async () => {
   const html = assertPage(await createVisitor(relay).get("/sign-in"));
   const files = [...html.matchAll(/"(\/assets\/[^"]+)"/g)].map(([, address]) => address);
   assert.ok(files.length >= 2, html);
@@ -106,7 +106,7 @@ test("each file is kept for ever under its present address, and is asked for aga
 });
 
 describe("an error is a page", () => {
-  test("404 for what does not exist, and for another workspace's things", async (t) => {
+  test("404 for what does not exist, and for another workspace's resources", async (t) => {
     const theirs = await setUpWebhook(t, relay);
     const entry = await acceptForOne(relay, theirs.workspace);
     const paths = [
@@ -133,7 +133,7 @@ describe("an error is a page", () => {
     }
   });
 
-  test("404 for a form of another workspace's webhook, and nothing is done", async (t) => {
+  test("404 for a form of another workspace's webhook, without effect", async (t) => {
     const theirs = await setUpWebhook(t, relay, answerWith(500));
     const entry = await acceptForOne(relay, theirs.workspace);
     await awaitSettled(relay, theirs.workspace, entry);
@@ -175,13 +175,13 @@ describe("an error is a page", () => {
     }
   });
 
-  test("415 for what is no form, 413 for one that is too large", async () => {
+  test("415 for a body that is not a form, 413 for one that is too large", async () => {
     const forms = [`${HOME}/new`, webhookPage(), `${webhookPage()}/disable`, `${webhookPage()}/test`, "/sign-in"];
     for (const path of forms) {
       for (const type of ["application/json", "text/plain", "multipart/form-data; boundary=x"]) {
         assertPage(await visitor.post(path, {}, { headers: { "content-type": type } }), 415);
       }
-      // Refused before it is sent where it is announced, and as soon as it is too large where it is not.
+      // Refused before it is sent if its length is declared, otherwise as soon as it is too large.
       for (const [length, part] of /** @type {[object, string][]} */ ([
         [{ "content-length": "1000000" }, "key="],
         [{ "transfer-encoding": "chunked" }, `key=${"a".repeat(65 * 1024)}`],
@@ -205,7 +205,7 @@ describe("an error is a page", () => {
     }
   });
 
-  test("500 where a setting of the relay does not parse", async () => {
+  test("500 if a setting of the relay does not parse", async () => {
     const broken = await startRelay({ vars: { RETRY_SCHEDULE: "soon" } });
     try {
       const answer = await createVisitor(broken).get(HOME);
@@ -221,7 +221,7 @@ describe("an error is a page", () => {
   });
 });
 
-describe("a hostile text is a text", () => {
+describe("a hostile text is shown as text", () => {
   const SCRIPT = `<script>alert("1")</script>'"&<img src=x onerror=alert(1)>`;
   const TEXTS = [SCRIPT, "a".repeat(900), "\u202eevil\u2066", "{{ 7*7 }} {% raw %}"];
 

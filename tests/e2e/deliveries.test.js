@@ -1,6 +1,6 @@
-// Listing deliveries with every filter and stable cursors, and reading one whole.
+// Listing deliveries with every filter and stable cursors, and reading one in full.
 //
-// The schedule is long here: what failed once stays pending for as long as a test needs it.
+// The schedule is long here, so that a delivery that failed once stays pending as long as a test needs.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
@@ -31,7 +31,7 @@ after(() => relay?.stop());
 const page = (scene, query = {}) => relay.fetch(pathOf(scene, `/deliveries?${new URLSearchParams(query)}`));
 const idsOf = (deliveries) => deliveries.map(({ id }) => id);
 
-/** Waits until the clock has gone on, so that what follows has a later time than what was. */
+/** Waits until the clock has advanced, so that what follows has a later time. */
 async function passTime() {
   const since = Date.now();
   await eventually(() => Date.now() > since + 30);
@@ -79,31 +79,31 @@ describe("the list", () => {
 
   const NEWEST_FIRST = ["held", "test", "pending", "failed", "other", "delivered", "ping"];
 
-  // The names of what a query finds, newest first; `times[n]` lies between what was made before and after it.
+  // The names of what a query finds, newest first; `times[n]` is between what was made before and after it.
   /** @type {Record<string, [query: () => Record<string, string>, names: string[]]>} */
   const FOUND = {
     "everything, newest first": [() => ({}), NEWEST_FIRST],
-    "what is pending": [() => ({ status: "pending" }), ["pending"]],
-    "what is delivered": [() => ({ status: "delivered" }), ["test", "other", "delivered", "ping"]],
-    "what failed": [() => ({ status: "failed" }), ["failed"]],
-    "what is held": [() => ({ status: "held" }), ["held"]],
-    "what has a type": [() => ({ type: "agent.error" }), ["test", "other"]],
+    "pending ones": [() => ({ status: "pending" }), ["pending"]],
+    "delivered ones": [() => ({ status: "delivered" }), ["test", "other", "delivered", "ping"]],
+    "failed ones": [() => ({ status: "failed" }), ["failed"]],
+    "held ones": [() => ({ status: "held" }), ["held"]],
+    "those of a type": [() => ({ type: "agent.error" }), ["test", "other"]],
     "pings by their type": [() => ({ type: "ping" }), ["ping"]],
-    "what is of kind event": [() => ({ kind: "event" }), ["held", "pending", "failed", "other", "delivered"]],
-    "what is of kind ping": [() => ({ kind: "ping" }), ["ping"]],
-    "what is of kind test": [() => ({ kind: "test" }), ["test"]],
-    "what is of a kind and a status": [() => ({ kind: "event", status: "delivered" }), ["other", "delivered"]],
-    "what is of a type, a kind and a status": [
+    "those of kind event": [() => ({ kind: "event" }), ["held", "pending", "failed", "other", "delivered"]],
+    "those of kind ping": [() => ({ kind: "ping" }), ["ping"]],
+    "those of kind test": [() => ({ kind: "test" }), ["test"]],
+    "those of a kind and a status": [() => ({ kind: "event", status: "delivered" }), ["other", "delivered"]],
+    "those of a type, a kind and a status": [
       () => ({ type: "agent.error", kind: "event", status: "delivered" }),
       ["other"],
     ],
-    "nothing, where no delivery fits": [() => ({ status: "held", type: "agent.error" }), []],
-    "what was made since a time": [() => ({ since: between[3] }), ["held", "test"]],
-    "what was made until a time": [() => ({ until: between[1] }), ["delivered", "ping"]],
-    "what was made between two times": [() => ({ since: between[1], until: between[2] }), ["other"]],
+    "nothing, if no delivery matches": [() => ({ status: "held", type: "agent.error" }), []],
+    "those made since a time": [() => ({ since: between[3] }), ["held", "test"]],
+    "those made until a time": [() => ({ until: between[1] }), ["delivered", "ping"]],
+    "those made between two times": [() => ({ since: between[1], until: between[2] }), ["other"]],
     "nothing since tomorrow": [() => ({ since: new Date(Date.now() + 86_400_000).toISOString() }), []],
     "nothing until a time long ago": [() => ({ until: "2020-01-01T00:00:00.000Z" }), []],
-    "what was made since a time and has a status": [
+    "those made since a time with a status": [
       () => ({ since: between[0], status: "delivered" }),
       ["test", "other", "delivered"],
     ],
@@ -117,7 +117,7 @@ describe("the list", () => {
     });
   }
 
-  test("has the same with a filter on pages of one", async () => {
+  test("has the same with a filter on pages of one delivery", async () => {
     const paged = await listDeliveries(relay, scene.workspace, scene.webhook.id, { limit: "1", status: "delivered" });
     assert.deepEqual(
       idsOf(paged),
@@ -138,7 +138,7 @@ describe("the list", () => {
     }
   });
 
-  test("of a workspace's other webhook is its own", async (t) => {
+  test("does not have the deliveries of another webhook", async (t) => {
     const other = await setUpWebhook(t, relay, undefined, { workspace: scene.workspace });
     assert.deepEqual(idsOf(answered(await page(other), 200).data), [other.webhook.ping.id]);
     assertRefused(await relay.fetch(pathOf(other, `/deliveries/${made.delivered}`)), 404, { code: "not_found" });
@@ -165,13 +165,13 @@ describe("the list", () => {
     });
   }
 
-  test("is refused with a parameter that it does not know", async () => {
+  test("is refused with an unknown parameter", async () => {
     assertRefused(await page(scene, { offset: "10" }), 400, { code: "unknown_field", field: "offset" });
   });
 });
 
 describe("pages", () => {
-  test("go on behind the cursor while new deliveries come in: none twice, none missing", async (t) => {
+  test("continue after the cursor while new deliveries arrive: none twice, none missing", async (t) => {
     const scene = await setUpWebhook(t, relay);
     const accepted = await acceptArray(relay, scene.workspace, Array(30).fill(alert()));
     const wanted = accepted.map(({ deliveries: [{ id }] }) => id);
@@ -191,7 +191,7 @@ describe("pages", () => {
     assert.deepEqual(seen, [...seen].sort().reverse(), "newest first over all pages");
   });
 
-  test("have one delivery at least and a hundred at most", async (t) => {
+  test("have at least one and at most a hundred deliveries", async (t) => {
     const scene = await setUpWebhook(t, relay);
     await acceptArray(relay, scene.workspace, Array(100).fill(alert()));
     await acceptArray(relay, scene.workspace, Array(20).fill(alert()));
@@ -203,7 +203,7 @@ describe("pages", () => {
     assert.equal(new Set(idsOf([...first.data, ...second.data])).size, 121);
   });
 
-  test("end with null where the last one is just full", async (t) => {
+  test("end with null even if the last one is exactly full", async (t) => {
     const scene = await setUpWebhook(t, relay);
     await acceptArray(relay, scene.workspace, Array(9).fill(alert()));
     assert.equal((await listDeliveries(relay, scene.workspace, scene.webhook.id, { limit: "5" })).length, 10);
@@ -213,14 +213,14 @@ describe("pages", () => {
 });
 
 describe("one delivery", () => {
-  test("of an event is read without the request, which is kept for pings and tests alone", async (t) => {
+  test("of an event is read without the request, which is kept only for pings and tests", async (t) => {
     const scene = await setUpWebhook(t, relay);
     const delivery = await awaitSettled(relay, scene.workspace, await acceptForOne(relay, scene.workspace));
     assert.ok(!("request" in delivery), "an event's delivery shows a request");
     assert.ok("request" in (await readDelivery(relay, scene.workspace, scene.webhook.ping)));
   });
 
-  test("is not found where there is none", async (t) => {
+  test("is not found if there is none", async (t) => {
     const scene = await setUpWebhook(t, relay);
     for (const id of [UNKNOWN, "nonsense", scene.webhook.id]) {
       for (const [method, below] of [

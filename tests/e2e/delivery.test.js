@@ -1,4 +1,4 @@
-// What counts as delivered and what as a failure, and what the delivery's record says about it.
+// What counts as delivered and what as a failure, and what the delivery's record says.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { makeSelfSignedCertificate } from "../support/certificate.js";
@@ -40,7 +40,7 @@ async function makeFirstAttempt(workspace) {
 }
 
 describe("a 2xx", () => {
-  test("an event is delivered at once and its record tells everything", async (t) => {
+  test("an event is delivered at once and its record is complete", async (t) => {
     const answer = answerWith(200, { "X-Request-Number": "7", "Set-Cookie": ["a=1", "b=2"] }, "thank you");
     const { workspace, webhook, receiver } = await setUpWebhook(t, relay, answer);
     const posted = performance.now();
@@ -108,7 +108,7 @@ describe("a 2xx", () => {
     }
   });
 
-  test("every webhook that selected the type gets a delivery of its own", async (t) => {
+  test("every webhook that selected the type gets its own delivery", async (t) => {
     const first = await setUpWebhook(t, relay);
     const second = await setUpWebhook(t, relay, undefined, { workspace: first.workspace });
     const deliveries = await acceptEvent(relay, first.workspace);
@@ -190,7 +190,7 @@ describe("a failure", () => {
     assertUnreachable(await makeFirstAttempt(workspace));
   });
 
-  test("a certificate that nobody vouches for is unreachable and nothing is sent", async (t) => {
+  test("an untrusted certificate is unreachable and nothing is sent", async (t) => {
     const tls = await makeSelfSignedCertificate();
     const { workspace, receiver } = await setUpWebhook(t, relay, undefined, { tls });
     assertUnreachable(await makeFirstAttempt(workspace));
@@ -223,7 +223,7 @@ describe("a failure", () => {
 });
 
 describe("the body of the answer", () => {
-  test("of 5 MB 16 KiB are kept and the relay goes on", async (t) => {
+  test("of 5 MB is cut to 16 KiB and the relay keeps running", async (t) => {
     const answer = answerInTurn(answerWith(200, {}, "0123456789abcdef".repeat(312_500)), answerWith(200, {}, "small"));
     const { workspace } = await setUpWebhook(t, relay, answer);
     const delivery = await makeFirstAttempt(workspace);
@@ -237,7 +237,7 @@ describe("the body of the answer", () => {
     assert.equal((await makeFirstAttempt(workspace)).attempts[0].response_body, "small");
   });
 
-  test("of exactly 16 KiB is kept whole and one byte more is marked", async (t) => {
+  test("of exactly 16 KiB is kept whole and of one byte more is marked as cut", async (t) => {
     const answer = (_, number) => ({ status: 200, body: "x".repeat(KEPT_OF_A_BODY + number - 1) });
     const { workspace } = await setUpWebhook(t, relay, answer);
     const whole = (await makeFirstAttempt(workspace)).attempts[0];
@@ -248,7 +248,7 @@ describe("the body of the answer", () => {
     assert.equal(cut.response_truncated, true);
   });
 
-  test("of a failed attempt is cut in the same way", async (t) => {
+  test("of a failed attempt is cut too", async (t) => {
     const answer = answerInTurn(answerWith(500, {}, "x".repeat(100_000)), 200);
     const { workspace } = await setUpWebhook(t, relay, answer);
     const { attempts } = await awaitSettled(relay, workspace, await acceptForOne(relay, workspace));
@@ -275,7 +275,7 @@ describe("the body of the answer", () => {
     assert.equal(delivery.attempts[0].response_truncated, true);
   });
 
-  test("that is not text is kept as text nevertheless and harms nothing", async (t) => {
+  test("that is not text is kept as text and does no harm", async (t) => {
     const bytes = Buffer.from([0xff, 0xfe, 0x00, 0x80, 0x41]);
     const { workspace } = await setUpWebhook(t, relay, answerWith(200, {}, bytes));
     const delivery = await makeFirstAttempt(workspace);

@@ -1,4 +1,4 @@
-// What a deployment would upload, as wrangler itself reads and lists it, without uploading anything.
+// What a deployment would upload, as wrangler itself lists it, without uploading anything.
 import assert from "node:assert/strict";
 import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -24,7 +24,7 @@ const TEST_HOOK = "x-test-hook";
 const ENVIRONMENTS = { production: "webhook-relay", staging: "webhook-relay-staging" };
 const argumentsFor = (environment) => (environment === "production" ? ["--env="] : ["--env", environment]);
 const CONFIG = path.join(ROOT, "wrangler.toml");
-// Copied, for its objects have no prototype.
+// Copied because its objects have no prototype.
 const configOf = (environment, config = CONFIG) =>
   structuredClone(
     readConfig({ config, env: environment === "production" ? undefined : environment }, { hideWarnings: true }),
@@ -45,7 +45,7 @@ after(() => rm(folder, { recursive: true, force: true }));
 
 const runWrangler = (...args) => capture(path.join(PACKAGE_PROGRAMS, "wrangler"), args);
 
-/** wrangler.toml with lines changed, as a file of its own beside nothing that wrangler could mistake for the project. */
+/** A changed copy of wrangler.toml, in a folder without anything that wrangler could mistake for the project. */
 async function changedConfig(change) {
   const file = path.join(await mkdtemp(path.join(folder, "config-")), "wrangler.toml");
   const text = await readFile(CONFIG, "utf8");
@@ -64,13 +64,13 @@ const uncomment = (first) => (text) => {
 
 for (const [environment, name] of Object.entries(ENVIRONMENTS)) {
   describe(`a deployment of ${environment}`, () => {
-    test("passes_as_a_dry_run_without_a_warning", () => {
+    test("passes as a dry run without a warning", () => {
       const { code, output } = dryRuns[environment];
       assert.equal(code, 0, output);
       assert.doesNotMatch(output, /WARNING/, output);
     });
 
-    test("binds_the_store_both_object_classes_both_limits_and_every_setting_with_its_default", () => {
+    test("binds KV, both object classes, both rate limits and every setting with its default", () => {
       const { output } = dryRuns[environment];
       const lists = (text) => assert.ok(output.includes(text), `no ${text} in:\n${output}`);
       lists("env.SUBSCRIPTIONS");
@@ -81,7 +81,7 @@ for (const [environment, name] of Object.entries(ENVIRONMENTS)) {
       for (const [setting, value] of Object.entries(SETTINGS)) lists(`env.${setting} ("${value}")`);
     });
 
-    test("makes_both_classes_with_sqlite_under_a_name_of_its_own_and_keeps_its_logs", () => {
+    test("creates both classes with SQLite under its own name and keeps its logs", () => {
       const config = configOf(environment);
       assert.equal(config.name, name);
       assert.ok(config.compatibility_date >= "2026-10-01", config.compatibility_date);
@@ -93,7 +93,7 @@ for (const [environment, name] of Object.entries(ENVIRONMENTS)) {
       assert.equal(config.observability.enabled, true);
     });
 
-    test("has_no_test_hooks", async () => {
+    test("has no test hooks", async () => {
       const output = path.join(folder, environment);
       const uploaded = await Promise.all((await readdir(output)).map((file) => readFile(path.join(output, file))));
       assert.ok(
@@ -101,13 +101,13 @@ for (const [environment, name] of Object.entries(ENVIRONMENTS)) {
         "the upload has a Wasm module",
       );
       for (const bytes of uploaded) assert.ok(!bytes.includes(TEST_HOOK));
-      // The other build has them: the search above would find them.
+      // The other build has them, so the search above would find them.
       assert.ok((await readFile(path.join(ROOT, "build/test-hooks/build/index_bg.wasm"))).includes(TEST_HOOK));
     });
   });
 }
 
-test("staging_shares_no_store_no_counter_and_no_address_with_production", async () => {
+test("staging shares no store, rate limit or address with production", async () => {
   const config = await changedConfig(uncomment("[[routes]]"));
   const [production, staging] = [configOf("production", config), configOf("staging", config)];
   assert.deepEqual(production.routes, [{ pattern: "hooks.example.com", custom_domain: true }]);
@@ -127,7 +127,7 @@ test("staging_shares_no_store_no_counter_and_no_address_with_production", async 
   for (const binding of staging.durable_objects.bindings) assert.equal(binding.script_name, undefined);
 });
 
-test("the_dataset_of_attempts_is_bound_once_its_lines_are_no_comment", async () => {
+test("the dataset of attempts is bound once its lines are uncommented", async () => {
   const config = await changedConfig(uncomment("[[analytics_engine_datasets]]"));
   assert.deepEqual(configOf("production").analytics_engine_datasets, []);
   assert.deepEqual(configOf("production", config).analytics_engine_datasets, [
@@ -135,7 +135,7 @@ test("the_dataset_of_attempts_is_bound_once_its_lines_are_no_comment", async () 
   ]);
 });
 
-test("wrangler_types_the_same_bindings_for_both_environments", async () => {
+test("wrangler generates the same binding types for both environments", async () => {
   const file = path.join(folder, "env.d.ts");
   const { code, output } = await runWrangler("types", "--include-runtime=false", file);
   assert.equal(code, 0, output);
@@ -161,7 +161,7 @@ test("wrangler_types_the_same_bindings_for_both_environments", async () => {
   assert.deepEqual(boundInStaging, bound);
 });
 
-test("the_tests_run_on_the_runtime_that_wrangler_brings", async () => {
+test("the tests run on the runtime that wrangler depends on", async () => {
   const read = async (file) => JSON.parse(await readFile(path.join(ROOT, file), "utf8"));
   const wrangler = await read("node_modules/wrangler/package.json");
   assert.equal((await read("package.json")).devDependencies.miniflare, wrangler.dependencies.miniflare);

@@ -1,4 +1,4 @@
-// When a webhook stops getting requests, and that nothing accepted is lost by it.
+// When a webhook stops getting requests, and that no accepted event is lost by it.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
@@ -34,7 +34,7 @@ async function setStatus(scene, status) {
   return answer.body;
 }
 
-/** Another webhook of the same workspace that gets each event: when it has one, the disabled webhook had its time too. */
+/** Another webhook of the workspace: once it has an event, the disabled webhook would have had it too. */
 const setUpWitness = (t, { workspace }) => setUpWebhook(t, relay, undefined, { workspace });
 
 /** Posts an event and asserts that it is held for the disabled webhook, while the witness gets it. */
@@ -64,7 +64,7 @@ describe("410 Gone", () => {
     assert.match(webhook.disabled_at, ISO_MILLISECONDS);
   });
 
-  test("lets later events be held and sends them never by itself", async (t) => {
+  test("makes later events held and never sends them by itself", async (t) => {
     const scene = await setUpWebhook(t, relay, answerInTurn(410, 200));
     const witness = await setUpWitness(t, scene);
     const deliveries = await acceptEvent(relay, scene.workspace);
@@ -80,7 +80,7 @@ describe("410 Gone", () => {
     assert.deepEqual([delivery.status, delivery.reason, delivery.attempt_count], ["failed", "gone", 2]);
   });
 
-  test("makes other deliveries that wait for a retry held", async (t) => {
+  test("holds other deliveries that wait for a retry", async (t) => {
     const answer = ({ text }) => ({ status: JSON.parse(text).data.gone ? 410 : 500 });
     const scene = await setUpWebhook(t, relay, answer);
     const waiting = await acceptForOne(relay, scene.workspace, alert({ data: { gone: false } }));
@@ -104,7 +104,7 @@ describe("410 Gone", () => {
 });
 
 describe("a webhook disabled by a person", () => {
-  test("says so and holds its events", async (t) => {
+  test("shows as disabled and holds its events", async (t) => {
     const scene = await setUpWebhook(t, relay);
     const witness = await setUpWitness(t, scene);
     const webhook = await setStatus(scene, "disabled");
@@ -124,7 +124,7 @@ describe("a webhook disabled by a person", () => {
     );
   });
 
-  test("makes a delivery that waits for its retry held", async (t) => {
+  test("holds a delivery that waits for its retry", async (t) => {
     const scene = await setUpWebhook(t, relay, answerWith(500));
     const entry = await acceptForOne(relay, scene.workspace);
     await awaitDelivery(relay, scene.workspace, entry, ({ attempts }) => attempts.length > 0);
@@ -134,7 +134,7 @@ describe("a webhook disabled by a person", () => {
     assert.equal(scene.receiver.attemptsOf(entry.id).length, made);
   });
 
-  test("and enabled again sends new events and nothing that was held", async (t) => {
+  test("and enabled again sends new events but no held ones", async (t) => {
     const scene = await setUpWebhook(t, relay);
     await setStatus(scene, "disabled");
     const held = await acceptForOne(relay, scene.workspace);
@@ -166,7 +166,7 @@ function readDeliveryWhenHeld({ workspace }, entry) {
 }
 
 describe("a deleted webhook", () => {
-  test("gets nothing any more", async (t) => {
+  test("gets no more requests", async (t) => {
     const scene = await setUpWebhook(t, relay, answerWith(500));
     const witness = await setUpWitness(t, scene);
     const deliveries = await acceptEvent(relay, scene.workspace);
@@ -179,7 +179,7 @@ describe("a deleted webhook", () => {
     const later = await acceptForOne(relay, scene.workspace);
     assert.equal(later.webhook_id, witness.webhook.id);
     await eventually(() => witness.receiver.attemptsOf(later.id).length === 1);
-    // An attempt may have been under way when the webhook was deleted; no retry follows it.
+    // An attempt may have been in flight when the webhook was deleted; no retry follows it.
     assert.ok(scene.receiver.events().length <= sent + 1);
   });
 });

@@ -1,4 +1,4 @@
-// The page that operators give to customers: it says all that the customer docs say, and what it says is so here.
+// The page that operators give to customers: it says all that the customer docs say, and the relay does what it says.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -10,20 +10,20 @@ import { setUpWebhook } from "../support/steps.js";
 const read = (file) => readFileSync(path.join(ROOT, file), "utf8");
 const CUSTOMER_DOCS = read("tests/fixtures/customer_docs.txt");
 
-// Sentences of the customer docs that are said otherwise, because they were not exact: what is said in their place.
+// Sentences of the customer docs that were inexact, and what the page says instead.
 const SAID_EXACTLY = {
   "The id field is unique per delivery attempt. If Secureagentics retries a failed delivery, the retry carries the same id. Use this to deduplicate events in your handler.":
     "The id field is unique per delivery: one event to one webhook. If Secureagentics retries a failed delivery, the retry carries the same id, and so does a delivery that somebody resends from the dashboard. Use this to deduplicate events in your handler.",
   "After 5 failed attempts, the delivery is marked as failed and no further retries occur. You can see failed deliveries in the webhook detail view in Settings → Webhooks. To avoid missed events:":
     "After 5 failed retries, the delivery is marked as failed and no further retries occur. You can see failed deliveries in the webhook detail view in Settings → Webhooks, and resend one or all of them there for 30 days. To avoid missed events:",
 };
-// The numbers of the steps are the browser's.
+// The browser numbers the steps.
 const BARE_NUMBER = /^\d$/;
 
 const ENTITIES = { amp: "&", lt: "<", gt: ">", quot: '"', "#39": "'", "#34": '"', "#38": "&", "#60": "<", "#62": ">" };
 const decode = (text) => text.replaceAll(/&(#?\w+);/g, (whole, name) => ENTITIES[name] ?? whole);
 const textOf = (html) => decode(html.replaceAll(/<[^>]*>/g, ""));
-// Tables and lists have no white space of their own in the text of the docs.
+// The text of the docs has other white space in tables and lists.
 const squeeze = (text) => text.replaceAll(/\s+/g, "");
 const codeOf = (html, id) => decode(html.match(new RegExp(`<code id="${id}">([\\s\\S]*?)</code>`))[1]);
 const tablesOf = (html) =>
@@ -42,14 +42,14 @@ const readPage = async (relay) => {
 let relay;
 let page;
 before(async () => {
-  // As it is deployed: what the customer docs promise are the defaults.
+  // With the deployed settings: the customer docs promise the defaults.
   const vars = { RETRY_SCHEDULE: "1m,5m,30m,2h,8h", ATTEMPT_TIMEOUT: "10s" };
   relay = await startRelay({ vars });
   page = await readPage(relay);
 });
 after(() => relay?.stop());
 
-test("the page is for everybody, has the dashboard's strict policy and loads nothing from elsewhere", async () => {
+test("the page is public, has the dashboard's strict policy and loads nothing from elsewhere", async () => {
   assert.match(page.headers.get("content-type"), /^text\/html/);
   const policy = page.headers.get("content-security-policy");
   for (const rule of ["default-src 'none'", "style-src 'self'", "script-src 'self'", "frame-ancestors 'none'"])
@@ -75,12 +75,12 @@ describe("the page says what the customer docs say:", () => {
       assert.ok(squeeze(textOf(page.text)).includes(squeeze(said)), said));
   }
 
-  test("and each sentence that is said otherwise is in them", () => {
+  test("and each replaced sentence is in them", () => {
     for (const line of Object.keys(SAID_EXACTLY)) assert.ok(CUSTOMER_DOCS.includes(line), line);
   });
 });
 
-test("the Python code is the program that the tests run, as it is in the customer docs", () => {
+test("the Python code is the program that the tests run and that the customer docs have", () => {
   const program = read("examples/flask_receiver.py");
   assert.equal(
     codeOf(page.text, "code-python"),
@@ -103,7 +103,7 @@ test("the headers are those that a request has", async (t) => {
   const documented = tablesOf(page.text)
     .find((rows) => rows[0][0] === "Content-Type")
     .map(([name]) => name.toLowerCase());
-  // What every HTTP client adds.
+  // Headers that every HTTP client adds.
   const sent = Object.keys(ping.headers).filter(
     (name) => !["host", "content-length", "connection", "accept", "accept-encoding", "cf-worker"].includes(name),
   );
@@ -120,7 +120,7 @@ describe("a deployment with other settings", () => {
   });
   after(() => other?.stop());
 
-  test("documents its own schedule, time-out, retention and limit", () => {
+  test("documents its own schedule, timeout, retention and limit", () => {
     const retries = [
       ["1st retry", "10 seconds"],
       ["2nd retry", "2 minutes"],

@@ -1,5 +1,5 @@
 // Secrets and the values of custom headers at rest: encrypted, read from an older state, moved to another key, and
-// never guessed where the key is missing.
+// an error if the key is missing.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Webhook } from "standardwebhooks";
@@ -32,7 +32,7 @@ async function start(t, vars) {
   return relay;
 }
 
-/** Posts an event and holds the request that its endpoint gets to the secret and to the header. */
+/** Posts an event and checks the request that its endpoint gets against the secret and the header. */
 async function assertSends(relay, scene, { secret, headers } = SETTINGS) {
   const { id } = await acceptForOne(relay, scene.workspace);
   const request = await eventually(() => scene.receiver.attemptsOf(id)[0]);
@@ -40,7 +40,7 @@ async function assertSends(relay, scene, { secret, headers } = SETTINGS) {
   for (const [name, value] of Object.entries(headers)) assert.equal(request.headers[name.toLowerCase()], value);
 }
 
-/** Makes a test, whose request the relay keeps. */
+/** Sends a test event, whose request the relay stores. */
 async function makeTest(relay, scene) {
   const made = answered(
     await relay.fetch(pathOf(scene, "/test"), { method: "POST", body: { type: "agent.error" } }),
@@ -55,7 +55,7 @@ async function assertShows(relay, scene, kept) {
   assert.equal((await readDelivery(relay, scene.workspace, kept)).request.headers["x-key"], VALUE);
 }
 
-/** How many of the workspace's stored values each key encrypts, by the metrics; "" stands for none. */
+/** How many of the workspace's stored values each key encrypts, from the metrics; "" is none. */
 async function countByKey(relay, { workspace }) {
   const { text } = await relay.fetch(`/metrics?workspace=${workspace}`);
   return Object.fromEntries(
@@ -66,7 +66,7 @@ async function countByKey(relay, { workspace }) {
 const isEncrypting = async (relay) => /secrets_encrypted="true"/.test((await relay.fetch("/metrics")).text);
 
 describe("stored secrets and header values", () => {
-  test("of an older state are read as plain, and encrypted when their webhook is next changed", async (t) => {
+  test("of an older state are read as plain text, and encrypted when their webhook is next changed", async (t) => {
     const relay = await start(t);
     const scene = await setUpWebhook(t, relay, undefined, SETTINGS);
     const kept = await makeTest(relay, scene);
@@ -90,7 +90,7 @@ describe("stored secrets and header values", () => {
     await assertShows(relay, scene, kept);
   });
 
-  test("are in no byte of the storage where the keys were there from the first", async (t) => {
+  test("are in no byte of the storage if the keys were set from the start", async (t) => {
     const relay = await start(t, { ...keys("k1"), RETRY_SCHEDULE: "50ms" });
     const scene = await setUpWebhook(t, relay, () => ({ status: 500 }), SETTINGS);
     const rotated = "the-secret-after-a-rotation";
@@ -101,7 +101,7 @@ describe("stored secrets and header values", () => {
     await changeWebhook(relay, scene, { headers: { "X-Key": changed } });
     await makeTest(relay, scene);
     await acceptForOne(relay, scene.workspace);
-    // Ended, so that all that was written is in the files.
+    // Stopped, so that everything written is in the files.
     await relay.restart();
     const bytes = readStorageFiles(relay);
     assert.ok(bytes.includes(scene.receiver.url), "the endpoint URL is not found: this search proves nothing");
@@ -112,7 +112,7 @@ describe("stored secrets and header values", () => {
     await assertSends(relay, scene, { secret: SECRET, headers: { "X-Key": changed } });
   });
 
-  test("move to a new first key when they are next written, and then need the old one no more", async (t) => {
+  test("move to a new first key when they are next written, and then do not need the old one", async (t) => {
     const relay = await start(t, keys("k1"));
     const scene = await setUpWebhook(t, relay, undefined, SETTINGS);
     const kept = await makeTest(relay, scene);
@@ -142,7 +142,7 @@ describe("without the key of a stored value", () => {
     ["when no keys are set at all", {}],
     ["under whose id another key is given", { ENCRYPTION_KEYS: `k1:${keyBytes("k3")}` }],
   ])) {
-    test(`${what}, nothing is sent or shown, the log names the key, and the right key mends it`, async (t) => {
+    test(`${what}, nothing is sent or shown, the log names the key, and the right key fixes it`, async (t) => {
       const relay = await start(t, keys("k1"));
       const scene = await setUpWebhook(t, relay, undefined, SETTINGS);
       const kept = await makeTest(relay, scene);
@@ -169,7 +169,7 @@ describe("without the key of a stored value", () => {
     });
   }
 
-  test("its owner mends the webhook with another secret and other headers", async (t) => {
+  test("its owner repairs the webhook with another secret and other headers", async (t) => {
     const relay = await start(t, keys("k1"));
     const scene = await setUpWebhook(t, relay, undefined, SETTINGS);
     await relay.restart({ vars: keys("k2") });
@@ -182,7 +182,7 @@ describe("without the key of a stored value", () => {
   });
 });
 
-test("an ENCRYPTION_KEYS that does not parse is an error on every request, which names it and not its value", async (t) => {
+test("an invalid ENCRYPTION_KEYS is an error on every request, which names it and not its value", async (t) => {
   const relay = await start(t);
   const key = keyBytes("k1");
   for (const value of [key, `k1:${key.slice(2)}`, `k1:${key},`, "", { k1: key }]) {

@@ -1,4 +1,4 @@
-// How the relay refuses, on every call of its OpenAPI document, so that a new call cannot be forgotten.
+// How the relay refuses, on every operation of its OpenAPI document, so that none can be forgotten.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { requestRaw } from "../support/raw_request.js";
@@ -8,7 +8,7 @@ import { answered, assertRefused } from "../support/steps.js";
 
 const LARGEST_REQUEST = 4 * 1024 * 1024;
 const ALL_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-// Of the right form, and never given.
+// Well-formed but never assigned.
 const NOBODY = "00000000000070008000000000000000";
 
 let relay;
@@ -27,7 +27,7 @@ after(async () => {
   await receiver?.stop();
 });
 
-/** A path of the document with the ids of this file's webhook in it, and unknown ones for what lies below it. */
+/** Fills the ids of this file's webhook into a path of the document, and unknown ids for what is below it. */
 function fill(template) {
   const values = {
     workspace_id: scene.workspace,
@@ -44,7 +44,7 @@ function fill(template) {
 
 const methodsOf = (template) => ALL_METHODS.filter((method) => method.toLowerCase() in paths[template]);
 
-/** Each operation of the document, as [method, path]; those with a JSON body where `withBody`. */
+/** Each operation of the document, as [method, path]; only those with a JSON body if `withBody`. */
 function operations({ withBody = false } = {}) {
   const all = Object.keys(paths).flatMap((template) => methodsOf(template).map((method) => [method, template]));
   const wanted = all.filter(([method, template]) => !withBody || paths[template][method.toLowerCase()].requestBody);
@@ -53,7 +53,7 @@ function operations({ withBody = false } = {}) {
 }
 
 describe("a body", () => {
-  test("that is not declared as JSON is refused with 415 on each call that takes one", async () => {
+  test("that is not declared as JSON is refused with 415 on each call with a body", async () => {
     for (const [method, path] of operations({ withBody: true })) {
       for (const type of [
         "text/plain",
@@ -67,7 +67,7 @@ describe("a body", () => {
     }
   });
 
-  test("that is no JSON is malformed on each call that takes one", async () => {
+  test("that is not JSON is malformed on each call with a body", async () => {
     for (const [method, path] of operations({ withBody: true })) {
       for (const body of ["{", "", "nonsense", '{"a":1}}', "\u0000", '{"a":}']) {
         assertRefused(await relay.fetch(path, { method, body }), 400, { code: "invalid_json" });
@@ -75,7 +75,7 @@ describe("a body", () => {
     }
   });
 
-  test("that is no object is refused on each call that takes one", async () => {
+  test("that is not an object is refused on each call with a body", async () => {
     for (const [method, path] of operations({ withBody: true })) {
       for (const body of ["null", "5", '"text"', "true"]) {
         assertRefused(await relay.fetch(path, { method, body }), [400, 422]);
@@ -83,20 +83,20 @@ describe("a body", () => {
     }
   });
 
-  test("with an unknown member is refused with its name on each call that takes one", async () => {
+  test("with an unknown member is refused with its name on each call with a body", async () => {
     for (const [method, path] of operations({ withBody: true })) {
       const answer = await relay.fetch(path, { method, body: { colour: "red" } });
       assertRefused(answer, 400, { code: "unknown_field", field: "colour" });
     }
   });
 
-  test("with a member twice is refused with its name", async () => {
+  test("with a duplicate member is refused with its name", async () => {
     for (const body of ['{"name":"A","name":"B"}', '{"name":"A","n\\u0061me":"B"}']) {
       assertRefused(await relay.fetch("/v1/workspaces", { method: "POST", body }), 400, { field: "name" });
     }
   });
 
-  test("that is announced as too large is refused before it is sent, on each call that takes one", async () => {
+  test("with a declared length that is too large is refused before it is sent, on each call with a body", async () => {
     for (const [method, path] of operations({ withBody: true })) {
       const headers = { "content-type": "application/json", "content-length": String(LARGEST_REQUEST + 1) };
       const answer = await requestRaw(relay.origin, path, { method, token: relay.operatorToken, headers, part: '{"' });
@@ -104,7 +104,7 @@ describe("a body", () => {
     }
   });
 
-  test("that does not end is refused as soon as it is too large", async () => {
+  test("without an end is refused as soon as it is too large", async () => {
     const headers = { "content-type": "application/json", "transfer-encoding": "chunked" };
     const part = `{"name":"${"a".repeat(LARGEST_REQUEST)}`;
     const answer = await requestRaw(relay.origin, "/v1/workspaces", {
@@ -116,7 +116,7 @@ describe("a body", () => {
     assertRefused(answer, 413, { code: "payload_too_large" });
   });
 
-  test("nested too deep brings nothing down", async () => {
+  test("nested too deep crashes nothing", async () => {
     const deep = `{"name":${"[".repeat(100_000)}${"]".repeat(100_000)}}`;
     for (const [method, path] of operations({ withBody: true })) {
       assertRefused(await relay.fetch(path, { method, body: deep }), [400, 422]);
@@ -162,7 +162,7 @@ describe("what does not exist", () => {
     });
   }
 
-  // Each of them would be a way around whoever compares paths as texts, were it taken for the path that it resembles.
+  // If the relay treated these like the paths that they resemble, they could bypass a filter on paths.
   const TRICKS = {
     "a double slash at the start": () => "//v1/event-types",
     "a double slash within": () => "/v1//event-types",
@@ -185,8 +185,8 @@ describe("what does not exist", () => {
   }
 });
 
-// What these mean is settled by the URL standard before anything is compared: the relay sees the tidy path alone.
-describe("a path that the URL standard tidies is answered as the tidy one", () => {
+// URL parsing normalises these first: the relay sees only the normalised path.
+describe("a path that the URL standard normalises is answered like the normalised one", () => {
   const TIDIED = {
     dots: () => "/v1/nothing/../event-types",
     "encoded dots": () => "/v1/nothing/%2e%2E/event-types",
@@ -200,14 +200,14 @@ describe("a path that the URL standard tidies is answered as the tidy one", () =
     });
   }
 
-  test("and is refused where the tidy one is", async () => {
+  test("and is refused if the normalised one is", async () => {
     const path = `/v1/event-types/%2e%2e/workspaces/${scene.workspace}/webhooks`;
     assertRefused(await requestRaw(relay.origin, path), 401, { code: "unauthorized" });
   });
 });
 
 describe("every answer", () => {
-  test("has an id of its own, with which the log can be asked", async () => {
+  test("has its own id, which is also in the log", async () => {
     const ids = new Set();
     for (const [path, token] of [
       ["/healthz", null],
@@ -222,7 +222,7 @@ describe("every answer", () => {
     assert.equal(ids.size, 4);
   });
 
-  test("of the API is JSON and is kept in no cache", async () => {
+  test("of the API is JSON and must not be cached", async () => {
     for (const path of ["/v1/workspaces", `/v1/workspaces/${scene.workspace}/webhooks/${scene.webhook.id}/secret`]) {
       const { headers } = await relay.fetch(path);
       assert.match(headers.get("content-type"), /^application\/json/);

@@ -1,7 +1,7 @@
-// The endpoints of examples/, each in its own language, on deliveries of the relay; and that the mistakes which
+// The endpoints of examples/, each in its own language, with deliveries of the relay; and that the mistakes which
 // examples/README.md warns of do fail.
 //
-// The Flask program of the customer docs is in that folder too; receivers.test.js runs it.
+// receivers.test.js runs the Flask program of the customer docs, which is in that folder too.
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { createHmac } from "node:crypto";
@@ -25,10 +25,10 @@ const SECRETS = {
   "that is plain": "your-signing-secret",
 };
 const [SECRET, PLAIN_SECRET] = Object.values(SECRETS);
-// What a JSON library would not write as it came: numbers, escapes, spaces and the order of members.
+// A JSON library would write this differently: numbers, escapes, spaces and the order of members.
 const EVENT = '{"type":"alert.triggered","data":{"z":1.0,"big":9007199254740993,"s":"\\u00e9\\/é😀", "a": [ 1 ]}}';
 
-// The one language that the relay itself does not need: without it its tests are skipped, and say so.
+// The only language that the relay itself does not need, so its tests are skipped without it.
 const hasJava = spawnSync("javac", ["-version"]).error === undefined;
 const NO_JAVA = hasJava ? false : "there is no JDK: javac is not in PATH";
 
@@ -41,13 +41,13 @@ const LANGUAGES = {
 };
 
 const running = [];
-// What is set up for all tests of this file ends with the last of them.
+// Everything set up for the whole file is stopped after its last test.
 const scope = { after: (stop) => running.push(stop) };
 let relay;
-// Deliveries as they arrived, by the secret with which they are signed; `rotated` by the old and the new one.
+// Deliveries as they arrived, by the secret that signs them; `rotated` is signed with the old and the new one.
 const captured = {};
 before(async () => {
-  // A program's first request may be slow on a busy machine; what is tested here is not its speed.
+  // A program's first request may be slow on a busy machine, and speed is not tested here.
   relay = await startRelay({ vars: { ATTEMPT_TIMEOUT: "10s" } });
   const receive = async (secret) => {
     const scene = await setUpWebhook(scope, relay, undefined, { secret });
@@ -130,7 +130,7 @@ const keyOf = (secret) => (secret.startsWith("whsec_") ? Buffer.from(secret.slic
 const standardSignature = (secret, { id, timestamp, body }) =>
   `v1,${hmac(keyOf(secret), `${id}.${timestamp}.`, body).digest("base64")}`;
 
-/** The same delivery as if it had been sent at another time by one who knows the secret. */
+/** The same delivery, as if sent at another time by someone who knows the secret. */
 function sentAt({ headers, body }, seconds) {
   const timestamp = String(Math.floor(Date.now() / 1_000) + seconds);
   const signature = standardSignature(SECRET, { id: headers["webhook-id"], timestamp, body });
@@ -147,7 +147,7 @@ const reserialised = (text) => JSON.stringify(JSON.parse(text));
 const HEX = "x-secureagentics-signature";
 const STANDARD = "webhook-signature";
 
-// What an endpoint must refuse, by path; each is made of a delivery that it takes.
+// What an endpoint must refuse, by path; each is made from a delivery that it accepts.
 const FORGERIES = {
   "/hex": {
     "one changed byte": (one) => withBody(one, (text) => text.replace("alert.triggered", "alert.Triggered")),
@@ -165,7 +165,7 @@ const FORGERIES = {
       withHeader(one, "webhook-id", (id) => id.replace(/.$/, (last) => (last === "0" ? "1" : "0"))),
     "another time under the same signature": (one) =>
       withHeader(one, "webhook-timestamp", (text) => String(Number(text) + 1)),
-    "a timestamp that is no number": (one) => withHeader(one, "webhook-timestamp", () => "now"),
+    "a timestamp that is not a number": (one) => withHeader(one, "webhook-timestamp", () => "now"),
     "an empty timestamp": (one) => withHeader(one, "webhook-timestamp", () => ""),
     "a signature of another version": (one) => withHeader(one, STANDARD, (text) => text.replace("v1,", "v2,")),
     "a signature in hex": (one) =>
@@ -184,7 +184,7 @@ for (const [language, { start, skip = false }] of Object.entries(LANGUAGES)) {
     });
 
     for (const [form, secret] of Object.entries(SECRETS)) {
-      test(`takes deliveries signed with a secret ${form}, by either signature`, async () => {
+      test(`accepts deliveries signed with a secret ${form}, by either signature`, async () => {
         const deliver = async (path) => {
           const workspace = await createWorkspace(relay);
           const webhook = await createWebhook(relay, workspace, { url: `${origins[secret]}${path}`, secret });
@@ -199,7 +199,7 @@ for (const [language, { start, skip = false }] of Object.entries(LANGUAGES)) {
       });
     }
 
-    test("refuses what was changed, was signed otherwise or comes at another time, and takes the delivery itself", async () => {
+    test("refuses a changed, wrongly signed or mistimed delivery, and accepts the original", async () => {
       const [delivery] = captured[SECRET];
       const [other] = captured[PLAIN_SECRET];
       for (const [path, forgeries] of Object.entries(FORGERIES)) {
@@ -212,14 +212,14 @@ for (const [language, { start, skip = false }] of Object.entries(LANGUAGES)) {
       }
     });
 
-    test("takes a delivery once, however often it comes", async () => {
+    test("processes a delivery once, however often it arrives", async () => {
       const [, delivery] = captured[SECRET];
       const url = `${origins[SECRET]}/standard`;
       assert.equal(await send(url, sentAt(delivery, -TOLERANCE_S + 30)), "200 verified");
       assert.equal(await send(url, delivery), "200 already seen");
     });
 
-    test("takes what is signed during a rotation, with the old secret as with the new", async () => {
+    test("accepts what is signed during a rotation, with either secret", async () => {
       for (const { from, to, delivery } of captured.rotated) {
         for (const secret of [from, to])
           assert.equal(await send(`${origins[secret]}/standard`, delivery), "200 verified");
@@ -234,7 +234,7 @@ for (const [language, { start, skip = false }] of Object.entries(LANGUAGES)) {
   });
 }
 
-describe("the common mistakes do not verify", () => {
+describe("the common mistakes fail to verify", () => {
   const read = ({ headers, body }) => ({
     id: headers["webhook-id"],
     timestamp: headers["webhook-timestamp"],
@@ -245,7 +245,7 @@ describe("the common mistakes do not verify", () => {
   const HEX_MISTAKES = {
     "the body parsed and written again": ({ text }) => hmac(SECRET, reserialised(text)).digest("hex"),
     "the body as text of another encoding": ({ body }) => hmac(SECRET, body.toString("latin1")).digest("hex"),
-    "the data alone": ({ text }) => hmac(SECRET, JSON.stringify(JSON.parse(text).data)).digest("hex"),
+    "only the data": ({ text }) => hmac(SECRET, JSON.stringify(JSON.parse(text).data)).digest("hex"),
     "the secret decoded": ({ body }) => hmac(keyOf(SECRET), body).digest("hex"),
     "the secret without its prefix": ({ body }) => hmac(SECRET.slice("whsec_".length), body).digest("hex"),
     "the secret with the line end of its file": ({ body }) => hmac(`${SECRET}\n`, body).digest("hex"),
@@ -258,7 +258,7 @@ describe("the common mistakes do not verify", () => {
     "the body parsed and written again": (one) => standardSignature(SECRET, { ...one, body: reserialised(one.text) }),
     "the secret not decoded": ({ id, timestamp, body }) =>
       `v1,${hmac(SECRET, `${id}.${timestamp}.`, body).digest("base64")}`,
-    "the body alone": ({ body }) => `v1,${hmac(keyOf(SECRET), body).digest("base64")}`,
+    "only the body": ({ body }) => `v1,${hmac(keyOf(SECRET), body).digest("base64")}`,
     "the timestamp in milliseconds": (one) => standardSignature(SECRET, { ...one, timestamp: `${one.timestamp}000` }),
     "the digest in hex": ({ id, timestamp, body }) =>
       `v1,${hmac(keyOf(SECRET), `${id}.${timestamp}.`, body).digest("hex")}`,
@@ -285,7 +285,7 @@ describe("the common mistakes do not verify", () => {
     }
   }
 
-  test("the whole header compared with one signature, while a secret is being rotated", () => {
+  test("comparing the whole header with one signature during a rotation", () => {
     const { from, to, delivery } = captured.rotated[0];
     const signatures = [to, from].map((secret) => standardSignature(secret, read(delivery)));
     assert.deepEqual(delivery.headers[STANDARD].split(" "), signatures);

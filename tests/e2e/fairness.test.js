@@ -1,6 +1,6 @@
 // An endpoint that hangs delays nobody else.
 //
-// The time-out is long here: whoever waited for the hanging endpoint would be late by far more than a busy machine is.
+// The timeout is long here: waiting for the hanging endpoint would cost far more than a busy machine does.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { eventually } from "../support/eventually.js";
@@ -49,7 +49,7 @@ test("an array of events reaches a healthy webhook while every one of them hangs
   assert.ok(slow.receiver.events().length > 0);
 });
 
-test("several hanging webhooks of a workspace do not use up what a healthy one needs", async (t) => {
+test("several hanging webhooks of a workspace do not starve a healthy one", async (t) => {
   const slow = [await setUpWebhook(t, relay, hang)];
   const { workspace } = slow[0];
   slow.push(...(await Promise.all(Array.from({ length: 7 }, () => setUpWebhook(t, relay, hang, { workspace })))));
@@ -59,7 +59,7 @@ test("several hanging webhooks of a workspace do not use up what a healthy one n
   await assertInTime(healthy.receiver, 5, posted);
 });
 
-test("another workspace does not notice", async (t) => {
+test("another workspace is not delayed", async (t) => {
   const slow = await setUpWebhook(t, relay, hang);
   const healthy = await setUpWebhook(t, relay);
   await acceptArray(relay, slow.workspace, Array(40).fill(alert()));

@@ -1,5 +1,5 @@
-// Requests that mean harm: another workspace's things by key, session and page, odd paths, bodies made to choke a
-// parser, and line breaks where a header is made of what was given. Each is refused quickly, and the relay answers as before.
+// Hostile requests: another workspace's resources by key, session and page, odd paths, bodies made to choke a parser,
+// and line breaks in values that become headers. Each is refused quickly, and the relay keeps working.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -34,7 +34,7 @@ after(() => relay?.stop());
 
 const isHealthy = async () => answered(await relay.fetch("/healthz", { token: null }), 200);
 
-/** A workspace with a key, a session, a webhook, a settled delivery and a resend job of its own. */
+/** A workspace with a key, a session, a webhook, a finished delivery and a resend job. */
 async function setUpOwner(t) {
   const scene = await setUpWebhook(t, relay);
   const key = await createKey(relay, scene.workspace);
@@ -57,7 +57,7 @@ async function setUpOwner(t) {
 
 const namesOf = (template) => [...template.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
 
-/** Every call of the document that names a workspace, with the names in its path. */
+/** Every operation of the document with a workspace in its path, and the parameters of that path. */
 const CALLS = Object.entries(DOCUMENT.paths).flatMap(([template, item]) => {
   const names = namesOf(template);
   return METHODS.filter((method) => method in item && names.length > 0).map((method) => ({
@@ -70,7 +70,7 @@ const CALLS = Object.entries(DOCUMENT.paths).flatMap(([template, item]) => {
 const fill = (template, ids) =>
   template.replaceAll(/\{(\w+)\}/g, (_, name) => ids[name] ?? assert.fail(`the test has no value for {${name}}`));
 
-// Every route of the dashboard below its webhooks that has an id in it, read from where they are: the two matches on the path.
+// Every dashboard route below a webhook's id, read from the source: the two matches on the path.
 const DASHBOARD = readFileSync(path.join(REPOSITORY, "src/runtime/dashboard/mod.rs"), "utf8");
 const IDS = { id: "webhook_id", delivery: "delivery_id", resend: "resend_id" };
 const PAGES = ["show", "act"]
@@ -90,7 +90,7 @@ const PAGES = ["show", "act"]
   })
   .filter(({ names }) => names.length > 0);
 
-// Good bodies, so that it is the path and not the body that is refused.
+// Valid bodies, so that the path and not the body is refused.
 const BODIES = {
   "/keys": { name: "Theirs", scopes: ["webhooks:read"] },
   "/events": alert(),
@@ -106,7 +106,7 @@ const bodyOf = ({ method, template }) => {
   return Object.entries(BODIES).find(([end]) => template.endsWith(end))?.[1];
 };
 
-// Each id of a path in turn, and all of them: which ones are another workspace's.
+// Which ids of a path are another workspace's: each in turn, and all of them.
 const someOf = (names) => (names.length > 1 ? [...names.map((name) => [name]), names] : names.map((name) => [name]));
 const pick = (ids, names) => Object.fromEntries(names.map((name) => [name, ids[name]]));
 
@@ -117,8 +117,8 @@ function assertUntouched({ scene: { webhook } }, present) {
   );
 }
 
-describe("another workspace's things", () => {
-  test("are out of reach for a key and a session on every path of the document, in the words for a workspace that is not there", {
+describe("another workspace's resources", () => {
+  test("are out of reach for a key and a session on every path, as if the workspace did not exist", {
     timeout: 60_000,
   }, async (t) => {
     const [mine, theirs] = [await setUpOwner(t), await setUpOwner(t)];
@@ -142,7 +142,7 @@ describe("another workspace's things", () => {
     );
   });
 
-  test("are not found through the caller's own workspace, whichever id is theirs", { timeout: 60_000 }, async (t) => {
+  test("are not found through the caller's own workspace, for each id in the path", { timeout: 60_000 }, async (t) => {
     const [mine, theirs] = [await setUpOwner(t), await setUpOwner(t)];
     let tried = 0;
     for (const call of CALLS) {
@@ -166,7 +166,7 @@ describe("another workspace's things", () => {
   }, async (t) => {
     const [mine, theirs] = [await setUpOwner(t), await setUpOwner(t)];
     const sent = theirs.scene.receiver.requests.length;
-    // Good fields, by what follows the webhook's id.
+    // Valid fields, by what follows the webhook's id.
     const url = theirs.scene.receiver.url;
     const forms = {
       "": { url, events: "agent.error" },
@@ -195,7 +195,7 @@ describe("another workspace's things", () => {
   });
 });
 
-test("a key that was cut, lengthened, changed or moved to another workspace is no key", async (t) => {
+test("a key that was cut, lengthened, changed or moved to another workspace is refused", async (t) => {
   const [mine, theirs] = [await setUpOwner(t), await setUpOwner(t)];
   const owner = (ids) => ids.workspace_id.slice("ws_".length);
   const { key } = mine;
@@ -232,7 +232,7 @@ test("a key that was cut, lengthened, changed or moved to another workspace is n
   }
 });
 
-test("no spelling of a path reaches another workspace's data or an error of the relay's own", async (t) => {
+test("no spelling of a path reaches another workspace's data or causes an internal error", async (t) => {
   const [mine, theirs] = [await setUpOwner(t), await setUpOwner(t)];
   const own = `/v1/workspaces/${mine.ids.workspace_id}`;
   const other = `/v1/workspaces/${theirs.ids.workspace_id}/webhooks`;
@@ -275,24 +275,24 @@ test("no spelling of a path reaches another workspace's data or an error of the 
   t.diagnostic(`${paths.length} spellings`);
 });
 
-describe("a body that is made to choke its reader", () => {
+describe("a body made to choke its parser", () => {
   const nested = (open, close, depth) => open.repeat(depth) + close.repeat(depth);
   const keys = (count) => `{${Array.from({ length: count }, (_, index) => `"k${index.toString(36)}":1`).join(",")}}`;
   const event = (data) => `{"type":"alert.triggered","data":${data}}`;
   const REFUSED = {
-    "100,000 arrays in each other": [nested("[", "]", 100_000), 400],
-    "40,000 objects in each other": [nested('{"a":', "}", 40_000).replace("}", "1}"), 400],
-    "100,000 arrays in data": [event(nested("[", "]", 100_000)), 400],
+    "100,000 nested arrays": [nested("[", "]", 100_000), 400],
+    "40,000 nested objects": [nested('{"a":', "}", 40_000).replace("}", "1}"), 400],
+    "100,000 nested arrays in data": [event(nested("[", "]", 100_000)), 400],
     "100,000 arrays that never end": ["[".repeat(100_000), 400],
     "300,000 members": [keys(300_000), 413],
     "20,000 members": [keys(20_000), 400],
     "a number of 200,000 digits as a type": [`{"type":${"9".repeat(200_000)},"data":{}}`, 400],
-    "an exponent that nobody can hold, cut off": [event("1e999999999"), 400],
+    "a number with a huge exponent as data": [event("1e999999999"), 400],
     "a lone surrogate in a type": ['{"type":"\\ud800","data":{}}', 400],
     "a lone surrogate in an event_id": ['{"type":"alert.triggered","data":{},"event_id":"\\udfff"}', 400],
     "a byte order mark": [`\ufeff${event("{}")}`, 400],
     "an empty body": ["", 400],
-    "bytes that are no UTF-8": [Buffer.from([0x7b, 0xff, 0xfe, 0x7d]), 400],
+    "bytes that are not UTF-8": [Buffer.from([0x7b, 0xff, 0xfe, 0x7d]), 400],
     "an overlong NUL": [
       Buffer.concat([Buffer.from('{"type":"'), Buffer.from([0xc0, 0x80]), Buffer.from('","data":{}}')]),
       400,
@@ -303,7 +303,7 @@ describe("a body that is made to choke its reader", () => {
     "data of 256 KiB": [event(`{"a":"${"x".repeat(256 * 1024)}"}`), 413],
   };
   for (const [what, [body, status]] of Object.entries(REFUSED)) {
-    test(`such as ${what} is refused, and the relay goes on`, async () => {
+    test(`such as ${what} is refused, and the relay keeps working`, async () => {
       const workspace = await createWorkspace(relay);
       for (const path of ["events", "webhooks"]) {
         const answer = await relay.fetch(`/v1/workspaces/${workspace}/${path}`, {
@@ -319,7 +319,7 @@ describe("a body that is made to choke its reader", () => {
   }
 
   for (const [how, part, length] of /** @type {[string, string | Buffer, object][]} */ ([
-    ["announced, before any of it is sent", " ", { "content-length": String(LIMIT_OF_A_REQUEST + 1) }],
+    ["declared, before any of it is sent", " ", { "content-length": String(LIMIT_OF_A_REQUEST + 1) }],
     ["in chunks, without a length", Buffer.alloc(LIMIT_OF_A_REQUEST + 1, " "), {}],
   ])) {
     test(`of 4 MiB and a byte ${how}, is refused`, async () => {
@@ -336,7 +336,7 @@ describe("a body that is made to choke its reader", () => {
     });
   }
 
-  test("is passed on untouched where it only looks so: deep within the limit of a reader, big numbers, many members", async (t) => {
+  test("is passed on unchanged if it is valid: deep nesting, big numbers, many members", async (t) => {
     const scene = await setUpWebhook(t, relay);
     const data = `{"deep":${nested("[", "]", 100)},"big":1e400,"digits":${"9".repeat(1_000)},"surrogate":"\\ud83d\\ude00","many":${keys(5_000)}}`;
     const { id } = await acceptForOne(relay, scene.workspace, event(data));
@@ -345,7 +345,7 @@ describe("a body that is made to choke its reader", () => {
   });
 });
 
-test("nothing that becomes a header or a request line takes a line break, a NUL or a character beyond ASCII", async (t) => {
+test("no value of a header or request line may have a line break, a NUL or a non-ASCII character", async (t) => {
   const scene = await setUpWebhook(t, relay);
   const webhooks = `/v1/workspaces/${scene.workspace}/webhooks`;
   const INJECTIONS = [
@@ -382,7 +382,7 @@ test("nothing that becomes a header or a request line takes a line break, a NUL 
   t.diagnostic(`${tried} requests`);
 });
 
-test("a stored URL that the rule refuses is blocked before every attempt, on the schedule, and reaches nobody", async (t) => {
+test("a stored URL that the rule refuses is blocked at every attempt of the schedule and reaches nobody", async (t) => {
   const own = await startRelay();
   t.after(() => own.stop());
   const scene = await setUpWebhook(t, own);

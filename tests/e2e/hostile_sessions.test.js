@@ -1,7 +1,7 @@
-// Cookies and links that were forged, cut, altered, moved or kept too long: none is a session, on the API and on pages.
+// Cookies and links that were forged, cut, altered, moved or kept too long: none works, on the API or on pages.
 //
-// Guessing is limited by address (tests/e2e/sessions.test.js); here each refused visit comes from an address of its own,
-// so that it is the cookie that is refused.
+// Guessing is limited per address (tests/e2e/sessions.test.js); here each refused visit comes from another address, so
+// that the cookie causes the refusal.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { after, before, describe, test } from "node:test";
@@ -43,7 +43,7 @@ const times = (count, make) => Array.from({ length: count }, (_, index) => make(
 let addresses = 0;
 const fromElsewhere = () => ({ "cf-connecting-ip": `198.18.${Math.floor(addresses / 256)}.${addresses++ % 256}` });
 
-/** Tries a Cookie header on what reads and what acts, on the API and on pages; each must be refused as nobody's. */
+/** Tries a Cookie header on reads and writes, on the API and on pages; each must be refused as unauthenticated. */
 async function assertNobody(cookie, { workspace = scene.workspace, webhook = scene.webhook } = {}) {
   const headers = () => ({ cookie, origin: relay.origin, ...fromElsewhere() });
   const path = pathOf({ workspace, webhook });
@@ -64,7 +64,7 @@ async function assertNobody(cookie, { workspace = scene.workspace, webhook = sce
     ["post", `${HOME}/${webhook.id}/disable`],
   ];
   for (const [ask, target] of pages) {
-    // Without a memory: the relay takes such a cookie away, and the next try is to have it again.
+    // A new visitor each time, because the relay removes such a cookie.
     const visitor = createVisitor(relay, cookie);
     const answer =
       ask === "get"
@@ -88,7 +88,7 @@ async function assertAllNobody(t, cookies) {
   t.diagnostic(`${cookies.length} cookies, ${tried} requests`);
 }
 
-describe("no session is", () => {
+describe("not a session:", () => {
   test("a cookie that was cut or altered anywhere", { timeout: 120_000 }, async (t) => {
     const visitor = await signIn(relay, scene.workspace);
     const token = tokenOf(visitor);
@@ -134,7 +134,7 @@ describe("no session is", () => {
     const { token: link } = await createLink(relay, scene.workspace);
     const [own, foreign] = [ownerOf(scene.workspace), ownerOf(other)];
     const made = [
-      // A session's random part under another name, and that of another workspace under this one's.
+      // A session's random part with another prefix, and that of another workspace under this one's id.
       tokenOf(visitor).replace(own, foreign),
       tokenOf(elsewhere).replace(foreign, own),
       tokenOf(visitor).replace(own, "unknown"),
@@ -144,14 +144,14 @@ describe("no session is", () => {
       tokenOf(visitor).replace(own, own.toUpperCase()),
       tokenOf(visitor).replace(own, `../${own}`),
       tokenOf(visitor).replace(own, `ws_${own}`),
-      // The random part of what is no session.
+      // The random part of other tokens.
       visitor.key,
       visitor.key.replace("sk_", "se_"),
       link,
       link.replace("dl_", "se_"),
       relay.operatorToken,
       `se_${own}_${NO_RANDOM}`,
-      // Who read the storage has hashes.
+      // Hashes, as someone who reads the storage has.
       sha256(tokenOf(visitor)),
       `se_${own}_${sha256(tokenOf(visitor))}`,
       `se_${own}_${sha256(visitor.key)}`,
@@ -203,7 +203,7 @@ describe("no session is", () => {
     await out.post("/sign-out");
     answered(await revoke(revoked), 204);
     await assertAllNobody(t, kept);
-    // Signing in again does not bring the old one back.
+    // Signing in again does not restore the old one.
     assertLeadsTo(await createVisitor(relay).post("/sign-in", { key: out.key }), HOME);
     await assertAllNobody(t, kept);
     assertPage(await still.get(HOME));
@@ -212,7 +212,7 @@ describe("no session is", () => {
     const visitor = await signIn(relay, gone);
     const { token: link } = await createLink(relay, gone);
     answered(await relay.fetch(`/v1/workspaces/${gone}`, { method: "DELETE" }), 204);
-    // Nobody gets its id, with which they would get what was made for it.
+    // Nobody can reuse its id, which would give access to what was made for it.
     assertRefused(await relay.fetch("/v1/workspaces", { method: "POST", body: { id: gone, name: "Anew" } }), 409);
     await assertNobody(visitor.cookie, { workspace: gone });
     assertRefused(await relay.fetch(`/v1/workspaces/${gone}/webhooks`, { token: visitor.key }), 401);
@@ -220,7 +220,7 @@ describe("no session is", () => {
       assertPage(await createVisitor(relay).post("/sign-in", fields), 422);
   });
 
-  test("one that the visitor brought along to signing in", async () => {
+  test("one that the visitor already had before signing in", async () => {
     const { key } = await createKey(relay, scene.workspace);
     const planted = `session=se_${ownerOf(scene.workspace)}_${"ab".repeat(32)}`;
     const visitor = createVisitor(relay, planted);
@@ -231,7 +231,7 @@ describe("no session is", () => {
   });
 });
 
-test("a cookie counts by the name of its own transport alone, whatever the other says", {
+test("only the cookie with the name for the request's scheme counts", {
   timeout: 60_000,
 }, async (t) => {
   const visitor = await signIn(relay, scene.workspace);
@@ -274,7 +274,7 @@ test("a cookie counts by the name of its own transport alone, whatever the other
   t.diagnostic(`${cases.length} headers, three requests each`);
 });
 
-test("a link that was cut, altered, moved or turned into another token opens nothing, and is good afterwards, once", {
+test("a link that was cut, altered, moved or turned into another token opens nothing, and the real one still works", {
   timeout: 60_000,
 }, async (t) => {
   const { token: link } = await createLink(relay, scene.workspace);
@@ -311,7 +311,7 @@ test("a link that was cut, altered, moved or turned into another token opens not
       assertPage(await visitor.post("/sign-in", { [field]: token }, { headers: fromElsewhere() }), 422);
       assert.equal(visitor.cookie, undefined);
     }
-    // What only shows the page, as a scanner of mail does.
+    // A GET only shows the page, for example to a mail scanner.
     assertPage(await createVisitor(relay).get(`/sign-in?link=${encodeURIComponent(token.toWellFormed())}`));
   }
   for (const [token, workspace] of [
@@ -321,7 +321,7 @@ test("a link that was cut, altered, moved or turned into another token opens not
     const visitor = createVisitor(relay);
     assertLeadsTo(await visitor.post("/sign-in", { link: token }), HOME);
     assert.ok(visitor.cookie.startsWith(`session=se_${ownerOf(workspace)}_`), visitor.cookie);
-    // Used up: as a link and as what it may be taken for.
+    // Used up, as a link and as any other token.
     for (const used of [token, token.replace("dl_", "sk_")]) {
       assertPage(await createVisitor(relay).post("/sign-in", { link: used }, { headers: fromElsewhere() }), 422);
       assertRefused(

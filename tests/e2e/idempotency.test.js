@@ -1,4 +1,4 @@
-// The first post of an event_id wins: whatever is posted under it later changes nothing and is answered with the same deliveries.
+// The first post of an event_id wins: later posts with it change nothing and are answered with the same deliveries.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { eventually } from "../support/eventually.js";
@@ -20,7 +20,7 @@ after(() => relay?.stop());
 
 /**
  * Asserts that this delivery is all that the webhook has under its event_id, and that it was sent once.
- * Another event is delivered first, so that a second sending had its time.
+ * Another event is delivered first, so that there was time for a second attempt.
  */
 async function assertSentOnce({ workspace, webhook, receiver }, { id }) {
   await awaitSettled(relay, workspace, { id, webhook_id: webhook.id });
@@ -46,7 +46,7 @@ test("the same post again is answered with the same delivery, marked as duplicat
   await assertSentOnce(scene, first);
 });
 
-test("a duplicate shows the status that its delivery has by then", async (t) => {
+test("a duplicate shows the current status of its delivery", async (t) => {
   const { workspace } = await setUpWebhook(t, relay);
   const first = await acceptForOne(relay, workspace, alert({ event_id: "order-1" }));
   await awaitSettled(relay, workspace, first);
@@ -72,7 +72,7 @@ test("another type under the same event_id is not sent", async (t) => {
   assert.equal(scene.receiver.attemptsOf(first.id)[0].headers["x-secureagentics-event"], "alert.triggered");
 });
 
-test("another type under the same event_id reaches no webhook that selected that type alone", async (t) => {
+test("another type under the same event_id reaches no webhook that selected only that type", async (t) => {
   const scene = await setUpWebhook(t, relay, undefined, { events: ["alert.triggered"] });
   const other = await setUpWebhook(t, relay, undefined, { workspace: scene.workspace, events: ["policy.violated"] });
   const first = await acceptForOne(relay, scene.workspace, alert({ event_id: "order-1" }));
@@ -84,7 +84,7 @@ test("another type under the same event_id reaches no webhook that selected that
   assert.deepEqual([...other.receiver.receivedIds()], [next.id]);
 });
 
-test("an event posted alone and again within an array is sent once", async (t) => {
+test("an event posted singly and again within an array is sent once", async (t) => {
   const scene = await setUpWebhook(t, relay);
   const first = await acceptForOne(relay, scene.workspace, alert({ event_id: "order-1" }));
   const [again] = await acceptArray(relay, scene.workspace, [alert({ event_id: "order-1", data: { other: true } })]);
@@ -93,7 +93,7 @@ test("an event posted alone and again within an array is sent once", async (t) =
   await assertSentOnce(scene, first);
 });
 
-test("an event posted within an array and again alone is sent once", async (t) => {
+test("an event posted within an array and again singly is sent once", async (t) => {
   const scene = await setUpWebhook(t, relay);
   const [
     {
@@ -120,7 +120,7 @@ test("within one array the first of an event_id wins", async (t) => {
   assert.deepEqual(JSON.parse(scene.receiver.attemptsOf(id)[0].text).data, { version: 1 });
 });
 
-test("posts that arrive at the same time share one delivery", async (t) => {
+test("concurrent posts share one delivery", async (t) => {
   const scene = await setUpWebhook(t, relay);
   const answers = await Promise.all(
     Array.from({ length: 10 }, (_, number) =>
@@ -132,7 +132,7 @@ test("posts that arrive at the same time share one delivery", async (t) => {
   await assertSentOnce(scene, answers[0]);
 });
 
-test("a post while the first attempt is under way waits for nobody and sends nothing", async (t) => {
+test("a post while the first attempt is in flight does not wait and sends nothing", async (t) => {
   const scene = await setUpWebhook(t, relay, answerInTurn(answerAfter(600), 200));
   const first = await acceptForOne(relay, scene.workspace, alert({ event_id: "order-1" }));
   await eventually(() => scene.receiver.events().length === 1);
@@ -141,7 +141,7 @@ test("a post while the first attempt is under way waits for nobody and sends not
   await assertSentOnce(scene, first);
 });
 
-test("a post while a retry is waiting neither hastens nor repeats it", async (t) => {
+test("a post while a retry is waiting neither speeds it up nor repeats it", async (t) => {
   const { workspace, webhook, receiver } = await setUpWebhook(t, relay, answerInTurn(500, 500, 500, 200));
   const first = await acceptForOne(relay, workspace, alert({ event_id: "order-1" }));
   await eventually(() => receiver.attemptsOf(first.id).length === 3);

@@ -53,14 +53,14 @@ describe("a new key", () => {
 
   test("works at once, for events too", async () => {
     const workspace = await createWorkspace(relay);
-    // The snapshot without the key is read before there is one.
+    // Reads the snapshot without the key before the key is made.
     assertRefused(await post(workspace, `sk_${workspace.slice(3)}_${"0".repeat(64)}`), 401);
     const { key } = await createKey(relay, workspace);
     answered(await post(workspace, key), 202);
     answered(await listWebhooks(workspace, key), 200);
   });
 
-  test("works with another case of the word Bearer, and not without it", async () => {
+  test("works with the word Bearer in any case, and not without it", async () => {
     const workspace = await createWorkspace(relay);
     const { key } = await createKey(relay, workspace);
     const ask = (authorization) =>
@@ -78,14 +78,14 @@ describe("a new key", () => {
     }
   });
 
-  test("is another one each time", async () => {
+  test("is different each time", async () => {
     const workspace = await createWorkspace(relay);
     const [first, second] = [await createKey(relay, workspace), await createKey(relay, workspace)];
     assert.notEqual(first.id, second.id);
     assert.notEqual(first.key, second.key);
   });
 
-  test("is stored as its SHA-256 alone and is in no log", async () => {
+  test("is stored only as its SHA-256 and is in no log", async () => {
     const workspace = await createWorkspace(relay);
     const { key } = await createKey(relay, workspace);
     answered(await post(workspace, key), 202);
@@ -110,10 +110,10 @@ describe("a new key", () => {
 describe("a key is refused", () => {
   const REFUSED = {
     "without a name": [{ scopes: SCOPES }, "name"],
-    "with a name that is no text": [{ name: 5, scopes: SCOPES }, "name"],
+    "with a name that is not a string": [{ name: 5, scopes: SCOPES }, "name"],
     "without scopes": [{ name: "A" }, "scopes"],
     "with an unknown scope": [{ name: "A", scopes: ["events:write", "webhooks:delete"] }, "scopes"],
-    "with a text as scopes": [{ name: "A", scopes: "events:write" }, "scopes"],
+    "with a string as scopes": [{ name: "A", scopes: "events:write" }, "scopes"],
     "with a number among the scopes": [{ name: "A", scopes: [5] }, "scopes"],
     "with no scope": [{ name: "A", scopes: [] }, "scopes"],
   };
@@ -126,7 +126,7 @@ describe("a key is refused", () => {
     });
   }
 
-  test("with a member that only the relay sets or that nobody knows", async () => {
+  test("with a member that only the relay sets or that is unknown", async () => {
     const workspace = await createWorkspace(relay);
     for (const field of ["id", "key", "expires_at"]) {
       const body = { name: "A", scopes: SCOPES, [field]: "x" };
@@ -141,7 +141,7 @@ describe("a key is refused", () => {
     assertRefused(await revoke("ws_unknown", "key_unknown"), 404, { code: "not_found" });
   });
 
-  test("to everybody but the operator", async () => {
+  test("to everyone but the operator", async () => {
     const workspace = await createWorkspace(relay);
     const { key, id } = await createKey(relay, workspace);
     const calls = [
@@ -178,7 +178,7 @@ describe("a revoked key", () => {
     );
   });
 
-  test("cannot be revoked again, nor can one that was never there", async () => {
+  test("cannot be revoked again, nor can one that never existed", async () => {
     const workspace = await createWorkspace(relay);
     const { id } = await createKey(relay, workspace);
     answered(await revoke(workspace, id), 204);
@@ -187,7 +187,7 @@ describe("a revoked key", () => {
     }
   });
 
-  test("is its own workspace's: another one cannot revoke it", async () => {
+  test("cannot be revoked through another workspace", async () => {
     const [own, other] = [await createWorkspace(relay), await createWorkspace(relay)];
     const { id, key } = await createKey(relay, own);
     assertRefused(await revoke(other, id), 404, { code: "not_found" });

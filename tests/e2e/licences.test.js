@@ -1,9 +1,9 @@
-// The check of what ships (scripts/licences.mjs) notices what it is for: a licence, a source or an import that must not.
+// scripts/licences.mjs notices each licence, source and import that must not ship.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { findCrateFaults, findForeignImports, refusedLicences, shippedCrates } from "../../scripts/licences.mjs";
 
-test("of alternatives one allowed licence suffices, of what holds together each must be", () => {
+test("one allowed licence of an OR is enough, and each of an AND must be allowed", () => {
   const EXPRESSIONS = {
     MIT: [],
     "MIT OR GPL-3.0-only": [],
@@ -50,7 +50,7 @@ test("a crate of another licence or source is named", () => {
   }
 });
 
-test("what is reached over normal dependencies ships, what builds and tests does not", () => {
+test("normal dependencies ship, build and test dependencies do not", () => {
   const edge = (pkg, ...kinds) => ({ pkg, dep_kinds: kinds.map((kind) => ({ kind })) });
   const nodes = [
     { id: "own", deps: [edge("a", null), edge("test", "dev"), edge("build", "build"), edge("both", "dev", null)] },
@@ -64,7 +64,7 @@ test("what is reached over normal dependencies ships, what builds and tests does
   assert.deepEqual(shipped.map(({ id }) => id).sort(), ["a", "below", "both"]);
 });
 
-test("an import beside the Worker's own is named, however it is written", () => {
+test("an import from outside the Worker is named, however it is written", () => {
   const own =
     'import{WorkerEntrypoint as j}from"cloudflare:workers";import e from"./index_bg.wasm";Array.from(a);import.meta.url';
   assert.deepEqual(findForeignImports(own), []);

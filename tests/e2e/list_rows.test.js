@@ -1,6 +1,6 @@
-// What reading costs: a page of a long log takes no more rows than a page of a short one, and stats cost no row a delivery.
+// The cost of reading: a page of a long log reads no more rows than a page of a short one, and stats no row a delivery.
 //
-// Counted by the build with test hooks, in the webhook's object.
+// The build with test hooks counts the rows in the webhook's object.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
@@ -10,7 +10,7 @@ import { acceptArray, alert, answered, listDeliveries, pathOf, setUpWebhook } fr
 
 const FEW = 10;
 const MANY = 1_000;
-// What a page boundary may cost more: the segments of the 20 ms before it, which may have a delivery of the page.
+// The extra cost of a page boundary: the segments of the 20 ms before it, which may have a delivery of the page.
 const MORE = 20;
 
 let relay;
@@ -20,7 +20,7 @@ after(() => relay?.stop());
 const readCounts = async ({ workspace, webhook }) =>
   answered(await relay.fetch(`/test/rows/${workspace}/${webhook.id}`), 200);
 
-/** The rows that one GET reads, and its body. */
+/** Returns the rows that one GET reads, and its body. */
 async function readRows(scene, below) {
   const { rows_read: before } = await readCounts(scene);
   const body = answered(await relay.fetch(pathOf(scene, below)), 200);
@@ -70,7 +70,7 @@ describe("with a thousand deliveries instead of ten", { timeout: 240_000 }, () =
   for (const what of Object.keys(PAGES)) {
     test(`${what} reads no more rows`, (t) => {
       t.diagnostic(`${few[what].rows} rows with ${FEW} deliveries, ${many[what].rows} with ${MANY}`);
-      // A counter that counts nothing would meet any bound.
+      // A broken counter would meet any bound.
       assert.ok(
         few["the first page"].rows >= 1,
         `${few["the first page"].rows} rows were counted for a page of ${FEW}`,
@@ -92,22 +92,22 @@ describe("with a thousand deliveries instead of ten", { timeout: 240_000 }, () =
     assert.ok(Math.max(...rows) <= rows[0] + MORE, `rows of the pages: ${rows}`);
   });
 
-  // Its segment is looked for among those of the same moment.
-  test("one delivery is read in the rows of a moment", async (t) => {
+  // Its segment is looked up among those of the same moment.
+  test("one delivery reads only the rows of its moment", async (t) => {
     const { data } = (await readRows(scene, "/deliveries?limit=100")).body;
     const { rows } = await readRows(scene, `/deliveries/${data.at(-1).id}`);
     t.diagnostic(`${rows} rows`);
     assert.ok(rows <= MANY / 16, `${rows} rows for one delivery: as many as all have`);
   });
 
-  test("the stats are read in rows that do not grow with the log", async (t) => {
+  test("the stats read a number of rows that does not grow with the log", async (t) => {
     const { rows } = await readRows(scene, "/stats?hours=24");
     t.diagnostic(`${rows} rows for the stats of ${MANY} deliveries`);
     assert.ok(rows < MANY, `${rows} rows: one or more for each delivery`);
   });
 });
 
-test("the stats cost no row a delivery, folding included", { timeout: 120_000 }, async (t) => {
+test("the stats do not cost a row per delivery, folding included", { timeout: 120_000 }, async (t) => {
   const events = 300;
   const scene = await setUpWebhook(t, relay);
   const before = await readCounts(scene);

@@ -24,7 +24,7 @@ let relay;
 let python;
 before(async () => {
   python = await preparePython();
-  // What failed once stays pending.
+  // A delivery that failed once stays pending.
   relay = await startRelay({ vars: { RETRY_SCHEDULE: "1h,1h,1h,1h,1h" } });
 });
 after(() => relay?.stop());
@@ -39,7 +39,7 @@ async function scrape(query = "") {
   return JSON.parse(stdout);
 }
 
-/** The one sample of each gauge whose name matches, added up. */
+/** The sum of the single samples of the gauges whose name matches. */
 function sumOf(families, name) {
   const found = families.filter((family) => name.test(family.name));
   assert.ok(found.length > 0, `${name} in ${families.map((family) => family.name)}`);
@@ -50,12 +50,12 @@ function assertWellFormed(families) {
   for (const { name, type, help } of families) {
     assert.match(name, /^[a-z_][a-z0-9_]*$/);
     assert.ok(help.length > 0, `${name} has no help`);
-    assert.equal(type, "gauge", `${name} is no gauge`);
+    assert.equal(type, "gauge", `${name} is not a gauge`);
   }
   assert.equal(new Set(families.map(({ name }) => name)).size, families.length, "a family is there twice");
 }
 
-test("without a workspace there is relay_info alone, which names the version", async () => {
+test("without a workspace there is only relay_info, which names the version", async () => {
   const families = await scrape();
   assert.deepEqual(
     families.map(({ name }) => name),
@@ -69,7 +69,7 @@ test("without a workspace there is relay_info alone, which names the version", a
 });
 
 describe("the metrics of a workspace", () => {
-  test("are gauges that show what is pending now", async (t) => {
+  test("are gauges that show the current backlog", async (t) => {
     const scene = await setUpWebhook(t, relay, answerWith(500));
     assert.equal(sumOf(await scrape(`?workspace=${scene.workspace}`), /pending/), 0);
     const answers = await acceptArray(relay, scene.workspace, [alert(), alert(), alert()]);
@@ -83,7 +83,7 @@ describe("the metrics of a workspace", () => {
     assert.equal(sumOf(families, /pending/), 3);
   });
 
-  test("add up or name each of its webhooks, and no other workspace's", async (t) => {
+  test("sum or name each of its webhooks, and no other workspace's", async (t) => {
     const first = await setUpWebhook(t, relay, answerWith(500));
     const second = await setUpWebhook(t, relay, answerWith(500), { workspace: first.workspace });
     const other = await setUpWebhook(t, relay, answerWith(500));
@@ -98,7 +98,7 @@ describe("the metrics of a workspace", () => {
     }
   });
 
-  test("are there for a workspace without webhooks and for one whose webhook is disabled", async (t) => {
+  test("exist for a workspace without webhooks and for one with a disabled webhook", async (t) => {
     assertWellFormed(await scrape(`?workspace=${await createWorkspace(relay)}`));
     const scene = await setUpWebhook(t, relay);
     await changeWebhook(relay, scene, { status: "disabled" });
@@ -108,7 +108,7 @@ describe("the metrics of a workspace", () => {
 });
 
 describe("the metrics are refused", () => {
-  test("to everybody but the operator", async () => {
+  test("to everyone but the operator", async () => {
     const workspace = await createWorkspace(relay);
     const { key } = await createKey(relay, workspace);
     for (const query of ["", `?workspace=${workspace}`]) {
@@ -127,7 +127,7 @@ describe("the metrics are refused", () => {
     assertRefused(await relay.fetch("/metrics?workspace=nonsense"), [400, 404, 422]);
   });
 
-  test("with a parameter that they do not know", async () => {
+  test("with an unknown parameter", async () => {
     assertRefused(await relay.fetch("/metrics?webhook=wh_1"), 400, { code: "unknown_field", field: "webhook" });
   });
 });

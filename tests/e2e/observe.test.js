@@ -1,4 +1,4 @@
-// What operators see of each attempt: one line of JSON in the log, and a data point where a dataset is bound.
+// What operators see of each attempt: one line of JSON in the log, and a data point if a dataset is bound.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
@@ -72,7 +72,7 @@ describe("each attempt is one line of JSON", () => {
     );
   });
 
-  test("also of a ping, of a test and of an endpoint that cannot be reached", async () => {
+  test("also for a ping, for a test and for an unreachable endpoint", async () => {
     const workspace = await createWorkspace(relay);
     const webhook = await createWebhook(relay, workspace, { url: await refusedUrl() });
     const body = { type: "agent.error" };
@@ -87,7 +87,7 @@ describe("each attempt is one line of JSON", () => {
     );
   });
 
-  test("and holds nothing of the payload, the address, the headers or the answer", async (t) => {
+  test("and has nothing of the payload, the URL, the headers or the answer", async (t) => {
     const answer = () => ({ status: 500, headers: { "x-private": "private-header" }, body: "private-answer" });
     const hidden = [
       "private-payload",
@@ -115,7 +115,7 @@ describe("each attempt is one line of JSON", () => {
   });
 });
 
-test("each attempt is a data point where a dataset is bound, indexed by its webhook", async (t) => {
+test("each attempt is a data point if a dataset is bound, indexed by its webhook", async (t) => {
   const { workspace, webhook } = await setUpWebhook(t, relay, answerInTurn(500, 204));
   const entry = await acceptForOne(relay, workspace);
   await awaitSettled(relay, workspace, entry);
@@ -134,7 +134,7 @@ test("each attempt is a data point where a dataset is bound, indexed by its webh
   );
 });
 
-test("without a dataset the relay works as well, and says nothing of it", async (t) => {
+test("without a dataset the relay works too, and logs nothing about it", async (t) => {
   const bare = await startRelay();
   t.after(() => bare.stop());
   const { workspace } = await setUpWebhook(t, bare);

@@ -1,20 +1,20 @@
-// The OpenAPI document is served, the routes are its paths with its methods, and an answer that is off it is noticed.
+// The OpenAPI document is served, the routes are its paths and methods, and an answer that violates it is noticed.
 //
-// What the answers look like is checked wherever a test asks the relay for something: see support/contract.js.
+// Every test checks the form of each answer: see support/contract.js.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { DOCUMENT, checkAnswer, documentedMethods, resolve, validate } from "../support/contract.js";
 import { startRelay } from "../support/relay.js";
 import { assertRefused } from "../support/steps.js";
 
-// QUERY is one that the library under the Worker does not know, and would take for GET.
+// The worker crate does not know QUERY and would treat it as GET.
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"];
 
 let relay;
 before(async () => (relay = await startRelay()));
 after(() => relay?.stop());
 
-/** A path of the document with its own examples of ids, of which none exists. */
+/** A path of the document with its own example ids, none of which exists. */
 function fillIn(template) {
   const examples = (DOCUMENT.paths[template].parameters ?? [])
     .map(resolve)
@@ -22,7 +22,7 @@ function fillIn(template) {
   return examples.reduce((filled, [name, example]) => filled.replace(name, example), template);
 }
 
-test("the document is served as it lies in the sources, to anybody", async () => {
+test("the document is served to anyone, exactly as in the sources", async () => {
   const answer = await relay.fetch("/openapi.json", { token: null });
   assert.equal(answer.status, 200, answer.text);
   assert.deepEqual(answer.body, DOCUMENT);
@@ -30,9 +30,9 @@ test("the document is served as it lies in the sources, to anybody", async () =>
 
 describe("each schema of the document", () => {
   for (const [name, { examples = [] }] of Object.entries(DOCUMENT.components.schemas)) {
-    test(`${name} can be checked, and its examples are on it`, () => {
+    test(`${name} can be checked, and its examples are valid`, () => {
       for (const example of examples) assert.deepEqual(validate(`/components/schemas/${name}`, example), []);
-      // No schema is for undefined: that it says so shows that all of it could be read.
+      // No schema allows undefined: that it refuses it shows that it compiles.
       assert.notDeepEqual(validate(`/components/schemas/${name}`, undefined), []);
     });
   }
@@ -41,9 +41,9 @@ describe("each schema of the document", () => {
 describe("each path of the document", () => {
   for (const template of Object.keys(DOCUMENT.paths)) {
     const documented = documentedMethods(template);
-    test(`${template} takes ${documented} and no other method`, async () => {
+    test(`${template} accepts ${documented} and no other method`, async () => {
       for (const method of METHODS) {
-        // Without a body a call that needs one stores nothing.
+        // A call that needs a body stores nothing without one.
         const answer = await relay.fetch(fillIn(template), { method });
         if (documented.includes(method)) {
           assert.notEqual(answer.status, 405, `${method}: ${answer.text}`);
@@ -67,7 +67,7 @@ describe("each path of the document", () => {
   });
 });
 
-describe("an answer that is off the document is noticed", () => {
+describe("an answer that violates the document is noticed:", () => {
   const HEADERS = { "content-type": "application/json", "x-request-id": "1" };
   /**
    * @typedef {{ method: string, pathname: string, status?: number, headers?: Record<string, string>, body?: object }}
@@ -84,7 +84,7 @@ describe("an answer that is off the document is noticed", () => {
     checkAnswer({ method, pathname }, { status, headers: new Headers(headers), text, body });
   }
 
-  test("and one that is on it is not", () => {
+  test("and one that matches it is not", () => {
     check(HEALTHY);
     check({ method: "DELETE", pathname: "/v1/workspaces/ws_a", status: 204, headers: { "x-request-id": "1" } });
     check({ method: "GET", pathname: "/settings/webhooks", headers: { "content-type": "text/html" } });
@@ -94,13 +94,13 @@ describe("an answer that is off the document is noticed", () => {
   /** @type {Record<string, [change: Partial<Given>, message: RegExp]>} */
   const OFF = {
     "a status": [{ status: 201 }, /no status 201/],
-    "a member that is missing": [{ body: { status: "ok" } }, /version/],
-    "a member that is not described": [{ body: { status: "ok", version: "1", uptime: 1 } }, /uptime/],
+    "a missing member": [{ body: { status: "ok" } }, /version/],
+    "an undocumented member": [{ body: { status: "ok", version: "1", uptime: 1 } }, /uptime/],
     "a value": [{ body: { status: "fine", version: "1" } }, /\/status/],
     "a media type": [{ headers: { ...HEADERS, "content-type": "text/plain" } }, /text\/plain/],
-    "a header that is missing": [{ headers: { "content-type": "application/json" } }, /X-Request-Id is missing/],
+    "a missing header": [{ headers: { "content-type": "application/json" } }, /X-Request-Id is missing/],
     "a code under another status": [{ status: 500, body: refusal("not_found") }, /code/],
-    "a body where there is none": [{ method: "DELETE", pathname: "/v1/workspaces/ws_a", status: 204 }, /no body/],
+    "an undocumented body": [{ method: "DELETE", pathname: "/v1/workspaces/ws_a", status: 204 }, /no body/],
     "a path that answers": [{ pathname: "/v1/secret-door" }, /no such operation/],
     "a method that answers": [{ method: "PUT" }, /no such operation/],
     "an Allow": [

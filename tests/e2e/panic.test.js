@@ -1,8 +1,8 @@
 // A panic while one delivery is sent harms no other delivery and no later request.
 //
 // The build with test hooks panics when it sends a delivery whose data has the member "x-test-hook": "panic". A panic
-// takes every attempt under way in the same Wasm instance with it, so healthy deliveries may come late and twice, but
-// they come: their leases end, and the alarm goes on by itself.
+// kills every attempt in flight in the same Wasm instance, so healthy deliveries may arrive late and twice, but they
+// arrive: their leases end, and the alarm continues by itself.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { eventually } from "../support/eventually.js";
@@ -54,7 +54,7 @@ test("ten deliveries behind one that always panics arrive without any further re
   const events = [alert({ data: PANICS }), ...Array.from({ length: 10 }, (_, number) => alert({ data: { number } }))];
   const answers = await acceptArray(relay, workspace, events);
   const [panicking, ...healthy] = answers.map(({ deliveries: [entry] }) => entry);
-  // Only the receiver is asked: a request to the relay could be what wakes it.
+  // Asks only the receiver: a request to the relay could wake it.
   await eventually(receivedAll(receiver, healthy), { timeout: RECOVERY_MS });
   await eventually(() => countPanics() > before, { timeout: RECOVERY_MS });
   assert.ok(!receiver.receivedIds().has(panicking.id));
@@ -72,7 +72,7 @@ test("the relay answers and delivers after a panic", { timeout: 2 * RECOVERY_MS 
   assert.notEqual(status, "delivered");
 });
 
-test("the webhook of the panicking delivery goes on with later events", { timeout: 2 * RECOVERY_MS }, async (t) => {
+test("the webhook of the panicking delivery still delivers later events", { timeout: 2 * RECOVERY_MS }, async (t) => {
   const { workspace } = await setUpDoomed(t);
   await provokePanic(workspace);
   const later = await acceptForOne(relay, workspace);
@@ -85,13 +85,13 @@ test("three lost leases count as a failed attempt with the outcome lost", { time
   const isOver = ({ attempts }) => attempts.length > 0;
   const { attempts } = await awaitDelivery(relay, workspace, panicking, isOver, { timeout: 2 * RECOVERY_MS });
   assert.equal(attempts[0].outcome, "lost");
-  // Nobody who made it is left to log it.
+  // The Worker that made it is gone, so nobody logs it.
   const logged = relay.logs.find((line) => line.includes('"outcome":"lost"') && line.includes(panicking.id));
   assert.ok(logged, "the lost attempt is in the log");
   assert.equal(attempts[0].response_status, null);
 });
 
-test("a panic while a page is made is told on a page", async () => {
+test("a panic while rendering a page is answered with an error page", async () => {
   for (const path of ["/", "/sign-in", "/settings/webhooks"]) {
     const answer = await relay.fetch(`${path}?x-test-hook=panic`, { token: null });
     assert.equal(answer.status, 500);

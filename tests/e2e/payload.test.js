@@ -5,7 +5,7 @@ import { eventually } from "../support/eventually.js";
 import { postEvent, startRelay } from "../support/relay.js";
 import { ISO_MILLISECONDS, acceptArray, acceptForOne, alert, setUpWebhook } from "../support/steps.js";
 
-// The four members in their order; the last group is the text of `data` to the byte.
+// The four members in order; the last group is the exact text of `data`.
 const PAYLOAD =
   /^\s*\{\s*"id"\s*:\s*"([^"]+)"\s*,\s*"type"\s*:\s*"([^"]+)"\s*,\s*"timestamp"\s*:\s*"([^"]+)"\s*,\s*"data"\s*:\s*(\{[\s\S]*\})\s*\}\s*$/;
 
@@ -70,7 +70,7 @@ describe("the payload", () => {
     }
   });
 
-  test("the timestamp is the moment of the post where none was posted", async (t) => {
+  test("the timestamp is the time of the post if none was posted", async (t) => {
     const { workspace, receiver } = await setUpWebhook(t, relay);
     const before = Date.now();
     const { id } = await acceptForOne(relay, workspace);
@@ -104,7 +104,7 @@ describe("the payload", () => {
 });
 
 describe("the headers", () => {
-  test("say what is sent, by whom, and which attempt it is", async (t) => {
+  test("name the content type, the sender and the attempt", async (t) => {
     const { workspace, receiver } = await setUpWebhook(t, relay);
     const { body: health } = await relay.fetch("/healthz", { token: null });
     assert.equal(health.status, "ok");
@@ -132,7 +132,7 @@ describe("the headers", () => {
     assert.equal(receiver.pings()[0].headers["x-team"], "blue");
   });
 
-  test("and the body do not show the producer's event_id nor its token", async (t) => {
+  test("and the body show neither the producer's event_id nor its token", async (t) => {
     const { workspace, receiver } = await setUpWebhook(t, relay);
     const { id } = await acceptForOne(relay, workspace, alert({ event_id: "a-key-of-the-producer" }));
     const { text, headers, url } = await receive(receiver, id);

@@ -1,4 +1,4 @@
-// What anybody may ask: the health, the catalogue of event types and the OpenAPI document.
+// What is public: the health check, the catalogue of event types and the OpenAPI document.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { createWorkspace, startRelay } from "../support/relay.js";
@@ -34,7 +34,7 @@ test("the catalogue has each event type with a description and a sample that the
   }
 });
 
-test("the OpenAPI document is of version 3.1 and the same with every token and without", async () => {
+test("the OpenAPI document is version 3.1 and the same with any token and without", async () => {
   const document = await ask("/openapi.json");
   assert.match(document.openapi, /^3\.1\.\d+$/);
   assert.ok(Object.keys(document.paths).length >= 20, `${Object.keys(document.paths)}`);

@@ -1,4 +1,4 @@
-// Guessing tokens is slowed down; whoever has a valid one never notices.
+// Guessing tokens is slowed down; callers with a valid one are never limited.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { createWorkspace, startRelay } from "../support/relay.js";
@@ -11,7 +11,7 @@ let relay;
 before(async () => (relay = await startRelay()));
 after(() => relay?.stop());
 
-/** The answers to `count` requests with wrong tokens, each another one, to the given paths in turn. */
+/** The answers to `count` requests with different wrong tokens, to the given paths in turn. */
 async function guess(paths, count) {
   const answers = [];
   for (let number = 0; number < count; number += AT_ONCE) {
@@ -33,7 +33,7 @@ test("after 300 failed authentications within a minute an address is told to wai
 
   const first = await guess(paths, FAILURES_A_MINUTE);
   for (const answer of first) assertRefused(answer, 401, { code: "unauthorized" });
-  // Once more as many: should the minute have ended in between, its successor ends the guessing.
+  // The same number again: if the minute ended in between, the next one ends the guessing.
   const more = await guess(paths, FAILURES_A_MINUTE + AT_ONCE);
   const limited = more.filter(({ status }) => status === 429);
   t.diagnostic(`${limited.length} of ${more.length} further guesses were answered 429`);

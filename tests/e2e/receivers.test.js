@@ -1,4 +1,4 @@
-// Endpoints as customers write them: the Flask program of the customer docs, run as it is printed there, and the
+// Endpoints as customers write them: the Flask program of the customer docs, run exactly as printed there, and the
 // `standardwebhooks` package for Python.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -19,7 +19,7 @@ let relay;
 let python;
 before(async () => {
   python = await preparePython();
-  // A Python endpoint starts its work slowly on a busy machine; what is tested here is not its speed.
+  // A Python endpoint is slow at first on a busy machine, and speed is not tested here.
   relay = await startRelay({ vars: { ATTEMPT_TIMEOUT: "8s" } });
 });
 after(() => relay?.stop());
@@ -73,7 +73,7 @@ describe("the Flask program of the customer docs", () => {
       EXAMPLES,
     );
 
-  test("takes what is signed with its secret", async (t) => {
+  test("accepts what is signed with its secret", async (t) => {
     const flask = await start(t);
     const { workspace, webhook } = await createSigned(`${flask.origin}/webhooks/secureagentics`, DOCUMENTED_SECRET);
     assert.equal(webhook.ping.status, "delivered");
@@ -83,14 +83,14 @@ describe("the Flask program of the customer docs", () => {
     assert.ok(flask.output.includes("Received event: alert.triggered"), flask.output.join("\n"));
   });
 
-  test("takes data in every script and with numbers of every kind", async (t) => {
+  test("accepts data in every script and with numbers of every kind", async (t) => {
     const flask = await start(t);
     const { workspace } = await createSigned(`${flask.origin}/webhooks/secureagentics`, DOCUMENTED_SECRET);
     const text = '{"type":"agent.error","data":{"s":"é😀\\u00e9漢","n":9007199254740993,"m":1.0,"e":1e400}}';
     assert.equal((await deliverFirst(workspace, text)).status, "delivered");
   });
 
-  test("refuses what is signed with another", async (t) => {
+  test("refuses what is signed with another secret", async (t) => {
     const flask = await start(t);
     const { workspace, webhook } = await createSigned(
       `${flask.origin}/webhooks/secureagentics`,

@@ -1,4 +1,4 @@
-// Resending one delivery: the same id and payload, attempt numbers that go on, and a schedule that starts again.
+// Resending one delivery: the same id and payload, continuing attempt numbers, and a schedule that starts again.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { answerWith, hang } from "../support/receiver.js";
@@ -17,7 +17,7 @@ import {
   setUpWebhook,
 } from "../support/steps.js";
 
-// Short, so that a schedule is spent soon, and growing, so that one that starts again can be told from one that goes on.
+// Short, so that a schedule ends soon, and growing, so that a restarted schedule differs from a continued one.
 const SCHEDULE_MS = [50, 100, 150, 200, 700];
 
 let relay;
@@ -29,7 +29,7 @@ after(() => relay?.stop());
 
 const resend = (scene, { id }) => relay.fetch(pathOf(scene, `/deliveries/${id}/resend`), { method: "POST" });
 
-/** A webhook whose endpoint answers with what `endpoint.status` says at the moment. */
+/** A webhook whose endpoint answers with the current `endpoint.status`. */
 async function setUpSwitched(t, status, options) {
   const endpoint = { status };
   const scene = await setUpWebhook(t, relay, () => ({ status: endpoint.status }), options);
@@ -68,7 +68,7 @@ describe("a resent delivery", () => {
     );
   });
 
-  test("that failed has six more attempts, numbered on, at the delays of the schedule", async (t) => {
+  test("that failed has six more attempts, with continued numbers, at the delays of the schedule", async (t) => {
     const scene = await setUpSwitched(t, 500);
     const failed = await acceptSettled(scene);
     assert.deepEqual([failed.reason, failed.attempt_count], ["schedule_spent", 6]);
@@ -88,14 +88,14 @@ describe("a resent delivery", () => {
       const gap = arrivals[index + 1] - arrivals[index];
       assert.ok(gap >= step - 5, `${gap} ms before attempt ${index + 8}, scheduled were ${step}`);
     });
-    // Were the old schedule gone on with, every step would be the longest.
+    // If the old schedule continued, every step would be the longest.
     assert.ok(
       arrivals[1] - arrivals[0] < SCHEDULE_MS.at(-1),
       `${arrivals[1] - arrivals[0]} ms after the resend's first attempt`,
     );
   });
 
-  test("that failed is delivered when the endpoint has recovered", async (t) => {
+  test("that failed is delivered once the endpoint has recovered", async (t) => {
     const scene = await setUpSwitched(t, 500);
     const failed = await acceptSettled(scene);
     scene.endpoint.status = 200;
@@ -107,7 +107,7 @@ describe("a resent delivery", () => {
     );
   });
 
-  test("that was delivered and now fails ends as failed, with what it had received kept", async (t) => {
+  test("that was delivered and then fails ends as failed, and keeps its earlier attempts", async (t) => {
     const scene = await setUpSwitched(t, 200);
     const first = await acceptSettled(scene);
     scene.endpoint.status = 500;
@@ -117,7 +117,7 @@ describe("a resent delivery", () => {
     assert.equal(again.attempts[0].outcome, "succeeded");
   });
 
-  test("can be resent again and again", async (t) => {
+  test("can be resent repeatedly", async (t) => {
     const scene = await setUpSwitched(t, 200);
     const first = await acceptSettled(scene);
     for (let count = 2; count <= 4; count++) {
@@ -132,7 +132,7 @@ describe("a resent delivery", () => {
     assert.equal(scene.receiver.attemptsOf(first.id).length, 4);
   });
 
-  test("is sent with the settings of today: the new secret and the new url", async (t) => {
+  test("is sent with the current settings: the new secret and the new url", async (t) => {
     const scene = await setUpSwitched(t, 200, { secret: "the-old-secret" });
     const elsewhere = await setUpWebhook(t, relay);
     const first = await acceptSettled(scene);

@@ -1,6 +1,6 @@
-// Whatever was accepted arrives, though the relay is killed at any moment.
+// Every accepted event arrives, even if the relay is killed at any moment.
 //
-// SIGKILL to the whole process group, workerd included: nothing gets a chance to write anything down.
+// SIGKILL to the whole process group, workerd included: nothing can be written any more.
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -17,7 +17,7 @@ const PRODUCERS = 4;
 const MOST_EVENTS_OF_A_PRODUCER = 100;
 const KILLED_AFTER = 60;
 
-/** Starts a relay whose storage outlives it; `again()` starts another one on the same storage. */
+/** Starts a relay whose storage outlives it; `again()` starts another on the same storage. */
 async function startDurable(t) {
   const persist = await mkdtemp(path.join(tmpdir(), "relay-restart-"));
   const started = [];
@@ -33,14 +33,14 @@ async function startDurable(t) {
   return { relay: await again(), again };
 }
 
-/** Posts events one after the other until the relay is gone, and adds the ids of the accepted deliveries. */
+/** Posts events one by one until the relay is gone, and adds the ids of the accepted deliveries. */
 async function produce(relay, workspace, accepted) {
   for (let count = 0; count < MOST_EVENTS_OF_A_PRODUCER; count++) {
     try {
       const { status, body } = await postEvent(relay, workspace, alert());
       if (status === 202) accepted.push(body.deliveries[0].id);
     } catch {
-      // The relay was killed under this request: nothing was promised.
+      // The relay was killed during this request, so nothing was promised.
       return;
     }
   }
@@ -94,7 +94,7 @@ for (const [endpoint, answer] of Object.entries(ENDPOINTS)) {
   });
 }
 
-test("a delivery in the middle of its schedule goes on where it was", { timeout: 60_000 }, async (t) => {
+test("a delivery in the middle of its schedule continues where it was", { timeout: 60_000 }, async (t) => {
   const { relay, again } = await startDurable(t);
   const { workspace, receiver } = await setUpWebhook(t, relay, answerInTurn(500, 500, 200));
   const entry = await acceptForOne(relay, workspace);

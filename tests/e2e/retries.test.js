@@ -1,7 +1,7 @@
-// When the next attempt is made, and when there is none any more.
+// When the next attempt is made, and when there are no more.
 //
-// The schedule of these tests is the real one in small: five growing delays, each kept to within what a busy machine needs.
-// The tests run side by side, since each has a webhook of its own and waits most of the time.
+// These tests use a short schedule of five growing delays, with tolerances for a busy machine. They run concurrently,
+// since each has its own webhook and mostly waits.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
@@ -11,9 +11,9 @@ import { acceptArray, acceptForOne, alert, awaitDelivery, awaitSettled, setUpWeb
 
 const SCHEDULE_MS = [200, 400, 600, 800, 1_000];
 const ATTEMPT_TIMEOUT_MS = 1_000;
-// Never early is the promise; how late is the machine's affair, within reason.
+// The promise is "never early"; how late depends on the machine.
 const LATE_AT_MOST_MS = 5_000;
-// The relay's clock counts whole milliseconds, the test's does not.
+// The relay's clock counts whole milliseconds, the test's clock does not.
 const CLOCK_MS = 5;
 
 let relay;
@@ -51,7 +51,7 @@ describe("the schedule", { concurrency: 4 }, () => {
     const { workspace, receiver } = await setUpWebhook(t, relay, answerWith(500));
     const entry = await acceptForOne(relay, workspace);
     await awaitSettled(relay, workspace, entry);
-    // A second delivery that is spent in its turn: longer than the longest step, and the same alarm was at work.
+    // A second delivery runs its whole schedule: longer than the longest step, with the same alarm.
     await awaitSettled(relay, workspace, await acceptForOne(relay, workspace));
     assert.equal(receiver.attemptsOf(entry.id).length, 6);
     assert.equal(receiver.events().length, 12);
@@ -71,7 +71,7 @@ describe("the schedule", { concurrency: 4 }, () => {
     await awaitSettled(relay, workspace, entry);
   });
 
-  test("failing deliveries of one webhook keep their own times", async (t) => {
+  test("failing deliveries of one webhook keep their own schedules", async (t) => {
     const { workspace, receiver } = await setUpWebhook(t, relay, answerWith(500));
     const answers = await acceptArray(relay, workspace, Array(20).fill(alert()));
     for (const {
@@ -86,8 +86,8 @@ describe("the schedule", { concurrency: 4 }, () => {
   });
 });
 
-describe("the attempt's time-out", { concurrency: 4 }, () => {
-  test("an endpoint that hangs is given up after the time-out and tried again", async (t) => {
+describe("the attempt's timeout", { concurrency: 4 }, () => {
+  test("an attempt at an endpoint that hangs ends after the timeout and is made again", async (t) => {
     const { workspace, receiver } = await setUpWebhook(t, relay, answerInTurn(hang, 200));
     const entry = await acceptForOne(relay, workspace);
     const { status, attempts } = await awaitSettled(relay, workspace, entry);
@@ -99,13 +99,13 @@ describe("the attempt's time-out", { concurrency: 4 }, () => {
     assert.ok(first.duration_ms >= ATTEMPT_TIMEOUT_MS - CLOCK_MS, `duration_ms ${first.duration_ms}`);
     assert.ok(first.duration_ms <= ATTEMPT_TIMEOUT_MS + LATE_AT_MOST_MS, `duration_ms ${first.duration_ms}`);
     assert.equal(second.outcome, "succeeded");
-    // The time-out began when the request was sent, a little before it arrived.
+    // The timeout began when the request was sent, a little before it arrived.
     const [gap] = gapsOf(receiver, entry.id);
     assert.ok(gap >= ATTEMPT_TIMEOUT_MS + SCHEDULE_MS[0] - 100, `${gap} ms`);
     assert.ok(gap <= ATTEMPT_TIMEOUT_MS + SCHEDULE_MS[0] + LATE_AT_MOST_MS, `${gap} ms`);
   });
 
-  test("a head that drips in for longer than the time-out is a time-out", async (t) => {
+  test("a response head that drips in for longer than the timeout is a timeout", async (t) => {
     const receiver = await startTcpReceiver((socket) => {
       socket.once("data", () => {
         socket.write("HTTP/1.1 200 OK\r\nX-Drip: ");
@@ -121,7 +121,7 @@ describe("the attempt's time-out", { concurrency: 4 }, () => {
     assert.equal(attempts[0].outcome, "timeout");
   });
 
-  test("an endpoint that always hangs ends as failed after six time-outs", async (t) => {
+  test("a delivery to an endpoint that always hangs ends as failed after six timeouts", async (t) => {
     const { workspace } = await setUpWebhook(t, relay, hang);
     const delivery = await awaitSettled(relay, workspace, await acceptForOne(relay, workspace), { timeout: 30_000 });
     assert.equal(delivery.status, "failed");
@@ -132,7 +132,7 @@ describe("the attempt's time-out", { concurrency: 4 }, () => {
     );
   });
 
-  test("runs from the sending: deliveries that wait for a slow one's slot lose nothing of it", async (t) => {
+  test("starts when the request is sent: deliveries that wait for a slot still get the whole timeout", async (t) => {
     let open = 0;
     let mostOpen = 0;
     const answerSlowly = answerAfter(700);
@@ -159,7 +159,7 @@ describe("the attempt's time-out", { concurrency: 4 }, () => {
 });
 
 describe("Retry-After", { concurrency: 4 }, () => {
-  // The last step is the longest one, and longer than one second, so that a whole second can lie between the steps.
+  // The last step is the longest one, and longer than a second, so that whole seconds fit between the steps.
   const LONGEST_MS = 2_500;
   let patient;
   before(async () => (patient = await startRelay({ vars: { RETRY_SCHEDULE: "200ms,400ms,600ms,800ms,2500ms" } })));
@@ -197,7 +197,7 @@ describe("Retry-After", { concurrency: 4 }, () => {
     "an empty value": () => "",
   };
   for (const [what, value] of Object.entries(IGNORED)) {
-    test(`is ignored where it is ${what}`, async (t) => {
+    test(`is ignored if it is ${what}`, async (t) => {
       assertGap(await measureDelay(t, 429, value), SCHEDULE_MS[0]);
     });
   }

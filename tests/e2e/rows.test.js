@@ -1,6 +1,6 @@
-// What a delivered event costs: rows written are the bill, and each setAlarm is one of them.
+// The cost of a delivered event in rows written, which are billed; each setAlarm is one of them.
 //
-// Counted by the build with test hooks, in the webhook's object, since the object started.
+// The build with test hooks counts them in the webhook's object, from the object's start.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
@@ -29,7 +29,7 @@ async function deliverOneByOne(scene, count, eventOf) {
   const received = receiver.events().length;
   for (let number = 0; number < count; number++) await acceptForOne(relay, workspace, eventOf(number));
   await eventually(() => receiver.events().length >= received + count, { timeout: 60_000 });
-  // Before the list is asked, which reads rows of its own.
+  // Before the list is read, which reads more rows.
   const { read } = await readCounts(scene);
   await eventually(
     async () => (await listDeliveries(relay, workspace, webhook.id, { status: "pending" })).length === 0,
@@ -53,7 +53,7 @@ describe("rows written by a delivered event, its alarms counted", () => {
       t.diagnostic(
         `${each.toFixed(3)} rows an event: ${written} written and ${alarms} alarms set for ${EVENTS} events`,
       );
-      // Counters that count nothing would meet any bound: storing an event takes a row.
+      // Broken counters would meet any bound: storing an event writes at least a row.
       assert.ok(written >= EVENTS, `only ${written} rows were counted`);
       assert.ok(each <= most, `${each} rows an event`);
     });
@@ -79,7 +79,7 @@ test("rows written by an event of an array of 100 are at most 1.1, alarms counte
   assert.ok(each > 0 && each <= 1.1, `${each} rows an event`);
 });
 
-test("what a wake-up reads does not grow with the log", { timeout: 180_000 }, async (t) => {
+test("the rows that a wake-up reads do not grow with the log", { timeout: 180_000 }, async (t) => {
   const scene = await setUpWebhook(t, relay, answerWith(200));
   const readByOne = async () => {
     const { read } = await deliverOneByOne(scene, 50, () => alert());
@@ -104,7 +104,7 @@ test("a duplicate writes nothing", async (t) => {
   assert.equal(after.written, before.written);
 });
 
-test("the counts are the operator's", async (t) => {
+test("only the operator can read the counts", async (t) => {
   const { workspace, webhook } = await setUpWebhook(t, relay);
   const answer = await relay.fetch(`/test/rows/${workspace}/${webhook.id}`, { token: null });
   assert.equal(answer.status, 401);

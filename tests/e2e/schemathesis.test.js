@@ -1,7 +1,7 @@
-// Requests generated from the OpenAPI document: schemathesis finds no answer that is off it, and no failure.
+// Requests generated from the OpenAPI document: schemathesis finds no answer that violates it, and no failure.
 //
-// The relay reaches nobody here: what it sends is answered in its own process. The document is given with the ids of
-// things that exist as its examples, so that the requests get further than a 404.
+// The relay is cut off from the network here: its own process answers what it sends. The document gets existing ids as
+// its examples, so that the requests get further than a 404.
 import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -14,10 +14,10 @@ import { acceptForOne, answered, awaitSettled, createKey, startResend } from "..
 
 const LEAST_REQUESTS = 2_000;
 const SHOWN_OF_A_LINE = 500;
-// Of each operation and phase; about a minute and a half for both runs on two cores.
+// Per operation and phase; both runs take about a minute and a half on two cores.
 const EXAMPLES = 12;
 const RUN_TIMEOUT_MS = 175_000;
-// No schema can say which URLs the relay takes, so valid data may be refused.
+// No schema can say which URLs the relay accepts, so valid data may be refused.
 const LEFT_OUT = "positive_data_acceptance";
 
 let schemathesis;
@@ -29,7 +29,7 @@ before(async () => {
 });
 after(async () => folder && rm(folder, { recursive: true, force: true }));
 
-/** A workspace with one of everything, and with others of what a call may delete. */
+/** A workspace with one of everything, and spares of what a call may delete. */
 async function makeThings(relay) {
   const workspace = await createWorkspace(relay);
   const url = "http://hooks.example.com/";
@@ -68,7 +68,7 @@ async function writeInput(relay, name, { kept, doomed }, token) {
   for (const [wanted, id] of Object.entries(kept)) parameterOf(wanted).example = id;
   for (const operation of Object.values(document.paths).flatMap((item) => Object.values(item))) {
     const ids = Object.entries(doomed[operation.operationId] ?? {});
-    // A parameter of an operation takes the place of its path's.
+    // A parameter of an operation replaces that of its path.
     operation.parameters ??= [];
     for (const [wanted, id] of ids) operation.parameters.push({ ...parameterOf(wanted), example: id });
   }
@@ -79,11 +79,11 @@ async function writeInput(relay, name, { kept, doomed }, token) {
   const draw = ([parameter, id]) => `"path.${parameter}" = { dictionary = "${id}", probability = 0.9 }`;
   const settings = [
     `[auth.openapi.bearer]\nbearer = "${token}"`,
-    // Else it writes into the folder where it was started.
+    // Otherwise it writes into the working directory.
     "[cache]\nenabled = false",
     ...all.map(([, id]) => `[dictionaries.${id}]\nvalues = ["${id}"]`),
     `[parameters]\n${Object.entries(kept).map(draw).join("\n")}`,
-    // Wrong tokens are limited, and what is answered 429 tests nothing; the check ignored_auth tries them all the same.
+    // Wrong tokens are rate-limited, and a 429 tests nothing; the check ignored_auth still tries them.
     "[generation]\nwith-security-parameters = false",
     ...Object.entries(doomed).map(([operation, ids]) => spareTheRest(operation, Object.entries(ids).map(draw))),
   ];
@@ -92,7 +92,7 @@ async function writeInput(relay, name, { kept, doomed }, token) {
   return { file, config };
 }
 
-// Ids that schemathesis found in answers are what everything else is done with: they are deleted in its last phase alone.
+// Ids that schemathesis found in answers are used by every other call, so only its last phase deletes them.
 const spareTheRest = (operation, parameters) => `[[operations]]
 include-operation-id = "${operation}"
 parameters = { ${parameters.join(", ")} }
@@ -107,8 +107,8 @@ async function generate(t, relay, name, things) {
     name === "operator" ? relay.operatorToken : things.key,
   );
   const checks = ["--checks", "all", "--exclude-checks", LEFT_OUT];
-  // The same requests in each run, so that a failure can be seen again. One worker: Python 3.11 confuses its parser
-  // when two threads of Hypothesis use it.
+  // The same requests in each run, so that a failure can be reproduced. One worker, because Python 3.11's parser fails
+  // if two threads of Hypothesis use it.
   const amount = ["--max-examples", EXAMPLES, "--seed", 1, "--generation-database", "none", "--workers", 1];
   const args = ["--config-file", config, "run", file, "--url", relay.origin, "--no-color", ...checks, ...amount];
   const { code, output } = await capture(schemathesis, args, { env: { ...process.env, TMPDIR: folder, HOME: folder } });
@@ -125,7 +125,7 @@ async function generate(t, relay, name, things) {
   );
 }
 
-// Side by side: they wait for the relay's settings most of the time.
+// Concurrently: they mostly wait for the relay's settings.
 describe("schemathesis finds nothing", { concurrency: 2 }, () => {
   for (const name of ["operator", "key"]) {
     test(`with the ${name}'s token`, { timeout: RUN_TIMEOUT_MS }, async (t) => {

@@ -15,11 +15,11 @@ import {
 } from "../support/steps.js";
 
 const OPERATOR = "operator";
-// Of the right form, and never given.
+// Well-formed but never assigned.
 const NOBODY = "00000000000070008000000000000000";
 
-// Each route of a workspace, in an order in which all can be made one after the other: the needed scope, the request,
-// and what the call answers to a caller who has the scope.
+// Each route of a workspace, in an order in which all can be called one after the other: the needed scope, the request,
+// and the answer to a caller who has the scope.
 /**
  * @typedef {{ url?: string, [member: string]: unknown }} Body
  * @typedef {Awaited<ReturnType<typeof startReceiver>>} Receiver
@@ -108,7 +108,7 @@ describe("each route", () => {
   }
 });
 
-test("the calls beside a workspace are the operator's", async () => {
+test("only the operator can make calls outside a workspace", async () => {
   const workspace = await createWorkspace(relay);
   const { key } = await createKey(relay, workspace);
   const revoked = await createKey(relay, workspace);
@@ -126,7 +126,7 @@ test("the calls beside a workspace are the operator's", async () => {
   }
 });
 
-test("another workspace's ids under the own path are not found, never forbidden", async (t) => {
+test("another workspace's ids under the caller's own path are not found, never forbidden", async (t) => {
   const theirs = await setUpWebhook(t, relay);
   const entry = await acceptForOne(relay, theirs.workspace);
   await awaitSettled(relay, theirs.workspace, entry);
@@ -143,7 +143,7 @@ test("another workspace's ids under the own path are not found, never forbidden"
   assert.equal(theirs.receiver.events().length, 1, "a foreign call sent something");
 });
 
-test("a valid key learns nothing of workspaces that are not its own: those that exist answer as those that do not", async () => {
+test("a valid key cannot tell another workspace that exists from one that does not", async () => {
   const { key } = await createKey(relay, await createWorkspace(relay));
   const paths = [await createWorkspace(relay), "ws_unknown", "ws_IMPOSSIBLE"].map(
     (workspace) => `/v1/workspaces/${workspace}/webhooks`,

@@ -1,7 +1,7 @@
-// No secret, no token and no value of a custom header is in the log or in an error answer.
+// No secret, token or custom header value is in the log or in an error answer.
 //
-// The scenario goes through everything that has one of them in its hands and fails. It ends with a panic, which the
-// build with test hooks makes on demand: that is sure to be logged, so the log that is searched is not an empty one.
+// The scenario fails in every code path that handles one of them. It ends with a panic, which the build with test hooks
+// makes on demand and which is always logged, so the searched log is not empty.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
@@ -21,7 +21,7 @@ let relay;
 before(async () => (relay = await startRelay({ hooks: true })));
 after(() => relay?.stop());
 
-test("what a list, a delivery and the webhook itself show does not include the secret", async (t) => {
+test("a list, a delivery and the webhook itself do not show the secret", async (t) => {
   const { workspace, webhook } = await setUpWebhook(t, relay, undefined, { secret: SECRET });
   const entry = await acceptForOne(relay, workspace);
   await awaitSettled(relay, workspace, entry);
@@ -42,7 +42,7 @@ test("what a list, a delivery and the webhook itself show does not include the s
   }
 });
 
-test("failures of every kind leave no secret in the log and in no error answer", { timeout: 60_000 }, async (t) => {
+test("failures of every kind leave no secret in the log or in an error answer", { timeout: 60_000 }, async (t) => {
   const errors = [];
   const expectError = async (status, path, init) => {
     const answer = await relay.fetch(path, init);
@@ -62,7 +62,7 @@ test("failures of every kind leave no secret in the log and in no error answer",
     headers: settings.headers,
   });
 
-  // Attempts that fail in every way, up to the end of the schedule.
+  // Attempts that fail in every way, to the end of the schedule.
   const failed = await acceptForOne(relay, workspace);
   const lost = await acceptForOne(relay, unreachable);
   assert.equal((await awaitSettled(relay, workspace, failed, { timeout: 30_000 })).status, "failed");
@@ -77,7 +77,7 @@ test("failures of every kind leave no secret in the log and in no error answer",
   await expectError(405, events, { method: "PUT", body: alert() });
   await expectError(404, `/v1/workspaces/ws_unknown/webhooks/${failing.webhook.id}/secret`);
 
-  // Settings that are refused while they hold something secret.
+  // Refused settings that contain something secret.
   const url = failing.receiver.url;
   const attempts = [
     { url, events: ["alert.triggered"], secret: REFUSED_SECRET },
@@ -105,7 +105,7 @@ test("failures of every kind leave no secret in the log and in no error answer",
   await expectError(400, events, { method: "POST", body: "{" });
   assert.equal((await postEvent(relay, workspace, alert())).status, 202);
 
-  // A panic while a delivery is sent that is signed with the secret.
+  // A panic while sending a delivery that is signed with the secret.
   const panicking = await setUpWebhook(t, relay, undefined, settings);
   await acceptForOne(relay, panicking.workspace, alert({ data: { "x-test-hook": "panic" } }));
   await eventually(() => /panic/i.test(relay.logs.join("\n")));
@@ -130,7 +130,7 @@ test("failures of every kind leave no secret in the log and in no error answer",
   t.diagnostic(`${errors.length} error answers and ${log.length} characters of log were searched`);
 });
 
-describe("the scan that every test of a relay ends with", () => {
+describe("the scan at the end of every test of a relay", () => {
   const KNOWN = "the-secret-that-the-scan-must-find";
 
   test("finds a secret in the log", async () => {
@@ -151,7 +151,7 @@ describe("the scan that every test of a relay ends with", () => {
     assertPage(await visitor.get(`${page}?secret=shown`));
     const session = visitor.cookie.split("=")[1];
     for (const description of [secret, session]) {
-      // The answer to the change already tells, the page tells again; the description is no place for either.
+      // A description may show neither; the answer to the change already fails, and so does the page.
       const change = own.fetch(`/v1/workspaces/${workspace}/webhooks/${webhook.id}`, {
         method: "PATCH",
         body: { description },
@@ -162,7 +162,7 @@ describe("the scan that every test of a relay ends with", () => {
     await assert.rejects(own.stop(), /se_/);
   });
 
-  test("finds a token in the storage, and a secret where values are encrypted", async () => {
+  test("finds a token in the storage, and a secret if values are encrypted", async () => {
     for (const [vars, found] of /** @type {[Record<string, string> | undefined, RegExp][]} */ ([
       [undefined, /sk_/],
       [{ ENCRYPTION_KEYS: `k1:${Buffer.alloc(32, 1).toString("base64")}` }, /scan-must-find/],
@@ -172,7 +172,7 @@ describe("the scan that every test of a relay ends with", () => {
       await own.fetch("/healthz", { token });
       const workspace = await createWorkspace(own);
       await createWebhook(own, workspace, { url: await refusedUrl(), secret: KNOWN });
-      // Where it does not belong, as if the relay had put it there; the answer already tells.
+      // In a wrong place, as if the relay had put it there; the answer already fails.
       await assert.rejects(
         own.fetch(`/v1/workspaces/${workspace}/keys`, {
           method: "POST",

@@ -1,4 +1,4 @@
-// Revealing and rotating secrets, and that the old one is gone when its time is over.
+// Revealing and rotating secrets, and that the old one is deleted when the overlap ends.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Webhook } from "standardwebhooks";
@@ -44,7 +44,7 @@ function assertEndsIn(until, seconds) {
 }
 
 describe("a rotation", () => {
-  test("to a given secret answers with it and with the end of the overlap, as the next reveal does", async (t) => {
+  test("to a given secret answers with it and the end of the overlap, as the next reveal does", async (t) => {
     const scene = await setUp(t);
     const rotated = answered(await rotate(scene, { secret: SECOND, overlap_seconds: 3_600 }), 200);
     assert.equal(rotated.secret, SECOND);
@@ -52,7 +52,7 @@ describe("a rotation", () => {
     assert.deepEqual(await reveal(scene), rotated);
   });
 
-  test("without a secret makes one, with an overlap of a day", async (t) => {
+  test("without a secret generates one, with an overlap of a day", async (t) => {
     const scene = await setUp(t);
     const { secret, previous_expires_at: until } = answered(await rotate(scene, {}), 200);
     assert.match(secret, /^whsec_[A-Za-z0-9+/]{43}=$/);
@@ -61,7 +61,7 @@ describe("a rotation", () => {
     assert.ok(verifies(secret, request) && verifies(FIRST, request));
   });
 
-  test("takes overlaps from nothing to seven days", async (t) => {
+  test("accepts overlaps from zero to seven days", async (t) => {
     const scene = await setUp(t);
     assertEndsIn(
       answered(await rotate(scene, { overlap_seconds: LONGEST_OVERLAP_S }), 200).previous_expires_at,
@@ -71,7 +71,7 @@ describe("a rotation", () => {
     assert.equal((await reveal(scene)).previous_expires_at, null);
   });
 
-  test("holds for the next attempt of what was accepted before it", async (t) => {
+  test("applies to the next attempt of what was accepted before it", async (t) => {
     let healthy = false;
     const scene = await setUpWebhook(t, relay, () => ({ status: healthy ? 200 : 500 }), { secret: FIRST });
     const { id } = await acceptForOne(relay, scene.workspace);
@@ -79,7 +79,7 @@ describe("a rotation", () => {
     answered(await rotate(scene, { secret: SECOND, overlap_seconds: 0 }), 200);
     const made = scene.receiver.attemptsOf(id).length;
     healthy = true;
-    // One attempt may have been under way with the old secret.
+    // One attempt may have been in flight with the old secret.
     const later = await eventually(() =>
       scene.receiver
         .attemptsOf(id)
@@ -89,7 +89,7 @@ describe("a rotation", () => {
     assert.deepEqual(whichVerify(later), [SECOND]);
   });
 
-  test("during an overlap keeps the newest two", async (t) => {
+  test("during an overlap keeps the newest two secrets", async (t) => {
     const scene = await setUp(t);
     answered(await rotate(scene, { secret: SECOND, overlap_seconds: 3_600 }), 200);
     assert.deepEqual(whichVerify(await receiveOne(scene)), [FIRST, SECOND]);
@@ -103,7 +103,7 @@ describe("a rotation", () => {
     assert.deepEqual(whichVerify(request), [SECOND, THIRD]);
   });
 
-  test("without overlap ends a running one too", async (t) => {
+  test("without overlap also ends a running overlap", async (t) => {
     const scene = await setUp(t);
     answered(await rotate(scene, { secret: SECOND, overlap_seconds: 3_600 }), 200);
     answered(await rotate(scene, { secret: THIRD, overlap_seconds: 0 }), 200);
@@ -122,10 +122,10 @@ describe("a rotation", () => {
 });
 
 describe("when the overlap is over", () => {
-  // The text of each secret is its own, because all webhooks of this file lie in one storage.
+  // Each secret is unique, because all webhooks of this file share one storage.
   const setUpMarked = (t, mark) => setUpWebhook(t, relay, undefined, { secret: `old-secret-${mark}` });
 
-  test("the old secret signs no more and is gone from storage, without any request", async (t) => {
+  test("the old secret stops signing and is gone from storage, without any request", async (t) => {
     const scene = await setUpMarked(t, "expired");
     assert.ok(isStored(relay, "old-secret-expired"), "a secret in use is not found: this search proves nothing");
     answered(await rotate(scene, { secret: "new-secret-expired", overlap_seconds: 2 }), 200);
@@ -163,11 +163,11 @@ describe("a rotation is refused", () => {
       "overlap_seconds",
     ],
     "with half a second": [{ overlap_seconds: 1.5 }, MALFORMED_OR_REFUSED, "overlap_seconds"],
-    "with a text as overlap": [{ overlap_seconds: "60" }, MALFORMED_OR_REFUSED, "overlap_seconds"],
-    "with an overlap beyond all numbers": ['{"overlap_seconds": 1e400}', MALFORMED_OR_REFUSED],
+    "with a string as overlap": [{ overlap_seconds: "60" }, MALFORMED_OR_REFUSED, "overlap_seconds"],
+    "with an overlap too large for a number": ['{"overlap_seconds": 1e400}', MALFORMED_OR_REFUSED],
     "with a secret of seven characters": [{ secret: "a".repeat(7) }, 422, "secret", "invalid_secret"],
     "with a secret that has a space": [{ secret: "a secret with spaces" }, 422, "secret", "invalid_secret"],
-    "with whsec_ and no base64 behind it": [{ secret: "whsec_not-base64!" }, 422, "secret", "invalid_secret"],
+    "with whsec_ and no base64 after it": [{ secret: "whsec_not-base64!" }, 422, "secret", "invalid_secret"],
     "with a number as secret": [{ secret: 12345678 }, MALFORMED_OR_REFUSED, "secret"],
     "with an unknown member": [{ overlap: 60 }, 400, "overlap", "unknown_field"],
   };
@@ -179,7 +179,7 @@ describe("a rotation is refused", () => {
     });
   }
 
-  test("where there is no such webhook", async (t) => {
+  test("if there is no such webhook", async (t) => {
     const { workspace } = await setUp(t);
     const unknown = { workspace, webhook: { id: "wh_00000000000070008000000000000000" } };
     assertRefused(await rotate(unknown, {}), 404, { code: "not_found" });

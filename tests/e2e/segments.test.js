@@ -1,4 +1,4 @@
-// Deliveries that were accepted together lie in one row; who lists, reads, resends or traces them does not notice.
+// Deliveries that were accepted together share a row; listing, reading, resending and tracing do not show it.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { startReceiver } from "../support/receiver.js";
@@ -45,7 +45,7 @@ describe("of an array of sixty events, every third of which fails", { timeout: 1
   const newestFirst = (entries) => entries.map(({ id }) => id).reverse();
 
   for (const limit of ["7", "16", "100"]) {
-    test(`pages of ${limit} show each once, the newest first`, async () => {
+    test(`pages of ${limit} show each once, newest first`, async () => {
       assert.deepEqual(
         (await list({ limit })).map(({ id }) => id),
         newestFirst(accepted),
@@ -53,7 +53,7 @@ describe("of an array of sixty events, every third of which fails", { timeout: 1
     });
   }
 
-  test("a filter finds those that left for a row of their own, and those that did not", async () => {
+  test("a filter finds those that moved to their own row, and those that did not", async () => {
     const expected = {
       delivered: accepted.filter(({ number }) => !fails(number)),
       failed: accepted.filter(({ number }) => fails(number)),
@@ -73,7 +73,7 @@ describe("of an array of sixty events, every third of which fails", { timeout: 1
     );
   });
 
-  test("a list of a time begins and ends at that time", async () => {
+  test("a list of a period begins and ends with that period", async () => {
     const { created_at } = await readDelivery(relay, scene.workspace, accepted[0]);
     const later = new Date(Date.parse(created_at) + 60_000).toISOString();
     assert.equal((await list({ since: created_at, until: later })).length, EVENTS);
@@ -111,7 +111,7 @@ describe("of an array of sixty events, every third of which fails", { timeout: 1
     );
   });
 
-  test("one that is resent leaves the others as they are", async () => {
+  test("resending one leaves the others unchanged", async () => {
     const [one, next] = [accepted[34], accepted[35]];
     answered(await relay.fetch(pathOf(scene, `/deliveries/${one.id}/resend`), { method: "POST" }), 202);
     const resent = await awaitDelivery(

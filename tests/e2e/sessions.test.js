@@ -23,7 +23,7 @@ const assertSignedOut = async (visitor) => assertLeadsTo(await visitor.get(HOME)
 const revoke = (workspace, id) => relay.fetch(`/v1/workspaces/${workspace}/keys/${id}`, { method: "DELETE" });
 
 describe("signing in by key", () => {
-  test("opens a session that only this browser's pages have", async () => {
+  test("opens a session that only this browser's pages can use", async () => {
     const workspace = await createWorkspace(relay);
     const { key } = await createKey(relay, workspace);
     const visitor = createVisitor(relay);
@@ -36,16 +36,16 @@ describe("signing in by key", () => {
     await assertSignedIn(visitor);
   });
 
-  test("takes a key that was pasted with spaces around it", async () => {
+  test("accepts a key pasted with spaces around it", async () => {
     const { key } = await createKey(relay, await createWorkspace(relay));
     assertLeadsTo(await createVisitor(relay).post("/sign-in", { key: `  ${key}\n` }), HOME);
   });
 
-  test("goes on to the page that was wanted, and to no other site", async () => {
+  test("continues to the requested page, and to no other site", async () => {
     const { key } = await createKey(relay, await createWorkspace(relay));
     const wanted = `${HOME}/wh_00000000000070008000000000000000?status=failed&type=a%20b`;
     const location = assertLeadsTo(await createVisitor(relay).get(wanted), /^\/sign-in\?next=/);
-    // Where the form of that page posts to: its own address, unless it names another.
+    // The form posts to the page's own address unless it names another.
     const [, action = location] = assertPage(await createVisitor(relay).get(location)).match(
       /<form method="post"(?: action="([^"]*)")?>/,
     );
@@ -61,7 +61,7 @@ describe("signing in by key", () => {
     }
   });
 
-  test("refuses what is no valid key, without repeating it", async () => {
+  test("refuses an invalid key, without repeating it", async () => {
     const workspace = await createWorkspace(relay);
     const { id, key } = await createKey(relay, workspace);
     answered(await revoke(workspace, id), 204);
@@ -82,7 +82,7 @@ describe("signing in by key", () => {
     }
   });
 
-  test("keeps the session as a hash alone, and out of the log", async () => {
+  test("stores the session only as a hash, and keeps it out of the log", async () => {
     const visitor = await signIn(relay, await createWorkspace(relay));
     const token = visitor.cookie.split("=")[1];
     assert.ok(readStorage(relay).rows.includes(sha256(token)), "the session is not where this test looks for it");
@@ -94,7 +94,7 @@ describe("signing in by key", () => {
 });
 
 describe("signing in by link", () => {
-  test("is not used up by whoever opens the link, and then opens one session", async () => {
+  test("is not used up by opening the link, and then opens one session", async () => {
     const { url, token } = await createLink(relay, await createWorkspace(relay));
     const { pathname, search } = new URL(url);
     const scanner = createVisitor(relay);
@@ -117,14 +117,14 @@ describe("signing in by link", () => {
     assert.ok(!readStorage(relay).rows.includes(sha256(token)), "the used link is still stored");
   });
 
-  test("opens one session when it is posted many times at once", async () => {
+  test("opens one session if it is posted many times at once", async () => {
     const { token } = await createLink(relay, await createWorkspace(relay));
     const visitors = Array.from({ length: 8 }, () => createVisitor(relay));
     const answers = await Promise.all(visitors.map((visitor) => visitor.post("/sign-in", { link: token })));
     assert.deepEqual(answers.map(({ status }) => status).sort(), [303, ...Array(7).fill(422)]);
   });
 
-  test("refuses an expired link, and forgets it", async () => {
+  test("refuses an expired link, and deletes it", async () => {
     const workspace = await createWorkspace(relay);
     const link = await createLink(relay, workspace, { expires_in: 1 });
     await eventually(() => Date.now() > Date.parse(link.expires_at));
@@ -146,7 +146,7 @@ describe("signing in by link", () => {
     assertPage(await visitor.get(`${HOME}/new`), 403);
   });
 
-  test("refuses a token that is no link, on the page and when it is posted", async () => {
+  test("refuses a token that is not a link, on the page and when it is posted", async () => {
     const own = (await createWorkspace(relay)).slice(3);
     const { key } = await createKey(relay, `ws_${own}`);
     for (const link of [`dl_${own}_${"0".repeat(64)}`, `dl_${own}_0`, `se_${own}_${"0".repeat(64)}`, "nonsense"]) {
@@ -173,12 +173,12 @@ describe("a session ends", () => {
     assert.match(answer.headers.get("set-cookie"), /^session=; Path=\/; Max-Age=0; HttpOnly; SameSite=Lax$/);
     await assertSignedOut(createVisitor(relay, cookie));
     assertPage(await visitor.get("/sign-in?done=signed-out"));
-    // Twice does no harm.
+    // Signing out twice does no harm.
     assertLeadsTo(await createVisitor(relay, cookie).post("/sign-out"), /^\/sign-in/);
     assertLeadsTo(await createVisitor(relay).post("/sign-out"), /^\/sign-in/);
   });
 
-  test("with its key, and no other session does", async () => {
+  test("with its key, and other sessions do not", async () => {
     const workspace = await createWorkspace(relay);
     const [visitor, other] = [await signIn(relay, workspace), await signIn(relay, workspace)];
     const byLink = createVisitor(relay);
@@ -200,7 +200,7 @@ describe("a session ends", () => {
     assertPage(await createVisitor(relay).post("/sign-in", { key: visitor.key }), 422);
   });
 
-  test("and the browser's cookie is taken away then", async () => {
+  test("and the browser's cookie is removed then", async () => {
     const visitor = createVisitor(relay, `session=se_a_${"0".repeat(64)}`);
     assertLeadsTo(await visitor.get(HOME), "/sign-in");
     assert.equal(visitor.cookie, undefined);
@@ -208,7 +208,7 @@ describe("a session ends", () => {
 });
 
 describe("a cookie", () => {
-  test("is no session where it has not the very form of one, or is there twice", async () => {
+  test("is not a session if it is malformed or sent twice", async () => {
     const { cookie } = await signIn(relay, await createWorkspace(relay));
     const token = cookie.split("=")[1];
     const other = (await signIn(relay, await createWorkspace(relay))).cookie;
@@ -230,7 +230,7 @@ describe("a cookie", () => {
       await assertSignedIn(createVisitor(relay, cookies));
   });
 
-  test("has the host's own prefix over https, and goes over no plain connection", async () => {
+  test("has the __Host- prefix over https, and is not sent over plain http", async () => {
     const { key } = await createKey(relay, await createWorkspace(relay));
     const origin = "https://relay.example.com";
     const headers = { "content-type": "application/x-www-form-urlencoded", origin };
@@ -251,7 +251,7 @@ describe("a cookie", () => {
       return shown.status;
     };
     assert.equal(await statusWith(pair), 200);
-    // A neighbouring host could have planted the name without the prefix.
+    // A sibling host could have set the name without the prefix.
     assert.equal(await statusWith(pair.replace("__Host-", "")), 303);
     await assertSignedOut(createVisitor(relay, pair));
     // The other scheme of the same host is another origin.
@@ -313,7 +313,7 @@ describe("a session on the API", () => {
     return relay.fetch(path, { token: null, headers: sent, ...init });
   };
 
-  test("reads without an Origin, and acts with the relay's own alone", async (t) => {
+  test("reads without an Origin, and writes only with the relay's own", async (t) => {
     const scene = await setUpWebhook(t, relay);
     const visitor = await signIn(relay, scene.workspace);
     const webhook = `/v1/workspaces/${scene.workspace}/webhooks/${scene.webhook.id}`;
@@ -330,7 +330,7 @@ describe("a session on the API", () => {
     answered(await call(visitor, `/v1/workspaces/${scene.workspace}/events`, { method: "POST", body: alert() }), 202);
   });
 
-  test("has its scopes as a key has", async (t) => {
+  test("has scopes as a key has", async (t) => {
     const scene = await setUpWebhook(t, relay);
     await acceptEvent(relay, scene.workspace);
     const webhook = `/v1/workspaces/${scene.workspace}/webhooks/${scene.webhook.id}`;
@@ -347,7 +347,7 @@ describe("a session on the API", () => {
     assertRefused(await call(writer, webhook), 403, { code: "forbidden" });
   });
 
-  test("is the operator's in nothing, and of its own workspace alone", async (t) => {
+  test("has no operator rights, and works only in its own workspace", async (t) => {
     const theirs = await setUpWebhook(t, relay);
     const own = await createWorkspace(relay);
     const visitor = await signIn(relay, own);
@@ -362,7 +362,7 @@ describe("a session on the API", () => {
     }
   });
 
-  test("gives way to an Authorization header, whatever that says", async () => {
+  test("yields to any Authorization header, even a wrong one", async () => {
     const workspace = await createWorkspace(relay);
     const visitor = await signIn(relay, workspace);
     const path = `/v1/workspaces/${workspace}/webhooks`;
@@ -380,14 +380,14 @@ describe("a session on the API", () => {
     const { cookie } = visitor;
     await visitor.post("/sign-out");
     assertRefused(await call({ cookie }, `/v1/workspaces/${workspace}/webhooks`), 401, { code: "unauthorized" });
-    // A session's token is no bearer token.
+    // A session's token is not a bearer token.
     const other = await signIn(relay, workspace);
     const asToken = await relay.fetch(`/v1/workspaces/${workspace}/webhooks`, { token: other.cookie.split("=")[1] });
     assertRefused(asToken, 401, { code: "unauthorized" });
   });
 });
 
-test("guessing keys, links and sessions is slowed down with that of tokens, and valid ones never notice", {
+test("guessing keys, links and sessions is limited together with tokens, and valid ones never are", {
   timeout: 120_000,
 }, async (t) => {
   const own = await startRelay();
@@ -401,7 +401,7 @@ test("guessing keys, links and sessions is slowed down with that of tokens, and 
     () => own.fetch("/v1/workspaces", { token: "wrong" }),
   ];
   const statuses = new Map();
-  // Twice as many as a minute allows: should the minute end in between, its successor ends the guessing.
+  // Twice as many as a minute allows: if the minute ends in between, the next one ends the guessing.
   for (let number = 0; number < 640; number += 20) {
     const some = Array.from({ length: 20 }, (_, index) => guesses[index % guesses.length](createVisitor(own)));
     for (const { status } of await Promise.all(some)) statuses.set(status, (statuses.get(status) ?? 0) + 1);
@@ -409,7 +409,7 @@ test("guessing keys, links and sessions is slowed down with that of tokens, and 
   t.diagnostic(JSON.stringify([...statuses]));
   assert.ok(statuses.get(429) > 0, "no guess was limited");
   assert.deepEqual([...statuses.keys()].sort(), [303, 401, 422, 429]);
-  // A minute may have ended since: guessing goes on until it is limited again.
+  // A minute may have ended since, so guessing continues until it is limited again.
   const limited = await eventually(
     async () => {
       const answers = await Promise.all(Array.from({ length: 20 }, () => guesses[0](createVisitor(own))));
@@ -424,7 +424,7 @@ test("guessing keys, links and sessions is slowed down with that of tokens, and 
   assertPage(await visitor.get(HOME));
 });
 
-test("a workspace keeps its thousand youngest sessions", { timeout: 120_000 }, async () => {
+test("a workspace keeps its thousand newest sessions", { timeout: 120_000 }, async () => {
   const workspace = await createWorkspace(relay);
   const { key } = await createKey(relay, workspace);
   const first = createVisitor(relay);

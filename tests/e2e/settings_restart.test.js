@@ -1,7 +1,7 @@
-// A change that was stored is told, though the relay is killed before it has told anybody.
+// A stored change takes effect, even if the relay is killed before it has passed it on.
 //
-// The snapshot in KV is written at most once a second: the second of two changes is stored and waits for its turn when
-// SIGKILL comes. Its caller gets no answer; after the restart it is in force all the same.
+// The snapshot in KV is written at most once a second: the second of two changes is stored and waits to be written when
+// SIGKILL arrives. Its caller gets no answer; after the restart it is in force.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { eventually } from "../support/eventually.js";
@@ -25,7 +25,7 @@ async function start(t) {
   return relay;
 }
 
-/** Makes a change whose answer the kill may swallow, waits until a read shows it, and kills and restarts the relay. */
+/** Makes a change whose answer may be lost, waits until a read shows it, and kills and restarts the relay. */
 async function killAfter(relay, change, isShown) {
   const swallowed = change().catch(() => {});
   await eventually(isShown);

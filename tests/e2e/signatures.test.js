@@ -1,5 +1,5 @@
-// That endpoints can verify what they receive, with readers that are not ours: node's crypto and the `standardwebhooks`
-// package, on the very bytes that arrived.
+// Endpoints can verify what they receive with independent code: node's crypto and the `standardwebhooks` package, on
+// the exact bytes that arrived.
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { after, before, describe, test } from "node:test";
@@ -18,7 +18,7 @@ after(() => relay?.stop());
 
 const hexOf = (secret, body) => createHmac("sha256", secret).update(body).digest("hex");
 
-/** The package's reader: a secret of the form whsec_ is decoded, the bytes of any other are the key. */
+/** The package's verifier: a secret of the form whsec_ is decoded, the bytes of any other are the key. */
 const readerOf = (secret) =>
   secret.startsWith("whsec_") ? new Webhook(secret) : new Webhook(secret, { format: "raw" });
 
@@ -50,7 +50,7 @@ describe("both signatures verify", () => {
     });
   }
 
-  test("with a secret that the relay made", async (t) => {
+  test("with a secret that the relay generated", async (t) => {
     const scene = await setUpWebhook(t, relay);
     const { secret } = scene.webhook;
     assert.match(secret, /^whsec_/);
@@ -59,7 +59,7 @@ describe("both signatures verify", () => {
     assertSigned(await receiveOne(scene), secret);
   });
 
-  test("over data that no JSON library would write in the same way", async (t) => {
+  test("over data that a JSON library would write differently", async (t) => {
     const scene = await setUpWebhook(t, relay, undefined, { secret: PLAIN_SECRET });
     const text = '{"type":"alert.triggered","data":{ "n":1.0, "n":9007199254740993,\n"s":"\\u00e9\\/é😀" }}';
     assertSigned(await receiveOne(scene, text), PLAIN_SECRET);
@@ -95,7 +95,7 @@ test("every attempt carries the same bytes, its own number and time, and a valid
     assert.ok(Math.abs(arrivedOn / 1_000 - sent) <= 1.5, `webhook-timestamp ${sent}, arrived at ${arrivedOn / 1_000}`);
     assertSigned(attempts[index], STANDARD_SECRET);
   }
-  // The schedule of this test spans three seconds: a timestamp that was signed once and kept would show.
+  // The schedule of this test spans three seconds, so a reused timestamp would show.
   const timestamps = attempts.map(({ headers }) => Number(headers["webhook-timestamp"]));
   assert.ok(timestamps.at(-1) - timestamps[0] >= 2, `${timestamps}`);
   assert.equal(new Set(attempts.map(({ headers }) => headers["x-secureagentics-signature"])).size, 1);
@@ -122,7 +122,7 @@ describe("a rotated secret", () => {
     assert.equal(request.headers["webhook-signature"].split(" ").length, 2);
   });
 
-  test("without overlap signs alone", async (t) => {
+  test("without overlap is the only one that signs", async (t) => {
     const scene = await setUpWebhook(t, relay, undefined, { secret: STANDARD_SECRET });
     await rotate(scene, { secret: PLAIN_SECRET, overlap_seconds: 0 });
     const request = await receiveOne(scene);

@@ -1,4 +1,4 @@
-// `npm start` as a person uses it: the printed line works when pasted, and Ctrl-C leaves nothing behind.
+// `npm start` as a person uses it: the printed line works when pasted, and Ctrl-C leaves no process running.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -37,7 +37,7 @@ async function findFreePorts(count) {
 }
 
 function launch(t, program, args) {
-  // Detached: the group is what a terminal sends Ctrl-C to.
+  // Detached, because a terminal sends Ctrl-C to the group.
   const child = spawn(program, args, {
     cwd: ROOT,
     env: environment,
@@ -58,7 +58,7 @@ function launch(t, program, args) {
   return started;
 }
 
-// The ids and command lines of a process and all below it. A zombie has ended: it waits for its parent to notice.
+// The ids and command lines of a process and its descendants. A zombie has ended and is left out.
 async function listTree(root) {
   const { output } = await capture("ps", ["-A", "-o", "pid=,ppid=,stat=,args="]);
   const all = output.split("\n").flatMap((line) => {
@@ -97,7 +97,7 @@ async function pastePrintedCurl(started) {
   return deliveries[0].webhook_id;
 }
 
-// From an event's id to what became of it, by the line that says so.
+// Runs the printed command that traces an event, with the event's id.
 async function pastePrintedTrace(started, accepted) {
   const line = started.output
     .split("\n")
@@ -132,7 +132,7 @@ async function followPrintedLink(started) {
   assert.match(await webhooks.text(), /127\.0\.0\.1:\d+\/webhooks/);
 }
 
-test("npm_start_prints_a_line_that_delivers_an_event_and_ends_wholly_on_ctrl_c_and_on_sigterm", async (t) => {
+test("npm start prints a line that delivers an event, and ends completely on Ctrl-C and on SIGTERM", async (t) => {
   const first = launch(t, "npm", ["start"]);
   const webhook = await pastePrintedCurl(first);
   assert.ok(first.output.includes(`http://localhost:${environment.RELAY_PORT}/settings/webhooks`), first.output);
@@ -153,7 +153,7 @@ test("npm_start_prints_a_line_that_delivers_an_event_and_ends_wholly_on_ctrl_c_a
   await assertEnded(again.tree);
 });
 
-test("a_port_in_use_is_an_error_that_names_the_port_and_its_variable", async (t) => {
+test("a port in use is an error that names the port and its variable", async (t) => {
   const holder = createServer().listen(environment.RELAY_PORT, "127.0.0.1");
   await once(holder, "listening");
   t.after(() => holder.close());
@@ -163,7 +163,7 @@ test("a_port_in_use_is_an_error_that_names_the_port_and_its_variable", async (t)
   assert.match(started.output, new RegExp(`port ${environment.RELAY_PORT} cannot be used.*RELAY_PORT=`));
 });
 
-test("starting_leaves_an_operator_token_of_development_that_is_long_enough", async () => {
+test("starting makes a development operator token that is long enough", async () => {
   const token = (await readFile(path.join(ROOT, ".dev.vars"), "utf8")).match(/^OPERATOR_TOKEN="?([^"\s]+)"?$/m)?.[1];
   assert.ok(token?.length >= 32, "OPERATOR_TOKEN in .dev.vars has at least 32 characters");
 });

@@ -1,4 +1,4 @@
-// Stats of a webhook, hour by hour: what counts, and what does not.
+// Hourly stats of a webhook: what counts, and what does not.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
@@ -27,14 +27,14 @@ after(() => relay?.stop());
 
 const ask = (scene, query = "") => relay.fetch(pathOf(scene, `/stats${query}`));
 
-/** The sums over all hours: the hour may change within a test. */
+/** The sums over all hours, because the hour may change within a test. */
 async function readSums(scene) {
   const { data } = answered(await ask(scene), 200);
   const sum = (member) => data.reduce((total, row) => total + row[member], 0);
   return { delivered: sum("delivered"), failed: sum("failed"), attempts: sum("attempts") };
 }
 
-/** Waits for these sums: an attempt is counted when its report has come in. */
+/** Waits for these sums: an attempt is counted when its report has arrived. */
 const awaitSums = (scene, wanted) =>
   eventually(async () => {
     assert.deepEqual(await readSums(scene), wanted);
@@ -76,7 +76,7 @@ describe("the stats", () => {
     );
   });
 
-  test("show the middle and the slow end of the durations", async (t) => {
+  test("show the median and the slow end of the durations", async (t) => {
     const quick = answerWith(200);
     const slow = answerAfter(600);
     const scene = await setUpWebhook(t, relay, (_request, number) => (number % 5 === 0 ? slow() : quick()));
@@ -84,14 +84,14 @@ describe("the stats", () => {
     await awaitSums(scene, { delivered: 10, failed: 0, attempts: 10 });
     const { data } = answered(await ask(scene), 200);
     const rows = data.filter(({ attempts }) => attempts > 0);
-    // In two hours, each with a part of them, the parts tell less.
+    // If the hour changed, each hour has only a part of them.
     if (rows.length > 1) return t.diagnostic("the hour changed within this test");
     const [{ p50_ms: middle, p95_ms: end }] = rows;
     assert.ok(middle >= 0 && middle < 400, `p50_ms ${middle}`);
     assert.ok(end >= 570 && end < 1_000, `p95_ms ${end}`);
   });
 
-  test("are empty of what is no event: pings and tests do not count", async (t) => {
+  test("count only events, not pings or tests", async (t) => {
     const scene = await setUpWebhook(t, relay, answerWith(500), { ping: answerWith(500) });
     answered(await relay.fetch(pathOf(scene, "/test"), { method: "POST", body: { type: "agent.error" } }), 200);
     // An event after them is counted: so were they, if they were to be.
@@ -99,8 +99,8 @@ describe("the stats", () => {
     await awaitSums(scene, { delivered: 0, failed: 1, attempts: 6 });
   });
 
-  // They show how the endpoint does: neither is an answer of it.
-  test("count neither what a person cancelled nor what is held", async (t) => {
+  // Stats show how the endpoint performs, and neither is an answer of it.
+  test("count neither cancelled nor held deliveries", async (t) => {
     const scene = await setUpWebhook(t, relay);
     await changeWebhook(relay, scene, { status: "disabled" });
     const [
@@ -115,7 +115,7 @@ describe("the stats", () => {
     await awaitSums(scene, { delivered: 1, failed: 0, attempts: 1 });
   });
 
-  test("count a resent delivery where it ends again", async (t) => {
+  test("count a resent delivery when it ends again", async (t) => {
     let healthy = false;
     const scene = await setUpWebhook(t, relay, () => ({ status: healthy ? 200 : 500 }));
     const failed = await settleOne(scene);
@@ -143,7 +143,7 @@ describe("the stats", () => {
     await awaitSums(scene, { delivered: 300, failed: 0, attempts: scene.receiver.events().length });
   });
 
-  test("are a webhook's own", async (t) => {
+  test("are kept per webhook", async (t) => {
     const scene = await setUpWebhook(t, relay, undefined, { events: ["alert.triggered"] });
     const other = await setUpWebhook(t, relay, undefined, { workspace: scene.workspace, events: ["agent.error"] });
     await settleOne(scene);
@@ -161,7 +161,7 @@ describe("the hours", () => {
       assert.ok(data.length <= hours + 1, `${data.length} rows for ${hours} hours`);
       const first = Math.floor(Date.now() / HOUR_MS) - hours;
       for (const { hour } of data)
-        assert.ok(Date.parse(hour) / HOUR_MS >= first, `${hour} is no one of the last ${hours}`);
+        assert.ok(Date.parse(hour) / HOUR_MS >= first, `${hour} is not one of the last ${hours}`);
     }
   });
 

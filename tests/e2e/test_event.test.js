@@ -1,4 +1,4 @@
-// Test events: one attempt through the code that sends real deliveries, answered with what was sent and what came back.
+// Test events: one attempt through the code that sends real deliveries, answered with its request and response.
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { after, before, describe, test } from "node:test";
@@ -41,7 +41,7 @@ async function readStats(scene) {
 }
 
 describe("a test that succeeds", () => {
-  test("answers with the request as it was sent and the response as it came", async (t) => {
+  test("answers with the exact request and response", async (t) => {
     const answer = answerWith(201, { "X-Request-Number": "7", "Set-Cookie": ["a=1", "b=2"] }, "thank you");
     const scene = await setUpWebhook(t, relay, answer, { secret: SECRET, headers: { "X-Team": "a" } });
     const delivery = await sendTest(scene);
@@ -91,7 +91,7 @@ describe("a test that succeeds", () => {
     });
   });
 
-  test("is in the list as a test, and can be read again as it was answered", async (t) => {
+  test("is in the list as a test, and reading it again shows the same", async (t) => {
     const scene = await setUpWebhook(t, relay);
     const delivery = await sendTest(scene);
     const [listed, ...others] = await listDeliveries(relay, scene.workspace, scene.webhook.id, { kind: "test" });
@@ -110,12 +110,12 @@ describe("a test that succeeds", () => {
       const { payload, status } = await sendTest(scene, { type: name });
       assert.equal(status, "delivered");
       assert.equal(payload.type, name);
-      // A sample may be shown as the data alone or as the whole payload around it.
+      // A sample may be the data or the whole payload around it.
       assert.deepEqual(payload.data, sample.data ?? sample);
     }
   });
 
-  test("is sent on a disabled webhook too, which stays disabled", async (t) => {
+  test("is also sent on a disabled webhook, which stays disabled", async (t) => {
     const scene = await setUpWebhook(t, relay);
     await changeWebhook(relay, scene, { status: "disabled" });
     assert.equal((await sendTest(scene)).status, "delivered");
@@ -154,13 +154,13 @@ describe("a test that fails", () => {
     const delivery = await sendTest(scene);
     const attempt = assertFailed(delivery, "http_error", 500);
     assert.deepEqual([attempt.response_headers["x-why"], attempt.response_body], ["broken", "not today"]);
-    // An event that spends the whole schedule has its alarm at work for longer than any retry of the test would wait.
+    // An event that runs the whole schedule takes longer than any retry of the test would wait.
     await awaitSettled(relay, scene.workspace, await acceptForOne(relay, scene.workspace));
     assert.equal(scene.receiver.attemptsOf(delivery.id).length, 1);
     assert.deepEqual(await readDelivery(relay, scene.workspace, delivery), delivery);
   });
 
-  test("by hanging is answered when the time-out is over", async (t) => {
+  test("by hanging is answered after the timeout", async (t) => {
     const scene = await setUpWebhook(t, relay, hang);
     const attempt = assertFailed(await sendTest(scene), "timeout", null);
     assert.ok(attempt.duration_ms >= ATTEMPT_TIMEOUT_MS - 5, `duration_ms ${attempt.duration_ms}`);
@@ -195,7 +195,7 @@ describe("a test that fails", () => {
   });
 });
 
-test("tests touch neither the status, nor failing_since, nor the stats, nor the time of the last change", async (t) => {
+test("tests change neither status, failing_since, the stats nor updated_at", async (t) => {
   const scene = await setUpWebhook(t, relay, answerWith(500));
   const before = await readWebhook(scene);
   for (let count = 0; count < 3; count++) await sendTest(scene);
@@ -203,7 +203,7 @@ test("tests touch neither the status, nor failing_since, nor the stats, nor the 
   assert.deepEqual(await readStats(scene), [0, 0, 0]);
 });
 
-test("several tests at once are each answered with their own", async (t) => {
+test("several tests at once each get their own answer", async (t) => {
   const scene = await setUpWebhook(t, relay, ({ headers }) => ({ status: 200, body: String(headers["webhook-id"]) }));
   const deliveries = await Promise.all(Array.from({ length: 8 }, () => sendTest(scene)));
   assert.equal(new Set(deliveries.map(({ id }) => id)).size, 8);
@@ -236,10 +236,10 @@ describe("a test is refused", () => {
   /** @type {import("../support/types.d.ts").Refusals} */
   const REFUSED = {
     "with an unknown type": [{ type: "alert.trigered" }, 422, "type", "unknown_event_type"],
-    "with ping, which is no type of the catalogue": [{ type: "ping" }, 422, "type", "unknown_event_type"],
-    "with a type that is no text": [{ type: 5 }, MALFORMED_OR_REFUSED, "type"],
+    "with ping, which is not in the catalogue": [{ type: "ping" }, 422, "type", "unknown_event_type"],
+    "with a type that is not a string": [{ type: 5 }, MALFORMED_OR_REFUSED, "type"],
     "without a type": [{}, MALFORMED_OR_REFUSED, "type"],
-    "with data of one's own": [alert(), 400, "data", "unknown_field"],
+    "with data": [alert(), 400, "data", "unknown_field"],
   };
   for (const [what, [body, status, field, code]] of Object.entries(REFUSED)) {
     test(`${what}, and nothing is sent`, async (t) => {
@@ -250,7 +250,7 @@ describe("a test is refused", () => {
     });
   }
 
-  test("where there is no such webhook", async () => {
+  test("if there is no such webhook", async () => {
     const workspace = await createWorkspace(relay);
     const unknown = { workspace, webhook: { id: "wh_00000000000070008000000000000000" } };
     assertRefused(await send(unknown), 404, { code: "not_found" });

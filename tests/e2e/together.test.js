@@ -6,14 +6,14 @@ import { answerAfter } from "../support/receiver.js";
 import { postEvent, startRelay } from "../support/relay.js";
 import { alert, answered, awaitSettled, listDeliveries, readDelivery, setUpWebhook } from "../support/steps.js";
 
-// Far below the end of a lease, which would write what waits.
+// Much shorter than a lease, whose end would write what waits.
 const ANSWERED_WITHIN_MS = 8_000;
 
 let relay;
 before(async () => (relay = await startRelay({ hooks: true, vars: { ATTEMPT_TIMEOUT: "10s" } })));
 after(() => relay?.stop());
 
-test("an event that is posted again by its generated id holds up nobody's answer", { timeout: 60_000 }, async (t) => {
+test("an event that is posted again by its generated id delays no answer", { timeout: 60_000 }, async (t) => {
   const { workspace } = await setUpWebhook(t, relay, answerAfter(800));
   const first = await postEvent(relay, workspace, alert());
   for (let turn = 0; turn < 5; turn++) {
@@ -30,7 +30,7 @@ test("an event that is posted again by its generated id holds up nobody's answer
   }
 });
 
-/** Posts `producers` events at a time, `times` times, and returns what was answered. */
+/** Posts `producers` events at a time, `times` times, and returns the answers. */
 async function postTogether(workspace, eventOf, { times, producers }) {
   const deliveries = [];
   for (let time = 0; time < times; time++) {
@@ -45,7 +45,7 @@ async function postTogether(workspace, eventOf, { times, producers }) {
   return deliveries;
 }
 
-test("what arrives together is sent by a few, who report it in a few calls", { timeout: 60_000 }, async (t) => {
+test("events that arrive together are sent by few Workers, in few reports", { timeout: 60_000 }, async (t) => {
   const scene = await setUpWebhook(t, relay, answerAfter(20));
   const { workspace, webhook, receiver } = scene;
   const calls = async () => answered(await relay.fetch(`/test/rows/${workspace}/${webhook.id}`), 200).object_requests;
@@ -61,7 +61,7 @@ test("what arrives together is sent by a few, who report it in a few calls", { t
   });
   const each = ((await calls()) - before - lists) / deliveries.length;
   t.diagnostic(`${each.toFixed(2)} calls of the object an event`);
-  // One to store it, and a part of a report: two where each is reported alone.
+  // One to store it, and a part of a report: two if each is reported separately.
   assert.ok(each >= 1 && each < 1.7, `${each} calls an event`);
   const numbers = receiver.events().map(({ text }) => JSON.parse(text).data.number);
   assert.deepEqual(
@@ -75,7 +75,7 @@ test("what arrives together is sent by a few, who report it in a few calls", { t
   }
 });
 
-test("of what is sent together, each fails or arrives by itself", { timeout: 60_000 }, async (t) => {
+test("events that are sent together fail or arrive independently", { timeout: 60_000 }, async (t) => {
   const fails = (number) => number % 3 === 0;
   const { workspace } = await setUpWebhook(t, relay, ({ text }) => ({
     status: fails(JSON.parse(text).data.number) ? 500 : 200,
@@ -90,7 +90,7 @@ test("of what is sent together, each fails or arrives by itself", { timeout: 60_
   }
 });
 
-test("large events that arrive together are sent each by who posted it, whole", { timeout: 60_000 }, async (t) => {
+test("large events that arrive together are each sent whole by their own Worker", { timeout: 60_000 }, async (t) => {
   const { workspace, webhook, receiver } = await setUpWebhook(t, relay, answerAfter(20));
   const filler = "x".repeat(40_000);
   const deliveries = await postTogether(workspace, (number) => alert({ data: { number, filler } }), {
@@ -111,7 +111,7 @@ test("large events that arrive together are sent each by who posted it, whole", 
   );
 });
 
-test("nobody waits long for the first attempts of others at an endpoint that hangs", { timeout: 60_000 }, async (t) => {
+test("no answer waits long for other events' attempts at a hanging endpoint", { timeout: 60_000 }, async (t) => {
   const { workspace } = await setUpWebhook(t, relay, answerAfter(5_000));
   const began = performance.now();
   const deliveries = await postTogether(workspace, () => alert(), { times: 2, producers: 32 });

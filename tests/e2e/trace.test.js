@@ -1,4 +1,4 @@
-// What became of an event: GET /v1/workspaces/{ws}/events/{event_id} gives each webhook's delivery, or why there is none.
+// Tracing: GET /v1/workspaces/{ws}/events/{event_id} gives each webhook's delivery, or why there is none.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -28,7 +28,7 @@ const trace = async (...args) => answered(await ask(...args), 200);
 const reasonOf = (traced, { webhook }) => traced.webhooks.find(({ webhook_id: id }) => id === webhook.id)?.reason;
 const deliveryOf = (traced, { webhook }) => traced.webhooks.find(({ webhook_id: id }) => id === webhook.id)?.delivery;
 
-/** A time that is later than all that was done before and earlier than all that is done after. */
+/** A time after everything that was done before and before everything that is done after. */
 async function between() {
   await sleep(5);
   const now = new Date().toISOString();
@@ -46,7 +46,7 @@ describe("an event that is kept", () => {
   let entries;
 
   before(async () => {
-    // The receivers live as long as this group of tests.
+    // The receivers run as long as this group of tests.
     const scope = { after: (stop) => after(stop) };
     workspace = await createWorkspace(relay);
     deleted = await setUpWebhook(scope, relay, undefined, { workspace });
@@ -58,7 +58,7 @@ describe("an event that is kept", () => {
     for (const entry of entries) await awaitSettled(relay, workspace, entry);
     await between();
     later = await setUpWebhook(scope, relay, undefined, { workspace });
-    // What happens afterwards does not change the answer.
+    // Later changes do not change the answer.
     await changeWebhook(relay, deselected, { events: ["alert.triggered"] });
   });
 
@@ -86,7 +86,7 @@ describe("an event that is kept", () => {
     for (const { id } of entries) assertExplained(await trace(workspace, id));
   });
 
-  test("with the type and time of the stored delivery, whatever type and time are given", async () => {
+  test("with the type and time of the stored delivery, even if others are given", async () => {
     assertExplained(await trace(workspace, "order:1", { type: "agent.registered", at: "2020-01-01T00:00:00Z" }));
   });
 
@@ -101,15 +101,15 @@ describe("an event that is kept", () => {
   });
 });
 
-test("an event whose id the relay made is found by that id", async (t) => {
+test("an event is found by an id that the relay generated", async (t) => {
   const scene = await setUpWebhook(t, relay);
   const answer = await relay.fetch(`/v1/workspaces/${scene.workspace}/events`, { method: "POST", body: alert() });
   const { event_id: eventId, deliveries } = answered(answer, 202);
   assert.equal(deliveryOf(await trace(scene.workspace, eventId), scene).id, deliveries[0].id);
 });
 
-describe("an event of which nothing is kept", () => {
-  test("is 404 naming the two members that explain it all the same", async (t) => {
+describe("an event that is not kept", () => {
+  test("is 404, naming the two parameters that still explain it", async (t) => {
     const { workspace } = await setUpWebhook(t, relay);
     for (const id of ["never-posted", UNKNOWN_DELIVERY]) {
       const { message } = assertRefused(await ask(workspace, id), 404, { code: "event_not_found" });
@@ -148,7 +148,7 @@ describe("an event of which nothing is kept", () => {
     assert.ok(receiver.events().length > 0);
   });
 
-  test("is refused with a type that nobody knows and a time that is none", async (t) => {
+  test("is refused with an unknown type and an invalid time", async (t) => {
     const { workspace } = await setUpWebhook(t, relay);
     assertRefused(await ask(workspace, "never-posted", { type: "nothing" }), 422, {
       code: "unknown_event_type",

@@ -1,4 +1,4 @@
-// Making webhooks: what the answer tells, what the ping shows, and what is refused.
+// Making webhooks: what the answer has, what the ping shows, and what is refused.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { answerWith, hang, refusedUrl, startReceiver } from "../support/receiver.js";
@@ -18,7 +18,7 @@ after(async () => {
   await endpoint?.stop();
 });
 
-/** Tries to make a webhook of `workspace` from good members and the given ones; `undefined` leaves one out. */
+/** Tries to make a webhook in `workspace` from valid members and the given ones; `undefined` leaves one out. */
 const create = (workspace, members, at = relay) =>
   at.fetch(`/v1/workspaces/${workspace}/webhooks`, {
     method: "POST",
@@ -31,7 +31,7 @@ async function assertNoneMade(workspace) {
 }
 
 describe("a new webhook", () => {
-  test("is answered with everything that was set, the defaults, its secret and its ping", async (t) => {
+  test("is answered with all settings, the defaults, its secret and its ping", async (t) => {
     const set = {
       events: ["policy.violated", "alert.triggered"],
       description: "Tickets – für alle",
@@ -69,14 +69,14 @@ describe("a new webhook", () => {
     assert.equal(ping.webhook_id, webhook.id);
   });
 
-  test("has a generated secret where none was given, which its owner can reveal", async (t) => {
+  test("has a generated secret if none was given, which its owner can reveal", async (t) => {
     const { workspace, webhook } = await setUpWebhook(t, relay);
     assert.match(webhook.secret, /^whsec_[A-Za-z0-9+/]{43}=$/);
     const { status, body } = await relay.fetch(`/v1/workspaces/${workspace}/webhooks/${webhook.id}/secret`);
     assert.deepEqual([status, body], [200, { secret: webhook.secret, previous_expires_at: null }]);
   });
 
-  test("belongs to its workspace alone", async (t) => {
+  test("belongs only to its workspace", async (t) => {
     const { webhook } = await setUpWebhook(t, relay);
     const other = await createWorkspace(relay);
     assertRefused(await relay.fetch(`/v1/workspaces/${other}/webhooks/${webhook.id}`), 404, { code: "not_found" });
@@ -107,7 +107,7 @@ describe("the ping", () => {
     assert.equal(ping.request.headers["x-secureagentics-signature"], received.headers["x-secureagentics-signature"]);
   });
 
-  /** Asserts that a webhook is made although its ping failed, once, and that it stays enabled. */
+  /** Asserts that a webhook is made and stays enabled although its only ping failed. */
   async function assertMadeAllTheSame(url, outcome, status) {
     const workspace = await createWorkspace(relay);
     const answer = await create(workspace, { url });
@@ -120,22 +120,22 @@ describe("the ping", () => {
     return workspace;
   }
 
-  test("that is answered with an error refuses nothing and is not made again", async (t) => {
+  test("that is answered with an error does not refuse the webhook and is not repeated", async (t) => {
     const receiver = await startReceiver(undefined, { ping: answerWith(500) });
     t.after(() => receiver.stop());
     const workspace = await assertMadeAllTheSame(receiver.url, "http_error", 500);
-    // Longer than the first steps of the schedule: the settings of a second webhook wait for the KV.
+    // Takes longer than the first steps of the schedule: the settings of a second webhook wait for KV.
     assert.equal((await create(workspace)).status, 201);
     assert.equal(receiver.requests.length, 1);
   });
 
-  test("that hangs refuses nothing", async (t) => {
+  test("that hangs does not refuse the webhook", async (t) => {
     const receiver = await startReceiver(undefined, { ping: hang });
     t.after(() => receiver.stop());
     await assertMadeAllTheSame(receiver.url, "timeout", null);
   });
 
-  test("that nobody hears refuses nothing", async () => {
+  test("that reaches nobody does not refuse the webhook", async () => {
     await assertMadeAllTheSame(await refusedUrl(), "unreachable", null);
   });
 });
@@ -156,7 +156,7 @@ describe("refused", () => {
   describe("url", () => {
     refuse(
       {
-        "no URL at all": { url: "not a url" },
+        "not a URL": { url: "not a url" },
         "an empty one": { url: "" },
         "another scheme": { url: "ftp://hooks.example.com/" },
         "a scheme that runs programs": { url: "javascript:alert(1)" },
@@ -178,8 +178,8 @@ describe("refused", () => {
       {
         "an empty list": { events: [] },
         "an unknown type": { events: ["alert.triggered", "alert.trigered"] },
-        "ping, which is no type to select": { events: ["ping"] },
-        "a text": { events: "alert.triggered" },
+        "ping, which cannot be selected": { events: ["ping"] },
+        "a string": { events: "alert.triggered" },
         "a number among them": { events: [5] },
         none: { events: undefined },
       },
@@ -197,7 +197,7 @@ describe("refused", () => {
         "a space": { secret: "your signing secret" },
         "a letter outside ASCII": { secret: "geheimnisvölle" },
         "a control character": { secret: "secret\u0007secret" },
-        "whsec_ with nothing behind it": { secret: "whsec_" },
+        "whsec_ with nothing after it": { secret: "whsec_" },
         "whsec_ with 15 bytes": { secret: whsec(15) },
         "whsec_ with 65 bytes": { secret: whsec(65) },
         "whsec_ with something else than base64": { secret: "whsec_this-is-not-standard-base64!!" },
@@ -274,7 +274,7 @@ describe("refused", () => {
       { code: "unknown_field", field: /^(event|id|failing_since)$/ },
     );
 
-    refuse({ "a description that is no text": { description: 5 } }, MALFORMED_OR_REFUSED, { field: /^description$/ });
+    refuse({ "a number as description": { description: 5 } }, MALFORMED_OR_REFUSED, { field: /^description$/ });
     refuse({ "no url": { url: undefined } }, MALFORMED_OR_REFUSED, { field: /^url$/ });
   });
 });

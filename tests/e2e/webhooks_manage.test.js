@@ -1,4 +1,4 @@
-// Listing, changing and deleting webhooks: what a write answered, the next read shows.
+// Listing, changing and deleting webhooks: the next read shows what a write answered.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
@@ -30,7 +30,7 @@ const list = async ({ workspace }, token) =>
   answered(await relay.fetch(`/v1/workspaces/${workspace}/webhooks`, { token }), 200);
 
 describe("a change", () => {
-  test("is what the next read and the next list show, however fast it follows the last", async (t) => {
+  test("is shown by the next read and the next list, however fast changes follow each other", async (t) => {
     const scene = await setUpWebhook(t, relay);
     let last = await read(scene);
     for (let count = 0; count < 4; count++) {
@@ -43,7 +43,7 @@ describe("a change", () => {
     }
   });
 
-  test("of several members at once is one change, and the others stay", async (t) => {
+  test("of several members at once is one change, and the other members stay", async (t) => {
     const scene = await setUpWebhook(t, relay, undefined, { headers: { "X-Old": "a" }, description: "before" });
     const elsewhere = await startReceiver();
     t.after(() => elsewhere.stop());
@@ -65,7 +65,7 @@ describe("a change", () => {
     assert.equal(scene.receiver.attemptsOf(entry.id).length, 0);
   });
 
-  test("of the events holds for the next event", async (t) => {
+  test("of the events applies to the next event", async (t) => {
     const scene = await setUpWebhook(t, relay, undefined, { events: ["alert.triggered"] });
     await changeWebhook(relay, scene, { events: ["agent.error"] });
     assert.deepEqual(await acceptEvent(relay, scene.workspace, alert()), []);
@@ -73,7 +73,7 @@ describe("a change", () => {
     assert.equal((await awaitSettled(relay, scene.workspace, entry)).status, "delivered");
   });
 
-  test("of the headers puts the new ones in place of the old ones", async (t) => {
+  test("of the headers replaces the old ones with the new ones", async (t) => {
     const scene = await setUpWebhook(t, relay, undefined, { headers: { "X-Old": "a" } });
     await changeWebhook(relay, scene, { headers: { "X-New": "b" } });
     const entry = await acceptForOne(relay, scene.workspace);
@@ -84,7 +84,7 @@ describe("a change", () => {
     assert.deepEqual((await changeWebhook(relay, scene, { headers: {} })).headers, {});
   });
 
-  test("of the status to what it is already changes nothing", async (t) => {
+  test("to the current status changes nothing", async (t) => {
     const scene = await setUpWebhook(t, relay);
     assert.equal((await changeWebhook(relay, scene, { status: "enabled" })).status, "enabled");
     const disabled = await changeWebhook(relay, scene, { status: "disabled" });
@@ -92,7 +92,7 @@ describe("a change", () => {
     assert.deepEqual([again.disabled_reason, again.disabled_at], ["manual", disabled.disabled_at]);
   });
 
-  test("made beside another one loses nothing of it", async (t) => {
+  test("made at the same time as another loses neither", async (t) => {
     const scene = await setUpWebhook(t, relay);
     const changes = [{ description: "beside" }, { headers: { "X-A": "1" } }, { events: ["agent.error"] }];
     await Promise.all(changes.map((members) => changeWebhook(relay, scene, members)));
@@ -103,7 +103,7 @@ describe("a change", () => {
     );
   });
 
-  test("is there and in force after a restart", async (t) => {
+  test("is stored and in force after a restart", async (t) => {
     const scene = await setUpWebhook(t, relay, undefined, { events: ["alert.triggered"] });
     const changed = await changeWebhook(relay, scene, { events: ["agent.error"], headers: { "X-Kept": "yes" } });
     await relay.restart();
@@ -119,21 +119,21 @@ describe("a change is refused", () => {
   /** @type {import("../support/types.d.ts").Refusals<RegExp>} */
   const REFUSED = {
     "with a url of another scheme": [{ url: "ftp://hooks.example.com/" }, 422, /^url$/, "invalid_url"],
-    "with a url that is no text": [{ url: 5 }, MALFORMED_OR_REFUSED, /^url$/],
+    "with a url that is not a string": [{ url: 5 }, MALFORMED_OR_REFUSED, /^url$/],
     "with null as url": [{ url: null }, MALFORMED_OR_REFUSED, /^url$/],
     "with an empty list of events": [{ events: [] }, MALFORMED_OR_REFUSED, /^events/],
     "with an unknown event type": [{ events: ["alert.trigered"] }, MALFORMED_OR_REFUSED, /^events/],
-    "with a description that is no text": [{ description: 5 }, MALFORMED_OR_REFUSED, /^description$/],
+    "with a description that is not a string": [{ description: 5 }, MALFORMED_OR_REFUSED, /^description$/],
     "with a header that only the relay sets": [{ headers: { "Webhook-Id": "a" } }, MALFORMED_OR_REFUSED, /^headers/],
     "with an empty header value": [{ headers: { "X-A": "" } }, MALFORMED_OR_REFUSED, /^headers/],
     "with headers as a list": [{ headers: [] }, MALFORMED_OR_REFUSED, /^headers/],
     "with an unknown status": [{ status: "paused" }, MALFORMED_OR_REFUSED, /^status$/],
-    "with a status that is no text": [{ status: true }, MALFORMED_OR_REFUSED, /^status$/],
-    "with a good member beside a bad one": [{ description: "new", status: "paused" }, MALFORMED_OR_REFUSED, /^status$/],
+    "with a status that is not a string": [{ status: true }, MALFORMED_OR_REFUSED, /^status$/],
+    "with a valid and an invalid member": [{ description: "new", status: "paused" }, MALFORMED_OR_REFUSED, /^status$/],
     "with a secret, which is rotated instead": [{ secret: "another-secret" }, 400, /^secret$/, "unknown_field"],
     "with an id": [{ id: "wh_mine" }, 400, /^id$/, "unknown_field"],
-    "with what only the relay sets": [{ disabled_reason: null }, 400, /^disabled_reason$/, "unknown_field"],
-    "with a member that nobody knows": [{ colour: "red" }, 400, /^colour$/, "unknown_field"],
+    "with a member that only the relay sets": [{ disabled_reason: null }, 400, /^disabled_reason$/, "unknown_field"],
+    "with an unknown member": [{ colour: "red" }, 400, /^colour$/, "unknown_field"],
   };
   for (const [what, [body, status, field, code]] of Object.entries(REFUSED)) {
     test(`${what}, and nothing changes`, async (t) => {
@@ -145,7 +145,7 @@ describe("a change is refused", () => {
     });
   }
 
-  test("where there is no such webhook", async () => {
+  test("if there is no such webhook", async () => {
     const workspace = await createWorkspace(relay);
     for (const id of [UNKNOWN, "nonsense", "wh_"]) {
       const scene = { workspace, webhook: { id } };
@@ -187,7 +187,7 @@ describe("values of custom headers", () => {
     assert.deepEqual((await list(scene, reader)).data[0].headers, HIDDEN);
   });
 
-  test("are hidden in the request of a ping and of a test too", async (t) => {
+  test("are also hidden in the request of a ping and of a test", async (t) => {
     const scene = await setUpWebhook(t, relay, undefined, { headers: HEADERS });
     const reader = (await createKey(relay, scene.workspace, ["webhooks:read"])).key;
     const tested = answered(

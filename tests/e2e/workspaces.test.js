@@ -11,7 +11,7 @@ after(() => relay?.stop());
 
 const create = (body, init) => relay.fetch("/v1/workspaces", { method: "POST", body, ...init });
 
-test("a workspace gets the id that was asked for", async () => {
+test("a workspace gets the requested id", async () => {
   const answer = await create({ id: "ws_acme1", name: "Acme" });
   assert.equal(answer.status, 201, answer.text);
   assert.equal(answer.body.id, "ws_acme1");
@@ -22,7 +22,7 @@ test("a workspace gets the id that was asked for", async () => {
   assert.deepEqual([read.body.id, read.body.name], ["ws_acme1", "Acme"]);
 });
 
-test("a workspace without an id gets one of its own", async () => {
+test("a workspace without an id gets a generated one", async () => {
   const [first, second] = [await create({ name: "A" }), await create({ name: "A" })];
   for (const answer of [first, second]) {
     assert.equal(answer.status, 201, answer.text);
@@ -40,7 +40,7 @@ test("the same id and name again is the same workspace, with another name a conf
   assert.equal((await relay.fetch("/v1/workspaces/ws_twice")).body.name, "Twice");
 });
 
-test("the same workspace made by several at once is made once", async () => {
+test("the same workspace made by several requests at once is made once", async () => {
   const answers = await Promise.all(Array.from({ length: 5 }, () => create({ id: "ws_race", name: "Race" })));
   assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 200, 200, 200, 201]);
 });

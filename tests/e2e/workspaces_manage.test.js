@@ -40,14 +40,14 @@ async function listAll() {
 }
 
 describe("a workspace", () => {
-  test("is read with its id, its name and its time", async () => {
+  test("is read with its id, its name and its creation time", async () => {
     const workspace = await createWorkspace(relay);
     const { id, name, created_at: createdAt } = answered(await relay.fetch(at(workspace)), 200);
     assert.deepEqual([id, name], [workspace, "Test"]);
     assert.match(createdAt, ISO_MILLISECONDS);
   });
 
-  test("gets another name, which the next read shows, and the list soon", async () => {
+  test("can be renamed, which the next read shows, and the list soon", async () => {
     const workspace = await createWorkspace(relay);
     const before = answered(await relay.fetch(at(workspace)), 200);
     const renamed = answered(await rename(workspace, { name: "Umbenannt – für immer" }), 200);
@@ -59,7 +59,7 @@ describe("a workspace", () => {
     await eventually(async () => (await listAll()).find(({ id }) => id === workspace)?.name === renamed.name);
   });
 
-  test("made again counts as the same under its new name only", async () => {
+  test("made again is the same one only under its new name", async () => {
     const workspace = await createWorkspace(relay);
     answered(await rename(workspace, { name: "New" }), 200);
     answered(await create({ id: workspace, name: "New" }), 200);
@@ -79,10 +79,10 @@ describe("a workspace", () => {
 describe("a change of a workspace is refused", () => {
   /** @type {import("../support/types.d.ts").Refusals} */
   const REFUSED = {
-    "where the name is no text": [{ name: 5 }, MALFORMED_OR_REFUSED, "name"],
-    "where the name is null": [{ name: null }, MALFORMED_OR_REFUSED, "name"],
-    "where it gives another id": [{ name: "A", id: "ws_other" }, 400, "id"],
-    "where it has an unknown member": [{ name: "A", colour: "red" }, 400, "colour"],
+    "if the name is not a string": [{ name: 5 }, MALFORMED_OR_REFUSED, "name"],
+    "if the name is null": [{ name: null }, MALFORMED_OR_REFUSED, "name"],
+    "if it has another id": [{ name: "A", id: "ws_other" }, 400, "id"],
+    "if it has an unknown member": [{ name: "A", colour: "red" }, 400, "colour"],
   };
   for (const [what, [body, status, field]] of Object.entries(REFUSED)) {
     test(`${what}, and nothing changes`, async () => {
@@ -92,7 +92,7 @@ describe("a change of a workspace is refused", () => {
     });
   }
 
-  test("where there is no such workspace", async () => {
+  test("if there is no such workspace", async () => {
     for (const unknown of ["ws_unknown", "nonsense", "ws_Upper"]) {
       assertRefused(await rename(unknown, { name: "A" }), 404, { code: "not_found" });
       assertRefused(await remove(unknown), 404, { code: "not_found" });
@@ -102,7 +102,7 @@ describe("a change of a workspace is refused", () => {
 });
 
 describe("the list of workspaces", () => {
-  test("goes on behind the cursor, at most `limit` a page, while others are made and deleted", async () => {
+  test("continues after the cursor, at most `limit` per page, while others are made and deleted", async () => {
     const made = [];
     for (let count = 0; count < 5; count++) made.push(await createWorkspace(relay));
     const seen = [];
@@ -135,7 +135,7 @@ describe("the list of workspaces", () => {
     });
   }
 
-  test("is refused with a parameter that it does not know", async () => {
+  test("is refused with an unknown parameter", async () => {
     assertRefused(await relay.fetch("/v1/workspaces?page=2"), 400, { code: "unknown_field", field: "page" });
   });
 });
@@ -161,7 +161,7 @@ describe("a deleted workspace", () => {
     await eventually(async () => (await listAll()).every(({ id }) => id !== workspace));
   });
 
-  test("is not made again, under whatever name", async () => {
+  test("cannot be made again, under any name", async () => {
     const workspace = await createWorkspace(relay);
     answered(await remove(workspace), 204);
     for (const name of ["Test", "Other"])
@@ -175,13 +175,13 @@ describe("a deleted workspace", () => {
     await eventually(() => scene.receiver.attemptsOf(pending.id).length === 1);
     answered(await remove(scene.workspace), 204);
     const sent = scene.receiver.events().length;
-    // As long as the whole schedule of the deleted one would have been.
+    // As long as the whole schedule of the deleted one would have lasted.
     await awaitSettled(relay, witness.workspace, await acceptForOne(relay, witness.workspace));
-    // One attempt may have been under way.
+    // One attempt may have been in flight.
     assert.ok(scene.receiver.events().length <= sent + 1, `${scene.receiver.events().length - sent} more attempts`);
   });
 
-  test("lets a delivery in flight end without harm", async (t) => {
+  test("lets a delivery in flight end cleanly", async (t) => {
     const scene = await setUpWebhook(
       t,
       relay,
@@ -197,7 +197,7 @@ describe("a deleted workspace", () => {
     );
   });
 
-  test("takes several webhooks with it, disabled ones too", async (t) => {
+  test("ends all of its webhooks, disabled ones too", async (t) => {
     const first = await setUpWebhook(t, relay);
     const second = await setUpWebhook(t, relay, undefined, { workspace: first.workspace });
     await changeWebhook(relay, second, { status: "disabled" });

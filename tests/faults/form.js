@@ -6,10 +6,10 @@ export const LONG = process.env.FAULTS === "long";
 /** The first value in the long form, the second in the short one. */
 export const inForm = (long, short) => (LONG ? long : short);
 
-/** For a test's option `skip`: in the short form, because it waits for leases to end or for alarms that come later. */
-export const inShortForm = LONG ? false : "in the long form alone: npm run test:faults";
+/** For a test's option `skip`: skips it in the short form, because it waits for leases to end or for later alarms. */
+export const inShortForm = LONG ? false : "only in the long form: npm run test:faults";
 
-/** Random numbers from 0 to 1 that a seed repeats (mulberry32). `FAULTS_SEED` gives the seed of an earlier run. */
+/** Seeded random numbers from 0 to 1 (mulberry32). `FAULTS_SEED` repeats an earlier run. */
 export function seededRandom(seed = Number(process.env.FAULTS_SEED ?? Math.floor(Math.random() * 2 ** 32))) {
   let state = seed >>> 0;
   const random = () => {

@@ -1,5 +1,5 @@
-// Two things at once, each pair in the order that a test forces: a receiver that holds its answer until told, and a relay
-// that is killed at a given step.
+// Concurrent operations, each pair in an order that the test forces: by a receiver that holds its answer until told,
+// and by killing the relay at a given step.
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { after, before, describe, test } from "node:test";
@@ -24,7 +24,7 @@ import { alarmsFile, objectFiles, onDatabase } from "../support/stored_state.js"
 import { LONG, inForm } from "./form.js";
 
 const RECOVERY_MS = 30_000;
-// Beyond what makes an armed alarm overdue, so that the next request looks for what is due.
+// Long enough to make an armed alarm overdue, so that the next request looks for what is due.
 const LEASE_OVER_MS = 120_000;
 
 let relay;
@@ -88,7 +88,7 @@ describe("between the lease and the report of an attempt,", { concurrency: 8 }, 
     assert.deepEqual([status, made, scene.receiver.events().length], ["held", 1, 1]);
   });
 
-  test("a disable and an enable: the person's word outlives the older 410", async (t) => {
+  test("a disable and an enable: the person's choice outlives the older 410", async (t) => {
     const scene = await holdAttempt(t);
     await changeWebhook(relay, scene, { status: "disabled" });
     await changeWebhook(relay, scene, { status: "enabled" });
@@ -142,7 +142,7 @@ describe("between the lease and the report of an attempt,", { concurrency: 8 }, 
 });
 
 describe("a report that comes after its lease was lost", () => {
-  /** Two requests of the same attempt are held: the first one's lease is over. */
+  /** Holds two requests of the same attempt: the lease of the first has ended. */
   async function loseLease(t) {
     const scene = await holdAttempt(t);
     t.after(() => turn(relay));
@@ -157,7 +157,7 @@ describe("a report that comes after its lease was lost", () => {
   test("as a failure changes nothing: the attempt that followed counts", async (t) => {
     const scene = await loseLease(t);
     await scene.held.release(500);
-    // A later delivery's report has come by the time that the first one's has.
+    // Once a later delivery's report has arrived, so has the first one's.
     await scene.held.release(200);
     const { status, attempt_count: made } = await settled(scene);
     assert.deepEqual([status, made], ["delivered", 1]);
@@ -184,7 +184,7 @@ describe("a report that comes after its lease was lost", () => {
   });
 });
 
-// How long an isolate keeps what it read from KV, and a little more.
+// A little longer than an isolate keeps what it read from KV.
 const COPY_KEPT_MS = 1_100;
 
 describe("two Workers with copies of different age", { concurrency: 2 }, () => {
@@ -199,7 +199,7 @@ describe("two Workers with copies of different age", { concurrency: 2 }, () => {
     assert.notEqual(old, present);
     const show = async (copy) => {
       await kv.put(key, copy);
-      // Another Worker would not have what this isolate keeps.
+      // Another Worker would not have this isolate's copy.
       await sleep(COPY_KEPT_MS);
     };
     return { workspace, first, second, show, old, present };
@@ -221,7 +221,7 @@ describe("two Workers with copies of different age", { concurrency: 2 }, () => {
     }
   });
 
-  test("neither sends what a webhook does not select any more, nor to one that is deleted", async (t) => {
+  test("neither sends what a webhook has deselected, nor to a deleted one", async (t) => {
     const scene = await twoCopies(t);
     await changeWebhook(relay, scene.first, { events: ["agent.error"] });
     answered(await relay.fetch(pathOf(scene.second), { method: "DELETE" }), 204);
@@ -234,7 +234,7 @@ describe("two Workers with copies of different age", { concurrency: 2 }, () => {
 });
 
 describe("a kill between two steps of", () => {
-  // Where the workspace's object passes by when a webhook is made, changed or deleted, in this order.
+  // The steps of the workspace's object when a webhook is made, changed or deleted, in order.
   const STEPS = ["stored", "applied", "told", "put", "published"];
   const MOVED = "/moved";
 
@@ -274,7 +274,7 @@ describe("a kill between two steps of", () => {
         await eventually(async () => (await acceptEvent(relay, scene.workspace)).length === 0, {
           timeout: RECOVERY_MS,
         });
-        // What was accepted before the object was told may still be attempted; from then on nothing is.
+        // What was accepted before the webhook's object learned of it may still be attempted; after that nothing is.
         const sent = scene.receiver.events().length;
         assert.deepEqual(await acceptEvent(relay, scene.workspace), []);
         assert.ok(scene.receiver.events().length <= Math.max(sent, before) + 1);
@@ -304,7 +304,7 @@ describe("a kill between two steps of", () => {
     await steps?.stop();
   });
 
-  /** Forgets every alarm of the workspaces' objects, as the platform may. */
+  /** Deletes every alarm of the workspaces' objects, because the platform may lose them. */
   function loseAlarms(state) {
     onDatabase(alarmsFile(state, "WorkspaceObject"), (database) => database.exec("DELETE FROM _cf_ALARM"));
     for (const file of objectFiles(state, "WorkspaceObject"))

@@ -1,7 +1,7 @@
-// A webhook that hangs on every attempt, and a healthy one beside it in the same workspace, under 50 events a second.
+// A webhook that hangs on every attempt, and a healthy one in the same workspace, under 50 events a second.
 //
-// Each event goes to both. A wait for the hanging endpoint would show as an event that takes the time-out to arrive. How
-// much a neighbour costs is a figure of speed: the diagnostics show it, and the bench measures it.
+// Each event goes to both. Waiting for the hanging endpoint would delay an event by the timeout. The diagnostics show
+// how much the hanging one slows the other down, and the bench measures it.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -23,7 +23,7 @@ before(
 );
 after(() => relay?.stop());
 
-/** Posts for one turn and returns how long each event took from its post to its arrival at the healthy endpoint. */
+/** Posts for one turn and returns how long each event took from post to arrival at the healthy endpoint. */
 async function measure({ workspace, receiver }) {
   const posts = [];
   const received = receiver.events().length;

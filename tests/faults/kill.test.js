@@ -1,4 +1,4 @@
-// SIGKILL to the whole process group at random moments, again and again, under load.
+// Repeated SIGKILL to the whole process group at random moments under load.
 //
 // Producers post to webhooks that are healthy, fail, hang and flap; each event has an event_id, so that a producer that
 // got no answer posts the same event again. In the end every promise of a 202 is checked against what the receivers saw.
@@ -14,7 +14,7 @@ import { inForm, inShortForm, seededRandom } from "./form.js";
 const ROUNDS = inForm(30, 3);
 const PRODUCERS = 4;
 const EVENTS_OF_A_PRODUCER_AND_ROUND = inForm(30, 20);
-// The endpoint that hangs takes a whole time-out for each attempt, so it gets only one event in this many.
+// The hanging endpoint takes a whole timeout for each attempt, so it gets only one event in this many.
 const HANGING_EVERY = 30;
 const SCHEDULED_ATTEMPTS = 6;
 const KILLED_AFTER_MS = [200, 1_400];
@@ -23,7 +23,7 @@ const REPORTED_WITHIN_MS = 1_000;
 const DRAINED_WITHIN_MS = inForm(600_000, 90_000);
 const VARS = { ATTEMPT_TIMEOUT: "500ms" };
 
-/** Answers by `answer` and keeps when each answer was over, in `over` by request. */
+/** Answers with `answer` and records in `over`, by request, when each answer ended. */
 const timed = (over, answer) => (request, number) => (response) => {
   response.on("close", () => over.set(request, Date.now()));
   const reply = answer(request, number);
@@ -33,7 +33,7 @@ const timed = (over, answer) => (request, number) => (response) => {
 
 const flap = ({ headers }) => ({ status: Number(headers["x-secureagentics-attempt"]) % 2 === 1 ? 500 : 200 });
 
-test(`${ROUNDS} kills under load lose nothing, and repeat nothing but what was in flight`, {
+test(`${ROUNDS} kills under load lose nothing, and repeat only what was in flight`, {
   timeout: 1_500_000,
 }, async (t) => {
   const { seed, random } = seededRandom();
@@ -57,7 +57,7 @@ test(`${ROUNDS} kills under load lose nothing, and repeat nothing but what was i
   let repeats = 0;
   let refusals = 0;
 
-  /** Posts what had no answer, then new events; stops when the relay is gone. */
+  /** Posts the events without an answer again, then new ones; stops when the relay is gone. */
   async function produce(producer, round, count) {
     const queue = unanswered[producer];
     for (let number = 0; number < count; number++) {
@@ -79,7 +79,7 @@ test(`${ROUNDS} kills under load lose nothing, and repeat nothing but what was i
       } catch {
         return;
       }
-      // 503: nothing is promised and the same event has to be posted again.
+      // A 503 promises nothing, so the same event must be posted again.
       if (answer.status !== 202) {
         refusals++;
         assert.equal(answer.status, 503, answer.text);
@@ -158,7 +158,7 @@ test(`${ROUNDS} kills under load lose nothing, and repeat nothing but what was i
   assert.ok(duplicates <= inFlight);
 });
 
-test("what waits for a retry is due at the same time after a kill", {
+test("a retry is due at the same time after a kill", {
   skip: inShortForm,
   timeout: 120_000,
 }, async (t) => {

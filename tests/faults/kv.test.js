@@ -1,6 +1,6 @@
-// A KV that refuses writes, answers with a copy of long ago, with nothing, or with nonsense.
+// A KV that refuses writes, or answers with an old copy, with nothing or with nonsense.
 //
-// KV is a copy: the objects decide. What a test writes into it stands for what another location still answers.
+// KV is a copy: the objects decide. What a test writes into it simulates what another location still answers.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
@@ -19,7 +19,7 @@ import {
   setUpWebhook,
 } from "../support/steps.js";
 
-// The workspace's alarm tells again after 5 s.
+// The workspace's alarm publishes again after 5 s.
 const TOLD_AGAIN_MS = 20_000;
 
 let relay;
@@ -37,7 +37,7 @@ const postWith = (token, workspace) =>
   relay.fetch(`/v1/workspaces/${workspace}/events`, { method: "POST", body: alert(), token });
 
 describe("a KV that refuses writes", () => {
-  test("keeps no change from being made, and has them all when it takes writes again", {
+  test("prevents no change, and has all of them when it accepts writes again", {
     timeout: 60_000,
   }, async (t) => {
     t.after(() => turn(relay));
@@ -49,7 +49,7 @@ describe("a KV that refuses writes", () => {
     const other = await setUpWebhook(t, relay, undefined, { workspace, events: ["agent.error"] });
     assert.ok(
       await delivered(workspace, alert({ type: "agent.error" })),
-      "a new webhook of a type of its own gets its events at once",
+      "a new webhook of its own type gets its events at once",
     );
     const moved = await startReceiver();
     t.after(() => moved.stop());
@@ -81,8 +81,8 @@ describe("a KV that refuses writes", () => {
   });
 });
 
-describe("a copy of long ago", { concurrency: 4 }, () => {
-  /** Makes a change and puts back what KV had before it. */
+describe("an old copy", { concurrency: 4 }, () => {
+  /** Makes a change and restores what KV had before it. */
   async function behind(scene, change) {
     const old = await kv.get(keyOf(scene));
     const result = await change();
@@ -98,7 +98,7 @@ describe("a copy of long ago", { concurrency: 4 }, () => {
     assert.deepEqual(scene.receiver.events(), []);
   });
 
-  test("has nothing of a disable or a new URL: both are in force", async (t) => {
+  test("lacks a disable and a new URL: both are in force", async (t) => {
     const scene = await setUpWebhook(t, relay);
     const moved = await startReceiver();
     t.after(() => moved.stop());
@@ -142,7 +142,7 @@ describe("a copy that is", { concurrency: 5 }, () => {
       else await kv.put(keyOf(scene), copy);
       assert.ok(await delivered(scene.workspace));
       assert.equal((await postWith(key, scene.workspace)).status, 202);
-      await changeWebhook(relay, scene, { description: "written anew" });
+      await changeWebhook(relay, scene, { description: "written again" });
       assert.equal(JSON.parse(await kv.get(keyOf(scene))).webhooks.length, 1);
     });
   }

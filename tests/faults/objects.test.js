@@ -1,4 +1,4 @@
-// Faults of the webhook's object: panics, storage that fails, alarms in the past or gone, clocks that jump, eviction.
+// Faults of the webhook's object: panics, failing storage, past or lost alarms, clock jumps, eviction.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
@@ -37,7 +37,7 @@ const faults = (t, fault) => {
 
 const linesWith = (text) => relay.logs.filter((line) => line.includes(text)).length;
 
-/** Waits until the alarm of the ping's lease has gone by, so that no alarm is near that would help by chance. */
+/** Waits until the alarm of the ping's lease has run, so that no alarm soon helps by chance. */
 const awaitIdleAlarm = (scene) =>
   eventually(() => Number(armedAlarm(relay, scene)) > Date.now() + 60_000, { timeout: RECOVERY_MS });
 
@@ -57,13 +57,13 @@ describe("an object that panics", () => {
     assert.equal((await listEvents(scene)).length, 1);
   });
 
-  // The first update stores the lease of the alarm's retry: with its failed attempt the delivery left its segment.
+  // The first update stores the lease of the alarm's retry: the delivery left its segment with its failed attempt.
   const IN_THE_ALARM = {
     "before its alarm sends": { statement: "UPDATE" },
     "after its alarm has sent": { statement: "DELETE FROM stats" },
   };
   for (const [when, fault] of Object.entries(IN_THE_ALARM)) {
-    test(`${when} goes on with a later alarm`, { skip: inShortForm, timeout: 90_000 }, async (t) => {
+    test(`${when} continues with a later alarm`, { skip: inShortForm, timeout: 90_000 }, async (t) => {
       const scene = await setUpWebhook(t, relay, answerInTurn(500, 200));
       const before = linesWith("alarm aborted");
       await faults(t, { ...fault, times: 1, panics: true });
@@ -115,7 +115,7 @@ describe("storage that fails", () => {
   }, async (t) => {
     const scene = await setUpWebhook(t, relay);
     await awaitIdleAlarm(scene);
-    // Of two segments the second.
+    // The second of two segments.
     await faults(t, { statement: "INSERT INTO segments", after: 1, times: 1 });
     assert.equal((await postEvent(relay, scene.workspace, events(20))).status, 503);
     await eventually(() => scene.receiver.events().length >= 16, { timeout: RECOVERY_MS });
@@ -136,7 +136,7 @@ describe("storage that fails", () => {
     assert.deepEqual([status, made, scene.receiver.events().length], ["delivered", 1, 1]);
   });
 
-  test("whenever a report is stored: its lease is lost and the same attempt is made again", {
+  test("every time a report is stored: its lease is lost and the same attempt is made again", {
     skip: inShortForm,
     timeout: 60_000,
   }, async (t) => {
@@ -174,7 +174,7 @@ describe("an object evicted between lease and report", () => {
   const evict = ({ workspace, webhook }) =>
     slow.miniflare().unsafeEvictDurableObject("webhook-relay", "WebhookObject", { name: `${workspace}/${webhook.id}` });
 
-  test("takes the report in its next life", { timeout: 60_000 }, async (t) => {
+  test("accepts the report after it has restarted", { timeout: 60_000 }, async (t) => {
     const held = gate();
     const scene = await setUpWebhook(t, slow, held.answer);
     const entry = await acceptForOne(slow, scene.workspace);
@@ -185,7 +185,7 @@ describe("an object evicted between lease and report", () => {
     assert.deepEqual([status, made, scene.receiver.events().length], ["delivered", 1, 1]);
   });
 
-  test("in the middle of its alarm makes no attempt but the one under way, once more at most", {
+  test("in the middle of its alarm repeats only the attempt in flight, at most once", {
     skip: inShortForm,
     timeout: 60_000,
   }, async (t) => {
@@ -193,7 +193,7 @@ describe("an object evicted between lease and report", () => {
     const scene = await setUpWebhook(t, slow, (_request, number) => (number === 1 ? { status: 500 } : held.answer()));
     const entry = await acceptForOne(slow, scene.workspace);
     await held.holds(1);
-    // The platform waits for the alarm, or ends it with the object.
+    // The platform waits for the alarm, or aborts it with the object.
     const evicted = evict(scene);
     const settled = await eventually(
       async () => {
@@ -258,14 +258,14 @@ describe("a clock that jumps", () => {
     return { ...scene, entry };
   };
 
-  test("forward makes what is due meanwhile come at the next request", { timeout: 60_000 }, async (t) => {
+  test("forward sends what has fallen due at the next request", { timeout: 60_000 }, async (t) => {
     const { workspace, entry } = await failOnce(t);
     await turn(patient, { skew_ms: 2 * HOUR_MS });
     const { status, attempt_count: made } = await awaitSettled(patient, workspace, entry, { timeout: RECOVERY_MS });
     assert.deepEqual([status, made], ["delivered", 2]);
   });
 
-  test("backward delays what waits, by no more than the jump, and nothing that is new", {
+  test("backward delays what waits by at most the jump, and delays nothing new", {
     timeout: 60_000,
   }, async (t) => {
     const scene = await failOnce(t);

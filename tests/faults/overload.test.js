@@ -1,4 +1,4 @@
-// More events than can be delivered, and more than may wait: only the webhook that is behind notices.
+// More events than can be delivered, and more than may wait: only the webhook that is behind is affected.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
@@ -9,23 +9,22 @@ import { acceptArray, acceptForOne, alert, awaitSettled, listDeliveries, setUpWe
 import { inForm } from "./form.js";
 
 const OVERLOADED_MS = inForm(60_000, 3_000);
-// With this delay and this width, what is posted is ten times what can be delivered
-// meanwhile.
+// With this delay and this many leases, ten times as many events are posted as can be delivered.
 const ANSWERED_AFTER_MS = 500;
 const MAX_LEASES = 12;
 const DELIVERED_A_SECOND = (MAX_LEASES * 1_000) / ANSWERED_AFTER_MS;
 const OVERLOAD = 10;
 const ARRAY = 20;
-// One delivery in this many fails at first and has to be retried in the middle of all that.
+// One delivery in this many fails at first and must be retried under that load.
 const RETRIED_EVERY = 10;
-// Most of what workerd grows by is garbage of the requests: as many events that are delivered at once leave 306 MB.
+// workerd grows mostly by garbage of the requests: the same number of events delivered at once leaves 306 MB.
 const EXTRA_MB = 400;
 
 let relay;
 before(async () => (relay = await startRelay({ vars: { ATTEMPT_TIMEOUT: "2s", MAX_LEASES: String(MAX_LEASES) } })));
 after(() => relay?.stop());
 
-test(`${OVERLOADED_MS / 1_000} s of ten times what can be delivered end as delivered, retries included, in bounded memory`, {
+test(`${OVERLOADED_MS / 1_000} s of tenfold overload end as delivered, retries included, in bounded memory`, {
   timeout: 1_200_000,
 }, async (t) => {
   let quick = false;
@@ -71,7 +70,7 @@ test(`${OVERLOADED_MS / 1_000} s of ten times what can be delivered end as deliv
   );
   assert.ok(retried > 0, "no retry came due while it lasted");
 
-  // What was accepted is delivered afterwards; from here on faster, so that nobody waits for ten times as long.
+  // The endpoint gets faster here, so that delivering the backlog does not take ten times as long.
   quick = true;
   await eventually(
     async () => (await listDeliveries(relay, workspace, slow.webhook.id, { status: "pending" })).length === 0,
@@ -100,7 +99,7 @@ describe("past MAX_BACKLOG", () => {
   );
   after(() => small?.stop());
 
-  test("that webhook alone refuses, says so, and takes events again when what it took has ended", {
+  test("only that webhook refuses, says so, and accepts events again when its backlog has ended", {
     timeout: 180_000,
   }, async (t) => {
     let hangs = true;
@@ -126,7 +125,7 @@ describe("past MAX_BACKLOG", () => {
         if (own.status === "refused") assert.deepEqual([own.id, own.reason], [null, "backlog_full"]);
         else taken.push(own.id);
       }
-      // It has the same small backlog.
+      // The healthy webhook has the same small limit.
       await eventually(() => healthy.receiver.receivedIds().size === (round + 1) * ARRAY, { timeout: 30_000 });
     }
     assert.equal(counts.pending, BACKLOG, JSON.stringify(counts));
@@ -140,7 +139,7 @@ describe("past MAX_BACKLOG", () => {
     assert.deepEqual(
       ended.map(({ id }) => id).sort(),
       taken.sort(),
-      "what was refused is stored, or what was taken is not",
+      "a refused event is stored, or an accepted one is not",
     );
     assert.deepEqual(new Set(ended.map(({ status }) => status)), new Set(["delivered"]));
     const [{ deliveries }] = await acceptArray(small, workspace, [alert()]);
@@ -149,7 +148,7 @@ describe("past MAX_BACKLOG", () => {
     t.diagnostic(`${counts.pending} taken, ${counts.refused} refused; the other webhook got all of them`);
   });
 
-  test("an event of the past is a duplicate, not refused", { timeout: 60_000 }, async (t) => {
+  test("an already accepted event is a duplicate, not refused", { timeout: 60_000 }, async (t) => {
     const { workspace } = await setUpWebhook(t, small, answerInTurn(...Array(500).fill(500)));
     const [
       {

@@ -1,5 +1,5 @@
-// Endpoints that misbehave below and within HTTP: each attempt ends in time and with the documented outcome, and neither
-// the relay nor another webhook's next delivery notices.
+// Endpoints that misbehave below and within HTTP: each attempt ends in time with the documented outcome, and neither
+// the relay nor another webhook's next delivery is affected.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createGzip } from "node:zlib";
@@ -11,7 +11,7 @@ import { acceptForOne, alert, awaitDelivery, awaitSettled, setUpWebhook } from "
 import { inForm } from "./form.js";
 
 const ATTEMPT_TIMEOUT_MS = 1_000;
-// What a busy machine needs beyond the time-out.
+// What a busy machine needs beyond the timeout.
 const LATE_AT_MOST_MS = 5_000;
 const HOUR_MS = 3_600_000;
 const BODY_KEPT = 16_384;
@@ -28,7 +28,7 @@ after(async () => {
   await relay?.stop();
 });
 
-/** The first attempt at an endpoint that talks like this, after which a healthy webhook still gets its event. */
+/** Makes the first attempt at an endpoint that runs `talk`, and asserts that a healthy webhook still gets its event. */
 async function attempt(t, talk, event) {
   const receiver = await startTcpReceiver(talk);
   t.after(() => receiver.stop());
@@ -48,7 +48,7 @@ async function attempt(t, talk, event) {
 /** Calls `answer` at each request of a connection, which begins with its method. */
 const onRequest = (socket, answer) =>
   socket.on("data", (chunk) => chunk.subarray(0, 5).equals(Buffer.from("POST ")) && answer());
-/** Writes this at each request. */
+/** Writes `text` at each request. */
 const say =
   (...parts) =>
   (socket) =>
@@ -76,7 +76,7 @@ const CASES = {
       socket.once("data", () => socket.write("HTTP/1.1 200 O", () => setImmediate(() => socket.resetAndDestroy()))),
     { outcome: "unreachable", response_status: null },
   ],
-  "closes without a word": [
+  "closes without an answer": [
     (socket) => socket.once("data", () => socket.end()),
     { outcome: "unreachable", response_status: null },
   ],
@@ -111,21 +111,21 @@ const CASES = {
     say("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello"),
     { outcome: "succeeded", response_status: 204 },
   ],
-  "announces more than it sends and hangs": [
+  "declares more than it sends and hangs": [
     say("HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\nhalf"),
     { outcome: "succeeded", response_status: 200, response_truncated: true, response_body: "half" },
   ],
-  "announces a few bytes, sends less and hangs": [
+  "declares a few bytes, sends less and hangs": [
     say("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"),
     { outcome: "succeeded", response_status: 200, response_truncated: true },
   ],
-  "announces a few bytes and sends chunks": [
+  "declares a few bytes and sends chunks": [
     say(
       "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",
     ),
     { outcome: "succeeded", response_status: 200, response_truncated: false, response_body: "hello world" },
   ],
-  "announces a few bytes and sends chunks for ever": [
+  "declares a few bytes and sends chunks for ever": [
     drip(
       `400\r\n${"a".repeat(1_024)}\r\n`,
       1,
@@ -133,11 +133,11 @@ const CASES = {
     ),
     { outcome: "succeeded", response_status: 200, response_truncated: true, response_body: "a".repeat(BODY_KEPT) },
   ],
-  "breaks its chunks": [
+  "sends malformed chunks": [
     say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\nnot-a-length\r\n"),
     { outcome: "succeeded", response_status: 200, response_truncated: true },
   ],
-  "says gzip and sends none": [
+  "declares gzip and sends plain text": [
     say("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nplain"),
     { outcome: "succeeded", response_status: 200, response_truncated: true },
   ],
@@ -172,7 +172,7 @@ describe("an endpoint that", { concurrency: 8 }, () => {
     else assert.equal(made.outcome, "unreachable");
   });
 
-  test("answers 204 with a body gets its next delivery all the same", async (t) => {
+  test("answers 204 with a body still gets its next delivery", async (t) => {
     const { receiver, workspace } = await attempt(t, say("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello"));
     const entry = await acceptForOne(relay, workspace);
     const next = await awaitDelivery(relay, workspace, entry, ({ attempts }) => attempts.length > 0);
@@ -181,9 +181,9 @@ describe("an endpoint that", { concurrency: 8 }, () => {
   });
 });
 
-// Alone, because the memory of all of workerd is what is measured.
-describe("an endpoint that, alone,", () => {
-  test("sends a gzip bomb: no more than is kept is unpacked", async (t) => {
+// Not concurrent, because this measures the memory of all of workerd.
+describe("an endpoint that, not concurrently,", () => {
+  test("sends a gzip bomb: only what is kept is unpacked", async (t) => {
     const megabytes = inForm(1_024, 256);
     const gzip = createGzip({ level: 1 });
     const packed = [];
@@ -208,7 +208,7 @@ describe("an endpoint that, alone,", () => {
 });
 
 describe("a Retry-After of", { concurrency: 8 }, () => {
-  // The step is an hour, the longest one two: whatever is asked for, the next attempt is due then.
+  // The next step is an hour and the longest is two, so the next attempt is due within these bounds.
   /** @type {Record<string, [string, number]>} */
   const VALUES = {
     "a negative number": ["-5", 1],

@@ -1,4 +1,4 @@
-// A rotation that is repeated, because its answer was lost or was 503, never loses the secret that receivers hold.
+// A rotation that is repeated, because its answer was lost or a 503, never loses the secret that receivers have.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Webhook } from "standardwebhooks";
@@ -10,7 +10,7 @@ import { acceptForOne, answered, assertRefused, pathOf, setUpWebhook } from "../
 const FIRST = "the-first-secret-of-a-webhook";
 const SECOND = "the-second-secret-of-a-webhook";
 const THIRD = "the-third-secret-of-a-webhook";
-// The statement by which the webhook's object stores its settings.
+// The statement with which the webhook's object stores its settings.
 const APPLY = "meta (key, value) VALUES (?, ?)";
 
 let relay;
@@ -25,7 +25,7 @@ async function rotateInVain(t, scene, body) {
   assertRefused(await rotate(scene, body), 503, { code: "not_applied" });
 }
 
-/** Which of these secrets the signatures of the next delivery verify with. */
+/** Those of the secrets with which the signatures of the next delivery verify. */
 async function signersAmong(scene, secrets) {
   const { id } = await acceptForOne(relay, scene.workspace);
   const request = await eventually(() => scene.receiver.attemptsOf(id)[0]);
@@ -40,7 +40,7 @@ async function signersAmong(scene, secrets) {
   });
 }
 
-test("a rotation to the secret that is current changes nothing, and the overlap goes on", async (t) => {
+test("a rotation to the current secret changes nothing, and the overlap continues", async (t) => {
   const scene = await setUpWebhook(t, relay, undefined, { secret: FIRST });
   const once = answered(await rotate(scene, { secret: SECOND, overlap_seconds: 3_600 }), 200);
   const again = answered(await rotate(scene, { secret: SECOND, overlap_seconds: 60 }), 200);
@@ -65,7 +65,7 @@ test("a rotation to a generated secret that was not applied is repeated with the
   assert.deepEqual(await signersAmong(scene, [FIRST, secret, next]), [secret, next]);
 });
 
-test("a given secret after a generated one that nobody was shown signs beside the one that receivers hold", async (t) => {
+test("a given secret after a generated one that nobody saw signs beside the one that receivers have", async (t) => {
   const scene = await setUpWebhook(t, relay, undefined, { secret: FIRST });
   await rotateInVain(t, scene);
   answered(await rotate(scene, { secret: THIRD }), 200);

@@ -1,4 +1,4 @@
-// A statement that fails between two others: all of a change is stored, or nothing, and nothing accepted is lost.
+// A statement fails between two others: a change is stored completely or not at all, and nothing accepted is lost.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
@@ -33,7 +33,7 @@ const failOnce = (t, statement) => {
 const listEvents = ({ workspace, webhook }) => listDeliveries(relay, workspace, webhook.id, { kind: "event" });
 
 describe("a delivery that leaves its segment while its own row cannot be written", () => {
-  test("stays, and its failed attempt is tried again", { timeout: 60_000 }, async (t) => {
+  test("stays there, and its attempt is made again", { timeout: 60_000 }, async (t) => {
     const scene = await setUpWebhook(t, relay, answerInTurn(500, 200));
     await failOnce(t, "INSERT INTO deliveries");
     const entry = await acceptForOne(relay, scene.workspace);
@@ -44,7 +44,7 @@ describe("a delivery that leaves its segment while its own row cannot be written
     );
   });
 
-  test("stays delivered when a resend of it could not be stored, and can be resent then", {
+  test("stays delivered if its resend could not be stored, and can be resent later", {
     timeout: 60_000,
   }, async (t) => {
     const scene = await setUpWebhook(t, relay);
@@ -58,7 +58,7 @@ describe("a delivery that leaves its segment while its own row cannot be written
     await awaitDelivery(relay, scene.workspace, entry, ({ attempts }) => attempts.length === 2);
   });
 
-  test("stays pending when a cancel of it could not be stored", { timeout: 60_000 }, async (t) => {
+  test("stays pending if its cancel could not be stored", { timeout: 60_000 }, async (t) => {
     const scene = await setUpWebhook(t, relay, hang);
     const entry = await acceptForOne(relay, scene.workspace);
     await failOnce(t, "INSERT INTO deliveries");
@@ -91,7 +91,7 @@ describe("a webhook's object", () => {
   }
 });
 
-describe("a workspace's change of which a statement fails", () => {
+describe("a change of a workspace with a failing statement", () => {
   test("revoking a key is repeated until the key no longer posts", { timeout: 60_000 }, async (t) => {
     const { workspace } = await setUpWebhook(t, relay);
     const { id, key } = await createKey(relay, workspace);

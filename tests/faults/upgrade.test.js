@@ -1,7 +1,7 @@
-// What an earlier release stored is read by this one, and goes on.
+// This release reads and continues what an earlier one stored.
 //
-// Each folder of tests/fixtures is the state of one stored format, recorded by record.js there. It is put under a relay
-// whose clock stands two minutes after the recording: everything that was pending then is due.
+// Each folder of tests/fixtures is the state of one stored format, recorded by record.js there. A relay starts on it
+// with its clock two minutes after the recording, so everything that was pending is due.
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
@@ -74,7 +74,7 @@ for (const { format, how, vars } of cases)
     const requestsOf = (name) =>
       requests.filter(({ url, headers }) => url.endsWith(`/${name}`) && headers["x-secureagentics-event"] !== "ping");
 
-    test("what was pending is sent without any request: a retry, a lost lease, and a running resend", async () => {
+    test("pending deliveries are sent without any request: a retry, a lost lease, and a running resend", async () => {
       await eventually(() => requestsOf("orders").length === 2 && requestsOf("failing").length === 12, {
         timeout: SETTLED_MS,
       });
@@ -147,12 +147,12 @@ for (const { format, how, vars } of cases)
       assert.equal(request.headers["X-Team"] ?? request.headers["x-team"], "fixture-team");
     });
 
-    test("the resend that was running is finished", async () => {
+    test("the running resend is finished", async () => {
       const { status, total, done, delivered } = await awaitResend(relay, sceneOf("failing"), { id: job });
       assert.deepEqual([status, total, done, delivered], ["finished", 12, 12, 12]);
     });
 
-    test("stats have the hour before the upgrade and count on", async () => {
+    test("stats keep the hour before the upgrade and continue to count", async () => {
       const { data } = answered(await relay.fetch(pathOf(sceneOf("failing"), "/stats?hours=2")), 200);
       const sum = (member) => data.reduce((sum, hour) => sum + hour[member], 0);
       assert.deepEqual([sum("failed"), sum("delivered"), sum("attempts")], [12, 12, 84]);
@@ -164,7 +164,7 @@ for (const { format, how, vars } of cases)
       assert.deepEqual([again.id, again.status, again.duplicate], [id, "delivered", true]);
     });
 
-    test("webhooks, their secrets and the workspace's key are what they were", async () => {
+    test("webhooks, their secrets and the workspace's key are unchanged", async () => {
       const { data } = answered(await relay.fetch(`/v1/workspaces/${workspace}/webhooks`, { token: key }), 200);
       assert.deepEqual(
         data.map(({ description, status, disabled_reason: reason }) => [description, status, reason]).sort(),
@@ -184,14 +184,14 @@ for (const { format, how, vars } of cases)
       );
     });
 
-    test("what is held is sent when the webhook is enabled and a person asks", async () => {
+    test("held deliveries are sent when the webhook is enabled and a person asks", async () => {
       await changeWebhook(relay, sceneOf("paused"), { status: "enabled" });
       const { total } = await startResend(relay, sceneOf("paused"), { status: "held" });
       assert.equal(total, 3);
       await eventually(async () => (await list("paused", { status: "delivered", kind: "event" })).length === 3);
     });
 
-    test("a webhook that was disabled as gone takes events when it is enabled", async () => {
+    test("a webhook that was disabled as gone accepts events once it is enabled", async () => {
       await changeWebhook(relay, sceneOf("gone"), { status: "enabled" });
       const entry = await acceptForOne(relay, workspace, alert({ type: "agent.registered" }));
       assert.equal((await awaitSettled(relay, workspace, entry)).status, "delivered");
@@ -229,8 +229,8 @@ async function startOn(t, format, { switches = {}, change } = {}) {
 }
 
 for (const statement of ["INTO segments", "DROP TABLE segments_2"]) {
-  test(`a migration of which "${statement}" failed once is done again`, { timeout: 60_000 }, async (t) => {
-    // In whichever object is opened first.
+  test(`a migration in which "${statement}" failed once is repeated`, { timeout: 60_000 }, async (t) => {
+    // In the object that opens first.
     const { list, webhooks } = await startOn(t, "schema-2", { switches: { fault: { statement, times: 1 } } });
     for (const name of Object.keys(webhooks)) {
       await eventually(() => list(name).catch(() => undefined), { timeout: SETTLED_MS });
@@ -239,14 +239,14 @@ for (const statement of ["INTO segments", "DROP TABLE segments_2"]) {
   });
 }
 
-test("an object that an earlier release left in the middle of a migration is brought to its end", async (t) => {
+test("a migration that an earlier release left unfinished is completed", async (t) => {
   const { list } = await startOn(t, "schema-2", {
     change: (database) => database.exec("ALTER TABLE segments RENAME TO segments_2"),
   });
   assert.equal((await list("orders")).length, 8);
 });
 
-test("tables of a later release are not touched, and each command says so in the log", async (t) => {
+test("tables of a later release are not touched, and each command logs it", async (t) => {
   const later = "UPDATE meta SET value = '99' WHERE key = 'schema'";
   const { relay, workspace, webhooks } = await startOn(t, "schema-3", { change: (database) => database.exec(later) });
   assert.equal((await relay.fetch(`/v1/workspaces/${workspace}/webhooks/${webhooks.orders}/deliveries`)).status, 503);

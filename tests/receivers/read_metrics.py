@@ -1,4 +1,4 @@
-# Reads Prometheus text from its standard input with the `prometheus_client` package and prints what it found as JSON.
+# Reads Prometheus text from standard input with the `prometheus_client` package and prints what it found as JSON.
 import json
 import sys
 

@@ -1,7 +1,7 @@
 # An endpoint that answers 200 to what the `standardwebhooks` package for Python verifies, and 400 to everything else.
 #
-# Started with the secret as its argument; "raw:<secret>" stands for a secret whose bytes are the key themselves.
-# Prints the port that it was given, as its first line.
+# Its argument is the secret; "raw:<secret>" is a secret whose bytes are the key itself. Its first line of output is its
+# port.
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 

@@ -1,6 +1,6 @@
-// Drives a real Chromium as a person does, and watches what a person does not see: every request and every complaint.
+// Drives a real Chromium as a person does, and watches what a person does not see: every request and every error.
 //
-// A page that asks another origin, breaks its Content-Security-Policy or throws fails the test that opened it.
+// A page that sends a request to another origin, breaks its Content-Security-Policy or throws fails its test.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -8,7 +8,7 @@ import { chromium } from "playwright-core";
 import { chromiumProgram } from "../../scripts/setup.mjs";
 import { createKey } from "./steps.js";
 
-// Nothing that Chromium does by itself may leave this machine.
+// Chromium's own background requests must not leave this machine.
 const OPTIONS = [
   "--no-sandbox",
   "--disable-gpu",
@@ -19,10 +19,10 @@ const OPTIONS = [
   "--disable-sync",
   "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ];
-// A busy machine is slow; a page that never comes is told all the same.
+// Long enough for a busy machine; a page that never loads still fails.
 const PATIENCE_MS = 20_000;
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-// Refusals are pages too; Chromium notes their status.
+// Error pages are expected too; Chromium logs their status.
 const EXPECTED = /^Failed to load resource: the server responded with a status of 4\d\d/;
 
 /** Starts Chromium; `stop()` ends it. */
@@ -34,7 +34,7 @@ export async function startBrowser() {
 }
 
 /**
- * A page of its own, with no cookie, until the test `t` is over. `script: false` switches JavaScript off.
+ * A page in a new context, without cookies, until the test `t` ends. `script: false` switches JavaScript off.
  * `strangers`: origins other than the relay's that the test itself visits.
  */
 async function open(
@@ -83,12 +83,12 @@ export async function signInOn(page, relay, workspace, scopes) {
   await page.getByRole("heading", { name: "Webhooks", level: 1 }).waitFor();
 }
 
-/** Asserts that a text is seen on the page, now or within moments. */
+/** Asserts that a text is or soon becomes visible on the page. */
 export async function assertSees(page, text) {
   await page.getByText(text).first().waitFor({ state: "visible" });
 }
 
-/** Asserts that axe-core finds nothing to object to. */
+/** Asserts that axe-core finds no violation. */
 export async function assertAccessible(page, what) {
   await page.evaluate(AXE);
   const { violations } = await page.evaluate(() => globalThis.axe.run());

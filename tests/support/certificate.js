@@ -1,4 +1,4 @@
-// A TLS certificate for 127.0.0.1 that nobody has signed, made in each run, so that no private key lies in the repository.
+// A self-signed TLS certificate for 127.0.0.1, made in each run so that the repository holds no private key.
 import { generate } from "selfsigned";
 
 export async function makeSelfSignedCertificate() {

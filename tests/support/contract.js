@@ -1,7 +1,7 @@
-// Holds every answer of the relay to its OpenAPI document: status, headers and body.
+// Checks every answer of the relay against its OpenAPI document: status, headers and body.
 //
-// The document leaves its objects open, because readers must bear new members. Here they are closed: a member that is
-// answered and not described would be one that no reader learns of.
+// The document leaves its objects open, because clients must tolerate new members. Here they are closed, so that a
+// member that the relay sends but the document does not describe fails a test.
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { Ajv2020 } from "ajv/dist/2020.js";
@@ -17,7 +17,7 @@ const SHOWN_OF_A_BODY = 1_000;
 
 const ajv = new Ajv2020({ allErrors: true, strictRequired: false, strictTypes: false });
 formats.default(ajv);
-// The document is no schema itself; any other unknown word in it is a mistake.
+// The document itself is not a schema; any other unknown word in it is a mistake.
 ajv.addVocabulary(Object.keys(DOCUMENT));
 ajv.addSchema(closeObjects(DOCUMENT), "document");
 const ROUTES = Object.keys(DOCUMENT.paths).map((template) => ({
@@ -25,12 +25,12 @@ const ROUTES = Object.keys(DOCUMENT.paths).map((template) => ({
   pattern: new RegExp(`^${template.replaceAll(".", "\\.").replaceAll(/\{\w+\}/g, "[^/]*")}$`),
 }));
 
-/** The methods that the document has for a path, in upper case. */
+/** The methods that the document lists for a path, in upper case. */
 export function documentedMethods(template) {
   return METHODS.filter((method) => method in DOCUMENT.paths[template]).map((method) => method.toUpperCase());
 }
 
-/** What a `$ref` of the document stands for; anything else is returned as it is. */
+/** Resolves a `$ref` of the document; returns anything else unchanged. */
 export function resolve(node) {
   if (node.$ref === undefined) return node;
   const steps = node.$ref.slice("#/".length).split("/");
@@ -38,8 +38,8 @@ export function resolve(node) {
 }
 
 /**
- * Throws where an answer is not as the document has it. Paths that are not in the document are the dashboard's pages,
- * which are no JSON, or do not exist.
+ * Throws if an answer does not match the document. Paths outside the document are the dashboard's pages, which are not
+ * JSON, or do not exist.
  */
 export function checkAnswer({ method, pathname }, answer) {
   if (pathname.startsWith(TEST_HOOK_PATHS)) return;
@@ -70,7 +70,7 @@ function findFaults(method, pathname, answer) {
   return faults;
 }
 
-// What is no operation can only be refused as such, or fail.
+// An operation that is not in the document must be refused, rate-limited, or fail.
 function checkUndocumented(answer, refusal) {
   const name = { ...refusal, 429: "RateLimited", 500: "Internal" }[answer.status];
   if (name === undefined) return [`the document has no such operation, so the status must be ${Object.keys(refusal)}`];
@@ -92,7 +92,7 @@ function checkResponse(pointer, documented, answer) {
     return [...faults, `Content-Type is "${type}", the document has ${Object.keys(response.content).join(", ")}`];
   }
   const value = type === "application/json" ? answer.body : answer.text;
-  if (value === undefined) return [...faults, "the body is no JSON"];
+  if (value === undefined) return [...faults, "the body is not JSON"];
   return [...faults, ...validate(`${base}/content/${escapeStep(type)}/schema`, value)];
 }
 
@@ -103,7 +103,7 @@ function checkHeader(name, header, answer) {
   return ajv.validate(header.schema, value) ? [] : [`the header ${name} is "${text}": ${ajv.errorsText(ajv.errors)}`];
 }
 
-/** What a value has against the schema at a place of the document, in words. */
+/** The violations of a value against the schema at a place of the document, in words. */
 export function validate(pointer, value) {
   const check = ajv.getSchema(`document#${pointer}`);
   return check(value)
@@ -113,7 +113,7 @@ export function validate(pointer, value) {
       );
 }
 
-// An object that a schema describes has its members and no others; parts of a condition or of an allOf name no type.
+// Closes each object that a schema describes; parts of a condition or of an allOf name no type.
 function closeObjects(node) {
   if (Array.isArray(node)) return node.map(closeObjects);
   if (node === null || typeof node !== "object") return node;
@@ -124,5 +124,5 @@ function closeObjects(node) {
 
 const essence = (answer) => (answer.headers.get("content-type") ?? "").split(";")[0].trim().toLowerCase();
 const isJson = (answer) => essence(answer) === "application/json";
-// A JSON pointer within a URI's fragment.
+// Escapes a part of a JSON pointer in a URI fragment.
 const escapeStep = (step) => encodeURIComponent(step.replaceAll("~", "~0").replaceAll("/", "~1"));

@@ -1,13 +1,13 @@
-// Waits for something that another process or the relay does in its own time.
+// Waits for something that another process or the relay does asynchronously.
 //
-// Polling with a bound instead of sleeping: a fast machine does not wait, a slow one does not fail.
+// It polls up to a limit instead of sleeping, so a fast machine does not wait and a slow one does not fail.
 import { setTimeout as sleep } from "node:timers/promises";
 
 const POLL_EVERY_MS = 20;
 
 /**
  * Calls `check` until it returns something truthy without throwing, and returns that.
- * On time-out it throws the last error, so that a failed assertion inside `check` is what the report shows.
+ * On timeout it throws the last error, so that the report shows a failed assertion inside `check`.
  */
 export async function eventually(check, { timeout = 10_000 } = {}) {
   const deadline = Date.now() + timeout;

@@ -4,7 +4,7 @@ import http from "node:http";
 import { eventually } from "./eventually.js";
 import { answered } from "./steps.js";
 
-/** Sets all switches: those that are not given are off. */
+/** Sets all switches: those not given are off. */
 export async function turn(relay, switches = {}) {
   answered(await relay.fetch("/test/switches", { method: "PUT", body: switches }), 200);
 }
@@ -15,7 +15,7 @@ export function gate() {
   return {
     answer: () => (response) => held.push(response),
     held: () => held.length,
-    /** Waits until a response is held, and ends it. */
+    /** Waits until a response is held, and sends it. */
     async release(status) {
       const response = await eventually(() => held.shift());
       response.writeHead(status).end();
@@ -25,7 +25,7 @@ export function gate() {
   };
 }
 
-/** A server for the switch `gate`: calls `reached(step)` at each step; the relay goes on when that has ended. */
+/** A server for the switch `gate`: calls `reached(step)` at each step; the relay continues when that has resolved. */
 export async function startStepGate(reached) {
   const server = http.createServer(async (request, response) => {
     await reached(request.url.slice(1));

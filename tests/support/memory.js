@@ -6,7 +6,7 @@ function parentOf(pid) {
     // The program's name is in parentheses and may have spaces; the parent is the second field after it.
     return Number(readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1).split(" ")[1]);
   } catch {
-    // It has ended meanwhile.
+    // The process has ended meanwhile.
     return undefined;
   }
 }

@@ -1,12 +1,12 @@
-// A request with node:http, for what fetch would tidy up or not send: odd paths, and bodies that are never finished.
+// A request with node:http, for what fetch would normalise or not send: odd paths, and bodies that never end.
 import { once } from "node:events";
 import http from "node:http";
 
 const TIMEOUT_MS = 10_000;
 
 /**
- * Sends `path` as it is. `part` is written as the body's beginning and never followed by the rest; without it the
- * request has no body.
+ * Sends `path` unchanged. `part` is the beginning of a body whose rest never follows; without it the request has no
+ * body.
  * @param {string} origin
  * @param {string} path
  * @param {{ method?: string, token?: string, headers?: http.OutgoingHttpHeaders, part?: string | Buffer }} [init]

@@ -1,4 +1,4 @@
-// Customers' endpoints on 127.0.0.1, well-behaved and odd, that keep everything they receive.
+// Customers' endpoints on 127.0.0.1, well-behaved and faulty, that record everything they receive.
 //
 // The keep-alive limit is off: a server that closes an idle connection just when the relay sends on it looks like an
 // unreachable endpoint and would cost a step of the schedule that no test asked for.
@@ -10,8 +10,8 @@ import { once } from "node:events";
 /** @import { Answer, ReceiverOptions, Reply } from "./types.d.ts" */
 
 /**
- * `answer(request, number)` says how to answer the number-th request that is no ping, counted from 1: with
- * `{status, headers, body}`, or with a function `(response) => void` that does it by hand.
+ * `answer(request, number)` says how to answer the number-th request that is not a ping, counted from 1: with
+ * `{status, headers, body}`, or with a function `(response) => void` that writes the response.
  * Pings are answered by `ping`, so that saving a webhook does not use up an answer meant for an event.
  * @param {Answer} [answer]
  * @param {ReceiverOptions} [options]
@@ -55,7 +55,7 @@ export async function startReceiver(answer = answerWith(200), { ping = answerWit
     requests,
     pings: () => requests.filter(isPing),
     events: () => requests.filter((request) => !isPing(request)),
-    /** The requests of one delivery, in the order of their arrival. */
+    /** The requests of one delivery, in order of arrival. */
     attemptsOf: (id) => requests.filter((request) => request.headers["webhook-id"] === id),
     /** The ids of all deliveries that were received at least once. */
     receivedIds: () =>
@@ -76,7 +76,7 @@ export async function startTcpReceiver(talk) {
   const server = net.createServer((socket) => {
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
-    // The relay ends connections as it likes; that is no fault of the test.
+    // The relay may end a connection at any time; that is not a failure of the test.
     socket.on("error", () => {});
     talk(socket, ++connections);
   });
@@ -125,10 +125,10 @@ export const answerAfter = (milliseconds) => () => (response) => {
   response.on("close", () => clearTimeout(timer));
 };
 
-/** Takes the request and never answers. */
+/** Reads the request and never answers. */
 export const hang = () => () => {};
 
-/** Takes the request and resets the connection. */
+/** Reads the request and resets the connection. */
 export const reset = () => (response) => response.socket.resetAndDestroy();
 
 /** Answers 200 at once; the body then comes a byte every 50 ms and never ends. */
@@ -152,7 +152,7 @@ async function readAll(incoming) {
   try {
     for await (const chunk of incoming) chunks.push(chunk);
   } catch {
-    // The relay went away before it had sent everything: there is nobody to answer.
+    // The relay disconnected before it had sent everything: there is nobody to answer.
     return null;
   }
   return Buffer.concat(chunks);

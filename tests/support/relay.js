@@ -1,6 +1,6 @@
 // Runs the built relay for a test, in this process or in one that the test can kill, and speaks its HTTP contract.
 //
-// Each relay has its own storage, workspace ids are random: tests of one file can share a relay.
+// Each relay has its own storage and workspace ids are random, so the tests of one file can share a relay.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
@@ -23,12 +23,12 @@ const EVENT_TYPES = ["alert.triggered", "policy.violated", "agent.registered", "
 
 /**
  * Starts the relay in this process.
- * `vars` overrides settings; `hooks` takes the build with test hooks; `persist` is a folder to keep the storage in
- * (default: a temporary one, removed by stop()). `isolated` cuts the relay off from everything: whatever it sends is
- * answered 200 in its own process; `outbound` is a function that answers it, request by request; `dataset` binds an
+ * `vars` overrides settings; `hooks` selects the build with test hooks; `persist` is the folder of the storage
+ * (default: a temporary one, removed by stop()). `isolated` cuts the relay off from the network: each request that it
+ * sends is answered 200 in its own process; `outbound` is a function that answers each instead; `dataset` binds an
  * Analytics Engine dataset that logs. `origin` changes with each restart(). `miniflare()` is what runs it, for tests
- * that write its KV or evict an object; `dispatch(url, init)` is a request that the Worker sees at that very URL, https
- * too, which no certificate stands in the way of.
+ * that write its KV or evict an object; `dispatch(url, init)` is a request that the Worker sees at exactly that URL,
+ * even https, without a certificate.
  * @param {RelayOptions} [options]
  */
 export function startRelay(options = {}) {
@@ -36,7 +36,7 @@ export function startRelay(options = {}) {
 }
 
 /**
- * Starts the relay as a process group of its own, with the same interface and kill(), which is SIGKILL to the group.
+ * Starts the relay as its own process group, with the same interface plus kill(), which sends the group SIGKILL.
  * @param {RelayOptions} [options]
  */
 export function startRelayProcess(options = {}) {
@@ -52,7 +52,7 @@ async function start({ vars, hooks = false, isolated = false, outbound, dataset 
   const logs = [];
   const onLog = (line) => logs.push(line);
   let settings = vars;
-  // A folder that is given may hold what was stored plain before.
+  // A given folder may hold values that an earlier relay stored in plain text.
   let encryptedFromFirst = persist === undefined && vars?.ENCRYPTION_KEYS !== undefined;
   const run = () => launch({ vars: settings, hooks, isolated, outbound, dataset, port, state }, onLog);
   let running = await run();
@@ -71,7 +71,7 @@ async function start({ vars, hooks = false, isolated = false, outbound, dataset 
       encryptedFromFirst &&= settings.ENCRYPTION_KEYS !== undefined;
       running = await run();
     },
-    /** Ends the relay; throws where its log or its storage has a secret that does not belong there. */
+    /** Ends the relay; throws if its log or its storage has a secret that does not belong there. */
     async stop() {
       await running.end();
       try {
@@ -139,7 +139,7 @@ async function startChild(options, onLog) {
 
 /**
  * One request. `token` defaults to the operator's, null sends none; an object as `body` is sent as JSON, a string or
- * bytes as they are. Redirects are returned, not followed. Throws where the answer is off the OpenAPI document.
+ * bytes unchanged. Redirects are returned, not followed. Throws if the answer does not match the OpenAPI document.
  * @param {string} origin
  * @param {string} target
  * @param {RequestOptions} [init]
@@ -176,7 +176,7 @@ function parseJson(text) {
 }
 
 /**
- * Makes a workspace with an id of its own and returns the id.
+ * Makes a workspace with a random id and returns the id.
  * @param {Relay} relay
  */
 export async function createWorkspace(relay) {
@@ -203,7 +203,7 @@ export async function createWebhook(relay, workspace, { url, events = EVENT_TYPE
 }
 
 /**
- * Posts one event (or an array) and returns the whole answer, whatever its status.
+ * Posts one event (or an array) and returns the whole answer, with any status.
  * @param {Relay} relay
  * @param {string} workspace
  * @param {unknown} event

@@ -1,6 +1,6 @@
-// What Miniflare needs to run the built relay: the same bindings as wrangler.toml, on the built files as they are.
+// Miniflare's options for the built relay: the same bindings as wrangler.toml, on the built files.
 //
-// The files are given one by one and not bundled, so a test runs the very bytes that a deployment uploads.
+// The files are listed one by one and not bundled, so a test runs the same bytes that a deployment uploads.
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -20,7 +20,7 @@ const TEST_VARS = {
 
 const WRANGLER = readFileSync(path.join(REPOSITORY, "wrangler.toml"), "utf8");
 
-// Reads only the form that wrangler.toml uses (NAME = "text"), and stops at any other instead of guessing.
+// Reads only the form that wrangler.toml uses (NAME = "text"), and throws on any other instead of guessing.
 function readWranglerVars() {
   const section = WRANGLER.split(/^\[vars\]$/m)[1]?.split(/^\[/m)[0];
   if (section === undefined) throw new Error("wrangler.toml has no [vars] section");
@@ -51,7 +51,7 @@ function readCompatibilityDate() {
   return found[1];
 }
 
-// In place of an Analytics Engine dataset, of which Miniflare has none: called the same way, it prints each data point.
+// Replaces an Analytics Engine dataset, which Miniflare lacks: it has the same method and prints each data point.
 const DATASET = {
   name: "dataset",
   compatibilityDate: readCompatibilityDate(),
@@ -64,8 +64,8 @@ const DATASET = {
 
 /**
  * The options of one Miniflare. `state` is the folder of its storage, `onLog` receives each line it prints; `isolated`
- * answers what the Worker sends in its place, so that it can reach nobody; `outbound` is a function that does so;
- * `dataset` binds ATTEMPTS.
+ * answers each request of the Worker itself, so that none leaves; `outbound` is a function that does so; `dataset`
+ * binds ATTEMPTS.
  * @param {RelayOptions} options
  */
 export function relayOptions({
@@ -106,9 +106,9 @@ export function relayOptions({
     workers: dataset ? [relay, DATASET] : [relay],
     host: "127.0.0.1",
     port,
-    // `false`, or Miniflare asks a server of its maker for a sample of the `cf` object.
+    // Otherwise Miniflare downloads a sample of the `cf` object.
     cf: false,
-    // This one and not `defaultPersistRoot`, which the conversion drops without a word.
+    // Not `defaultPersistRoot`, which the conversion drops silently.
     resourcePersistencePath: state,
     handleStructuredLogs: ({ level, message }) => onLog(`${level}: ${message}`),
   });

@@ -1,6 +1,6 @@
-// The relay as a program of its own, for tests that kill it: run by startRelayProcess in relay.js, never by hand.
+// The relay as a separate process, for tests that kill it: startRelayProcess in relay.js runs it.
 //
-// Its options come as JSON in the first argument; it prints `ready <origin>` when it listens, then what the relay logs.
+// Its first argument is its options as JSON; it prints `ready <origin>` when it listens, then the relay's log.
 import { Miniflare } from "miniflare";
 import { relayOptions } from "./relay_options.js";
 

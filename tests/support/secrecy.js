@@ -1,13 +1,13 @@
-// Watches every test for a secret where none belongs: in an answer, in the log, in KV, and, where stored values are
+// Watches every test for a secret in the wrong place: in an answer, in the log, in KV, and, if stored values are
 // encrypted, in the objects' rows.
 //
-// Whatever passes through relay.fetch is known: the secrets, header values and tokens that a test sends and those that
-// the relay makes. The places where one belongs are in BELONGS alone; an answer is searched at once, the rest when the
-// relay stops. Nothing has to be called by a test.
+// It learns each secret, header value and token that passes through relay.fetch, sent by a test or made by the relay.
+// Only BELONGS lists the places where one belongs; an answer is searched at once, the rest when the relay stops. Tests
+// need not call anything.
 import { OPERATOR_TOKEN } from "./relay_options.js";
 import { encodings, readStorage } from "./storage.js";
 
-// Shorter ones stand in texts by chance.
+// Shorter ones occur in texts by chance.
 const SHORTEST_SEARCHED = 8;
 
 const WEBHOOKS = "/v1/workspaces/[^/]+/webhooks";
@@ -33,7 +33,7 @@ const TYPED_SECRET = /<input id="(?:new-)?secret" name="secret" [^>]*>/g;
 const TYPED_HEADERS = /<textarea id="headers" [^>]*>[^<]*<\/textarea>/g;
 const REQUEST_HEADERS = /<table class="headers"><caption class="hidden">Request headers<\/caption>[\s\S]*?<\/table>/g;
 
-/** Where one belongs on a page: the call with its query, the status, and the element. A refused form keeps what was typed. */
+/** Where one belongs on a page: the call, the status and the element. A refused form keeps what was typed. */
 const BELONGS_ON_PAGES = [
   ["GET", `${PAGE}\\?(?:[^&]*&)*secret=shown(?:&.*)?`, 200, /<code id="secret-value" class="secret">[^<]*<\/code>/g],
   ["GET", `${PAGE}(?:\\?.*)?`, 200, TYPED_HEADERS],
@@ -43,22 +43,22 @@ const BELONGS_ON_PAGES = [
   ["GET", "/sign-in\\?(?:[^&]*&)*link=.*", 200, /<input type="hidden" name="link" value="[^"]*">/g],
 ].map(([method, path, status, element]) => ({ answer: new RegExp(`^${method} ${path} (?:${status})$`), element }));
 
-// What a form has that may be a token; guesses of another form are none.
+// The shape of a token; guesses of another shape are not tokens.
 const TOKEN = /^(?:sk|dl)_[a-z0-9]+_[0-9a-f]{64}$/;
 
-/** Bearer tokens, sessions and what else is kept as a hash, never as it is. */
+/** Bearer tokens, sessions and everything else that is stored only as a hash. */
 const tokens = new Set([OPERATOR_TOKEN]);
-/** Signing secrets and header values, which are stored plain unless there are keys. */
+/** Signing secrets and header values, which are stored in plain text unless there are keys. */
 const values = new Set();
 
-/** How much was searched, for a test that wants to tell. */
+/** How much was searched, for a test that asserts it. */
 export const searched = { answers: 0, logLines: 0, stored: 0 };
 
 function remember(set, text) {
   if (typeof text === "string" && text.length >= SHORTEST_SEARCHED) set.add(text);
 }
 
-/** Learns what a request to the relay holds. */
+/** Learns the secrets in a request to the relay. */
 export function learnFromRequest(token, body) {
   remember(tokens, token);
   const sent = typeof body === "string" ? (parse(body) ?? readForm(body)) : body;
@@ -69,7 +69,7 @@ export function learnFromRequest(token, body) {
     for (const value of Object.values(sent.headers)) remember(values, value);
 }
 
-/** A form of the dashboard, as the API has the same members. */
+/** A form of the dashboard as the members that the API would have. */
 function readForm(text) {
   const { headers = "", ...fields } = Object.fromEntries(new URLSearchParams(text));
   const lines = headers.split("\n").filter((line) => line.includes(":"));
@@ -94,7 +94,7 @@ function parse(text) {
   }
 }
 
-/** Learns what the relay made, and throws where the answer shows a secret that does not belong there. */
+/** Learns the secrets that the relay made, and throws if the answer shows one that does not belong there. */
 export function checkAnswerForSecrets({ method, pathname, search }, { status, headers, text, body }) {
   const call = `${method} ${pathname}`;
   const belonging = status >= 200 && status < 300 ? BELONGS.filter(({ call: pattern }) => pattern.test(call)) : [];
@@ -142,7 +142,7 @@ const withoutElements = (answer, text) =>
     text,
   );
 
-/** Throws where the log or the storage of a relay has a secret. Rows have the values where they are stored plain. */
+/** Throws if the log or the storage of a relay has a secret. Rows may have the values if they are stored plain. */
 export function checkTracesForSecrets({ logs, state }, { encrypted }) {
   searched.logLines += logs.length;
   const logged = find([...tokens, ...values], logs.join("\n"));
@@ -164,5 +164,5 @@ function find(secrets, text) {
   );
 }
 
-// As the dashboard's templates write a text.
+// Escapes a text as the dashboard's templates do.
 const escapeHtml = (text) => text.replaceAll(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);

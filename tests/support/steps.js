@@ -1,4 +1,4 @@
-// What most end-to-end tests do in the same way: a webhook with its own endpoint, an event posted, a delivery watched.
+// Steps that most end-to-end tests share: making a webhook with an endpoint, posting an event, awaiting a delivery.
 import assert from "node:assert/strict";
 import { eventually } from "./eventually.js";
 import { startReceiver } from "./receiver.js";
@@ -10,14 +10,14 @@ import { createWebhook, createWorkspace, postEvent } from "./relay.js";
  */
 
 /**
- * An event that the relay accepts; `data` and the rest as given.
+ * An event that the relay accepts, with the given members.
  * @returns {Event}
  */
 export const alert = (rest = {}) => ({ type: "alert.triggered", data: { alert_id: "alrt_xyz" }, ...rest });
 
 /**
  * A webhook whose endpoint answers with `answer` (see receiver.js) until the test `t` is over.
- * In a fresh workspace unless one is given; `settings` are members of the webhook.
+ * In a new workspace unless one is given; `settings` are members of the webhook.
  * @param {{ after: (stop: () => unknown) => unknown }} t
  * @param {Relay} relay
  * @param {Answer} [answer]
@@ -32,7 +32,7 @@ export async function setUpWebhook(t, relay, answer, { workspace, ping, tls, ...
 }
 
 /**
- * Posts one event and returns its deliveries as the 202 names them.
+ * Posts one event and returns the deliveries of its 202.
  * @param {Relay} relay
  * @param {string} workspace
  * @param {unknown} [event]
@@ -45,7 +45,7 @@ export async function acceptEvent(relay, workspace, event = alert()) {
 }
 
 /**
- * Posts one event for which there is one webhook and returns its delivery as the 202 names it.
+ * Posts one event that matches one webhook and returns the delivery of its 202.
  * @param {Relay} relay
  * @param {string} workspace
  * @param {unknown} [event]
@@ -95,14 +95,14 @@ export async function createKey(relay, workspace, scopes = SCOPES) {
 }
 
 /**
- * The path of a scene's webhook, or of something below it.
+ * The path of a scene's webhook, or of a resource below it.
  * @param {Scene} scene
  */
 export const pathOf = ({ workspace, webhook }, below = "") =>
   `/v1/workspaces/${workspace}/webhooks/${webhook.id}${below}`;
 
 /**
- * Changes members of a scene's webhook and returns it as answered.
+ * Changes members of a scene's webhook and returns the answered webhook.
  * @param {Relay} relay
  * @param {Scene} scene
  * @param {object} members
@@ -124,7 +124,7 @@ export async function startResend(relay, scene, body = { status: "failed" }) {
 }
 
 /**
- * The job of a bulk resend once it runs no more.
+ * The job of a bulk resend once it has ended.
  * @param {Relay} relay
  * @param {Scene} scene
  * @param {{ id: string }} job
@@ -203,7 +203,7 @@ export async function listDeliveries(relay, workspace, webhookId, query = {}) {
 
 /**
  * Asserts an error answer in the one shape of the contract.
- * `status` may be a list where the contract leaves the choice between malformed and refused.
+ * `status` may be a list if the contract allows both malformed and refused.
  * @param {RelayAnswer} answer
  * @param {number | number[]} status
  * @param {{ code?: string, field?: string | RegExp }} [expected]

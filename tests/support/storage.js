@@ -1,17 +1,17 @@
-// Looks into the relay's storage: what it keeps in the rows of its objects and in the values of its KV.
+// Reads the relay's storage: the rows of its objects and the values of its KV.
 //
-// Rows and not raw files: a deleted row's bytes may lie in a file until SQLite uses their place again.
+// Rows, not raw files: a deleted row's bytes may stay in a file until SQLite reuses their space.
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
-/** A text as it is, in base64 and in hex. */
+/** A text itself, in base64 and in hex. */
 export const encodings = (text) => [text, Buffer.from(text).toString("base64"), Buffer.from(text).toString("hex")];
 
 const asText = (value) => (value instanceof Uint8Array ? Buffer.from(value).toString("latin1") : String(value));
 
-// A relay that has just been ended may still hold its files.
+// A relay that has just ended may still hold its files.
 const LOCK_TIMEOUT_MS = 5_000;
 
 function readRows(file) {
@@ -44,7 +44,7 @@ export function readStorageFiles({ state }) {
   return files.map(({ parentPath, name }) => readFileSync(path.join(parentPath, name), "latin1")).join("\n");
 }
 
-/** Whether a text is stored, as it is or in base64 or hex. */
+/** Whether a text is stored, plain or in base64 or hex. */
 export function isStored(relay, text) {
   const { rows, kv } = readStorage(relay);
   assert.ok(rows.length > 0, `${relay.state} has no rows: nothing was searched`);

@@ -33,7 +33,7 @@ export function onDatabase(file, work) {
   }
 }
 
-/** When the alarm of a webhook's object is set, in milliseconds, also while the relay runs; undefined where none is. */
+/** The time of a webhook object's alarm in milliseconds, even while the relay runs; undefined if none is set. */
 export function armedAlarm({ state }, { workspace, webhook }) {
   const database = new DatabaseSync(alarmsFile(state, "WebhookObject"), { readOnly: true });
   try {
@@ -46,7 +46,7 @@ export function armedAlarm({ state }, { workspace, webhook }) {
   }
 }
 
-/** Writes all that a stopped relay has in its objects to a folder, as SQL. */
+/** Writes the objects of a stopped relay to a folder, as SQL. */
 export function dumpObjects(state, folder) {
   for (const className of CLASSES) {
     mkdirSync(path.join(folder, className), { recursive: true });
@@ -56,7 +56,7 @@ export function dumpObjects(state, folder) {
   }
 }
 
-/** Makes a relay's objects of what dumpObjects wrote, before the relay starts. */
+/** Makes a relay's objects from what dumpObjects wrote, before the relay starts. */
 export function restoreObjects(folder, state) {
   for (const className of CLASSES) {
     mkdirSync(folderOf(state, className), { recursive: true });

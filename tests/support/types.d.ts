@@ -21,7 +21,7 @@ export type RelayAnswer = Awaited<ReturnType<Relay["fetch"]>>;
 /** A webhook and its workspace: what a path of the API names. */
 export type Scene = { workspace: string; webhook: { id: string } };
 
-/** A posted event; tests also post what is no event. */
+/** A posted event; tests also post invalid ones. */
 export type Event = { type?: unknown; data?: unknown; event_id?: unknown; timestamp?: unknown };
 
 /** Requests that are refused: by their name, the body, the status, and the field and code of the error. */

@@ -4,14 +4,14 @@ import { answered, createKey } from "./steps.js";
 
 const FORM = "application/x-www-form-urlencoded";
 
-/** A visitor who has not signed in, or who has the cookie that is given. */
+/** A visitor who has not signed in, or who has the given cookie. */
 export function createVisitor(relay, cookie) {
   const visitor = {
     cookie,
     async get(path, /** @type {{ method?: string, headers?: object }} */ { method = "GET", headers = {} } = {}) {
       return take(await relay.fetch(path, { method, token: null, headers: { ...cookieOf(visitor), ...headers } }));
     },
-    /** Posts a form; `fields` are an object or pairs. `origin` is who made the browser do it, null for nobody known. */
+    /** Posts a form; `fields` are an object or pairs. `origin` is the Origin header; null sends none. */
     async post(path, fields = {}, { origin = relay.origin, headers = {} } = {}) {
       const sent = { "content-type": FORM, ...(origin === null ? {} : { origin }), ...cookieOf(visitor), ...headers };
       const body = new URLSearchParams(fields).toString();
@@ -47,7 +47,7 @@ export async function createLink(relay, workspace, body = {}) {
   return { ...link, token: new URL(link.url).searchParams.get("link") };
 }
 
-/** Asserts a redirect after a form, to a path or to what a pattern says; its path and query. */
+/** Asserts a redirect after a form, to a path or one that matches a pattern; returns its path and query. */
 export function assertLeadsTo(answer, location, status = 303) {
   assert.equal(answer.status, status, `${answer.status}: ${answer.text.slice(0, 500)}`);
   const found = answer.headers.get("location");

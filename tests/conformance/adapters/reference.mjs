@@ -1,5 +1,6 @@
 // A small sender in Node that keeps every promise of the suite, or all but the one that `fault` names: the suite's own
-// test runs it to see each broken promise noticed. Also an example of an adapter. Nothing is stored: not for use.
+// test runs it to check that each broken promise is noticed. Also an example of an adapter. Stores nothing, so do not
+// use it in production.
 import { randomBytes, randomUUID } from "node:crypto";
 import http from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -140,7 +141,7 @@ export async function start(/** @type {{ fault?: string }} */ { fault } = {}) {
       endpoint.secret = secret;
     },
     isDisabled: async (endpoint) => endpoint.disabled,
-    // A rule that is right for the suite's list alone: a sender needs more than a pattern.
+    // Enough only for the suite's list: a real sender needs more than a pattern.
     refusesUrl: async (url) => !has("accepts any URL") || url === "",
     stop: async () => stopped.abort(),
   };

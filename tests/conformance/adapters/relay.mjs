@@ -1,9 +1,9 @@
-// The relay of this repository as a sender for the suite: the built Worker with a short schedule, and a second one as it
-// is deployed, which reaches nobody, for the URLs that it must refuse.
+// The relay of this repository as a sender for the suite: the built Worker with a short schedule, and for the URLs that
+// it must refuse a second one with the deployed settings and without a network.
 import { randomUUID } from "node:crypto";
 import { createWebhook, createWorkspace, startRelay } from "../../support/relay.js";
 
-// The longest step is as long as what a case asks for with Retry-After.
+// The longest step is as long as the Retry-After of a case.
 const SCHEDULE = [300, 1_200, 3_000];
 const TIMEOUT = 1_000;
 
@@ -25,13 +25,13 @@ export async function start() {
     timeout: TIMEOUT,
     bodySignatureHeader: "x-secureagentics-signature",
     isPing: ({ headers }) => headers["x-secureagentics-event"] === "ping",
-    // A workspace of its own, so that an event goes to this endpoint alone.
+    // A separate workspace, so that an event goes only to this endpoint.
     async createEndpoint({ url, secret }) {
       const workspace = await createWorkspace(relay);
       const webhook = await createWebhook(relay, workspace, { url, secret });
       return { workspace, id: webhook.id, secret: webhook.secret };
     },
-    // As text: the data must go out as the case has it.
+    // As text, because the data must be sent exactly as the case has it.
     async sendEvent({ workspace }, { data }) {
       const body = `{"type":"alert.triggered","event_id":"${randomUUID()}","data":${data}}`;
       await answered(relay.fetch(`/v1/workspaces/${workspace}/events`, { method: "POST", body }), 202);

@@ -1,13 +1,13 @@
-// What a sender makes of answers: what is delivered, what is tried again and when, what ends an endpoint.
+// How a sender treats answers: what counts as delivered, what is retried and when, what ends an endpoint.
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { load } from "./load.mjs";
 
 const { answers, redirects, retry_after: retryAfter } = load("answers");
 
-// Times of two machines, or of a timer that fires a little early.
+// Tolerance for the clocks of two machines, or a timer that fires a little early.
 const EARLY_MS = 50;
-// An endless answer of which so much was taken would be taken whole.
+// A sender that reads this much of an endless answer would read all of it.
 const ENDLESS_BYTES = 64 * 1024 * 1024;
 const CHUNK = Buffer.alloc(64 * 1024, "x");
 const DRIP_EVERY_MS = 50;
@@ -16,14 +16,14 @@ const ok = { status: 200 };
 const onceThenOk = (answer) => (number) => (number === 1 ? answer : ok);
 const gap = ([first, second]) => second.arrivedOn - first.arrivedOn;
 
-/** Waits until a second attempt that is made after the first delay would have come, and asserts that there is none. */
+/** Waits until a second attempt after the first delay would have arrived, and asserts that there is none. */
 async function assertNoSecond(stage, endpoint) {
   await endpoint.receive(1, stage.marginMs);
   await sleep(stage.sender.schedule[0] * 2 + 1_000);
   assert.equal(endpoint.requests.length, 1, "it was tried again");
 }
 
-/** The first two attempts, the second not before the first delay. */
+/** Returns the first two attempts, and asserts that the second is not before the first delay. */
 async function assertSecond(stage, endpoint) {
   const { schedule, timeout } = stage.sender;
   const both = await endpoint.receive(2, schedule[0] + timeout + stage.marginMs);
@@ -41,7 +41,7 @@ const EXPECTATIONS = {
     await assertNoSecond(stage, endpoint);
     if (stage.sender.isDisabled)
       assert.ok(await stage.sender.isDisabled(endpoint.handle), "the endpoint is not disabled");
-    // A sender may refuse the event or keep it; what counts is that the endpoint hears no more.
+    // A sender may refuse or keep the event, but the endpoint must get no more requests.
     await stage.send(endpoint).catch(() => {});
     await sleep(stage.sender.schedule[0] + 1_000);
     assert.equal(endpoint.requests.length, 1, "another event came");
@@ -85,7 +85,7 @@ const retryAfterCases = retryAfter.map(
       await stage.send(endpoint);
       const both = await endpoint.receive(2, longest + stage.marginMs);
       const least = Math.max(schedule[0], wanted * 1_000);
-      // The date has whole seconds, so it may have been up to one second nearer.
+      // The date has whole seconds, so it may be up to one second earlier.
       assert.ok(gap(both) >= least - EARLY_MS, `the second attempt came after ${gap(both)} ms, not after ${least} ms`);
     },
   }),

@@ -1,13 +1,13 @@
-// What a request is like: signed, with the right headers, the body as posted, the same over all attempts.
+// Requests: signed, with the right headers, with the body as posted, and the same in all attempts.
 import assert from "node:assert/strict";
 import { bodyHex, hasStandard, standard } from "../verify.mjs";
 import { load } from "./load.mjs";
 
 const SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 const OTHER_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-// A clock of another machine may differ, and a timestamp is whole seconds.
+// Another machine's clock may differ, and a timestamp has whole seconds.
 const CLOCK_TOLERANCE_MS = 5_000;
-// Two attempts so far apart have different timestamps in whole seconds.
+// Two attempts this far apart have different timestamps in whole seconds.
 const APART_MS = 1_100;
 
 const { vectors, secrets } = load("signatures");
