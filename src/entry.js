@@ -109,4 +109,7 @@ export default {
       return Response.json({ error: { code: "internal", message } }, init);
     }
   },
+  scheduled(event, env, context) {
+    return guard(new RustWorker(context, env).scheduled(event));
+  },
 };

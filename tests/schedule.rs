@@ -183,6 +183,7 @@ impl Relay {
                     headers: Vec::new(),
                     secret,
                     previous_secret: None,
+                    keys_revision: 0,
                 },
                 standing: Standing::default(),
                 queue: Queue::default(),
@@ -260,15 +261,8 @@ impl Relay {
             retry_after: None,
         };
         let attempt = Attempt {
-            attempt: lease.attempt,
-            started_at: self.now,
-            duration_ms: 0,
-            outcome,
             response_status: Some(status),
-            response_headers: BTreeMap::new(),
-            response_body: None,
-            response_truncated: false,
-            error: None,
+            ..Attempt::new(lease.attempt, self.now, 0, outcome)
         };
         let record = self.records.get_mut(id).unwrap();
         let change =

@@ -108,6 +108,12 @@ struct RequestView {
 }
 
 impl DeliveryView {
+    /// Whether its attempt is not over.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        self.status == Status::Pending
+    }
+
     /// Shows a whole delivery; values of custom headers only to those who may change them.
     ///
     /// # Errors

@@ -4,9 +4,15 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::domain::{
-    custom_headers::HeaderError, delivery::Refusal, endpoint_url::EndpointUrlError,
-    event_type::EventTypeError, ids::EventId, policy::PolicyError, secret::SecretError,
-    token::Scope, webhook::WEBHOOKS_LIMIT,
+    custom_headers::HeaderError,
+    delivery::Refusal,
+    endpoint_url::EndpointUrlError,
+    event_type::EventTypeError,
+    ids::{EventId, WebhookId},
+    policy::PolicyError,
+    secret::SecretError,
+    token::Scope,
+    webhook::WEBHOOKS_LIMIT,
 };
 
 /// A refusal, as reported to the caller.
@@ -159,8 +165,16 @@ pub enum ApiError {
         array: bool,
     },
     /// The webhook's object could not be notified of a change.
-    #[error("the change is saved but not yet in force; it goes on being applied")]
-    NotApplied,
+    #[error("the change is saved but not yet in force; the relay keeps applying it")]
+    NotApplied {
+        /// The webhook that a creation made.
+        webhook_id: Option<WebhookId>,
+    },
+    /// The key stands for another creation.
+    #[error(
+        "this Idempotency-Key was used within 24 hours for the same call with another body; use a new key for another body"
+    )]
+    IdempotencyMismatch,
     /// An object did not answer.
     #[error("the relay could not read its storage just now; try again")]
     Unavailable,
@@ -213,9 +227,10 @@ impl ApiError {
             | Self::UnknownEventType { .. }
             | Self::InvalidUrl(_)
             | Self::InvalidSecret(_)
-            | Self::InvalidHeader(_) => 422,
+            | Self::InvalidHeader(_)
+            | Self::IdempotencyMismatch => 422,
             Self::Misconfigured(_) | Self::MisconfiguredSecret { .. } | Self::Internal => 500,
-            Self::NotStored { .. } | Self::NotApplied | Self::Unavailable => 503,
+            Self::NotStored { .. } | Self::NotApplied { .. } | Self::Unavailable => 503,
         }
     }
 
@@ -251,7 +266,8 @@ impl ApiError {
             Self::RateLimited { .. } => "rate_limited",
             Self::WebhookDisabled => "webhook_disabled",
             Self::NotStored { .. } => "not_stored",
-            Self::NotApplied => "not_applied",
+            Self::NotApplied { .. } => "not_applied",
+            Self::IdempotencyMismatch => "idempotency_mismatch",
             Self::Unavailable => "unavailable",
             Self::Misconfigured(_) | Self::MisconfiguredSecret { .. } => "misconfigured",
             Self::Internal => "internal",
@@ -274,6 +290,7 @@ impl ApiError {
             Self::InvalidUrl(_) => Some("url"),
             Self::InvalidSecret(_) => Some("secret"),
             Self::InvalidHeader(_) => Some("headers"),
+            Self::IdempotencyMismatch => Some("Idempotency-Key"),
             Self::InvalidJson { .. }
             | Self::Unauthorized
             | Self::MissingScope(_)
@@ -291,7 +308,7 @@ impl ApiError {
             | Self::RateLimited { .. }
             | Self::WebhookDisabled
             | Self::NotStored { .. }
-            | Self::NotApplied
+            | Self::NotApplied { .. }
             | Self::Unavailable
             | Self::Misconfigured(_)
             | Self::MisconfiguredSecret { .. }
@@ -332,10 +349,15 @@ impl ApiError {
             message: self.to_string(),
             field: self.field(),
         };
+        let webhook_id = match self {
+            Self::NotApplied { webhook_id } => webhook_id.as_ref(),
+            _ => None,
+        };
         ErrorBody {
             error: detail,
             event_id,
             event_ids,
+            webhook_id,
         }
     }
 }
@@ -348,6 +370,8 @@ pub struct ErrorBody<'a> {
     event_id: Option<&'a EventId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     event_ids: Option<&'a [EventId]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook_id: Option<&'a WebhookId>,
 }
 
 #[derive(Debug, Serialize)]

@@ -243,6 +243,8 @@ pub struct WebhookView {
     disabled_at: Option<Timestamp>,
     #[serde(serialize_with = "as_iso_option")]
     failing_since: Option<Timestamp>,
+    #[serde(serialize_with = "as_iso_option")]
+    log_since: Option<Timestamp>,
     #[serde(serialize_with = "as_iso")]
     created_at: Timestamp,
     #[serde(serialize_with = "as_iso")]
@@ -275,6 +277,7 @@ impl WebhookView {
             disabled_reason: disabled.map(|(reason, _)| reason),
             disabled_at: disabled.map(|(_, at)| at),
             failing_since: webhook.standing.failing_since,
+            log_since: webhook.standing.log_since,
             created_at: webhook.created_at,
             updated_at: webhook.updated_at,
         })

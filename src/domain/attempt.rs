@@ -12,10 +12,10 @@ pub const RESPONSE_BODY_LIMIT: usize = 16 * 1024;
 /// Bytes kept of a response's header names and values together.
 pub const RESPONSE_HEADERS_LIMIT: usize = 16 * 1024;
 
-/// Bytes of bodies and headers kept over all attempts of one delivery.
+/// Bytes of bodies and headers kept over all attempts of one delivery, as they are stored.
 ///
-/// A byte escaped as JSON may take six; with a payload of 256 KiB the row stays below the platform's 2 MB.
-const LOG_BYTES_LIMIT: usize = 192 * 1024;
+/// With a payload of 256 KiB the row stays below the platform's 2 MB.
+const LOG_BYTES_LIMIT: usize = 512 * 1024;
 
 /// Attempts kept of one delivery; it takes dozens of resends to reach it.
 const LOG_LENGTH_LIMIT: usize = 500;
@@ -46,6 +46,9 @@ pub struct Attempt {
     /// Why there was no status, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Only as stored: the body is the one of the attempt before.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub has_same_body: bool,
 }
 
 #[expect(
@@ -57,63 +60,155 @@ const fn is_false(value: &bool) -> bool {
 }
 
 impl Attempt {
-    /// The record of an attempt whose leases all ended without a report.
+    /// The record of an attempt without an answer.
     #[must_use]
-    pub fn lost(attempt: u32, started_at: Timestamp, ended_at: Timestamp) -> Self {
+    pub const fn new(
+        attempt: u32,
+        started_at: Timestamp,
+        duration_ms: u64,
+        outcome: Outcome,
+    ) -> Self {
         Self {
             attempt,
             started_at,
-            duration_ms: ended_at
-                .saturating_duration_since(started_at)
-                .as_millis()
-                .try_into()
-                .unwrap_or(u64::MAX),
-            outcome: Outcome::Lost,
+            duration_ms,
+            outcome,
             response_status: None,
             response_headers: BTreeMap::new(),
             response_body: None,
             response_truncated: false,
-            error: Some(
-                "the relay was interrupted three times before it learnt the endpoint's answer"
-                    .into(),
-            ),
+            error: None,
+            has_same_body: false,
         }
     }
 
-    /// Bytes kept of the response.
+    /// The record of an attempt whose leases all ended without a report.
     #[must_use]
-    pub fn weight(&self) -> usize {
-        let headers = self
-            .response_headers
-            .iter()
-            .map(|(name, value)| name.len().saturating_add(value.len()));
-        let body = self.response_body.as_ref().map_or(0, String::len);
-        headers.fold(body, usize::saturating_add)
+    pub fn lost(attempt: u32, started_at: Timestamp, ended_at: Timestamp) -> Self {
+        let taken = ended_at.saturating_duration_since(started_at).as_millis();
+        let duration_ms = taken.try_into().unwrap_or(u64::MAX);
+        let error = "the relay was interrupted three times before it learnt the endpoint's answer";
+        Self {
+            error: Some(error.into()),
+            ..Self::new(attempt, started_at, duration_ms, Outcome::Lost)
+        }
     }
 
-    fn forget_response(&mut self) {
-        self.response_headers.clear();
-        self.response_body = None;
-        self.response_truncated = true;
+    /// Bytes kept of the response, as they are stored.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let body = self.response_body.as_deref().map_or(0, stored_length);
+        body.saturating_add(self.weight_of_headers())
     }
+
+    fn weight_of_headers(&self) -> usize {
+        let headers = self.response_headers.iter();
+        let headers =
+            headers.map(|(name, value)| stored_length(name).saturating_add(stored_length(value)));
+        headers.fold(0, usize::saturating_add)
+    }
+
+    /// Forgets the response; returns whether anything was kept of it.
+    fn forget_response(&mut self) -> bool {
+        let had_any = self.response_body.is_some() || !self.response_headers.is_empty();
+        if had_any {
+            self.response_headers.clear();
+            self.response_body = None;
+            self.response_truncated = true;
+        }
+        had_any
+    }
+}
+
+/// Bytes of a text in JSON, without its quotes.
+fn stored_length(text: &str) -> usize {
+    let lengths = text.bytes().map(|byte| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 8 | 12 => 2,
+        0..=0x1f => 6,
+        _ => 1,
+    });
+    lengths.sum()
+}
+
+/// Forgets the responses of a log; returns whether anything was kept of them.
+pub fn forget_responses(log: &mut [Attempt]) -> bool {
+    let mut had_any = false;
+    for attempt in log {
+        had_any |= attempt.forget_response();
+    }
+    had_any
+}
+
+/// Writes a log as it is stored: a body that is equal to the one before is not stored again.
+///
+/// # Errors
+/// None: a log is made of texts and numbers.
+pub fn write_log(log: &[Attempt]) -> serde_json::Result<String> {
+    let mut before: Option<&String> = None;
+    let stored: Vec<Attempt> = log
+        .iter()
+        .map(|attempt| {
+            let body = attempt.response_body.as_ref();
+            let has_same_body = body.is_some_and(|body| !body.is_empty()) && body == before;
+            before = body;
+            Attempt {
+                response_body: body.filter(|_| !has_same_body).cloned(),
+                has_same_body,
+                response_headers: attempt.response_headers.clone(),
+                error: attempt.error.clone(),
+                ..*attempt
+            }
+        })
+        .collect();
+    serde_json::to_string(&stored)
+}
+
+/// Reads a stored log.
+///
+/// # Errors
+/// If it is damaged.
+pub fn read_log(stored: &str) -> serde_json::Result<Vec<Attempt>> {
+    let mut log: Vec<Attempt> = serde_json::from_str(stored)?;
+    let mut before: Option<String> = None;
+    for attempt in &mut log {
+        if std::mem::take(&mut attempt.has_same_body) {
+            attempt.response_body.clone_from(&before);
+        }
+        before.clone_from(&attempt.response_body);
+    }
+    Ok(log)
 }
 
 /// Adds an attempt; beyond what a delivery may keep, the oldest responses go first, then the oldest attempts.
 pub fn record(log: &mut Vec<Attempt>, attempt: Attempt) {
     log.push(attempt);
-    let mut weight = log
-        .iter()
-        .map(Attempt::weight)
-        .fold(0, usize::saturating_add);
-    for attempt in log.iter_mut() {
-        if weight <= LOG_BYTES_LIMIT {
-            break;
+    let mut forgotten = 0;
+    while forgotten < log.len()
+        && stored_weight(log.get(forgotten..).unwrap_or_default()) > LOG_BYTES_LIMIT
+    {
+        if let Some(attempt) = log.get_mut(forgotten) {
+            attempt.forget_response();
         }
-        weight = weight.saturating_sub(attempt.weight());
-        attempt.forget_response();
+        forgotten = forgotten.saturating_add(1);
     }
     let surplus = log.len().saturating_sub(LOG_LENGTH_LIMIT);
     log.drain(..surplus);
+}
+
+/// Bytes of the bodies and headers of a log as it is stored.
+fn stored_weight(log: &[Attempt]) -> usize {
+    let mut before: Option<&String> = None;
+    let weights = log.iter().map(|attempt| {
+        let body = attempt.response_body.as_ref();
+        let is_same = body.is_some() && body == before;
+        before = body;
+        if is_same {
+            attempt.weight_of_headers()
+        } else {
+            attempt.weight()
+        }
+    });
+    weights.fold(0, usize::saturating_add)
 }
 
 #[cfg(test)]
@@ -130,17 +225,48 @@ mod tests {
 
     #[test]
     fn the_oldest_responses_are_forgotten_when_a_delivery_keeps_too_much() {
-        let mut log = Vec::new();
-        for number in 1..=20 {
-            record(&mut log, answered(number, &"x".repeat(RESPONSE_BODY_LIMIT)));
+        for letter in ["x", "\u{1}", "é"] {
+            let mut log = Vec::new();
+            for number in 1..=40 {
+                let body = letter.repeat(RESPONSE_BODY_LIMIT / letter.len());
+                record(&mut log, answered(number, &format!("{number}{body}")));
+            }
+            assert_eq!(log.len(), 40);
+            assert_eq!(
+                (log[0].response_body.as_ref(), log[0].response_truncated),
+                (None, true)
+            );
+            assert!(log[39].response_body.is_some());
+            let stored = write_log(&log).unwrap().len();
+            assert!(
+                (LOG_BYTES_LIMIT / 2..LOG_BYTES_LIMIT + 10_000).contains(&stored),
+                "{stored}"
+            );
         }
-        assert_eq!(log.len(), 20);
-        assert_eq!(
-            (log[0].response_body.as_ref(), log[0].response_truncated),
-            (None, true)
-        );
-        assert!(log[19].response_body.is_some());
-        assert!(log.iter().map(Attempt::weight).sum::<usize>() <= LOG_BYTES_LIMIT);
+    }
+
+    #[test]
+    fn a_body_equal_to_the_one_before_is_stored_once_and_read_with_each_attempt() {
+        let body = "x".repeat(RESPONSE_BODY_LIMIT);
+        let mut log = Vec::new();
+        for number in 1..=100 {
+            record(&mut log, answered(number, &body));
+        }
+        record(&mut log, answered(101, "other"));
+        record(&mut log, answered(102, &body));
+        record(&mut log, answered(103, ""));
+        record(&mut log, answered(104, ""));
+        let stored = write_log(&log).unwrap();
+        assert!(stored.len() < 3 * RESPONSE_BODY_LIMIT + LOG_LENGTH_LIMIT * 200);
+        assert_eq!(read_log(&stored).unwrap(), log);
+    }
+
+    #[test]
+    fn a_log_is_stored_as_a_list_of_attempts() {
+        let log = [answered(1, "no"), answered(2, "no")];
+        let first = r#"{"attempt":1,"started_at":1000,"duration_ms":48,"outcome":"http_error","response_status":500,"response_headers":{"server":"x"},"response_body":"no"}"#;
+        let second = r#"{"attempt":2,"started_at":1000,"duration_ms":48,"outcome":"http_error","response_status":500,"response_headers":{"server":"x"},"has_same_body":true}"#;
+        assert_eq!(write_log(&log).unwrap(), format!("[{first},{second}]"));
     }
 
     #[test]
@@ -154,15 +280,15 @@ mod tests {
 
     fn answered(attempt: u32, body: &str) -> Attempt {
         Attempt {
-            attempt,
-            started_at: Timestamp::from_millis(1000),
-            duration_ms: 48,
-            outcome: Outcome::HttpError,
             response_status: Some(500),
             response_headers: BTreeMap::from([("server".into(), "x".into())]),
             response_body: Some(body.into()),
-            response_truncated: false,
-            error: None,
+            ..Attempt::new(
+                attempt,
+                Timestamp::from_millis(1000),
+                48,
+                Outcome::HttpError,
+            )
         }
     }
 }

@@ -183,12 +183,12 @@ impl Dispatch {
     }
 }
 
-/// Shares the leases that a Worker may hold among webhooks, given how many new deliveries each one has: one each in
-/// turn, until none is left. Spare leases go to deliveries that others post at the same moment.
+/// Shares at most `leases` leases among webhooks, given how many new deliveries each one has: one each in turn, until
+/// none is left. Spare leases go to deliveries that others post at the same moment.
 #[must_use]
-pub fn share_leases(deliveries: &[usize]) -> Vec<usize> {
+pub fn share_leases(leases: usize, deliveries: &[usize]) -> Vec<usize> {
     let mut shares = vec![0_usize; deliveries.len()];
-    let mut left = WORKER_LEASES;
+    let mut left = leases;
     let mut all_have_enough = false;
     while left > 0 && !deliveries.is_empty() {
         let before = left;
@@ -209,16 +209,19 @@ mod tests {
 
     #[test]
     fn a_workers_leases_are_shared_one_each_in_turn() {
-        assert_eq!(share_leases(&[100]), [6]);
-        assert_eq!(share_leases(&[1; 8]), [1, 1, 1, 1, 1, 1, 0, 0]);
-        assert_eq!(share_leases(&[100, 1, 100]), [3, 1, 2]);
-        assert!(share_leases(&[]).is_empty());
+        assert_eq!(share_leases(WORKER_LEASES, &[100]), [6]);
+        assert_eq!(
+            share_leases(WORKER_LEASES, &[1; 8]),
+            [1, 1, 1, 1, 1, 1, 0, 0]
+        );
+        assert_eq!(share_leases(WORKER_LEASES, &[100, 1, 100]), [3, 1, 2]);
+        assert!(share_leases(WORKER_LEASES, &[]).is_empty());
     }
 
     #[test]
     fn what_a_webhook_does_not_need_itself_is_shared_too() {
-        assert_eq!(share_leases(&[1]), [6]);
-        assert_eq!(share_leases(&[1, 1, 1, 1]), [2, 2, 1, 1]);
-        assert_eq!(share_leases(&[0, 3]), [2, 4]);
+        assert_eq!(share_leases(WORKER_LEASES, &[1]), [6]);
+        assert_eq!(share_leases(WORKER_LEASES, &[1, 1, 1, 1]), [2, 2, 1, 1]);
+        assert_eq!(share_leases(WORKER_LEASES, &[0, 3]), [2, 4]);
     }
 }

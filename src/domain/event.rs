@@ -1,5 +1,7 @@
 //! An event as it was posted, and the payload that an endpoint receives for it.
 
+use std::time::Duration;
+
 use serde_json::value::RawValue;
 
 use super::{
@@ -15,6 +17,9 @@ pub const REQUEST_LIMIT: usize = 4 * 1024 * 1024;
 
 /// Events of one request.
 pub const EVENTS_LIMIT: usize = 100;
+
+/// How long a repeated `event_id` finds the deliveries of the first post.
+pub const EVENT_ID_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An accepted event.
 #[derive(Debug)]

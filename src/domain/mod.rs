@@ -22,6 +22,8 @@ pub mod sealed;
 
 pub mod signature;
 
+pub mod idempotency;
+
 pub mod workspace;
 
 pub mod custom_headers;
@@ -47,6 +49,8 @@ pub mod record;
 pub mod segment;
 
 pub mod queue;
+
+pub mod budget;
 
 pub mod dispatch;
 

@@ -31,6 +31,10 @@ pub struct Policy {
     pub max_leases: usize,
     /// `MAX_BACKLOG`: unsettled deliveries that one webhook may hold.
     pub max_backlog: usize,
+    /// `MAX_STORAGE`: bytes that the database of one object may have.
+    pub max_storage: u64,
+    /// `SUBREQUESTS`: POSTs that one invocation may make.
+    pub subrequests: usize,
 }
 
 /// A variable does not parse.
@@ -75,13 +79,20 @@ impl Policy {
             )?,
             allow_private_endpoints: text("ALLOW_PRIVATE_ENDPOINTS", "false")
                 .parse("true or false", |text| text.parse().ok())?,
-            max_leases: text("MAX_LEASES", "50").parse("a whole number, 1 to 1000", |text| {
-                whole_number(text, 1..=1000)?.try_into().ok()
+            max_leases: text("MAX_LEASES", "50").parse("a whole number, 1 to 500", |text| {
+                whole_number(text, 1..=500)?.try_into().ok()
             })?,
             max_backlog: text("MAX_BACKLOG", "100000")
-                .parse("a whole number, 1 to 1000000", |text| {
-                    whole_number(text, 1..=1_000_000)?.try_into().ok()
+                .parse("a whole number, 1 to 100000", |text| {
+                    whole_number(text, 1..=100_000)?.try_into().ok()
                 })?,
+            max_storage: text("MAX_STORAGE", "8GB").parse(
+                "a size from 1MB to 10GB, in one of the units KB, MB and GB",
+                size,
+            )?,
+            subrequests: text("SUBREQUESTS", "50").parse("a whole number, 1 to 10000", |text| {
+                whole_number(text, 1..=10_000)?.try_into().ok()
+            })?,
         })
     }
 
@@ -118,6 +129,19 @@ fn whole_number(text: &str, range: RangeInclusive<u32>) -> Option<u32> {
         .filter(|number| digits && range.contains(number))
 }
 
+/// Parses a size such as `8GB`; the units are powers of 1,000.
+fn size(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(2)?)?;
+    let unit = match unit {
+        "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        _ => return None,
+    };
+    let size = u64::from(whole_number(number, 1..=u32::MAX)?).checked_mul(unit)?;
+    (1_000_000..=10_000_000_000).contains(&size).then_some(size)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,6 +170,17 @@ mod tests {
             ),
             (false, 50, 100_000)
         );
+        assert_eq!(
+            (policy.max_storage, policy.subrequests),
+            (8_000_000_000, 50)
+        );
+    }
+
+    #[test]
+    fn a_size_has_a_unit() {
+        assert_eq!(size("1000KB"), Some(1_000_000));
+        assert_eq!(size("10GB"), Some(10_000_000_000));
+        assert_eq!(size("1GiB"), None);
     }
 
     #[test]
@@ -161,7 +196,16 @@ mod tests {
             ("DISABLE_AFTER", "soon"),
             ("ALLOW_PRIVATE_ENDPOINTS", "TRUE"),
             ("MAX_LEASES", "0"),
+            ("MAX_LEASES", "501"),
             ("MAX_BACKLOG", "1e5"),
+            ("MAX_BACKLOG", "100001"),
+            ("MAX_STORAGE", "8"),
+            ("MAX_STORAGE", "8 GB"),
+            ("MAX_STORAGE", "999KB"),
+            ("MAX_STORAGE", "11GB"),
+            ("MAX_STORAGE", "GB"),
+            ("SUBREQUESTS", "0"),
+            ("SUBREQUESTS", "10001"),
         ] {
             let error =
                 Policy::parse(|name| (name == variable).then(|| value.to_string())).unwrap_err();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    attempt::Attempt,
+    attempt::{Attempt, forget_responses},
     delivery::{Delivery, Kind, State},
     ids::{DeliveryId, EventId},
     record::DeliveryRecord,
@@ -198,6 +198,22 @@ impl Segment {
         Some(position)
     }
 
+    /// Forgets what the endpoint answered; returns whether anything was kept of it.
+    pub fn forget_responses(&mut self) -> bool {
+        let mut had_any = false;
+        for member in &mut self.members {
+            had_any |= forget_responses(&mut member.attempts);
+        }
+        had_any
+    }
+
+    /// When the newest of its deliveries was made.
+    #[must_use]
+    pub fn newest(&self) -> Option<Timestamp> {
+        let members = self.members.iter();
+        members.map(|member| member.id.minted_at()).max()
+    }
+
     /// Whether all its deliveries are settled.
     #[must_use]
     pub fn is_settled(&self) -> bool {
@@ -311,15 +327,8 @@ mod tests {
         delivery.report(at(1), &policy(), &report(Outcome::Succeeded));
         let mut record = record(millis, delivery);
         record.attempts = vec![Attempt {
-            attempt: 1,
-            started_at: at(0),
-            duration_ms: 1,
-            outcome: Outcome::Succeeded,
             response_status: Some(200),
-            response_headers: std::collections::BTreeMap::new(),
-            response_body: None,
-            response_truncated: false,
-            error: None,
+            ..Attempt::new(1, at(0), 1, Outcome::Succeeded)
         }];
         record
     }

@@ -2,11 +2,15 @@
 //!
 //! It holds no URL, no header and no secret, and it may be a minute old: it decides whom to ask, never what is sent.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
     ids::WebhookId,
+    timestamp::Timestamp,
     token::{Scope, TokenHash},
+    workspace::{Workspace, is_zero},
 };
 
 /// The current version of the snapshot's format.
@@ -22,6 +26,9 @@ pub struct Snapshot {
     pub webhooks: Vec<Subscription>,
     /// Its API keys.
     pub keys: Vec<KeyGrant>,
+    /// The revision in which a key was last revoked.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub keys_revision: u64,
 }
 
 /// A webhook and the types that it selected.
@@ -31,6 +38,9 @@ pub struct Subscription {
     pub id: WebhookId,
     /// The selected types.
     pub events: Vec<String>,
+    /// Since when each is selected; long ago for one that is not in it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub since: BTreeMap<String, Timestamp>,
 }
 
 /// An API key and what it may do.
@@ -48,17 +58,29 @@ impl Subscription {
     pub fn selects(&self, event_type: &str) -> bool {
         self.events.iter().any(|selected| selected == event_type)
     }
+
+    /// Whether the webhook selected a type at a time and ever since.
+    #[must_use]
+    pub fn selected_at(&self, event_type: &str, time: Timestamp) -> bool {
+        let since = self.since.get(event_type).copied().unwrap_or_default();
+        self.selects(event_type) && since <= time
+    }
 }
 
 impl Snapshot {
-    /// Makes a snapshot of a revision.
+    /// Makes the snapshot of a workspace.
     #[must_use]
-    pub const fn new(revision: u64, webhooks: Vec<Subscription>, keys: Vec<KeyGrant>) -> Self {
+    pub const fn new(
+        workspace: &Workspace,
+        webhooks: Vec<Subscription>,
+        keys: Vec<KeyGrant>,
+    ) -> Self {
         Self {
             version: VERSION,
-            revision,
+            revision: workspace.revision,
             webhooks,
             keys,
+            keys_revision: workspace.keys_revision,
         }
     }
 
@@ -104,7 +126,7 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::timestamp::Timestamp;
+    use crate::domain::ids::WorkspaceId;
 
     #[test]
     fn the_stored_form_is_pinned() {
@@ -112,7 +134,11 @@ mod tests {
             hash: TokenHash::of("k"),
             scopes: vec![Scope::EventsWrite, Scope::WebhooksRead],
         };
-        let snapshot = Snapshot::new(4, vec![subscription(0, &["agent.error"])], vec![key]);
+        let snapshot = Snapshot::new(
+            &revision(4),
+            vec![subscription(0, &["agent.error"])],
+            vec![key],
+        );
         let stored = concat!(
             r#"{"version":1,"revision":4,"#,
             r#""webhooks":[{"id":"wh_00000000000070008000000000000000","events":["agent.error"]}],"#,
@@ -138,7 +164,7 @@ mod tests {
     #[test]
     fn webhooks_are_found_by_their_selected_types() {
         let snapshot = Snapshot::new(
-            1,
+            &revision(1),
             vec![subscription(0, &["a", "b"]), subscription(1, &["b"])],
             vec![],
         );
@@ -146,11 +172,34 @@ mod tests {
         assert_eq!((matching("a"), matching("b"), matching("c")), (1, 2, 0));
         assert!(snapshot.selections_differ());
         let alike = Snapshot::new(
-            1,
+            &revision(1),
             vec![subscription(0, &["a", "b"]), subscription(1, &["b", "a"])],
             vec![],
         );
         assert!(!alike.selections_differ());
+    }
+
+    #[test]
+    fn a_type_is_selected_at_a_time_if_it_was_selected_before() {
+        let mut webhook = subscription(0, &["a", "b"]);
+        webhook.since.insert("b".into(), Timestamp::from_millis(5));
+        let at =
+            |event_type, millis| webhook.selected_at(event_type, Timestamp::from_millis(millis));
+        assert_eq!(
+            (at("a", 0), at("b", 4), at("b", 5), at("c", 9)),
+            (true, false, true, false)
+        );
+    }
+
+    fn revision(revision: u64) -> Workspace {
+        Workspace {
+            id: WorkspaceId::parse("ws_a").unwrap(),
+            name: String::new(),
+            created_at: Timestamp::from_millis(0),
+            deleted_at: None,
+            revision,
+            keys_revision: 0,
+        }
     }
 
     fn subscription(number: u8, events: &[&str]) -> Subscription {
@@ -158,6 +207,7 @@ mod tests {
         Subscription {
             id,
             events: events.iter().map(ToString::to_string).collect(),
+            since: BTreeMap::new(),
         }
     }
 }

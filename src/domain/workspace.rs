@@ -22,6 +22,18 @@ pub struct Workspace {
     pub deleted_at: Option<Timestamp>,
     /// Increases by one with each change of it, its webhooks or its keys.
     pub revision: u64,
+    /// The revision in which a key was last revoked; zero if none ever was.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub keys_revision: u64,
+}
+
+/// Whether a number is left out where it is stored.
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde calls; on wasm32 the lint does not apply"
+)]
+pub(super) const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A stored API key; the key itself is not stored.
@@ -60,6 +72,7 @@ mod tests {
             created_at: Timestamp::from_millis(5),
             deleted_at: None,
             revision: 2,
+            keys_revision: 0,
         };
         let stored = r#"{"id":"ws_a","name":"Acme","created_at":5,"revision":2}"#;
         assert_eq!(serde_json::to_string(&workspace).unwrap(), stored);

@@ -119,8 +119,21 @@ pub(super) async fn require_operator(
     Err(ApiError::OperatorOnly)
 }
 
-/// Finds the caller of a workspace's path, and the snapshot that identified it, if one did. A snapshot, which may still
-/// have a key that was revoked a minute ago, suffices only for posting events.
+/// A caller, and what is known of its key.
+pub(super) struct Authenticated {
+    pub(super) caller: Caller,
+    /// The snapshot that identified it, and its key's hash; a later snapshot may have the key no longer.
+    pub(super) by: Option<(Rc<Snapshot>, TokenHash)>,
+}
+
+impl Authenticated {
+    const fn surely(caller: Caller) -> Self {
+        Self { caller, by: None }
+    }
+}
+
+/// Finds the caller of a workspace's path. A snapshot, which may still have a key that was revoked a minute ago, suffices
+/// only for posting events.
 ///
 /// # Errors
 /// `Unauthorized` without a valid token; `NotFound` for a valid one of another workspace, whether or not the path's
@@ -131,20 +144,20 @@ pub(super) async fn authenticate(
     config: &Config,
     workspace: &WorkspaceId,
     snapshot_suffices: bool,
-) -> Result<(Caller, Option<Rc<Snapshot>>), ApiError> {
+) -> Result<Authenticated, ApiError> {
     let token = match shown(request)? {
         Shown::Token(token) => token,
         Shown::Session(session) => {
             let is_own = session.workspace == *workspace;
             let caller = Caller::Scoped(scopes_of_session(env, session).await?);
             return is_own
-                .then_some((caller, None))
+                .then_some(Authenticated::surely(caller))
                 .ok_or(ApiError::NotFound("workspace"));
         }
     };
     let hash = TokenHash::of(&token);
     if config.operator.matches(&hash) {
-        return Ok((Caller::Operator, None));
+        return Ok(Authenticated::surely(Caller::Operator));
     }
     let owner = workspace_of_key(&token).ok_or(ApiError::Unauthorized)?;
     if owner != *workspace {
@@ -153,7 +166,7 @@ pub(super) async fn authenticate(
     }
     if !snapshot_suffices {
         let scopes = scopes_of_key(env, workspace, hash).await?;
-        return Ok((Caller::Scoped(scopes), None));
+        return Ok(Authenticated::surely(Caller::Scoped(scopes)));
     }
     let knows_key = |snapshot: &Snapshot| snapshot.scopes_of(&hash).is_some();
     let snapshot = match subscriptions::read(env, workspace, None, knows_key).await {
@@ -164,7 +177,10 @@ pub(super) async fn authenticate(
         .scopes_of(&hash)
         .ok_or(ApiError::Unauthorized)?
         .to_vec();
-    Ok((Caller::Scoped(scopes), Some(snapshot)))
+    Ok(Authenticated {
+        caller: Caller::Scoped(scopes),
+        by: Some((snapshot, hash)),
+    })
 }
 
 async fn scopes_of_key(

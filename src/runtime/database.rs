@@ -1,5 +1,7 @@
 //! An object's SQLite; builds for tests count the rows read and written, which are billed.
 
+use std::cell::Cell;
+
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use worker::{Error, Result, SqlStorage, SqlStorageValue, Storage};
 
@@ -23,9 +25,11 @@ pub(super) type Row = std::vec::IntoIter<SqlStorageValue>;
 pub(super) struct Database {
     sql: SqlStorage,
     storage: ObjectStorage,
+    /// The size when it was last read, and the bytes of the texts in statements since: at least what it has grown.
+    size: Cell<Option<(u64, u64)>>,
     /// Rows read and rows written.
     #[cfg(feature = "test-hooks")]
-    counted: std::cell::Cell<(usize, usize)>,
+    counted: Cell<(usize, usize)>,
 }
 
 impl Database {
@@ -33,8 +37,9 @@ impl Database {
         Self {
             sql: storage.sql(),
             storage: storage.as_raw().unchecked_ref::<ObjectStorage>().clone(),
+            size: Cell::default(),
             #[cfg(feature = "test-hooks")]
-            counted: std::cell::Cell::default(),
+            counted: Cell::default(),
         }
     }
 
@@ -46,6 +51,7 @@ impl Database {
     ) -> Result<Vec<Row>> {
         #[cfg(feature = "test-hooks")]
         super::test_hooks::before_statement(statement)?;
+        self.grow(&parameters);
         let cursor = self.sql.exec(statement, parameters)?;
         // Not `one()`, which never returns unless there is exactly one row.
         let rows = cursor
@@ -56,6 +62,34 @@ impl Database {
         #[cfg(feature = "test-hooks")]
         self.count(&cursor);
         Ok(rows)
+    }
+
+    /// The bytes of the database, at most `precision` too many: reading it is a statement.
+    pub(super) fn size(&self, precision: u64) -> u64 {
+        match self.size.get() {
+            Some((size, grown)) if grown <= precision => size.saturating_add(grown),
+            _ => {
+                let size = u64::try_from(self.sql.database_size()).unwrap_or(u64::MAX);
+                self.size.set(Some((size, 0)));
+                size
+            }
+        }
+    }
+
+    /// Forgets the size, since rows were deleted.
+    pub(super) fn shrink(&self) {
+        self.size.set(None);
+    }
+
+    fn grow(&self, parameters: &[SqlStorageValue]) {
+        let texts = parameters.iter().map(|parameter| match parameter {
+            SqlStorageValue::String(text) => u64::try_from(text.len()).unwrap_or(u64::MAX),
+            _ => 0,
+        });
+        let bytes = texts.fold(0, u64::saturating_add);
+        if let Some((size, grown)) = self.size.get() {
+            self.size.set(Some((size, grown.saturating_add(bytes))));
+        }
     }
 
     /// Does all that `work` writes, or nothing of it.

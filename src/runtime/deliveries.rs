@@ -146,9 +146,15 @@ pub(super) async fn counts(
                 #[serde(flatten)]
                 counted: super::commands::Counted,
                 kv_reads: u32,
+                kv_puts: u32,
             }
-            let kv_reads = super::subscriptions::counted();
-            json(200, &Shown { counted, kv_reads })
+            let (kv_reads, kv_puts) = super::subscriptions::counted();
+            let shown = Shown {
+                counted,
+                kv_reads,
+                kv_puts,
+            };
+            json(200, &shown)
         }
         _ => Err(unexpected_reply()),
     }

@@ -18,6 +18,8 @@ mod authentication;
 
 mod subscriptions;
 
+mod daily_walk;
+
 mod ingest;
 
 mod workspaces;
@@ -65,7 +67,7 @@ mod entropy;
 mod test_hooks;
 
 use worker::{
-    Context, Env, Result, event,
+    Context, Env, Result, ScheduleContext, ScheduledEvent, console_error, event,
     web_sys::{Request, Response},
 };
 
@@ -76,4 +78,13 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response>
     router::answer(http::Request::new(request), env, context)
         .await
         .into_raw()
+}
+
+#[event(scheduled)]
+async fn scheduled(_: ScheduledEvent, env: Env, _: ScheduleContext) {
+    #[cfg(feature = "test-hooks")]
+    test_hooks::begin(&env);
+    if let Err(error) = daily_walk::walk(&env).await {
+        console_error!("the daily walk: {error}");
+    }
 }

@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// Sends a ping to a new webhook; returns its delivery.
+/// Sends a ping to a new webhook; returns its delivery. If its creation is repeated, the ping is not.
 pub(super) async fn ping(
     env: &Env,
     config: &Config,
@@ -91,7 +91,13 @@ impl Probe<'_> {
                 .map_err(|error| unavailable(&error))
         };
         let kind = self.kind;
-        let granted = match ask(WebhookCommand::Probe { kind, delivery }).await? {
+        let command = WebhookCommand::Probe {
+            kind,
+            delivery,
+            once: kind == Kind::Ping,
+        };
+        let granted = match ask(command).await? {
+            WebhookReply::Probed(id) => return Ok(id),
             WebhookReply::Granted(mut grants) => grants.pop(),
             WebhookReply::Refused(refusal) => return Err(refusal.into()),
             _ => None,
@@ -100,7 +106,7 @@ impl Probe<'_> {
         grant.payload = Some(payload);
         let observer = Observer::new(env, workspace.as_ref(), webhook.as_ref());
         let report = sender::attempt(grant, webhook, config, &observer).await;
-        let reports = vec![report];
+        let reports = vec![report.map_err(|fault| internal("sending", &fault))?];
         ask(WebhookCommand::Report { reports, leases: 0 }).await?;
         Ok(id)
     }

@@ -16,8 +16,13 @@ use super::{
 use crate::{
     api::error::ApiError,
     domain::{
-        endpoint_url::UrlRules, event::REQUEST_LIMIT, ids::WorkspaceId, policy::Policy,
+        endpoint_url::UrlRules,
+        event::REQUEST_LIMIT,
+        idempotency::{IdempotencyKey, Idempotent},
+        ids::WorkspaceId,
+        policy::Policy,
         subscriptions::Snapshot,
+        token::TokenHash,
     },
 };
 
@@ -121,6 +126,56 @@ pub(super) fn json<T: Serialize>(status: u16, body: &T) -> Answer {
         .with("Cache-Control", "no-store"))
 }
 
+/// Reads the `Idempotency-Key` of a request, if it has one.
+pub(super) fn idempotency_key(request: &Request) -> Result<Option<IdempotencyKey>, ApiError> {
+    let Some(key) = request.header("idempotency-key") else {
+        return Ok(None);
+    };
+    let key = IdempotencyKey::parse(&key).map_err(|_| ApiError::InvalidParameter {
+        field: "Idempotency-Key".into(),
+        allowed: "1 to 255 visible ASCII characters",
+    })?;
+    Ok(Some(key))
+}
+
+/// Makes the answer to a creation, and describes the creation with its answer for the case that it is repeated.
+pub(super) fn creation_answer<T: Serialize>(
+    body: &T,
+    key: Option<&IdempotencyKey>,
+    creation: Option<Idempotent>,
+) -> Result<(Response, Option<Idempotent>), ApiError> {
+    let text =
+        serde_json::to_string(body).map_err(|error| internal("writing an answer", &error))?;
+    let kept = match (key, creation) {
+        (Some(key), Some(creation)) => {
+            let sealed = key.seal(&text, random_bytes()?);
+            let answer = sealed.map_err(|error| internal("keeping an answer", &error))?;
+            Some(Idempotent {
+                answer: Some(answer),
+                ..creation
+            })
+        }
+        _ => None,
+    };
+    Ok((created(text), kept))
+}
+
+/// Makes the first answer to a creation again.
+pub(super) fn answer_again(key: Option<&IdempotencyKey>, answer: &str) -> Answer {
+    let answer = key.map(|key| key.open(answer));
+    match answer {
+        Some(Ok(answer)) => Ok(created(answer)),
+        Some(Err(error)) => Err(internal("answering a creation again", &error)),
+        None => Err(internal("answering a creation again", &"it has no key")),
+    }
+}
+
+fn created(body: String) -> Response {
+    Response::new(201)
+        .with_body(JSON, body)
+        .with("Cache-Control", "no-store")
+}
+
 /// Makes an answer without a body.
 pub(super) const fn no_content() -> Response {
     Response::new(204)
@@ -149,6 +204,6 @@ pub(super) struct Call<'a> {
     pub(super) config: &'a Config,
     pub(super) workspace: WorkspaceId,
     pub(super) caller: Caller,
-    /// The snapshot that identified the caller, if one did.
-    pub(super) snapshot: Option<Rc<Snapshot>>,
+    /// The snapshot that identified the caller, if one did, and the hash of the caller's key.
+    pub(super) by: Option<(Rc<Snapshot>, TokenHash)>,
 }

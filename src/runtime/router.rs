@@ -4,7 +4,7 @@ use futures_util::FutureExt;
 use worker::{Context, Env};
 
 use super::{
-    authentication::{Caller, authenticate, require_operator},
+    authentication::{Authenticated, Caller, authenticate, require_operator},
     config::{Config, config},
     dashboard, deliveries,
     http::{Request, Response, pairs},
@@ -127,7 +127,7 @@ async fn route_workspace(
             Err(error) => error,
         });
     };
-    let (caller, snapshot) =
+    let Authenticated { caller, by } =
         match authenticate(&request, env, config, &workspace, path == ["events"]).await {
             Err(ApiError::Unauthorized) => {
                 return Err(rate_limits::count_failed_authentication(&request, env).await);
@@ -144,7 +144,7 @@ async fn route_workspace(
         config,
         workspace,
         caller,
-        snapshot,
+        by,
     };
     // Boxed one by one: otherwise all are one function, which the runtime compiles whole for the first request.
     let method = call.request.method().to_string();

@@ -4,6 +4,7 @@
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
 use serde::Deserialize;
+use thiserror::Error;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::{console_error, js_sys::Uint8Array};
 
@@ -44,6 +45,9 @@ extern "C" {
     ) -> Result<JsValue, JsValue>;
 }
 
+/// What the platform's error says if an invocation has made too many requests.
+const TOO_MANY: &str = "Too many subrequests";
+
 /// How many admitted endpoints an isolate keeps.
 const ADMITTED_LIMIT: usize = 1000;
 
@@ -82,31 +86,37 @@ struct Head {
     retry_after: Option<Duration>,
 }
 
+/// The relay could not make an attempt, for a reason that says nothing about the endpoint. The lease is lost: nothing is
+/// reported, and the attempt is made again when the lease has ended.
+#[derive(Debug, Error)]
+pub(super) enum OwnFault {
+    #[error("not sent: {0}")]
+    Sealed(#[from] SealedError),
+    #[error("not sent: {0}")]
+    Headers(#[from] serde_json::Error),
+    /// The platform refused the request.
+    #[error("not sent: {0}")]
+    Refused(String),
+}
+
 /// Makes the attempt of a lease. It ends within the attempt timeout, which begins when the request is sent.
+///
+/// # Errors
+/// A fault of the relay's own.
 pub(super) async fn attempt(
     mut grant: Grant,
     webhook: &WebhookId,
     Config { policy, keys, .. }: &Config,
     observer: &Observer<'_>,
-) -> AttemptReport {
+) -> Result<AttemptReport, OwnFault> {
     let started_at = now();
     let payload = grant.payload.take();
     let payload = payload.as_ref().map_or("", |payload| payload.get());
     #[cfg(feature = "test-hooks")]
     panic_where_a_test_asks(payload);
-    let (headers, answer) = match headers(&grant, webhook, keys, payload, started_at) {
-        Err(error) => {
-            console_error!("{webhook}, {}: not sent: {error}", grant.id);
-            let error = error.to_string();
-            let answer = Answer::without_status(Outcome::Blocked, error, started_at);
-            (BTreeMap::new(), answer)
-        }
-        Ok((own, custom)) => {
-            let all: BTreeMap<_, _> = own.iter().chain(&custom).collect();
-            let answer = send(&grant, payload, &all, policy).await;
-            (own, answer)
-        }
-    };
+    let (headers, custom) = headers(&grant, webhook, keys, payload, started_at)?;
+    let all: BTreeMap<_, _> = headers.iter().chain(&custom).collect();
+    let answer = send(&grant, payload, &all, policy).await?;
     let retry_after = answer.head.retry_after;
     let attempt = answer.into_attempt(grant.lease.attempt, started_at);
     observer.attempt_ended((&grant.id, &grant.event_type, grant.kind), &attempt);
@@ -123,14 +133,14 @@ pub(super) async fn attempt(
             custom_headers,
         }
     });
-    AttemptReport {
+    Ok(AttemptReport {
         id: grant.id,
         lease: grant.lease,
         revision: grant.revision,
         retry_after_ms: retry_after.map(|delay| delay.as_millis().try_into().unwrap_or(u64::MAX)),
         attempt,
         request,
-    }
+    })
 }
 
 type HeaderMap = BTreeMap<String, String>;
@@ -204,26 +214,29 @@ async fn send(
     payload: &str,
     headers: &BTreeMap<&String, &String>,
     policy: &Policy,
-) -> Answer {
+) -> Result<Answer, OwnFault> {
     let started_at = now();
-    let refused = |error| Answer::without_status(Outcome::Blocked, error, started_at);
     let url = match checked(&grant.url, policy) {
         Ok(url) => url,
-        Err(refusal) => return refused(refusal.to_string()),
+        Err(refusal) => {
+            let refusal = refusal.to_string();
+            return Ok(Answer::without_status(
+                Outcome::Blocked,
+                refusal,
+                started_at,
+            ));
+        }
     };
-    let headers = match serde_json::to_string(headers) {
-        Ok(headers) => headers,
-        Err(error) => return refused(error.to_string()),
-    };
+    let headers = serde_json::to_string(headers)?;
     let body = Uint8Array::from(payload.as_bytes());
     let timeout = policy.attempt_timeout.as_secs_f64() * 1000.0;
     let posted = post(url.as_str(), &headers, body, timeout, RESPONSE_BODY_LIMIT).await;
-    let posted = posted.map(|posted| posted.as_string().unwrap_or_default());
-    match posted.as_deref().map(serde_json::from_str) {
-        Ok(Ok(posted)) => Answer::of(posted, policy.attempt_timeout, started_at),
-        Ok(Err(error)) => refused(error.to_string()),
-        Err(error) => refused(format!("{error:?}")),
+    let posted = posted.map_err(|error| OwnFault::Refused(format!("{error:?}")))?;
+    let posted: Posted = serde_json::from_str(&posted.as_string().unwrap_or_default())?;
+    if posted.status.is_none() && posted.error.contains(TOO_MANY) {
+        return Err(OwnFault::Refused(posted.error));
     }
+    Ok(Answer::of(posted, policy.attempt_timeout, started_at))
 }
 
 fn read_head(headers: Vec<(String, String)>, now: Timestamp) -> Head {
@@ -301,15 +314,17 @@ impl Answer {
 
     fn into_attempt(self, attempt: u32, started_at: Timestamp) -> Attempt {
         Attempt {
-            attempt,
-            started_at,
-            duration_ms: self.duration.as_millis().try_into().unwrap_or(u64::MAX),
-            outcome: self.outcome,
             response_status: self.status,
             response_headers: self.head.headers,
             response_body: self.body,
             response_truncated: self.truncated,
             error: self.error,
+            ..Attempt::new(
+                attempt,
+                started_at,
+                self.duration.as_millis().try_into().unwrap_or(u64::MAX),
+                self.outcome,
+            )
         }
     }
 }

@@ -28,11 +28,17 @@ const BINDING: &str = "SUBSCRIPTIONS";
 /// The prefix of the KV keys of workspaces.
 const PREFIX: &str = "ws/";
 
+/// The key of where the daily walk has to go on.
+const WALKED_TO: &str = "walked-to";
+
 /// How many seconds a location may answer from its own cache; the least that KV allows.
 const CACHE_SECONDS: u64 = 30;
 
-/// How long an isolate keeps the answer of a workspace's object.
-const ANSWER_KEPT: Duration = Duration::from_secs(5);
+/// How long the answer of a workspace's object counts as present.
+const ANSWER_FRESH: Duration = Duration::from_secs(5);
+
+/// How long an answer is kept in place of an older copy: longer than KV takes to show a change.
+const ANSWER_KEPT: Duration = Duration::from_secs(300);
 
 /// How long an isolate keeps what it read from KV: far shorter than KV's own delay, but a busy workspace is read once a
 /// second and not once per event.
@@ -42,39 +48,30 @@ const COPY_KEPT: Duration = Duration::from_secs(1);
 const KEPT_LIMIT: usize = 1000;
 
 thread_local! {
-    static ANSWERS: RefCell<Kept> = const { RefCell::new(Kept::new(ANSWER_KEPT)) };
-    static COPIES: RefCell<Kept> = const { RefCell::new(Kept::new(COPY_KEPT)) };
+    static ANSWERS: RefCell<Kept> = const { RefCell::new(Kept(BTreeMap::new())) };
+    static COPIES: RefCell<Kept> = const { RefCell::new(Kept(BTreeMap::new())) };
     /// How many changes this isolate has made: a copy is not kept if this changes while it is read.
     static CHANGES: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Snapshots that an isolate keeps for a while.
-struct Kept {
-    kept_for: Duration,
-    snapshots: BTreeMap<WorkspaceId, (Timestamp, Rc<Snapshot>)>,
-}
+/// Snapshots that an isolate keeps for a while, each with the time since when.
+struct Kept(BTreeMap<WorkspaceId, (Timestamp, Rc<Snapshot>)>);
 
 impl Kept {
-    const fn new(kept_for: Duration) -> Self {
-        Self {
-            kept_for,
-            snapshots: BTreeMap::new(),
-        }
-    }
-
-    fn find(&self, workspace: &WorkspaceId) -> Option<Rc<Snapshot>> {
-        let (kept_at, snapshot) = self.snapshots.get(workspace)?;
+    /// Finds a snapshot that is at most so old.
+    fn find(&self, workspace: &WorkspaceId, age: Duration) -> Option<Rc<Snapshot>> {
+        let (kept_at, snapshot) = self.0.get(workspace)?;
         let now = now();
         // A time in the future means that the clock was put back.
-        let fresh = *kept_at <= now && now.saturating_duration_since(*kept_at) < self.kept_for;
+        let fresh = *kept_at <= now && now.saturating_duration_since(*kept_at) < age;
         fresh.then(|| Rc::clone(snapshot))
     }
 
     fn keep(&mut self, workspace: &WorkspaceId, snapshot: &Rc<Snapshot>) {
-        if self.snapshots.len() >= KEPT_LIMIT {
-            self.snapshots.clear();
+        if self.0.len() >= KEPT_LIMIT {
+            self.0.clear();
         }
-        self.snapshots
+        self.0
             .insert(workspace.clone(), (now(), Rc::clone(snapshot)));
     }
 }
@@ -126,6 +123,39 @@ pub(super) async fn list_workspaces(
     Ok((page.keys.into_iter().filter_map(view).collect(), next))
 }
 
+/// Lists the ids of at most `limit` workspaces in KV from a cursor on, and the cursor of the next ones.
+pub(super) async fn list(
+    env: &Env,
+    limit: u32,
+    cursor: Option<String>,
+) -> worker::Result<(Vec<WorkspaceId>, Option<String>)> {
+    let list = env.kv(BINDING)?.list().prefix(PREFIX.into());
+    let list = list.limit(limit.into());
+    let list = match cursor {
+        None => list,
+        Some(cursor) => list.cursor(cursor),
+    };
+    let page = list.execute().await?;
+    let id = |key: worker::kv::Key| WorkspaceId::parse(key.name.strip_prefix(PREFIX)?).ok();
+    let next = page.cursor.filter(|_| !page.list_complete);
+    Ok((page.keys.into_iter().filter_map(id).collect(), next))
+}
+
+/// Reads where the daily walk has to go on; none if it has to start.
+pub(super) async fn walked_to(env: &Env) -> worker::Result<Option<String>> {
+    Ok(env.kv(BINDING)?.get(WALKED_TO).text().await?)
+}
+
+/// Keeps where the daily walk has to go on.
+pub(super) async fn keep_walked_to(env: &Env, cursor: Option<String>) -> worker::Result<()> {
+    let kv = env.kv(BINDING)?;
+    match cursor {
+        Some(cursor) => kv.put(WALKED_TO, cursor)?.execute().await?,
+        None => kv.delete(WALKED_TO).await?,
+    }
+    Ok(())
+}
+
 fn key(workspace: &WorkspaceId) -> String {
     format!("{PREFIX}{workspace}")
 }
@@ -137,7 +167,10 @@ pub(super) async fn publish(
     snapshot: &Snapshot,
 ) -> worker::Result<()> {
     #[cfg(feature = "test-hooks")]
-    super::test_hooks::before_kv_put()?;
+    {
+        PUTS.set(PUTS.get().saturating_add(1));
+        super::test_hooks::before_kv_put().await?;
+    }
     let kv = env.kv(BINDING)?;
     let key = key(&workspace.id);
     if workspace.deleted_at.is_some() {
@@ -156,7 +189,7 @@ pub(super) async fn publish(
 }
 
 /// Reads a workspace's snapshot from KV, unless the caller or the isolate has it, and asks the workspace's object if it
-/// is missing or does not suffice.
+/// is missing or does not suffice. An answer of the object is preferred to an older copy.
 ///
 /// # Errors
 /// `NotFound` if there is no such workspace, `Unavailable` if its object did not answer.
@@ -166,17 +199,27 @@ pub(super) async fn read(
     known: Option<Rc<Snapshot>>,
     suffices: impl Fn(&Snapshot) -> bool,
 ) -> Result<Rc<Snapshot>, ApiError> {
-    let kept = || COPIES.with_borrow(|copies| copies.find(workspace));
+    let kept = || COPIES.with_borrow(|copies| copies.find(workspace, COPY_KEPT));
+    let answered = |age| ANSWERS.with_borrow(|answers| answers.find(workspace, age));
     let copy = match known.or_else(kept) {
-        Some(snapshot) => Ok(Some(snapshot)),
-        None => read_copy(env, workspace).await,
+        Some(snapshot) => Some(snapshot),
+        None => read_copy(env, workspace).await.unwrap_or_else(|error| {
+            console_error!("reading the snapshot of {workspace}: {error}");
+            None
+        }),
     };
-    match copy {
-        Ok(Some(snapshot)) if suffices(&snapshot) => return Ok(snapshot),
-        Ok(_) => {}
-        Err(error) => console_error!("reading the snapshot of {workspace}: {error}"),
+    let is_newer = |answer: &Rc<Snapshot>| {
+        copy.as_ref()
+            .is_some_and(|copy| answer.revision >= copy.revision)
+    };
+    let newest = answered(ANSWER_KEPT).filter(is_newer);
+    if let Some(snapshot) = newest.or_else(|| copy.clone())
+        && suffices(&snapshot)
+    {
+        return Ok(snapshot);
     }
-    match ANSWERS.with_borrow(|answers| answers.find(workspace)) {
+    let is_old = |answer: &Rc<Snapshot>| copy.is_some() && !is_newer(answer);
+    match answered(ANSWER_FRESH).filter(|answer| !is_old(answer)) {
         Some(answer) => Ok(answer),
         None => ask(env, workspace).await,
     }
@@ -205,7 +248,11 @@ async fn read_copy(env: &Env, workspace: &WorkspaceId) -> Result<Option<Rc<Snaps
     Ok(copy)
 }
 
-async fn ask(env: &Env, workspace: &WorkspaceId) -> Result<Rc<Snapshot>, ApiError> {
+/// Asks the workspace's object for its snapshot.
+///
+/// # Errors
+/// `NotFound` if there is no such workspace, `Unavailable` if its object did not answer.
+pub(super) async fn ask(env: &Env, workspace: &WorkspaceId) -> Result<Rc<Snapshot>, ApiError> {
     match ask_workspace(env, workspace, &WorkspaceCommand::Snapshot).await {
         Ok(WorkspaceReply::Snapshot(snapshot)) => {
             let snapshot = Rc::new(snapshot);
@@ -224,17 +271,18 @@ async fn ask(env: &Env, workspace: &WorkspaceId) -> Result<Rc<Snapshot>, ApiErro
 pub(super) fn forget(workspace: &WorkspaceId) {
     CHANGES.set(CHANGES.get().wrapping_add(1));
     for kept in [&ANSWERS, &COPIES] {
-        kept.with_borrow_mut(|kept| kept.snapshots.remove(workspace));
+        kept.with_borrow_mut(|kept| kept.0.remove(workspace));
     }
 }
 
 #[cfg(feature = "test-hooks")]
 thread_local! {
-    static READS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    static READS: Cell<u32> = const { Cell::new(0) };
+    static PUTS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// How often this isolate read KV.
+/// How often this isolate read KV and wrote to it.
 #[cfg(feature = "test-hooks")]
-pub(super) fn counted() -> u32 {
-    READS.get()
+pub(super) fn counted() -> (u32, u32) {
+    (READS.get(), PUTS.get())
 }

@@ -4,10 +4,10 @@
 //! `PUT /test/switches` (operator) sets them for this Wasm instance; the variable `TEST_SWITCHES` sets what an instance
 //! starts with, so that they apply after a panic and before the first request. Both are the JSON of `Switches`.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, collections::VecDeque, time::Duration};
 
 use serde::Deserialize;
-use worker::{Env, Error, Fetch, Result, Url, console_error};
+use worker::{Delay, Env, Error, Fetch, Result, Url, console_error};
 
 /// The switches that a test has set.
 #[derive(Default, Deserialize)]
@@ -19,6 +19,8 @@ pub(super) struct Switches {
     fault: Option<Fault>,
     /// Whether KV refuses all writes.
     kv_refuses: bool,
+    /// How many milliseconds each of the next writes to KV takes.
+    kv_delays_ms: VecDeque<u64>,
     /// The origin of a server that gets `GET /<step>` at each step; the relay goes on when it answers.
     gate: Option<String>,
 }
@@ -87,8 +89,16 @@ pub(super) fn before_statement(statement: &str) -> Result<()> {
     }
 }
 
-/// Fails if a test asked that KV refuses writes.
-pub(super) fn before_kv_put() -> Result<()> {
+/// Fails if a test asked that KV refuses writes; waits if it asked that they take time.
+pub(super) async fn before_kv_put() -> Result<()> {
+    let delay = SWITCHES.with_borrow_mut(|switches| {
+        switches
+            .as_mut()
+            .and_then(|all| all.kv_delays_ms.pop_front())
+    });
+    if let Some(delay) = delay {
+        Delay::from(Duration::from_millis(delay)).await;
+    }
     let refuses = SWITCHES.with_borrow(|switches| {
         switches
             .as_ref()

@@ -16,6 +16,7 @@ use crate::{
     },
     domain::{
         event_type::EventType,
+        idempotency::Idempotent,
         ids::{WebhookId, WorkspaceId},
         sealed::EncryptionKeys,
         secret::Secret,
@@ -28,6 +29,7 @@ pub(super) fn creation(
     keys: &EncryptionKeys,
     id: WebhookId,
     new: webhooks::NewWebhook,
+    idempotent: Option<Idempotent>,
 ) -> Result<(WorkspaceCommand, Secret), ApiError> {
     let secret = given_or_generated(new.secret)?;
     let webhook = NewWebhook {
@@ -37,7 +39,12 @@ pub(super) fn creation(
         headers: seal_headers(keys, &id, &new.headers).map_err(|error| not_sealed(&error))?,
         secret: seal(keys, &id, secret.expose()).map_err(|error| not_sealed(&error))?,
     };
-    Ok((WorkspaceCommand::CreateWebhook { id, webhook }, secret))
+    let command = WorkspaceCommand::CreateWebhook {
+        id,
+        webhook,
+        idempotent,
+    };
+    Ok((command, secret))
 }
 
 /// Makes the command that changes a webhook.
@@ -74,6 +81,22 @@ pub(super) fn rotation(
     })
 }
 
+/// Returns the created webhook; an error, which names it, if its object does not have it.
+pub(super) fn created(workspace: &WorkspaceId, reply: WorkspaceReply) -> Result<Webhook, ApiError> {
+    match reply {
+        WorkspaceReply::Webhook {
+            webhook,
+            applied: false,
+        } => {
+            subscriptions::forget(workspace);
+            Err(ApiError::NotApplied {
+                webhook_id: Some(webhook.id),
+            })
+        }
+        reply => changed(workspace, reply),
+    }
+}
+
 /// Returns the changed webhook; an error if its object does not have the change.
 pub(super) fn changed(workspace: &WorkspaceId, reply: WorkspaceReply) -> Result<Webhook, ApiError> {
     subscriptions::forget(workspace);
@@ -82,7 +105,9 @@ pub(super) fn changed(workspace: &WorkspaceId, reply: WorkspaceReply) -> Result<
             webhook,
             applied: true,
         } => Ok(*webhook),
-        WorkspaceReply::Webhook { applied: false, .. } => Err(ApiError::NotApplied),
+        WorkspaceReply::Webhook { applied: false, .. } => {
+            Err(ApiError::NotApplied { webhook_id: None })
+        }
         WorkspaceReply::Refused(refusal) => Err(refusal.into()),
         _ => Err(unexpected_reply()),
     }
@@ -93,7 +118,7 @@ pub(super) fn deleted(workspace: &WorkspaceId, reply: &WorkspaceReply) -> Result
     subscriptions::forget(workspace);
     match reply {
         WorkspaceReply::Done { applied: true } => Ok(()),
-        WorkspaceReply::Done { applied: false } => Err(ApiError::NotApplied),
+        WorkspaceReply::Done { applied: false } => Err(ApiError::NotApplied { webhook_id: None }),
         WorkspaceReply::Refused(refusal) => Err((*refusal).into()),
         _ => Err(unexpected_reply()),
     }

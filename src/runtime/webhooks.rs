@@ -1,14 +1,21 @@
 //! Creating, reading, changing and deleting webhooks over the API.
 
+use std::time::Duration;
+
+use worker::console_error;
+
 use super::{
     commands::{
         WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply, ask_webhook, ask_workspace,
     },
-    entropy::now,
+    entropy::{now, wait},
     faults::{internal, unavailable, unexpected_reply},
     probes,
-    request::{Answer, Call, json, no_content, random_bytes, read_json_body, url_rules},
-    webhook_changes::{self, changed, deleted, reveal_secret},
+    request::{
+        Answer, Call, answer_again, creation_answer, idempotency_key, json, no_content,
+        random_bytes, read_json_body, url_rules,
+    },
+    webhook_changes::{self, changed, created, deleted, reveal_secret},
 };
 use crate::{
     api::{
@@ -20,32 +27,50 @@ use crate::{
         },
     },
     domain::{
+        idempotency::Creation,
         ids::{DeliveryId, WebhookId},
         token::Scope,
         webhook::Webhook,
     },
 };
 
+/// How long to wait before the ping of another call is read again.
+const BETWEEN_READS: Duration = Duration::from_millis(100);
+
 pub(super) async fn create(call: Call<'_>) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
     let rules = url_rules(&call.request, &call.config.policy);
-    let new = parse_new_webhook(&read_json_body(&call.request).await?, &rules)?;
+    let key = idempotency_key(&call.request)?;
+    let body = read_json_body(&call.request).await?;
+    let new = parse_new_webhook(&body, &rules)?;
+    let idempotent = key.as_ref().map(|key| key.of(Creation::Webhook, &body));
     let id = WebhookId::mint(now(), random_bytes()?);
-    let (command, secret) = webhook_changes::creation(&call.config.keys, id.clone(), new)?;
-    let webhook = changed(&call.workspace, ask(&call, &command).await?)?;
+    let (command, _) = webhook_changes::creation(&call.config.keys, id, new, idempotent.clone())?;
+    let webhook = match ask(&call, &command).await? {
+        WorkspaceReply::Answered { answer } => return answer_again(key.as_ref(), &answer),
+        reply => created(&call.workspace, reply)?,
+    };
+    // If the creation is repeated, this is an earlier webhook with its own generated secret.
+    let secret = reveal_secret(&call.config.keys, &webhook)?.secret;
+    let id = webhook.id.clone();
     let ping = match probes::ping(call.env, call.config, &call.workspace, &id).await {
-        Ok(ping) => read_probe(&call, &id, ping).await,
+        Ok(ping) => read_ended_probe(&call, &id, ping).await,
         Err(error) => Err(error),
     };
     let webhook = view(&call, webhook, true)?;
-    json(
-        201,
-        &CreatedWebhook {
-            webhook,
-            secret: secret.expose().to_string(),
-            ping: ping.ok(),
-        },
-    )
+    let shown = CreatedWebhook {
+        webhook,
+        secret,
+        ping: ping.ok(),
+    };
+    let (answer, kept) = creation_answer(&shown, key.as_ref(), idempotent)?;
+    if let Some(kept) = kept {
+        // Without it a repeated creation still finds the webhook, and answers with what it is then.
+        if let Err(error) = ask(&call, &WorkspaceCommand::KeepAnswer(kept)).await {
+            console_error!("keeping the answer to a creation: {error}");
+        }
+    }
+    Ok(answer)
 }
 
 pub(super) async fn list(call: Call<'_>) -> Answer {
@@ -128,6 +153,22 @@ async fn ask(call: &Call<'_>, command: &WorkspaceCommand) -> Result<WorkspaceRep
     ask_workspace(call.env, &call.workspace, command)
         .await
         .map_err(|error| unavailable(&error))
+}
+
+/// Reads the delivery of a ping, when its attempt is over: a repeated creation may find the ping of the first under way.
+async fn read_ended_probe(
+    call: &Call<'_>,
+    webhook: &WebhookId,
+    id: DeliveryId,
+) -> Result<DeliveryView, ApiError> {
+    let until = now().saturating_add(call.config.policy.lease_length());
+    loop {
+        let probe = read_probe(call, webhook, id.clone()).await?;
+        if !probe.is_pending() || now() >= until {
+            return Ok(probe);
+        }
+        wait(BETWEEN_READS).await;
+    }
 }
 
 /// Reads the delivery of a ping or test.

@@ -7,7 +7,10 @@ use super::{
     entropy::now,
     faults::{unavailable, unexpected_reply},
     http::{Request, pairs},
-    request::{Answer, Call, json, no_content, random_bytes, read_json_body},
+    request::{
+        Answer, Call, answer_again, creation_answer, idempotency_key, json, no_content,
+        random_bytes, read_json_body,
+    },
     subscriptions,
 };
 use crate::{
@@ -18,6 +21,7 @@ use crate::{
         workspaces::{WorkspaceView, parse_new_name, parse_new_workspace, parse_page_query},
     },
     domain::{
+        idempotency::Creation,
         ids::{KeyId, WorkspaceId},
         token::{TokenHash, mint_api_key, mint_link_token},
         workspace::{ApiKey, DashboardLink, Workspace},
@@ -76,7 +80,9 @@ pub(super) async fn delete(call: Call<'_>) -> Answer {
 }
 
 pub(super) async fn create_key(call: Call<'_>) -> Answer {
-    let new = parse_new_key(&read_json_body(&call.request).await?)?;
+    let idempotency = idempotency_key(&call.request)?;
+    let body = read_json_body(&call.request).await?;
+    let new = parse_new_key(&body)?;
     let now = now();
     let key = mint_api_key(&call.workspace, random_bytes()?);
     let record = ApiKey {
@@ -86,21 +92,20 @@ pub(super) async fn create_key(call: Call<'_>) -> Answer {
         created_at: now,
         hash: TokenHash::of(&key),
     };
-    match ask(
-        &call,
-        &WorkspaceCommand::CreateKey {
-            key: record.clone(),
-        },
-    )
-    .await?
-    {
-        WorkspaceReply::Keys(_) => json(
-            201,
-            &CreatedKey {
-                record: record.into(),
-                key,
-            },
-        ),
+    let shown = CreatedKey {
+        record: record.clone().into(),
+        key,
+    };
+    let creation = idempotency.as_ref();
+    let creation = creation.map(|key| key.of(Creation::ApiKey, &body));
+    let (answer, idempotent) = creation_answer(&shown, idempotency.as_ref(), creation)?;
+    let command = WorkspaceCommand::CreateKey {
+        key: record,
+        idempotent,
+    };
+    match ask(&call, &command).await? {
+        WorkspaceReply::Keys(_) => Ok(answer),
+        WorkspaceReply::Answered { answer } => answer_again(idempotency.as_ref(), &answer),
         WorkspaceReply::Refused(refusal) => Err(refusal.into()),
         _ => Err(unexpected_reply()),
     }
@@ -128,32 +133,31 @@ pub(super) async fn revoke_key(call: Call<'_>, id: KeyId) -> Answer {
 }
 
 pub(super) async fn create_link(call: Call<'_>) -> Answer {
-    let new = parse_new_link(&read_json_body(&call.request).await?)?;
+    let idempotency = idempotency_key(&call.request)?;
+    let body = read_json_body(&call.request).await?;
+    let new = parse_new_link(&body)?;
     let token = mint_link_token(&call.workspace, random_bytes()?);
     let expires_at = now().saturating_add(new.expires_in);
     let link = DashboardLink {
         scopes: new.scopes,
         expires_at,
     };
-    match ask(
-        &call,
-        &WorkspaceCommand::CreateLink {
-            hash: TokenHash::of(&token),
-            link,
-        },
-    )
-    .await?
-    {
-        WorkspaceReply::Done { .. } => {
-            let origin = call.request.url()?.origin().ascii_serialization();
-            json(
-                201,
-                &LinkView {
-                    url: format!("{origin}/sign-in?link={token}"),
-                    expires_at,
-                },
-            )
-        }
+    let origin = call.request.url()?.origin().ascii_serialization();
+    let shown = LinkView {
+        url: format!("{origin}/sign-in?link={token}"),
+        expires_at,
+    };
+    let creation = idempotency.as_ref();
+    let creation = creation.map(|key| key.of(Creation::DashboardLink, &body));
+    let (answer, idempotent) = creation_answer(&shown, idempotency.as_ref(), creation)?;
+    let command = WorkspaceCommand::CreateLink {
+        hash: TokenHash::of(&token),
+        link,
+        idempotent,
+    };
+    match ask(&call, &command).await? {
+        WorkspaceReply::Done { .. } => Ok(answer),
+        WorkspaceReply::Answered { answer } => answer_again(idempotency.as_ref(), &answer),
         WorkspaceReply::Refused(refusal) => Err(refusal.into()),
         _ => Err(unexpected_reply()),
     }
@@ -168,7 +172,7 @@ async fn ask(call: &Call<'_>, command: &WorkspaceCommand) -> Result<WorkspaceRep
 fn done(reply: &WorkspaceReply) -> Answer {
     match reply {
         WorkspaceReply::Done { applied: true } => Ok(no_content()),
-        WorkspaceReply::Done { applied: false } => Err(ApiError::NotApplied),
+        WorkspaceReply::Done { applied: false } => Err(ApiError::NotApplied { webhook_id: None }),
         WorkspaceReply::Refused(refusal) => Err((*refusal).into()),
         _ => Err(unexpected_reply()),
     }

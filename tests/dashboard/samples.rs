@@ -77,12 +77,14 @@ pub(crate) fn webhook(number: u8, text: &str) -> Webhook {
             }],
             secret: sealed(),
             previous_secret: None,
+            keys_revision: 0,
         },
         description: format!("Pages the on-call engineer {text}"),
         created_at: ago(86_400),
         updated_at: ago(3_600),
         standing: ReportedStanding::default(),
         has_unshown_secret: false,
+        added_at: std::collections::BTreeMap::new(),
     }
 }
 

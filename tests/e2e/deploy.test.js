@@ -16,6 +16,8 @@ const SETTINGS = {
   ALLOW_PRIVATE_ENDPOINTS: "false",
   MAX_LEASES: "50",
   MAX_BACKLOG: "100000",
+  MAX_STORAGE: "8GB",
+  SUBREQUESTS: "50",
 };
 // Part of every name that the cargo feature `test-hooks` adds.
 const TEST_HOOK = "x-test-hook";

@@ -30,7 +30,9 @@ const FIXTURES = path.join(import.meta.dirname, "../fixtures");
 const LATER_MS = 120_000;
 const SETTLED_MS = 30_000;
 
-const formats = readdirSync(FIXTURES, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+const formats = readdirSync(FIXTURES, { withFileTypes: true }).filter(
+  (entry) => entry.isDirectory() && entry.name.startsWith("schema-"),
+);
 const PLAIN = { how: "", vars: {} };
 const ENCRYPTED = {
   how: ", under a relay that encrypts,",

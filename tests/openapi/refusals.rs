@@ -32,7 +32,7 @@ name_variants! {
     InvalidJson InvalidType UnknownField RepeatedField MissingField InvalidParameter Unauthorized MissingScope
     OperatorOnly ForeignOrigin NotFound EventNotFound MethodNotAllowed UnsupportedMediaType PayloadTooLarge InvalidValue UnknownEventType InvalidUrl
     InvalidSecret InvalidHeader WorkspaceExists WorkspaceDeleted TooManyWebhooks Refused ResendRunning RateLimited
-    WebhookDisabled NotStored NotApplied Unavailable Misconfigured MisconfiguredSecret Internal
+    WebhookDisabled NotStored NotApplied IdempotencyMismatch Unavailable Misconfigured MisconfiguredSecret Internal
 }
 
 #[test]
@@ -114,7 +114,8 @@ fn every_refusal() -> Vec<ApiError> {
         },
         ApiError::WebhookDisabled,
         not_stored,
-        ApiError::NotApplied,
+        ApiError::NotApplied { webhook_id: None },
+        ApiError::IdempotencyMismatch,
         ApiError::Unavailable,
         ApiError::Misconfigured(Policy::parse(|_| Some("?".into())).unwrap_err()),
         secret,

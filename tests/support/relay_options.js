@@ -2,8 +2,11 @@
 //
 // The files are listed one by one and not bundled, so a test runs the same bytes that a deployment uploads.
 import { readFileSync } from "node:fs";
+import { cp, mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { gunzipSync } from "node:zlib";
 import { Response, convertV4MiniflareOptions } from "miniflare";
 
 /** @import { RelayOptions } from "./types.d.ts" */
@@ -62,10 +65,57 @@ const DATASET = {
     }`,
 };
 
+// Holds each invocation to the platform's limit of subrequests, which local workerd does not enforce.
+function limitedEntry(root, limit) {
+  const contents = `import { AsyncLocalStorage } from "node:async_hooks";
+    import relay, { WebhookObject as Relayed, WorkspaceObject } from "./entry.js";
+    const invocations = new AsyncLocalStorage();
+    const limited = (call) => invocations.run({ made: 0 }, call);
+    const { fetch } = globalThis;
+    globalThis.fetch = async (...request) => {
+      const invocation = invocations.getStore();
+      if (invocation && ++invocation.made > ${limit}) throw new Error("Too many subrequests.");
+      return fetch(...request);
+    };
+    export { WorkspaceObject };
+    export class WebhookObject extends Relayed {
+      obey(command) { return limited(() => super.obey(command)); }
+      alarm() { return limited(() => super.alarm()); }
+    }
+    export default { fetch: (...call) => limited(() => relay.fetch(...call)) };`;
+  return { type: /** @type {const} */ ("ESModule"), path: path.join(root, "src/limited.js"), contents };
+}
+
+const PREVIOUS_RELEASE = path.join(REPOSITORY, "tests/fixtures/release-0.1.0");
+const CODE = "build/index_bg.wasm";
+
+/** Unpacks the release before this one into a new temporary folder, and returns the folder. */
+export async function unpackPreviousRelease() {
+  const folder = await mkdtemp(path.join(tmpdir(), "relay-previous-"));
+  for (const part of ["src", "build"])
+    await cp(path.join(PREVIOUS_RELEASE, part), path.join(folder, part), { recursive: true });
+  await writeFile(path.join(folder, CODE), gunzipSync(await readFile(path.join(PREVIOUS_RELEASE, `${CODE}.gz`))));
+  return folder;
+}
+
+// The tests look for objects under this name, whichever version they are of.
+const RELAY = "webhook-relay";
+const OBJECT_CLASSES = { WORKSPACES: "WorkspaceObject", WEBHOOKS: "WebhookObject" };
+
+/**
+ * The bindings of the object classes: the script's own, or another one's.
+ * @param {{ scriptName?: string }} [of]
+ */
+const bindObjects = (of = {}) =>
+  Object.fromEntries(
+    Object.entries(OBJECT_CLASSES).map(([name, className]) => [name, { className, useSQLite: true, ...of }]),
+  );
+
 /**
  * The options of one Miniflare. `state` is the folder of its storage, `onLog` receives each line it prints; `isolated`
  * answers each request of the Worker itself, so that none leaves; `outbound` is a function that does so; `dataset`
- * binds ATTEMPTS.
+ * binds ATTEMPTS. `versions` says of which version the Worker and the objects are, each then a script of its own;
+ * `previous` is the folder of the unpacked release before this one.
  * @param {RelayOptions} options
  */
 export function relayOptions({
@@ -74,36 +124,48 @@ export function relayOptions({
   isolated = false,
   outbound,
   dataset = false,
+  subrequests,
+  versions,
+  previous,
   port = 0,
   state,
   onLog,
 }) {
-  const root = hooks ? path.join(REPOSITORY, "build/test-hooks") : REPOSITORY;
-  const module = (/** @type {"ESModule" | "CompiledWasm"} */ type, file) => ({ type, path: path.join(root, file) });
-  const relay = {
-    name: "webhook-relay",
+  const current = hooks ? path.join(REPOSITORY, "build/test-hooks") : REPOSITORY;
+  const module = (/** @type {"ESModule" | "CompiledWasm"} */ type, root, file) => ({
+    type,
+    path: path.join(root, file),
+  });
+  const script = (name, root, durableObjects) => ({
+    name,
     rootPath: root,
     modulesRoot: root,
     modules: [
-      module("ESModule", "src/entry.js"),
-      module("ESModule", "src/finalization.js"),
-      module("ESModule", "build/index.js"),
-      module("CompiledWasm", "build/index_bg.wasm"),
+      ...(subrequests === undefined ? [] : [limitedEntry(root, subrequests)]),
+      module("ESModule", root, "src/entry.js"),
+      module("ESModule", root, "src/finalization.js"),
+      module("ESModule", root, "build/index.js"),
+      module("CompiledWasm", root, "build/index_bg.wasm"),
     ],
     compatibilityDate: readCompatibilityDate(),
     bindings: { ...readWranglerVars(), ...TEST_VARS, OPERATOR_TOKEN, ...vars },
     kvNamespaces: ["SUBSCRIPTIONS"],
     ratelimits: readRateLimits(),
-    durableObjects: {
-      WORKSPACES: { className: "WorkspaceObject", useSQLite: true },
-      WEBHOOKS: { className: "WebhookObject", useSQLite: true },
-    },
+    durableObjects,
     ...(isolated ? { outboundService: () => new Response("taken") } : {}),
     ...(outbound ? { outboundService: outbound } : {}),
     ...(dataset ? { serviceBindings: { ATTEMPTS: DATASET.name } } : {}),
-  };
+  });
+  const roots = { current, previous };
+  // The first one gets the requests.
+  const scripts = versions
+    ? [
+        script(`${RELAY}-worker`, roots[versions.worker], bindObjects({ scriptName: RELAY })),
+        script(RELAY, roots[versions.objects], bindObjects()),
+      ]
+    : [script(RELAY, current, bindObjects())];
   return convertV4MiniflareOptions({
-    workers: dataset ? [relay, DATASET] : [relay],
+    workers: dataset ? [...scripts, DATASET] : scripts,
     host: "127.0.0.1",
     port,
     // Otherwise Miniflare downloads a sample of the `cf` object.

@@ -25,6 +25,7 @@ declare module "*/build/index.js" {
     ctx: object;
     env: object;
     fetch(this: { ctx: object; env: object }, request: Request): Promise<Response>;
+    scheduled(event: object): Promise<void>;
   }
 
   class RustObject {

@@ -54,12 +54,21 @@ export type ReceiverOptions = { ping?: Answer; tls?: ServerOptions };
 export type WebhookOptions = ReceiverOptions & { workspace?: string; [member: string]: unknown };
 
 type Reached = Response | MiniflareResponse;
+type Version = "current" | "previous";
+/** Of which version the Worker and the objects are. */
+export type Versions = { worker: Version; objects: Version };
+
 export type RelayOptions = {
   vars?: Record<string, string | object>;
   hooks?: boolean;
   isolated?: boolean;
   outbound?: (request: Request) => Reached | Promise<Reached>;
   dataset?: boolean;
+  /** How many subrequests an invocation may make before `fetch` throws. */
+  subrequests?: number;
+  versions?: Versions;
+  /** The folder of the unpacked release before this one. */
+  previous?: string;
   persist?: string;
   port?: number;
   state?: string;

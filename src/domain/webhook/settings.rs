@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{sealed::Sealed, timestamp::Timestamp};
+use crate::domain::{sealed::Sealed, timestamp::Timestamp, workspace::is_zero};
 
 /// What the owner of a webhook set; the WebhookObject keeps a copy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,10 @@ pub struct Settings {
     /// Also signs, until a rotation's overlap ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_secret: Option<PreviousSecret>,
+    /// The revision of the workspace in which a key was last revoked: an event that was posted with an older copy of the
+    /// keys is not accepted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub keys_revision: u64,
 }
 
 /// A custom header as it is stored.

@@ -118,6 +118,7 @@ impl Standing {
         ReportedStanding {
             disabled: self.disabled,
             failing_since: self.failing_since.filter(lasting),
+            log_since: None,
         }
     }
 
@@ -138,6 +139,9 @@ pub struct ReportedStanding {
     /// The first failed attempt since the last success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_since: Option<Timestamp>,
+    /// Since when its log is whole, if anything was deleted for want of storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_since: Option<Timestamp>,
 }
 
 #[cfg(test)]

@@ -27,6 +27,10 @@ pub(crate) enum Refusal {
     AlreadySettled,
     WebhookDisabled,
     ResendRunning,
+    /// The creation is repeated with another body.
+    IdempotencyMismatch,
+    /// A key has been revoked since the copy of the keys was made.
+    StaleKey,
 }
 
 impl From<delivery::Refusal> for Refusal {
@@ -47,7 +51,7 @@ impl From<Refusal> for ApiError {
             Refusal::NoDelivery => Self::NotFound("delivery"),
             Refusal::NoKey => Self::NotFound("key"),
             Refusal::NoJob => Self::NotFound("resend"),
-            Refusal::NotSignedIn => Self::Unauthorized,
+            Refusal::NotSignedIn | Refusal::StaleKey => Self::Unauthorized,
             Refusal::MissingScope(scope) => Self::MissingScope(scope),
             Refusal::WorkspaceExists => Self::WorkspaceExists,
             Refusal::WorkspaceDeleted => Self::WorkspaceDeleted,
@@ -57,6 +61,7 @@ impl From<Refusal> for ApiError {
             Refusal::AlreadySettled => Self::Refused(delivery::Refusal::AlreadySettled),
             Refusal::WebhookDisabled => Self::WebhookDisabled,
             Refusal::ResendRunning => Self::ResendRunning,
+            Refusal::IdempotencyMismatch => Self::IdempotencyMismatch,
         }
     }
 }

@@ -33,6 +33,9 @@ pub(crate) enum WebhookCommand {
     Accept {
         events: Vec<NewDelivery>,
         leases: usize,
+        /// The revision of the keys by which the caller was let in; none if no key was judged by a copy.
+        #[serde(default)]
+        keys_revision: Option<u64>,
     },
     /// Asks for the deliveries that the webhook has for events; accepts nothing.
     Recall {
@@ -42,6 +45,9 @@ pub(crate) enum WebhookCommand {
     Probe {
         kind: Kind,
         delivery: NewDelivery,
+        /// Whether to make none if there is one of the kind.
+        #[serde(default)]
+        once: bool,
     },
     /// Reports attempts; asks for at most `leases` further leases.
     Report {
@@ -76,6 +82,8 @@ pub(crate) enum WebhookCommand {
         hours: u32,
     },
     Gauges,
+    /// Sets the alarm if one is needed and missing.
+    LookAtAlarm,
     /// Asks for all that a page shows.
     Show(Wanted),
     #[cfg(feature = "test-hooks")]
@@ -118,6 +126,8 @@ pub(crate) enum WebhookReply {
     },
     Recalled(Vec<Option<Recalled>>),
     Granted(Vec<Grant>),
+    /// There is a probe of the kind.
+    Probed(DeliveryId),
     Delivery(Box<DeliveryRecord>),
     Deliveries {
         records: Vec<DeliveryRecord>,
@@ -162,6 +172,8 @@ pub(crate) enum Taken {
     NotSelected,
     /// The webhook's backlog is full.
     BacklogFull,
+    /// The storage of its object is full.
+    StorageFull,
 }
 
 /// A delivery that an earlier post has made.

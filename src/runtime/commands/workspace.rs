@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Refusal;
 use crate::domain::{
     history::SelectionChange,
+    idempotency::Idempotent,
     ids::{KeyId, WebhookId, WorkspaceId},
     sealed::Sealed,
     session::Credential,
@@ -27,6 +28,8 @@ pub(crate) enum WorkspaceCommand {
     CreateWebhook {
         id: WebhookId,
         webhook: NewWebhook,
+        #[serde(default)]
+        idempotent: Option<Idempotent>,
     },
     ReadWebhook {
         id: WebhookId,
@@ -51,6 +54,9 @@ pub(crate) enum WorkspaceCommand {
     },
     CreateKey {
         key: ApiKey,
+        /// With its answer.
+        #[serde(default)]
+        idempotent: Option<Idempotent>,
     },
     ListKeys,
     RevokeKey {
@@ -59,7 +65,14 @@ pub(crate) enum WorkspaceCommand {
     CreateLink {
         hash: TokenHash,
         link: DashboardLink,
+        /// With its answer.
+        #[serde(default)]
+        idempotent: Option<Idempotent>,
     },
+    /// Keeps the answer to a creation.
+    KeepAnswer(Idempotent),
+    /// Asks the enabled webhooks to look at their alarms.
+    LookAtAlarms,
     /// Opens a session; uses up a link.
     SignIn {
         with: Credential,
@@ -129,6 +142,10 @@ pub(crate) enum WorkspaceReply {
         urls: Vec<(WebhookId, String)>,
     },
     Keys(Vec<ApiKey>),
+    /// To a creation that is repeated: its first answer, encrypted.
+    Answered {
+        answer: String,
+    },
     Scopes(Option<Vec<Scope>>),
     /// For a valid session: its scopes, the name of its workspace, and the reply to its command.
     Session {

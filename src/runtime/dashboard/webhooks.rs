@@ -97,10 +97,10 @@ pub(super) async fn create(visit: &Visit<'_>) -> Result<Response, Detour> {
     };
     let id = WebhookId::mint(now(), random_bytes()?);
     let (command, _) =
-        webhook_changes::creation(&visit.config.keys, id.clone(), new_webhook(checked))?;
+        webhook_changes::creation(&visit.config.keys, id.clone(), new_webhook(checked), None)?;
     let workspace = match visit.ask(Scope::WebhooksWrite, command).await {
         Ok((workspace, reply)) => {
-            webhook_changes::changed(&workspace, reply)?;
+            webhook_changes::created(&workspace, reply)?;
             workspace
         }
         Err(Detour::Refused(error @ ApiError::TooManyWebhooks)) => {

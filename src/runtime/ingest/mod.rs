@@ -7,9 +7,11 @@
 //! While many attempts of a webhook are under way, the answer waits a little for the first one: producers that got it
 //! sooner would only post more, and all first attempts would wait longer and longer.
 
+mod duplicates;
+
 mod task;
 
-use std::{collections::HashMap, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 
 use futures_channel::{mpsc, oneshot};
 use futures_util::{
@@ -19,11 +21,12 @@ use futures_util::{
 use serde_json::value::RawValue;
 use worker::{Context, Delay, console_error};
 
-use self::task::Task;
+use self::{
+    duplicates::{Earlier, recall},
+    task::Task,
+};
 use super::{
-    commands::{
-        CallError, NewDelivery, Recalled, Taken, WebhookCommand, WebhookReply, ask_webhook,
-    },
+    commands::{NewDelivery, Taken},
     config::config,
     entropy::now,
     faults::internal,
@@ -39,13 +42,14 @@ use crate::{
         },
     },
     domain::{
+        budget::Budget,
         delivery::Status,
-        dispatch::{ANSWER_DELAY, share_leases},
+        dispatch::{ANSWER_DELAY, WORKER_LEASES, share_leases},
         event::{Event, build_payload},
         ids::{DeliveryId, EventId, WebhookId},
-        subscriptions::Snapshot,
+        subscriptions::{Snapshot, Subscription},
         timestamp::Timestamp,
-        token::Scope,
+        token::{Scope, TokenHash},
     },
 };
 
@@ -67,11 +71,16 @@ struct Found {
 }
 
 /// What a webhook answered for all events.
-#[derive(Default)]
-struct Stored {
-    /// Each with the index of its event in the request.
-    found: Vec<(usize, Found)>,
-    busy: bool,
+enum Stored {
+    Done {
+        /// Each with the index of its event in the request.
+        found: Vec<(usize, Found)>,
+        busy: bool,
+    },
+    /// A key has been revoked since the copy of the keys was made; nothing is stored.
+    StaleKey { batch: Batch, leases: usize },
+    /// Its object did not answer.
+    Failed,
 }
 
 pub(super) async fn post_events(mut call: Call<'_>, context: &Context) -> Answer {
@@ -82,61 +91,126 @@ pub(super) async fn post_events(mut call: Call<'_>, context: &Context) -> Answer
     let body = read_json_body(&call.request).await?;
     let PostedEvents { array, events } =
         parse_events(&body, now, || Ok(EventId::mint(now, random_bytes()?)))?;
-    let suffices = |snapshot: &Snapshot| {
-        events.iter().all(|event| {
-            snapshot
-                .matching(event.event_type.as_str())
-                .next()
-                .is_some()
-        })
-    };
-    let snapshot =
-        subscriptions::read(call.env, &call.workspace, call.snapshot.take(), suffices).await?;
+    let (known, key) = call.by.take().unzip();
+    let snapshot = subscriptions::read(call.env, &call.workspace, known, |snapshot| {
+        matches_all(snapshot, &events)
+    })
+    .await?;
+    let keys_revision = judge(&snapshot, key.as_ref())?;
     let not_stored = || ApiError::NotStored {
         event_ids: events.iter().map(|event| event.id.clone()).collect(),
         array,
     };
 
     let first = first_of_each_id(&events);
-    let mut found = recall(&call, &snapshot, &events).await.map_err(|error| {
-        console_error!("{error}");
-        not_stored()
-    })?;
-    let batches = batches(&snapshot, &events, &first, &found, now)?;
+    let Earlier {
+        mut found,
+        first: posted,
+    } = recall(&call, &snapshot, &events, now)
+        .await
+        .map_err(|error| {
+            console_error!("{error}");
+            not_stored()
+        })?;
+    let is_new = |index: usize, event: &Event, webhook: &Subscription| {
+        let is_first = first.get(&event.id) == Some(&index) && !found.contains_key(&index);
+        let event_type = event.event_type.as_str();
+        is_first
+            && match posted.get(&index) {
+                Some(posted) => posted.concerns(webhook, event_type),
+                None => webhook.selects(event_type),
+            }
+    };
+    let batches = batches(&snapshot, &events, is_new, now)?;
+    let budget = Rc::new(RefCell::new(Budget::new(config.policy.subrequests)));
     let shares = share_leases(
+        budget.borrow_mut().take_posts(WORKER_LEASES),
         &batches
             .iter()
             .map(|batch| batch.deliveries.len())
             .collect::<Vec<_>>(),
     );
     let (attempted, mut first_attempt) = mpsc::unbounded();
-    let tasks = batches.into_iter().zip(shares).map(|(batch, leases)| {
-        let (answer, answered) = oneshot::channel();
-        let task = Task {
-            attempted: attempted.clone(),
-            env: call.env.clone(),
-            config: Rc::clone(&config),
-            workspace: call.workspace.clone(),
-            until: now.saturating_add(WORKER_TIME),
-        };
-        context.wait_until(async move { task.run(batch, leases, answer).await });
-        answered
-    });
+    let store = |batches: Vec<(Batch, usize)>, keys_revision| {
+        let tasks = batches.into_iter().map(|(batch, leases)| {
+            let (answer, answered) = oneshot::channel();
+            let task = Task {
+                attempted: attempted.clone(),
+                env: call.env.clone(),
+                config: Rc::clone(&config),
+                budget: Rc::clone(&budget),
+                workspace: call.workspace.clone(),
+                keys_revision,
+                until: now.saturating_add(WORKER_TIME),
+            };
+            context.wait_until(async move { task.run(batch, leases, answer).await });
+            answered
+        });
+        join_all(tasks.collect::<Vec<_>>())
+    };
     let mut busy = false;
-    for stored in join_all(tasks.collect::<Vec<_>>()).await {
-        // A task that ended without a result counts as an object that did not answer.
-        let Ok(Some(stored)) = stored else {
-            return Err(not_stored());
-        };
-        busy |= stored.busy;
-        for (event, delivery) in stored.found {
-            found.entry(event).or_default().push(delivery);
+    let mut left: Vec<_> = batches.into_iter().zip(shares).collect();
+    let mut keys_revision = keys_revision;
+    let mut is_repeated = false;
+    while !left.is_empty() {
+        for stored in store(std::mem::take(&mut left), keys_revision).await {
+            // A task that ended without a result counts as an object that did not answer.
+            match stored.unwrap_or(Stored::Failed) {
+                Stored::Done {
+                    found: stored,
+                    busy: is_busy,
+                } => {
+                    busy |= is_busy;
+                    for (event, delivery) in stored {
+                        found.entry(event).or_default().push(delivery);
+                    }
+                }
+                Stored::StaleKey { batch, leases } if !is_repeated => left.push((batch, leases)),
+                Stored::StaleKey { .. } | Stored::Failed => return Err(not_stored()),
+            }
+        }
+        if !left.is_empty() {
+            let present = subscriptions::ask(call.env, &call.workspace).await?;
+            keys_revision = judge(&present, key.as_ref())?;
+            is_repeated = true;
         }
     }
     drop(attempted);
     if busy {
         select(first_attempt.next(), Delay::from(ANSWER_DELAY)).await;
     }
+    answer(&events, array, &first, &found)
+}
+
+/// Whether each event has a matching webhook; if not, one may have been made since.
+fn matches_all(snapshot: &Snapshot, events: &[Event]) -> bool {
+    let has_match = |event: &Event| {
+        snapshot
+            .matching(event.event_type.as_str())
+            .next()
+            .is_some()
+    };
+    events.iter().all(has_match)
+}
+
+/// Judges a key by a snapshot, which may be newer than the one that let its caller in; returns the revision of the keys
+/// in it. Other callers have not been let in by a snapshot.
+fn judge(snapshot: &Snapshot, key: Option<&TokenHash>) -> Result<Option<u64>, ApiError> {
+    let Some(key) = key else {
+        return Ok(None);
+    };
+    match snapshot.scopes_of(key) {
+        Some(scopes) if scopes.contains(&Scope::EventsWrite) => Ok(Some(snapshot.keys_revision)),
+        _ => Err(ApiError::Unauthorized),
+    }
+}
+
+fn answer(
+    events: &[Event],
+    array: bool,
+    first: &HashMap<EventId, usize>,
+    found: &HashMap<usize, Vec<Found>>,
+) -> Answer {
     let answers = events.iter().enumerate().map(|(index, event)| {
         let original = first.get(&event.id).copied().unwrap_or(index);
         let deliveries = found.get(&original).into_iter().flatten();
@@ -167,65 +241,19 @@ fn first_of_each_id(events: &[Event]) -> HashMap<EventId, usize> {
     first
 }
 
-/// Finds deliveries that earlier posts of the same ids made under another type: the first post wins, even if the
-/// webhooks of this type do not know it. If all webhooks select the same types, accepting finds duplicates anyway.
-async fn recall(
-    call: &Call<'_>,
-    snapshot: &Snapshot,
-    events: &[Event],
-) -> Result<HashMap<usize, Vec<Found>>, CallError> {
-    let given = || {
-        events
-            .iter()
-            .enumerate()
-            .filter(|(_, event)| event.id_given)
-    };
-    if given().next().is_none() || !snapshot.selections_differ() {
-        return Ok(HashMap::new());
-    }
-    let command = WebhookCommand::Recall {
-        event_ids: given().map(|(_, event)| event.id.clone()).collect(),
-    };
-    let asked = snapshot.webhooks.iter().map(|webhook| async {
-        let reply = ask_webhook(call.env, &call.workspace, &webhook.id, &command).await?;
-        Ok::<_, CallError>((webhook.id.clone(), reply))
-    });
-    let mut found: HashMap<usize, Vec<Found>> = HashMap::new();
-    for asked in join_all(asked).await {
-        let (webhook, WebhookReply::Recalled(recalled)) = asked? else {
-            continue;
-        };
-        for ((index, event), recalled) in given().zip(recalled) {
-            let other_type = |recalled: &Recalled| recalled.event_type != event.event_type.as_str();
-            if let Some(recalled) = recalled.filter(other_type) {
-                let id = recalled.id.clone();
-                let taken = Taken::Duplicate(recalled);
-                found.entry(index).or_default().push(Found {
-                    webhook: webhook.clone(),
-                    taken,
-                    id,
-                });
-            }
-        }
-    }
-    Ok(found)
-}
-
 /// The new deliveries of each webhook.
 fn batches(
     snapshot: &Snapshot,
     events: &[Event],
-    first: &HashMap<EventId, usize>,
-    found: &HashMap<usize, Vec<Found>>,
+    is_new: impl Fn(usize, &Event, &Subscription) -> bool,
     now: Timestamp,
 ) -> Result<Vec<Batch>, ApiError> {
     let mut batches = Vec::new();
     for webhook in &snapshot.webhooks {
-        let is_new = |(index, event): &(usize, &Event)| {
-            let is_first = first.get(&event.id) == Some(index);
-            is_first && !found.contains_key(index) && webhook.selects(event.event_type.as_str())
-        };
-        let selected: Vec<_> = events.iter().enumerate().filter(is_new).collect();
+        let selected = events.iter().enumerate();
+        let selected: Vec<_> = selected
+            .filter(|(index, event)| is_new(*index, event, webhook))
+            .collect();
         if selected.is_empty() {
             continue;
         }
@@ -270,7 +298,7 @@ fn show(found: &Found, duplicate: bool) -> Option<AcceptedDelivery> {
     let (id, status, earlier) = match &found.taken {
         Taken::New { status } => (Some(&found.id), accepted(*status), false),
         Taken::Duplicate(recalled) => (Some(&recalled.id), accepted(recalled.status), true),
-        Taken::BacklogFull => (None, AcceptedStatus::Refused, false),
+        Taken::BacklogFull | Taken::StorageFull => (None, AcceptedStatus::Refused, false),
         Taken::NotSelected => return None,
     };
     Some(AcceptedDelivery {
@@ -278,7 +306,11 @@ fn show(found: &Found, duplicate: bool) -> Option<AcceptedDelivery> {
         webhook_id: found.webhook.clone(),
         status,
         duplicate: duplicate || earlier,
-        reason: id.is_none().then_some("backlog_full"),
+        reason: match found.taken {
+            Taken::BacklogFull => Some("backlog_full"),
+            Taken::StorageFull => Some("storage_full"),
+            _ => None,
+        },
     })
 }
 

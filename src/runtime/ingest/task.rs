@@ -1,7 +1,7 @@
 //! The task of one webhook, which outlives the answer: it stores the deliveries, tells the answer what was stored, and
 //! makes the attempts that it got leases for.
 
-use std::{collections::HashMap, pin::pin, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::HashMap, pin::pin, rc::Rc, time::Duration};
 
 use futures_channel::{mpsc, oneshot};
 use futures_util::{
@@ -16,6 +16,7 @@ use worker::{Delay, Env, console_error};
 use super::{Batch, Found, Stored};
 use crate::{
     domain::{
+        budget::Budget,
         ids::{WebhookId, WorkspaceId},
         timestamp::Timestamp,
     },
@@ -48,21 +49,20 @@ async fn run_ready_tasks() {
 pub(super) struct Task {
     pub(super) env: Env,
     pub(super) config: Rc<Config>,
+    /// What the invocation may still send, with the leases asked for already taken from it.
+    pub(super) budget: Rc<RefCell<Budget>>,
     pub(super) workspace: WorkspaceId,
     /// When the platform ends the task.
     pub(super) until: Timestamp,
+    /// The revision of the keys by which the caller was let in.
+    pub(super) keys_revision: Option<u64>,
     /// Gets a message whenever an attempt has ended.
     pub(super) attempted: mpsc::UnboundedSender<()>,
 }
 
 impl Task {
     /// Stores a batch at its webhook, tells the answer what was stored, and makes the attempts that it got leases for.
-    pub(super) async fn run(
-        self,
-        batch: Batch,
-        leases: usize,
-        answer: oneshot::Sender<Option<Stored>>,
-    ) {
+    pub(super) async fn run(self, batch: Batch, leases: usize, answer: oneshot::Sender<Stored>) {
         let Batch {
             webhook,
             events,
@@ -71,6 +71,7 @@ impl Task {
         let command = WebhookCommand::Accept {
             events: deliveries,
             leases,
+            keys_revision: self.keys_revision,
         };
         let reply = ask_webhook(&self.env, &self.workspace, &webhook, &command).await;
         let deliveries = match command {
@@ -95,18 +96,33 @@ impl Task {
                     )
                 });
                 let found = found.collect();
-                (Some(Stored { found, busy }), grants)
+                (Stored::Done { found, busy }, grants)
+            }
+            Ok(WebhookReply::Refused(Refusal::StaleKey)) => {
+                let batch = Batch {
+                    webhook,
+                    events,
+                    deliveries,
+                };
+                // The receiver is gone if the client is.
+                let _ = answer.send(Stored::StaleKey { batch, leases });
+                return;
             }
             // The webhook is deleted, but the copy in KV still has it.
-            Ok(WebhookReply::Refused(Refusal::NoWebhook)) => (Some(Stored::default()), Vec::new()),
-            Ok(_) => (None, Vec::new()),
+            Ok(WebhookReply::Refused(Refusal::NoWebhook)) => {
+                let found = Vec::new();
+                (Stored::Done { found, busy: false }, Vec::new())
+            }
+            Ok(_) => (Stored::Failed, Vec::new()),
             Err(error) => {
                 console_error!("{error}");
-                (None, Vec::new())
+                (Stored::Failed, Vec::new())
             }
         };
         // The receiver is gone if the client is; the leases are used all the same.
         let _ = answer.send(stored);
+        let unused = leases.saturating_sub(grants.len());
+        self.budget.borrow_mut().give_back(unused);
         if grants.is_empty() {
             return;
         }
@@ -135,17 +151,28 @@ impl Task {
             report
         };
         let mut sends: FuturesUnordered<_> = grants.into_iter().map(attempt).collect();
-        while let Some(report) = sends.next().await {
-            let mut reports = vec![report];
+        while let Some(ended) = sends.next().await {
+            let mut all_ended = vec![ended];
             if !sends.is_empty() {
                 // Stops early when all have ended: a timer that fires costs a turn of the event loop.
                 let mut moment = pin!(Delay::from(REPORTED_WITHIN));
-                while let Either::Left((Some(report), _)) = select(sends.next(), &mut moment).await
-                {
-                    reports.push(report);
+                while let Either::Left((Some(ended), _)) = select(sends.next(), &mut moment).await {
+                    all_ended.push(ended);
                 }
             }
-            sends.extend(self.report(webhook, reports).await.into_iter().map(attempt));
+            let reports = all_ended.into_iter().filter_map(|ended| {
+                ended
+                    .map_err(|fault| {
+                        // It would lose the next leases too.
+                        self.budget.borrow_mut().exhaust();
+                        console_error!("{webhook}: {fault}");
+                    })
+                    .ok()
+            });
+            let reports: Vec<_> = reports.collect();
+            if !reports.is_empty() {
+                sends.extend(self.report(webhook, reports).await.into_iter().map(attempt));
+            }
         }
     }
 
@@ -157,15 +184,31 @@ impl Task {
             .attempt_timeout
             .saturating_add(REPORT_TIME);
         let has_time = now().saturating_add(needed) <= self.until;
-        let leases = if has_time { reports.len() } else { 0 };
+        let wanted = if has_time { reports.len() } else { 0 };
+        let leases = self.budget.borrow_mut().take_posts(wanted);
+        let grants = self.try_report(webhook, reports, leases).await;
+        let unused = leases.saturating_sub(grants.len());
+        self.budget.borrow_mut().give_back(unused);
+        grants
+    }
+
+    async fn try_report(
+        &self,
+        webhook: &WebhookId,
+        reports: Vec<AttemptReport>,
+        leases: usize,
+    ) -> Vec<Grant> {
         let command = WebhookCommand::Report { reports, leases };
         for attempt in 1..=REPORT_TRIES {
+            self.budget.borrow_mut().count_call();
             match ask_webhook(&self.env, &self.workspace, webhook, &command).await {
                 Ok(WebhookReply::Granted(grants)) => return grants,
                 Ok(_) => return Vec::new(),
                 Err(error) => console_error!("report {attempt}: {error}"),
             }
-            Delay::from(Duration::from_millis(200).saturating_mul(attempt)).await;
+            if attempt < REPORT_TRIES {
+                Delay::from(Duration::from_millis(200).saturating_mul(attempt)).await;
+            }
         }
         Vec::new()
     }

@@ -10,11 +10,13 @@ use futures_util::{
 };
 use worker::{Delay, Result, console_error};
 
-use super::{AFTER_FAULT, WebhookObject, intake::EVENT_ID_KEPT, store::PURGE_SLICE};
+use super::{AFTER_FAULT, WebhookObject, store::PURGE_SLICE};
 use crate::{
     domain::{
+        budget::Budget,
         delivery::Change,
         dispatch::ALARM_SENDS,
+        event::EVENT_ID_KEPT,
         policy::Policy,
         record::DeliveryRecord,
         stats::{HOURS_LIMIT, hour_of},
@@ -37,8 +39,11 @@ pub(super) const FILLED_WITHIN: Duration = Duration::from_millis(3);
 /// The least time between two alarms that have nothing to do but purge.
 const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
 
-/// The time between two slices of a purge.
-const BETWEEN_SLICES: Duration = Duration::from_secs(1);
+/// The time between two slices of a purge: more is deleted in it than is accepted.
+const BETWEEN_SLICES: Duration = Duration::from_millis(250);
+
+/// How long until there may be something to delete for want of storage, after there was nothing.
+const TRIM_AGAIN: Duration = Duration::from_secs(60);
 
 /// How many due deliveries of a disabled webhook are held at a time.
 const HOLD_SLICE: usize = 500;
@@ -46,16 +51,24 @@ const HOLD_SLICE: usize = 500;
 /// Waits a moment for further slots to become free, so that their reports and the next leases share one row and one
 /// commit.
 async fn fill_together(
-    sends: &mut FuturesUnordered<impl Future<Output = Result<()>>>,
+    sends: &mut FuturesUnordered<impl Future<Output = Result<bool>>>,
+    budget: &mut Budget,
 ) -> Result<()> {
     let mut moment = pin!(wait(FILLED_WITHIN));
     while sends.len() > ALARM_SENDS / 2 {
         match select(sends.next(), &mut moment).await {
-            Either::Left((Some(sent), _)) => sent?,
+            Either::Left((Some(sent), _)) => stop_after_fault(sent?, budget),
             _ => break,
         }
     }
     Ok(())
+}
+
+/// A fault of the relay's own would lose the next leases too.
+const fn stop_after_fault(was_sent: bool, budget: &mut Budget) {
+    if !was_sent {
+        budget.exhaust();
+    }
 }
 
 impl WebhookObject {
@@ -69,28 +82,40 @@ impl WebhookObject {
         let (wake, mut woken) = unbounded();
         self.wake.replace(Some(wake));
         let mut sends = FuturesUnordered::new();
+        let mut budget = Budget::new(policy.subrequests);
         let mut alone = false;
-        loop {
+        let mut next_slice: Option<Timestamp> = None;
+        let more_to_delete = loop {
             let now = now();
             let held_all = self.take_back_and_hold(now, policy)?;
-            while held_all && now < end && !alone && sends.len() < ALARM_SENDS {
+            while held_all && now < end && !alone && sends.len() < ALARM_SENDS && !budget.is_spent()
+            {
                 let idle = sends.is_empty();
                 let next = self
                     .change_desk(|open| self.lease_next(&mut open.dispatch, now, policy, idle))?
                     .flatten();
                 let Some((grant, suspect)) = next else { break };
+                budget.take_posts(1);
                 alone = suspect;
                 sends.push(self.attempt(grant, &config));
             }
             // A send begins after its lease is flushed, together with the reports of the last sends.
             self.flush()?;
+            // A busy object's alarm lasts, and deletes meanwhile.
+            if next_slice.is_none_or(|time| time <= now) {
+                let more = self.delete_old(policy)?;
+                let wait = if more { BETWEEN_SLICES } else { HOUSEKEEPING };
+                next_slice = Some(now.saturating_add(wait));
+            }
             if sends.is_empty() {
-                break;
+                break next_slice.is_some_and(|time| time <= now.saturating_add(BETWEEN_SLICES));
             }
             // A new delivery, or one that falls due, wakes the alarm, so that a free slot does not wait for a hanging
             // endpoint.
-            let has_slot = now < end && !alone && sends.len() < ALARM_SENDS;
+            let has_slot = now < end && !alone && sends.len() < ALARM_SENDS && !budget.is_spent();
             let due = self.until_next_due(now, policy)?.filter(|_| has_slot);
+            let slice = next_slice.map(|time| time.saturating_duration_since(now));
+            let due = due.into_iter().chain(slice).min();
             let due = pin!(async move {
                 match due {
                     Some(wait) => Delay::from(wait).await,
@@ -99,16 +124,15 @@ impl WebhookObject {
             });
             let woken = select(woken.next(), due);
             if let Either::Left((Some(sent), _)) = select(sends.next(), woken).await {
-                sent?;
+                stop_after_fault(sent?, &mut budget);
                 alone = false;
-                fill_together(&mut sends).await?;
+                fill_together(&mut sends, &mut budget).await?;
             }
-        }
+        };
         self.wake.replace(None);
         self.tell_workspace().await;
         self.fold_counts()?;
-        let more_to_purge = self.purge(policy)?;
-        self.arm_after_alarm(more_to_purge, policy).await
+        self.arm_after_alarm(more_to_delete, policy).await
     }
 
     /// How long it is until something falls due or a lease ends; none if that time has passed already.
@@ -178,7 +202,7 @@ impl WebhookObject {
     /// Tells the workspace the webhook's standing if that has changed; after a fault, a later alarm tries again.
     async fn tell_workspace(&self) {
         let untold = self.with_desk(|open| {
-            let standing = open.dispatch.standing.reportable(now());
+            let standing = open.reportable(now());
             Ok((standing != open.told).then_some(standing))
         });
         let Ok(Some(Some(standing))) = untold else {
@@ -210,6 +234,38 @@ impl WebhookObject {
         }
     }
 
+    /// Deletes a slice of what is too old to keep, and of what there is no storage for; returns whether more of it is
+    /// left.
+    fn delete_old(&self, policy: &Policy) -> Result<bool> {
+        let more_to_purge = self.purge(policy)?;
+        let more_to_trim = self.trim(policy)?;
+        Ok(more_to_purge || more_to_trim)
+    }
+
+    fn trim(&self, policy: &Policy) -> Result<bool> {
+        let now = now();
+        let limit = policy.max_storage;
+        let more = self.change_desk(|open| {
+            let has_to = if open.is_trimming {
+                !self.store.is_trimmed(limit)
+            } else {
+                now >= self.trim_after.get() && self.store.is_nearly_full(limit)
+            };
+            open.is_trimming = has_to;
+            if !has_to {
+                return Ok(false);
+            }
+            if let Some(since) = self.store.trim()? {
+                open.log_since = Some(since);
+                return Ok(true);
+            }
+            open.is_trimming = false;
+            self.trim_after.set(now.saturating_add(TRIM_AGAIN));
+            Ok(false)
+        })?;
+        Ok(more.unwrap_or(false))
+    }
+
     /// Deletes a slice of what is too old to keep; returns whether more of it is left.
     fn purge(&self, policy: &Policy) -> Result<bool> {
         let now = now();
@@ -231,10 +287,14 @@ impl WebhookObject {
     }
 
     /// Arms the next alarm at the end of this one, for purges too.
-    async fn arm_after_alarm(&self, more_to_purge: bool, policy: &Policy) -> Result<()> {
+    pub(super) async fn arm_after_alarm(
+        &self,
+        more_to_delete: bool,
+        policy: &Policy,
+    ) -> Result<()> {
         self.arm().await?;
         let now = now();
-        if more_to_purge {
+        if more_to_delete {
             return self.clock.arm(now.saturating_add(BETWEEN_SLICES)).await;
         }
         let oldest = self

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use worker::Result;
+use worker::{Result, console_error};
 
 use super::{Open, WebhookObject};
 use crate::{
@@ -51,15 +51,21 @@ impl WebhookObject {
         Ok(WebhookReply::Granted(grants))
     }
 
-    /// Makes an attempt from the object and stores its report.
-    pub(super) async fn attempt(&self, grant: Grant, config: &Config) -> Result<()> {
+    /// Makes an attempt from the object and stores its report. Returns false after a fault of the relay's own.
+    pub(super) async fn attempt(&self, grant: Grant, config: &Config) -> Result<bool> {
         let name = self.name();
         let observer = Observer::of_object(&self.env, &name);
         let webhook = self.webhook_id()?;
-        let report = sender::attempt(grant, &webhook, config, &observer).await;
+        let report = match sender::attempt(grant, &webhook, config, &observer).await {
+            Ok(report) => report,
+            Err(fault) => {
+                console_error!("{name}: {fault}");
+                return Ok(false);
+            }
+        };
         let now = now();
         self.change_desk(|open| self.settle(open, report, now, &config.policy))?;
-        Ok(())
+        Ok(true)
     }
 
     /// Stores a report.
@@ -121,6 +127,10 @@ impl WebhookObject {
         was_settled: bool,
     ) -> Result<()> {
         self.store.update(record, was_settled)?;
+        if record.delivery.is_settled() {
+            // There is something to delete again.
+            self.trim_after.set(Timestamp::default());
+        }
         let bytes = if was_settled {
             self.store.bytes(&record.id)?
         } else {

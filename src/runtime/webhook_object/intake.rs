@@ -9,9 +9,10 @@ use crate::{
     domain::{
         delivery::{Delivery, Kind},
         dispatch::{BacklogFull, Dispatch, WORKER_LEASES},
+        event::EVENT_ID_KEPT,
         ids::{DeliveryId, EventId},
         policy::Policy,
-        record::DeliveryRecord,
+        record::{DeliveryFilter, DeliveryRecord},
         timestamp::Timestamp,
     },
     runtime::{
@@ -19,9 +20,6 @@ use crate::{
         entropy::now,
     },
 };
-
-/// How long a repeated `event_id` finds the delivery of the first post.
-pub(super) const EVENT_ID_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How many new deliveries are worth a commit of their own.
 const ENOUGH: usize = 8;
@@ -142,6 +140,9 @@ impl WebhookObject {
             return Ok((Taken::NotSelected, None));
         }
         let bytes = length(&event);
+        if self.store.is_full(bytes, policy.max_storage) {
+            return Ok((Taken::StorageFull, None));
+        }
         let mut delivery = match dispatch.admit(Kind::Event, bytes, now, policy) {
             Ok(delivery) => delivery,
             Err(BacklogFull) => return Ok((Taken::BacklogFull, None)),
@@ -181,6 +182,20 @@ impl WebhookObject {
             status: found.delivery.status(),
             event_type: found.event_type,
         }))
+    }
+
+    /// Finds the newest ping, or test, if there is to be only one.
+    pub(super) fn find_probe(&self, kind: Kind, once: bool) -> Result<Option<DeliveryId>> {
+        if !once {
+            return Ok(None);
+        }
+        let filter = DeliveryFilter {
+            kind: Some(kind),
+            limit: 1,
+            ..DeliveryFilter::default()
+        };
+        let found = self.with_desk(|_| self.store.list(&filter))?;
+        Ok(found.into_iter().flatten().next().map(|probe| probe.id))
     }
 
     pub(super) fn probe(

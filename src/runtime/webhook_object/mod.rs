@@ -83,6 +83,8 @@ pub struct WebhookObject {
     wake: RefCell<Option<UnboundedSender<()>>>,
     /// When to tell the workspace again after it did not answer.
     tell_after: Cell<Timestamp>,
+    /// When to look again for something that can be deleted for want of storage, after there was nothing.
+    trim_after: Cell<Timestamp>,
     /// When each command that waits to flush will do so.
     writers: RefCell<Vec<Timestamp>>,
     /// The commands that wait for another one's flush.
@@ -115,6 +117,26 @@ struct Open {
     job: Option<ResendJob>,
     /// Counts that are not folded into the rows of the hours yet.
     tally: Tally,
+    /// Since when the log is whole, if anything was deleted for want of storage.
+    log_since: Option<Timestamp>,
+    /// Whether more is being deleted for want of storage; until that has ended, nobody is told since when the log is
+    /// whole.
+    is_trimming: bool,
+}
+
+impl Open {
+    /// What the workspace has to be told.
+    fn reportable(&self, now: Timestamp) -> ReportedStanding {
+        let log_since = if self.is_trimming {
+            self.told.log_since
+        } else {
+            self.log_since
+        };
+        ReportedStanding {
+            log_since,
+            ..self.dispatch.standing.reportable(now)
+        }
+    }
 }
 
 impl DurableObject for WebhookObject {
@@ -130,6 +152,7 @@ impl DurableObject for WebhookObject {
             desk: RefCell::default(),
             wake: RefCell::default(),
             tell_after: Cell::default(),
+            trim_after: Cell::default(),
             writers: RefCell::default(),
             waiting: RefCell::default(),
             granted: RefCell::default(),
@@ -190,11 +213,25 @@ impl WebhookObject {
         let reply = match command {
             WebhookCommand::Apply(settings) => self.apply(&settings, &config.keys)?,
             WebhookCommand::Delete { revision } => return self.delete(revision).await,
-            WebhookCommand::Accept { events, leases } => {
+            WebhookCommand::Accept {
+                events,
+                leases,
+                keys_revision,
+            } => {
+                if self.knows_newer_keys(keys_revision)? {
+                    return Ok(WebhookReply::Refused(Refusal::StaleKey));
+                }
                 return self.accept(events, leases, policy).await;
             }
             WebhookCommand::Recall { event_ids } => self.recall(&event_ids)?,
-            WebhookCommand::Probe { kind, delivery } => self.probe(kind, delivery, policy)?,
+            WebhookCommand::Probe {
+                kind,
+                delivery,
+                once,
+            } => match self.find_probe(kind, once)? {
+                Some(id) => WebhookReply::Probed(id),
+                None => self.probe(kind, delivery, policy)?,
+            },
             WebhookCommand::Report { reports, leases } => {
                 return self.take_reports(reports, leases, policy).await;
             }
@@ -208,6 +245,10 @@ impl WebhookObject {
             WebhookCommand::StopJob { id } => self.stop_job(&id)?,
             WebhookCommand::Stats { hours } => self.stats(hours)?,
             WebhookCommand::Gauges => self.gauges()?,
+            WebhookCommand::LookAtAlarm => {
+                self.arm_after_alarm(false, policy).await?;
+                WebhookReply::Done
+            }
             WebhookCommand::Show(wanted) => self.show(wanted)?,
             #[cfg(feature = "test-hooks")]
             WebhookCommand::Counted => {
@@ -279,8 +320,22 @@ impl WebhookObject {
             .unwrap_or(WebhookReply::Refused(Refusal::NoWebhook)))
     }
 
+    /// Whether a key has been revoked since the revision by which a caller was let in.
+    fn knows_newer_keys(&self, judged_by: Option<u64>) -> Result<bool> {
+        let Some(judged_by) = judged_by else {
+            return Ok(false);
+        };
+        let known = self.with_desk(|open| Ok(open.dispatch.settings.keys_revision))?;
+        Ok(known.is_some_and(|known| known > judged_by))
+    }
+
     fn apply(&self, settings: &Settings, keys: &EncryptionKeys) -> Result<WebhookReply> {
         let applied = self.change_desk(|Open { dispatch, .. }| {
+            let known = &mut dispatch.settings;
+            if settings.keys_revision > known.keys_revision {
+                known.keys_revision = settings.keys_revision;
+                self.store.put_settings(known)?;
+            }
             if settings.revision > dispatch.settings.revision {
                 self.store.put_settings(settings)?;
                 if !dispatch
@@ -352,7 +407,7 @@ impl WebhookObject {
     fn next_wake(&self, open: &Open, policy: &Policy) -> Option<Timestamp> {
         let now = now();
         let standing = &open.dispatch.standing;
-        let untold = standing.reportable(now) != open.told;
+        let untold = open.reportable(now) != open.told;
         let tell = if untold {
             Some(self.tell_after.get())
         } else {
@@ -368,7 +423,11 @@ impl WebhookObject {
             .has_older()
             .then(|| now.saturating_add(FOLD_WITHIN));
         let queue = open.dispatch.next_wake(policy);
-        [queue, tell, job.map(|_| now), fold]
+        let trim = self
+            .store
+            .is_nearly_full(policy.max_storage)
+            .then(|| now.max(self.trim_after.get()));
+        [queue, tell, job.map(|_| now), fold, trim]
             .into_iter()
             .flatten()
             .min()

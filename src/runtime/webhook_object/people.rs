@@ -2,9 +2,10 @@
 
 use worker::Result;
 
-use super::{Open, WebhookObject, intake::EVENT_ID_KEPT};
+use super::{Open, WebhookObject};
 use crate::{
     domain::{
+        event::EVENT_ID_KEPT,
         ids::{DeliveryId, EventId},
         record::{DeliveryFilter, DeliveryRecord},
     },

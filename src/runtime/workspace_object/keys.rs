@@ -5,6 +5,7 @@ use worker::Result;
 use super::{WorkspaceObject, next_revision};
 use crate::{
     domain::{
+        idempotency::Idempotent,
         ids::KeyId,
         token::TokenHash,
         workspace::{ApiKey, DashboardLink, Workspace},
@@ -17,11 +18,15 @@ impl WorkspaceObject {
         &self,
         workspace: Workspace,
         key: ApiKey,
+        idempotent: Option<Idempotent>,
     ) -> Result<WorkspaceReply> {
+        if let Some(reply) = self.answer_again(idempotent.as_ref())? {
+            return Ok(reply);
+        }
         let workspace = next_revision(workspace);
-        self.store.transaction(|| {
-            self.store.put_workspace(&workspace)?;
-            self.store.put_key(&key)
+        self.store.change(&workspace, || {
+            self.store.put_key(&key)?;
+            self.recognize(idempotent.as_ref(), key.id.as_ref())
         })?;
         self.tell(&workspace, None).await?;
         Ok(WorkspaceReply::Keys(vec![key]))
@@ -32,19 +37,19 @@ impl WorkspaceObject {
         workspace: Workspace,
         id: &KeyId,
     ) -> Result<WorkspaceReply> {
-        let workspace = next_revision(workspace);
-        let is_deleted = self.store.transaction(|| {
-            let is_deleted = self.store.delete_key(id)?;
-            if is_deleted {
-                self.store.delete_sessions_of(id)?;
-                self.store.put_workspace(&workspace)?;
-            }
-            Ok(is_deleted)
-        })?;
-        if !is_deleted {
+        if !self.store.keys()?.iter().any(|key| key.id == *id) {
             return Ok(WorkspaceReply::Refused(Refusal::NoKey));
         }
-        self.tell(&workspace, None).await?;
+        let mut workspace = next_revision(workspace);
+        workspace.keys_revision = workspace.revision;
+        self.store.change(&workspace, || {
+            self.store.delete_key(id)?;
+            self.store.delete_sessions_of(id)?;
+            // Until KV has the change, the webhooks' objects refuse what is posted with an older copy of the keys.
+            self.store.put_all_untold(workspace.revision)
+        })?;
+        self.arm(false).await?;
+        self.tell_all().await?;
         Ok(WorkspaceReply::Done { applied: true })
     }
 
@@ -64,9 +69,16 @@ impl WorkspaceObject {
         &self,
         hash: &TokenHash,
         link: &DashboardLink,
+        idempotent: Option<&Idempotent>,
     ) -> Result<WorkspaceReply> {
-        self.forget_ended()?;
-        self.store.put_link(hash, link)?;
+        if let Some(reply) = self.answer_again(idempotent)? {
+            return Ok(reply);
+        }
+        self.store.transaction(|| {
+            self.forget_ended()?;
+            self.store.put_link(hash, link)?;
+            self.recognize(idempotent, hash.as_ref())
+        })?;
         Ok(WorkspaceReply::Done { applied: true })
     }
 }

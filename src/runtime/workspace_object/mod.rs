@@ -5,7 +5,13 @@
 //! the alarm tells again until it succeeds. A target gets the present state, not the change, so telling twice does no
 //! harm.
 
+mod creations;
+
+mod idempotency;
+
 mod keys;
+
+mod publisher;
 
 mod sessions;
 
@@ -23,13 +29,13 @@ use worker::{
     wasm_bindgen,
 };
 
-use self::store::WorkspaceStore;
+use self::{publisher::Publisher, store::WorkspaceStore};
 use super::{
     alarm_clock::AlarmClock,
     commands::{Refusal, WorkspaceCommand, WorkspaceReply, no_requests, read_command, reply_with},
     entropy::now,
 };
-use crate::domain::{ids::WorkspaceId, timestamp::Timestamp, workspace::Workspace};
+use crate::domain::{ids::WorkspaceId, workspace::Workspace};
 
 /// The object of one workspace.
 #[durable_object(alarm)]
@@ -37,11 +43,8 @@ pub struct WorkspaceObject {
     env: Env,
     store: WorkspaceStore,
     clock: AlarmClock,
-    /// The earliest time at which KV accepts another put.
-    next_put: Cell<Timestamp>,
-    /// The revision that KV holds, as far as this instance knows.
-    published: Cell<u64>,
-    /// Whether this instance has armed the alarm for changes that earlier instances did not tell.
+    publisher: Publisher,
+    /// Whether this instance has looked for changes that earlier instances did not tell.
     watched: Cell<bool>,
 }
 
@@ -52,10 +55,9 @@ impl DurableObject for WorkspaceObject {
         let storage = state.storage();
         Self {
             store: WorkspaceStore::new(&storage),
+            publisher: Publisher::new(&env, &storage),
             clock: AlarmClock::new(storage),
             env,
-            next_put: Cell::default(),
-            published: Cell::default(),
             watched: Cell::default(),
         }
     }
@@ -66,6 +68,7 @@ impl DurableObject for WorkspaceObject {
 
     async fn alarm(&self) -> Result<Response> {
         self.clock.fired();
+        self.watch()?;
         let forgotten = self.forget_old_secrets().and_then(|()| self.forget_ended());
         let told = match forgotten {
             Ok(()) => self.tell_all().await,
@@ -84,8 +87,7 @@ impl WorkspaceObject {
     /// Runs a command; called by the Worker and by other objects.
     pub async fn obey(&self, command: String) -> std::result::Result<String, JsValue> {
         let command = read_command(&command)?;
-        // An earlier instance may have left a change untold, and the platform may have lost its alarm.
-        if !self.watched.replace(true) && !self.store.untold()?.is_empty() {
+        if self.watch()? {
             self.arm(false).await?;
         }
         Ok(reply_with(&self.carry_out(command).await?)?)
@@ -93,6 +95,16 @@ impl WorkspaceObject {
 }
 
 impl WorkspaceObject {
+    /// Looks, once in an instance, for changes that an earlier one did not tell; the platform may have lost its alarm, and
+    /// a put that it began may still arrive. Returns whether there are any.
+    fn watch(&self) -> Result<bool> {
+        if self.watched.replace(true) || self.store.untold()?.is_empty() {
+            return Ok(false);
+        }
+        self.publisher.doubt();
+        Ok(true)
+    }
+
     pub(super) async fn carry_out(&self, command: WorkspaceCommand) -> Result<WorkspaceReply> {
         let workspace = self.store.workspace()?;
         if let WorkspaceCommand::Create { id, name } = command {
@@ -114,10 +126,18 @@ impl WorkspaceObject {
                 Ok(WorkspaceReply::Snapshot(self.store.snapshot(&workspace)?))
             }
             WorkspaceCommand::Authenticate { hash } => self.authenticate(&hash),
-            WorkspaceCommand::CreateKey { key } => self.create_key(workspace, key).await,
+            WorkspaceCommand::CreateKey { key, idempotent } => {
+                self.create_key(workspace, key, idempotent).await
+            }
             WorkspaceCommand::ListKeys => Ok(WorkspaceReply::Keys(self.store.keys()?)),
             WorkspaceCommand::RevokeKey { id } => self.revoke_key(workspace, &id).await,
-            WorkspaceCommand::CreateLink { hash, link } => self.create_link(&hash, &link),
+            WorkspaceCommand::CreateLink {
+                hash,
+                link,
+                idempotent,
+            } => self.create_link(&hash, &link, idempotent.as_ref()),
+            WorkspaceCommand::LookAtAlarms => self.look_at_alarms(&workspace).await,
+            WorkspaceCommand::KeepAnswer(idempotent) => self.keep_answer(&idempotent),
             WorkspaceCommand::SignIn { with, session } => self.sign_in(workspace, with, &session),
             WorkspaceCommand::SignOut { session } => self.sign_out(&session),
             WorkspaceCommand::AsSession {
@@ -125,8 +145,13 @@ impl WorkspaceObject {
                 needs,
                 command,
             } => self.as_session(workspace, &session, needs, *command).await,
-            WorkspaceCommand::CreateWebhook { id, webhook } => {
-                self.create_webhook(workspace, id, webhook).await
+            WorkspaceCommand::CreateWebhook {
+                id,
+                webhook,
+                idempotent,
+            } => {
+                self.create_webhook(workspace, id, webhook, idempotent)
+                    .await
             }
             WorkspaceCommand::ReadWebhook { id } => Ok(match self.store.webhook(&id)? {
                 Some(webhook) => WorkspaceReply::Webhook {
@@ -184,6 +209,7 @@ impl WorkspaceObject {
                     created_at: now(),
                     deleted_at: None,
                     revision: 1,
+                    keys_revision: 0,
                 };
                 self.store.create(&workspace)?;
                 self.tell(&workspace, None).await?;
@@ -197,8 +223,7 @@ impl WorkspaceObject {
 
     async fn rename(&self, workspace: Workspace, name: String) -> Result<WorkspaceReply> {
         let workspace = next_revision(Workspace { name, ..workspace });
-        self.store
-            .transaction(|| self.store.put_workspace(&workspace))?;
+        self.store.change(&workspace, || Ok(()))?;
         self.tell(&workspace, None).await?;
         Ok(WorkspaceReply::Workspace {
             workspace,
@@ -212,8 +237,7 @@ impl WorkspaceObject {
             deleted_at: Some(now()),
             ..workspace
         });
-        self.store.transaction(|| {
-            self.store.put_workspace(&workspace)?;
+        self.store.change(&workspace, || {
             for webhook in self.store.webhooks()? {
                 self.store
                     .delete_webhook(&webhook.id, workspace.revision, now())?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use worker::{Error, Result, SqlStorageValue as Value, Storage};
 
 use crate::domain::{
@@ -39,9 +39,12 @@ const TABLES: [&str; 6] = [
 /// The outbox's entry for KV; all others are webhook ids.
 const SNAPSHOT_TARGET: &str = "kv";
 
+/// The key under which it is stored when KV must be told again.
+const PUT_AGAIN: &str = "put_again_at";
+
 /// A target that must still be told of changes, up to a revision of the workspace.
 pub(super) enum Untold {
-    Snapshot { revision: u64 },
+    Snapshot,
     Webhook { id: WebhookId, revision: u64 },
 }
 
@@ -55,6 +58,10 @@ impl WorkspaceStore {
         Self {
             database: Database::new(storage),
         }
+    }
+
+    pub(super) const fn database(&self) -> &Database {
+        &self.database
     }
 
     /// Does all that `work` writes, or nothing of it: a change is stored together with who has to be told of it.
@@ -96,6 +103,13 @@ impl WorkspaceStore {
         Ok(text(self.database.value(value, vec![key.into()])?))
     }
 
+    fn put_meta<T: Serialize>(&self, key: &str, value: &T) -> Result<()> {
+        let statement = format!("INSERT OR REPLACE INTO meta (key, value) VALUES ('{key}', ?)");
+        let value = serde_json::to_string(value)?;
+        self.database.run(&statement, vec![value.into()])?;
+        Ok(())
+    }
+
     /// Creates the tables and stores the workspace.
     pub(super) fn create(&self, workspace: &Workspace) -> Result<()> {
         self.transaction(|| {
@@ -104,17 +118,46 @@ impl WorkspaceStore {
             }
             let schema = "INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', ?)";
             self.database.run(schema, vec![SCHEMA.into()])?;
-            self.put_workspace(workspace)
+            self.put_meta("workspace", workspace)?;
+            self.put_untold(SNAPSHOT_TARGET, workspace.revision)
         })
     }
 
-    /// Stores the workspace, and that KV must be told of its revision.
-    pub(super) fn put_workspace(&self, workspace: &Workspace) -> Result<()> {
-        self.database.run(
-            "INSERT OR REPLACE INTO meta (key, value) VALUES ('workspace', ?)",
-            vec![serde_json::to_string(workspace)?.into()],
-        )?;
-        self.put_untold(SNAPSHOT_TARGET, workspace.revision)
+    /// Stores a change and the workspace in its new revision, and, if that changes what KV holds, that KV must be told;
+    /// all of it or nothing.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub(super) fn change<T>(
+        &self,
+        workspace: &Workspace,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        self.transaction(|| {
+            let before = self.published()?;
+            let done = work()?;
+            self.put_meta("workspace", workspace)?;
+            if self.published()? != before {
+                self.put_untold(SNAPSHOT_TARGET, workspace.revision)?;
+            }
+            Ok(done)
+        })
+    }
+
+    /// What KV has to hold: the name, and what the workspace has unless it is deleted. The revision does not matter.
+    fn published(&self) -> Result<Option<(String, Option<Snapshot>)>> {
+        let Some(workspace) = self.workspace()? else {
+            return Ok(None);
+        };
+        let unnumbered = Workspace {
+            revision: 0,
+            ..workspace
+        };
+        let snapshot = match unnumbered.deleted_at {
+            None => Some(self.snapshot(&unnumbered)?),
+            Some(_) => None,
+        };
+        Ok(Some((unnumbered.name, snapshot)))
     }
 
     pub(super) fn webhook(&self, id: &WebhookId) -> Result<Option<Webhook>> {
@@ -202,13 +245,10 @@ impl WorkspaceStore {
         Ok(())
     }
 
-    /// Deletes a key; returns whether there was one.
-    pub(super) fn delete_key(&self, id: &KeyId) -> Result<bool> {
-        let statement = "DELETE FROM api_keys WHERE id = ? RETURNING 1";
-        Ok(!self
-            .database
-            .run(statement, vec![id.as_ref().into()])?
-            .is_empty())
+    pub(super) fn delete_key(&self, id: &KeyId) -> Result<()> {
+        let statement = "DELETE FROM api_keys WHERE id = ?";
+        self.database.run(statement, vec![id.as_ref().into()])?;
+        Ok(())
     }
 
     /// Stores a dashboard link under the hash of its token.
@@ -302,6 +342,7 @@ impl WorkspaceStore {
     pub(super) fn snapshot(&self, workspace: &Workspace) -> Result<Snapshot> {
         let webhooks = self.webhooks()?.into_iter();
         let webhooks = webhooks.map(|webhook| Subscription {
+            since: webhook.selected_since(),
             id: webhook.id,
             events: webhook.settings.events,
         });
@@ -310,11 +351,7 @@ impl WorkspaceStore {
             hash: key.hash,
             scopes: key.scopes,
         });
-        Ok(Snapshot::new(
-            workspace.revision,
-            webhooks.collect(),
-            keys.collect(),
-        ))
+        Ok(Snapshot::new(workspace, webhooks.collect(), keys.collect()))
     }
 
     /// Returns the targets that must still be told.
@@ -330,10 +367,10 @@ impl WorkspaceStore {
             let Some(Value::Integer(revision)) = row.next() else {
                 return None;
             };
-            let revision = revision.try_into().ok()?;
             if target == SNAPSHOT_TARGET {
-                return Some(Untold::Snapshot { revision });
+                return Some(Untold::Snapshot);
             }
+            let revision = revision.try_into().ok()?;
             Some(Untold::Webhook {
                 id: WebhookId::parse(&target).ok()?,
                 revision,
@@ -347,9 +384,52 @@ impl WorkspaceStore {
         self.told(id.as_ref(), revision)
     }
 
-    /// Records that KV has everything up to a revision.
-    pub(super) fn snapshot_told(&self, revision: u64) -> Result<()> {
-        self.told(SNAPSHOT_TARGET, revision)
+    /// Stores that the object of each webhook must be told; `revision` is that of the workspace.
+    pub(super) fn put_all_untold(&self, revision: u64) -> Result<()> {
+        for webhook in self.webhooks()? {
+            self.put_untold(webhook.id.as_ref(), revision)?;
+        }
+        Ok(())
+    }
+
+    /// Whether KV must be told at a time, or told again.
+    pub(super) fn has_to_put(&self, now: Timestamp) -> Result<bool> {
+        let untold = self.untold()?;
+        let is_untold = untold
+            .iter()
+            .any(|untold| matches!(untold, Untold::Snapshot));
+        Ok(is_untold || self.put_again_at()?.is_some_and(|time| time <= now))
+    }
+
+    /// When KV must be told again what it was told last, because an earlier put may have come after it.
+    pub(super) fn put_again_at(&self) -> Result<Option<Timestamp>> {
+        if !self.database.has_table("meta")? {
+            return Ok(None);
+        }
+        let stored = self.meta(PUT_AGAIN)?;
+        Ok(stored
+            .map(|stored| serde_json::from_str(&stored))
+            .transpose()?)
+    }
+
+    /// Records at a time that KV has everything up to a revision, and when it must be told again.
+    pub(super) fn snapshot_put(
+        &self,
+        revision: u64,
+        now: Timestamp,
+        again_at: Option<Timestamp>,
+    ) -> Result<()> {
+        self.transaction(|| {
+            self.told(SNAPSHOT_TARGET, revision)?;
+            if let Some(again_at) = again_at {
+                return self.put_meta(PUT_AGAIN, &again_at);
+            }
+            if self.put_again_at()?.is_some_and(|time| time <= now) {
+                let statement = "DELETE FROM meta WHERE key = ?";
+                self.database.run(statement, vec![PUT_AGAIN.into()])?;
+            }
+            Ok(())
+        })
     }
 
     fn put_untold(&self, target: &str, revision: u64) -> Result<()> {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use worker::{Delay, Result, console_error};
+use futures_util::future::join_all;
+use worker::{Result, console_error};
 
 use super::{WorkspaceObject, store::Untold};
 #[cfg(feature = "test-hooks")]
@@ -14,14 +15,10 @@ use crate::{
         workspace::Workspace,
     },
     runtime::{
-        commands::{WebhookCommand, ask_webhook},
+        commands::{WebhookCommand, WorkspaceReply, ask_webhook},
         entropy::now,
-        subscriptions,
     },
 };
-
-/// KV accepts one write a second for a key.
-const BETWEEN_PUTS: Duration = Duration::from_secs(1);
 
 /// How long after a change the alarm tells what has not been told; usually nothing is left.
 const TELL_AGAIN: Duration = Duration::from_secs(5);
@@ -46,7 +43,7 @@ impl WorkspaceObject {
         };
         #[cfg(feature = "test-hooks")]
         test_hooks::pass("told").await;
-        self.publish(workspace.revision).await?;
+        self.publisher.publish(workspace.revision).await?;
         #[cfg(feature = "test-hooks")]
         test_hooks::pass("published").await;
         Ok(applied)
@@ -57,15 +54,17 @@ impl WorkspaceObject {
         let Some(workspace) = self.store.workspace()? else {
             return Ok(true);
         };
+        let untold = self.store.untold()?;
+        let webhooks = untold.iter().filter_map(|untold| match untold {
+            Untold::Webhook { id, revision } => Some((id, *revision)),
+            Untold::Snapshot => None,
+        });
+        let told = webhooks.map(|(id, revision)| self.tell_webhook(&workspace.id, id, revision));
         let mut all = true;
-        for untold in self.store.untold()? {
-            all &= match untold {
-                Untold::Snapshot { revision } => self.publish(revision).await?,
-                Untold::Webhook { id, revision } => {
-                    self.tell_webhook(&workspace.id, &id, revision).await?
-                }
-            };
+        for told in join_all(told).await {
+            all &= told?;
         }
+        all &= self.publisher.publish(workspace.revision).await?;
         Ok(all)
     }
 
@@ -81,11 +80,35 @@ impl WorkspaceObject {
             .into_iter()
             .filter_map(|webhook| webhook.settings.previous_secret);
         let overlap_ends = overlaps.map(|previous| previous.expires_at).min();
-        let next: Option<Timestamp> = [again, overlap_ends].into_iter().flatten().min();
+        let put_again = self.store.put_again_at()?;
+        let next: Option<Timestamp> = [again, overlap_ends, put_again].into_iter().flatten().min();
         match next {
             Some(time) => self.clock.arm(time).await,
             None => Ok(()),
         }
+    }
+
+    /// Asks the enabled webhooks to look at their alarms, and looks at its own.
+    pub(super) async fn look_at_alarms(&self, workspace: &Workspace) -> Result<WorkspaceReply> {
+        self.arm(self.store.untold()?.is_empty()).await?;
+        let webhooks = self.store.webhooks()?;
+        let enabled = webhooks
+            .iter()
+            .filter(|webhook| webhook.disabled().is_none());
+        let asked = enabled.map(|webhook| {
+            ask_webhook(
+                &self.env,
+                &workspace.id,
+                &webhook.id,
+                &WebhookCommand::LookAtAlarm,
+            )
+        });
+        for asked in join_all(asked).await {
+            if let Err(error) = asked {
+                console_error!("{error}");
+            }
+        }
+        Ok(WorkspaceReply::Done { applied: true })
     }
 
     /// Tells a webhook's object its present settings, or that the webhook is deleted.
@@ -96,7 +119,12 @@ impl WorkspaceObject {
         revision: u64,
     ) -> Result<bool> {
         let command = match self.store.webhook(id)? {
-            Some(webhook) => WebhookCommand::Apply(webhook.settings),
+            Some(mut webhook) => {
+                let workspace = self.store.workspace()?;
+                webhook.settings.keys_revision =
+                    workspace.map_or(0, |workspace| workspace.keys_revision);
+                WebhookCommand::Apply(webhook.settings)
+            }
             None => WebhookCommand::Delete { revision },
         };
         let reply = ask_webhook(&self.env, workspace, id, &command).await;
@@ -112,34 +140,5 @@ impl WorkspaceObject {
                 Ok(false)
             }
         }
-    }
-
-    /// Puts the present snapshot to KV, unless KV has the revision by then: puts are a second apart, and one put serves
-    /// all changes made while it waited. Returns whether KV has it.
-    async fn publish(&self, revision: u64) -> Result<bool> {
-        while self.published.get() < revision {
-            let now = now();
-            let wait = self.next_put.get().saturating_duration_since(now);
-            // A longer wait means that the clock was put back.
-            if !wait.is_zero() && wait <= BETWEEN_PUTS {
-                Delay::from(wait).await;
-                continue;
-            }
-            self.next_put.set(now.saturating_add(BETWEEN_PUTS));
-            let Some(workspace) = self.store.workspace()? else {
-                return Ok(true);
-            };
-            let snapshot = self.store.snapshot(&workspace)?;
-            if let Err(error) = subscriptions::publish(&self.env, &workspace, &snapshot).await {
-                console_error!("{error}");
-                return Ok(false);
-            }
-            #[cfg(feature = "test-hooks")]
-            test_hooks::pass("put").await;
-            self.published
-                .set(self.published.get().max(workspace.revision));
-            self.store.snapshot_told(workspace.revision)?;
-        }
-        Ok(true)
     }
 }

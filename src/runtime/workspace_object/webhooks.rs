@@ -1,6 +1,6 @@
 //! Changes of webhooks: each is stored under a new revision, and told before the answer.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use worker::{Error, Result};
 
@@ -8,6 +8,7 @@ use super::{WorkspaceObject, next_revision};
 use crate::{
     domain::{
         history::SelectionChange,
+        idempotency::Idempotent,
         ids::WebhookId,
         sealed::Sealed,
         webhook::{PreviousSecret, ReportedStanding, Settings, WEBHOOKS_LIMIT, Webhook},
@@ -27,7 +28,16 @@ impl WorkspaceObject {
         workspace: Workspace,
         id: WebhookId,
         webhook: NewWebhook,
+        idempotent: Option<Idempotent>,
     ) -> Result<WorkspaceReply> {
+        if let Some(reply) = self.answer_again(idempotent.as_ref())? {
+            return Ok(reply);
+        }
+        if let Some(webhook) = self.find_created(idempotent.as_ref())? {
+            let applied = self.tell(&workspace, Some(&webhook.id)).await?;
+            let webhook = Box::new(webhook);
+            return Ok(WorkspaceReply::Webhook { webhook, applied });
+        }
         if self.store.webhooks()?.len() >= WEBHOOKS_LIMIT {
             return Ok(WorkspaceReply::Refused(Refusal::TooManyWebhooks));
         }
@@ -44,14 +54,16 @@ impl WorkspaceObject {
                 headers: webhook.headers,
                 secret: webhook.secret,
                 previous_secret: None,
+                keys_revision: workspace.keys_revision,
             },
             description: webhook.description,
             created_at: now,
             updated_at: now,
             standing: ReportedStanding::default(),
             has_unshown_secret: false,
+            added_at: BTreeMap::new(),
         };
-        self.save_webhook(workspace, webhook).await
+        self.save(workspace, webhook, idempotent.as_ref()).await
     }
 
     /// The endpoint URL of each webhook.
@@ -76,14 +88,14 @@ impl WorkspaceObject {
         settings.url = change
             .url
             .unwrap_or_else(|| std::mem::take(&mut settings.url));
-        settings.events = change
-            .events
-            .unwrap_or_else(|| std::mem::take(&mut settings.events));
         settings.headers = change
             .headers
             .unwrap_or_else(|| std::mem::take(&mut settings.headers));
         webhook.description = change.description.unwrap_or(webhook.description);
         webhook.updated_at = now();
+        if let Some(events) = change.events {
+            webhook.select(events, webhook.updated_at);
+        }
         if let Some(enabled) = change.enabled {
             webhook.set_enabled(enabled);
         }
@@ -176,8 +188,7 @@ impl WorkspaceObject {
                 settings.revision = settings.revision.saturating_add(1);
                 self.seal_anew(&mut webhook)?;
                 workspace = next_revision(workspace);
-                self.store.transaction(|| {
-                    self.store.put_workspace(&workspace)?;
+                self.store.change(&workspace, || {
                     self.store.put_webhook(&webhook, workspace.revision)
                 })?;
             }
@@ -185,15 +196,19 @@ impl WorkspaceObject {
         Ok(())
     }
 
-    async fn save_webhook(
+    async fn save_webhook(&self, workspace: Workspace, webhook: Webhook) -> Result<WorkspaceReply> {
+        self.save(workspace, webhook, None).await
+    }
+
+    async fn save(
         &self,
         workspace: Workspace,
         mut webhook: Webhook,
+        created_by: Option<&Idempotent>,
     ) -> Result<WorkspaceReply> {
         self.seal_anew(&mut webhook)?;
         let workspace = next_revision(workspace);
-        self.store.transaction(|| {
-            self.store.put_workspace(&workspace)?;
+        self.store.change(&workspace, || {
             let before = self.store.webhook(&webhook.id)?;
             if before.is_none_or(|before| before.settings.events != webhook.settings.events) {
                 let change = SelectionChange {
@@ -203,6 +218,7 @@ impl WorkspaceObject {
                 };
                 self.store.put_selection(&change, workspace.revision)?;
             }
+            self.recognize(created_by, webhook.id.as_ref())?;
             self.store.put_webhook(&webhook, workspace.revision)
         })?;
         let applied = self.tell(&workspace, Some(&webhook.id)).await?;
@@ -221,8 +237,7 @@ impl WorkspaceObject {
             return Ok(WorkspaceReply::Refused(Refusal::NoWebhook));
         }
         let workspace = next_revision(workspace);
-        self.store.transaction(|| {
-            self.store.put_workspace(&workspace)?;
+        self.store.change(&workspace, || {
             self.store.delete_webhook(id, workspace.revision, now())
         })?;
         let applied = self.tell(&workspace, Some(id)).await?;
@@ -243,8 +258,7 @@ impl WorkspaceObject {
             // The webhook's object has the settings under the old key. It waits for this reply, so the alarm tells it.
             let workspace = next_revision(workspace);
             webhook.settings.revision = webhook.settings.revision.saturating_add(1);
-            self.store.transaction(|| {
-                self.store.put_workspace(&workspace)?;
+            self.store.change(&workspace, || {
                 self.store.put_webhook(&webhook, workspace.revision)
             })?;
             self.arm(false).await?;

@@ -6,6 +6,7 @@ use worker::{Error, Result, SqlStorageValue as Value};
 use super::WebhookStore;
 use crate::{
     domain::{
+        attempt::{read_log, write_log},
         ids::{DeliveryId, EventId},
         record::{DeliveryRecord, SentRequest},
         segment::Segment,
@@ -51,7 +52,7 @@ impl WebhookStore {
                 record.event_id.as_ref().into(),
                 i64::try_from(payload.len()).unwrap_or(i64::MAX).into(),
                 serde_json::to_string(&record.delivery)?.into(),
-                serde_json::to_string(&record.attempts)?.into(),
+                write_log(&record.attempts)?.into(),
                 request_column(record.request.as_ref())?,
                 payload.into(),
             ],
@@ -79,7 +80,7 @@ impl WebhookStore {
             vec![
                 record.delivery.status().as_str().into(),
                 serde_json::to_string(&record.delivery)?.into(),
-                serde_json::to_string(&record.attempts)?.into(),
+                write_log(&record.attempts)?.into(),
                 request_column(record.request.as_ref())?,
                 i64::from(was_settled).into(),
                 record.id.as_ref().into(),
@@ -175,7 +176,7 @@ pub(super) fn record(mut row: Row) -> Result<DeliveryRecord> {
     let event_id = EventId::parse(&missing("event_id")?).map_err(|_| damaged("event_id"))?;
     let event_type = missing("type")?;
     let delivery = json(row.next())?;
-    let attempts = json(row.next())?;
+    let attempts = read_log(&text(row.next()).ok_or_else(|| damaged("attempts"))?)?;
     let request = text(row.next())
         .map(|request| serde_json::from_str(&request))
         .transpose()?;

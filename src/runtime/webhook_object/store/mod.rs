@@ -18,6 +18,8 @@ mod event_ids;
 
 mod purge;
 
+mod trim;
+
 mod hours;
 
 use std::cell::{Cell, RefCell};
@@ -26,7 +28,10 @@ use worker::{Error, Result, Storage};
 
 pub(super) use self::purge::PURGE_SLICE;
 
-use self::{deliveries::delivery_id, places::SETTLED, segment_rows::segment, segments::Segments};
+use self::{
+    deliveries::delivery_id, places::SETTLED, segment_rows::segment, segments::Segments,
+    trim::LOG_SINCE,
+};
 use super::Open;
 use crate::{
     domain::{
@@ -128,6 +133,8 @@ impl WebhookStore {
             told: self.meta("told")?.unwrap_or_default(),
             job: self.meta("job")?,
             tally: self.recount()?,
+            log_since: self.meta(LOG_SINCE)?,
+            is_trimming: false,
         }))
     }
 

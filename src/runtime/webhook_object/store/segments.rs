@@ -147,6 +147,15 @@ impl WebhookStore {
         Some(found.id().clone())
     }
 
+    /// Flushes, and lets no new delivery join a segment that has a row: the row may be deleted.
+    pub(super) fn close_segment(&self) -> Result<()> {
+        self.flush()?;
+        let mut segments = self.segments.borrow_mut();
+        segments.open = None;
+        segments.unload();
+        Ok(())
+    }
+
     /// Whether there is anything to flush.
     pub(crate) fn has_unwritten(&self) -> bool {
         self.segments.borrow().changed
