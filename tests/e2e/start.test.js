@@ -81,7 +81,7 @@ async function assertEnded(tree) {
 }
 
 async function pastePrintedCurl(started) {
-  const findLine = () => started.output.split("\n").find((printed) => printed.trim().startsWith("curl "));
+  const findLine = () => started.output.split("\n").find((printed) => printed.trim().startsWith("curl -sS "));
   const line = await Promise.race([eventually(findLine, { timeout: START_TIMEOUT_MS }), started.ended]);
   assert.equal(typeof line, "string", started.output);
   const answer = await capture("bash", ["-c", `${line.trim()} --fail-with-body`]);

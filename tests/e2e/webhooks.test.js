@@ -53,6 +53,7 @@ describe("a new webhook", () => {
       disabled_reason: null,
       disabled_at: null,
       failing_since: null,
+      log_since: null,
     });
     assert.equal(ping.type, "ping");
   });

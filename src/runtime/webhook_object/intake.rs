@@ -170,7 +170,12 @@ impl WebhookObject {
         let now = now();
         self.on_desk(|_| {
             let found = event_ids.iter().map(|id| self.find_event(id, now));
-            Ok(WebhookReply::Recalled(found.collect::<Result<_>>()?))
+            let found = found.collect::<Result<Vec<_>>>()?;
+            // What is recalled is promised, so it must be stored.
+            if found.iter().any(Option::is_some) {
+                self.flush()?;
+            }
+            Ok(WebhookReply::Recalled(found))
         })
     }
 

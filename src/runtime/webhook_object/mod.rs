@@ -203,10 +203,12 @@ impl WebhookObject {
             config(&self.env).map_err(|error| worker::Error::RustError(error.to_string()))?;
         let policy = &config.policy;
         self.obeyed.set(self.obeyed.get().saturating_add(1));
-        // These two are flushed together with others that arrive at the same moment, and arm the alarm themselves.
+        // These are flushed together with others that arrive at the same moment.
         if !matches!(
             command,
-            WebhookCommand::Accept { .. } | WebhookCommand::Report { .. }
+            WebhookCommand::Accept { .. }
+                | WebhookCommand::Recall { .. }
+                | WebhookCommand::Report { .. }
         ) {
             self.flush()?;
         }
