@@ -10,7 +10,7 @@ const DENY_WARNINGS = ["--", "-D", "warnings"];
 
 /** The steps: pairs of a name and a function. */
 export const CHECKS = [
-  ["set-up", setUp],
+  ["set-up", () => setUp({ toBuild: false })],
   ["format", () => run("cargo", ["fmt", "--check"])],
   ["format and lint of JavaScript", () => run("biome", ["check", "--error-on-warnings"])],
   ["types of JavaScript", checkTypes],

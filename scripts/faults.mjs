@@ -8,7 +8,7 @@ import { build } from "./build.mjs";
 
 const FOLDER = "tests/faults";
 const SUFFIX = ".test.js";
-// These measure time, so they run one at a time; the others mostly wait and run two at a time.
+// These measure time, so they run one at a time; the others mostly wait and run three at a time.
 const ALONE = ["isolation", "overload"];
 
 /** Runs the files of tests/faults, in their `long` or their `short` form. */
@@ -19,7 +19,7 @@ export async function runFaults(form) {
   await runFiles(form, 1, ALONE);
   await runFiles(
     form,
-    2,
+    3,
     names.filter((name) => !ALONE.includes(name)),
   );
 }

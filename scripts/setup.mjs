@@ -18,8 +18,8 @@ import {
   toolEnvironment,
 } from "./programs.mjs";
 
-// wasm-bindgen must have the version of Cargo.lock; the three others are what this worker-build asks for
-// (wasm-opt and esbuild are in package.json).
+// wasm-bindgen must have the version of Cargo.lock. What else this worker-build asks for, wasm-opt and esbuild, is in
+// package.json.
 const CARGO_TOOLS = ["worker-build@0.8.7", "wasm-bindgen-cli@0.2.129"];
 const CARGO_PROGRAMS = ["worker-build", "wasm-bindgen"];
 // The name on Debian, then those on other systems; all accept the same options.
@@ -36,8 +36,8 @@ const QUICK_COMPILE = {
   CARGO_TARGET_DIR: path.join(TOOLS, "target"),
 };
 
-/** Does the steps that are not done yet. */
-export async function setUp() {
+/** Does the steps that are not done yet; without `toBuild`, only those that checks need: no tool is compiled. */
+export async function setUp({ toBuild = true } = {}) {
   checkPrerequisites();
   await mkdir(TOOLS, { recursive: true });
   const packages = createHash("sha256")
@@ -50,7 +50,7 @@ export async function setUp() {
       [path.join(PACKAGE_PROGRAMS, "wrangler")],
       installPackages,
     ),
-    setUpRustTools(),
+    toBuild ? setUpRustTools() : setUpRust(),
   ]);
   nodeProgram();
 }

@@ -52,6 +52,8 @@ pub mod queue;
 
 pub mod budget;
 
+pub mod backoff;
+
 pub mod dispatch;
 
 pub mod resend;

@@ -18,11 +18,13 @@ export function usageOf({ events, posts, cpu, wall, counts }) {
     worker_requests: posts,
     worker_cpu_ms: cpu,
     kv_reads: counts.kv_reads ?? posts,
+    alarms_run: counts.alarms_run,
     object_requests: counts.object_requests + counts.alarms_run,
     object_gigabyte_seconds: (wall / 1000) * PRICES.object_gigabytes,
     rows_read: counts.rows_read,
     rows_written: counts.rows_written + counts.alarms_set,
   };
+  // An alarm is billed as a request.
   return Object.fromEntries(Object.entries(used).map(([name, amount]) => [name, amount / events]));
 }
 
@@ -33,7 +35,7 @@ export function usageOf({ events, posts, cpu, wall, counts }) {
 export function costOf(usage) {
   /** @type {Record<string, number>} */
   const dollars = Object.fromEntries(
-    Object.entries(usage).map(([name, amount]) => [name, amount * PRICES.dollars_per_million[name]]),
+    Object.entries(usage).map(([name, amount]) => [name, amount * (PRICES.dollars_per_million[name] ?? 0)]),
   );
   return { ...dollars, total: Object.values(dollars).reduce((sum, part) => sum + part, 0) };
 }

@@ -12,7 +12,7 @@ export const MANY = 100_000;
 const FEW = 100;
 const PAGES = 20;
 const HOUR_MS = 3_600_000;
-const DUE_AFTER_MS = 4_000;
+const DUE_AFTER_MS = 10_000;
 // Of MEMBERS_LIMIT in src/domain/segment.rs.
 const MEMBERS = 16;
 // Of src/runtime/webhook_object/store/places.rs.

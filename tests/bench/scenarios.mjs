@@ -31,4 +31,6 @@ export const BILLED = [
   { name: "one by one, with event_id", producers: 1, batch: 1, events: 300, withIds: true, systems: ["relay"] },
   { name: "32 producers", producers: 32, batch: 1, events: 1000 },
   { name: "arrays of 100", producers: 4, batch: 100, events: 2000 },
+  { name: "endpoint at 300 ms", producers: 4, batch: 100, events: 400, behaviour: "slow", systems: ["relay"] },
+  { name: "endpoint that hangs", producers: 1, batch: 40, events: 40, behaviour: "hang", systems: ["relay"] },
 ].map((run) => ({ seconds: 20, systems: STORING, ...run }));

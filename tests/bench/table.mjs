@@ -74,6 +74,7 @@ export function showBill(billed) {
       usage.rows_written.toFixed(2),
       usage.rows_read.toFixed(1),
       usage.object_requests.toFixed(2),
+      usage.alarms_run.toFixed(2),
       usage.kv_reads.toFixed(2),
       dollars(cost.worker_requests + cost.worker_cpu_ms),
       dollars(cost.kv_reads),
@@ -83,7 +84,7 @@ export function showBill(billed) {
       ...fitsIn(usage).map(({ events, first }) => `${events.toLocaleString("en")} (${first})`),
     ];
   });
-  const head = ["for each event", "rows written", "rows read", "object requests", "KV reads"];
+  const head = ["for each event", "rows written", "rows read", "object requests", "of them alarms", "KV reads"];
   const prices = ["Worker $/M", "KV $/M", "objects $/M", "rows $/M", "in all $/M"];
   return table([...head, ...prices, ...Object.keys(PRICES.plans).map((plan) => `fits: ${plan}`)], rows);
 }

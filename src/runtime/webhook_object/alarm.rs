@@ -10,7 +10,7 @@ use futures_util::{
 };
 use worker::{Delay, Result, console_error};
 
-use super::{AFTER_FAULT, WebhookObject, store::PURGE_SLICE};
+use super::{WebhookObject, store::PURGE_SLICE};
 use crate::{
     domain::{
         budget::Budget,
@@ -84,8 +84,9 @@ impl WebhookObject {
         let mut sends = FuturesUnordered::new();
         let mut budget = Budget::new(policy.subrequests);
         let mut alone = false;
-        let mut next_slice: Option<Timestamp> = None;
-        let more_to_delete = loop {
+        let mut more_to_delete = true;
+        let mut next_slice = now();
+        loop {
             let now = now();
             let held_all = self.take_back_and_hold(now, policy)?;
             while held_all && now < end && !alone && sends.len() < ALARM_SENDS && !budget.is_spent()
@@ -102,19 +103,18 @@ impl WebhookObject {
             // A send begins after its lease is flushed, together with the reports of the last sends.
             self.flush()?;
             // A busy object's alarm lasts, and deletes meanwhile.
-            if next_slice.is_none_or(|time| time <= now) {
-                let more = self.delete_old(policy)?;
-                let wait = if more { BETWEEN_SLICES } else { HOUSEKEEPING };
-                next_slice = Some(now.saturating_add(wait));
+            if more_to_delete && next_slice <= now {
+                more_to_delete = self.delete_old(policy)?;
+                next_slice = now.saturating_add(BETWEEN_SLICES);
             }
             if sends.is_empty() {
-                break next_slice.is_some_and(|time| time <= now.saturating_add(BETWEEN_SLICES));
+                break;
             }
             // A new delivery, or one that falls due, wakes the alarm, so that a free slot does not wait for a hanging
             // endpoint.
             let has_slot = now < end && !alone && sends.len() < ALARM_SENDS && !budget.is_spent();
             let due = self.until_next_due(now, policy)?.filter(|_| has_slot);
-            let slice = next_slice.map(|time| time.saturating_duration_since(now));
+            let slice = more_to_delete.then(|| next_slice.saturating_duration_since(now));
             let due = due.into_iter().chain(slice).min();
             let due = pin!(async move {
                 match due {
@@ -128,7 +128,7 @@ impl WebhookObject {
                 alone = false;
                 fill_together(&mut sends, &mut budget).await?;
             }
-        };
+        }
         self.wake.replace(None);
         self.tell_workspace().await;
         self.fold_counts()?;
@@ -222,14 +222,17 @@ impl WebhookObject {
                     open.told = standing;
                     Ok(())
                 });
+                self.telling.borrow_mut().succeeded();
                 if let Err(error) = kept {
                     console_error!("standing of {}: {error}", self.name());
-                    self.tell_after.set(now().saturating_add(AFTER_FAULT));
+                    let wait = self.telling.borrow_mut().failed();
+                    self.tell_after.set(now().saturating_add(wait));
                 }
             }
             Err(error) => {
                 console_error!("standing of {}: {error}", self.name());
-                self.tell_after.set(now().saturating_add(AFTER_FAULT));
+                let wait = self.telling.borrow_mut().failed();
+                self.tell_after.set(now().saturating_add(wait));
             }
         }
     }

@@ -27,6 +27,8 @@ mod counts;
 
 mod store;
 
+mod waking;
+
 mod writing;
 
 use std::{
@@ -55,10 +57,10 @@ use super::{
     sealing::seal_anew,
 };
 use crate::domain::{
+    backoff::Backoff,
     dispatch::Dispatch,
     ids::WebhookId,
-    policy::Policy,
-    resend::{ResendJob, UNDER_WAY_LIMIT},
+    resend::ResendJob,
     sealed::EncryptionKeys,
     stats::Tally,
     timestamp::Timestamp,
@@ -68,8 +70,8 @@ use crate::domain::{
 /// How long after a fault of the relay itself the alarm tries again.
 const AFTER_FAULT: Duration = Duration::from_secs(10);
 
-/// How long counts stay only in memory before an alarm folds them: an idle object keeps its memory for 10 s.
-const FOLD_WITHIN: Duration = Duration::from_secs(5);
+/// The most that it waits after several faults in a row: a setting that does not parse lasts until the next deployment.
+const AFTER_FAULTS: Duration = Duration::from_secs(60);
 
 /// The object of one webhook.
 #[durable_object(alarm)]
@@ -83,6 +85,10 @@ pub struct WebhookObject {
     wake: RefCell<Option<UnboundedSender<()>>>,
     /// When to tell the workspace again after it did not answer.
     tell_after: Cell<Timestamp>,
+    /// How long the alarm waits after its faults.
+    faults: RefCell<Backoff>,
+    /// How long it waits while the workspace does not answer.
+    telling: RefCell<Backoff>,
     /// When to look again for something that can be deleted for want of storage, after there was nothing.
     trim_after: Cell<Timestamp>,
     /// When each command that waits to flush will do so.
@@ -152,6 +158,8 @@ impl DurableObject for WebhookObject {
             desk: RefCell::default(),
             wake: RefCell::default(),
             tell_after: Cell::default(),
+            faults: RefCell::new(Backoff::new(AFTER_FAULT, AFTER_FAULTS)),
+            telling: RefCell::new(Backoff::new(AFTER_FAULT, AFTER_FAULTS)),
             trim_after: Cell::default(),
             writers: RefCell::default(),
             waiting: RefCell::default(),
@@ -172,7 +180,10 @@ impl DurableObject for WebhookObject {
         if let Err(error) = worked {
             console_error!("alarm of {}: {error}", self.name());
             self.forget();
-            self.clock.arm(now().saturating_add(AFTER_FAULT)).await?;
+            let wait = self.faults.borrow_mut().failed();
+            self.clock.arm(now().saturating_add(wait)).await?;
+        } else {
+            self.faults.borrow_mut().succeeded();
         }
         Response::empty()
     }
@@ -387,52 +398,6 @@ impl WebhookObject {
             })?;
         }
         Ok(WebhookReply::Done)
-    }
-
-    /// Arms the alarm for whatever comes first: a due delivery, the end of a lease, a message to the workspace. Wakes a
-    /// running alarm instead, which arms the next one when it is done.
-    async fn arm(&self) -> Result<()> {
-        if let Some(wake) = &*self.wake.borrow() {
-            // The receiver is gone only if the alarm's loop is over, and then it has seen the change.
-            let _ = wake.unbounded_send(());
-            return Ok(());
-        }
-        let config =
-            config(&self.env).map_err(|error| worker::Error::RustError(error.to_string()))?;
-        let next = self.with_desk(|open| Ok(self.next_wake(open, &config.policy)))?;
-        match next.flatten() {
-            Some(time) => self.clock.arm(time).await,
-            None => Ok(()),
-        }
-    }
-
-    fn next_wake(&self, open: &Open, policy: &Policy) -> Option<Timestamp> {
-        let now = now();
-        let standing = &open.dispatch.standing;
-        let untold = open.reportable(now) != open.told;
-        let tell = if untold {
-            Some(self.tell_after.get())
-        } else {
-            standing.failing_reportable_at()
-        };
-        let tell = tell.filter(|time| untold || *time > now);
-        let job = open
-            .job
-            .as_ref()
-            .filter(|job| job.free_places() == UNDER_WAY_LIMIT);
-        let fold = open
-            .tally
-            .has_older()
-            .then(|| now.saturating_add(FOLD_WITHIN));
-        let queue = open.dispatch.next_wake(policy);
-        let trim = self
-            .store
-            .is_nearly_full(policy.max_storage)
-            .then(|| now.max(self.trim_after.get()));
-        [queue, tell, job.map(|_| now), fold, trim]
-            .into_iter()
-            .flatten()
-            .min()
     }
 
     fn webhook_id(&self) -> Result<WebhookId> {

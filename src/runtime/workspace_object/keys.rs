@@ -2,7 +2,7 @@
 
 use worker::Result;
 
-use super::{WorkspaceObject, next_revision};
+use super::{WorkspaceObject, next_revision, telling::TELL_AGAIN};
 use crate::{
     domain::{
         idempotency::Idempotent,
@@ -48,7 +48,7 @@ impl WorkspaceObject {
             // Until KV has the change, the webhooks' objects refuse what is posted with an older copy of the keys.
             self.store.put_all_untold(workspace.revision)
         })?;
-        self.arm(false).await?;
+        self.arm(Some(TELL_AGAIN)).await?;
         self.tell_all().await?;
         Ok(WorkspaceReply::Done { applied: true })
     }

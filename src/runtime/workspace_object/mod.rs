@@ -11,6 +11,8 @@ mod idempotency;
 
 mod keys;
 
+mod outbox;
+
 mod publisher;
 
 mod sessions;
@@ -21,7 +23,10 @@ mod telling;
 
 mod webhooks;
 
-use std::{cell::Cell, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    time::Duration,
+};
 
 use wasm_bindgen::JsValue;
 use worker::{
@@ -29,13 +34,17 @@ use worker::{
     wasm_bindgen,
 };
 
-use self::{publisher::Publisher, store::WorkspaceStore};
+use self::{
+    publisher::Publisher,
+    store::WorkspaceStore,
+    telling::{TELL_AGAIN, TELL_AGAIN_LATEST},
+};
 use super::{
     alarm_clock::AlarmClock,
     commands::{Refusal, WorkspaceCommand, WorkspaceReply, no_requests, read_command, reply_with},
     entropy::now,
 };
-use crate::domain::{ids::WorkspaceId, workspace::Workspace};
+use crate::domain::{backoff::Backoff, ids::WorkspaceId, workspace::Workspace};
 
 /// The object of one workspace.
 #[durable_object(alarm)]
@@ -44,6 +53,8 @@ pub struct WorkspaceObject {
     store: WorkspaceStore,
     clock: AlarmClock,
     publisher: Publisher,
+    /// How long the alarm waits while it cannot tell.
+    backoff: RefCell<Backoff>,
     /// Whether this instance has looked for changes that earlier instances did not tell.
     watched: Cell<bool>,
 }
@@ -58,6 +69,7 @@ impl DurableObject for WorkspaceObject {
             publisher: Publisher::new(&env, &storage),
             clock: AlarmClock::new(storage),
             env,
+            backoff: RefCell::new(Backoff::new(TELL_AGAIN, TELL_AGAIN_LATEST)),
             watched: Cell::default(),
         }
     }
@@ -77,7 +89,16 @@ impl DurableObject for WorkspaceObject {
         if let Err(error) = &told {
             console_error!("alarm of a workspace: {error}");
         }
-        self.arm(matches!(told, Ok(true))).await?;
+        let wait = {
+            let mut backoff = self.backoff.borrow_mut();
+            if matches!(told, Ok(true)) {
+                backoff.succeeded();
+                None
+            } else {
+                Some(backoff.failed())
+            }
+        };
+        self.arm(wait).await?;
         Response::empty()
     }
 }
@@ -88,7 +109,7 @@ impl WorkspaceObject {
     pub async fn obey(&self, command: String) -> std::result::Result<String, JsValue> {
         let command = read_command(&command)?;
         if self.watch()? {
-            self.arm(false).await?;
+            self.arm(Some(TELL_AGAIN)).await?;
         }
         Ok(reply_with(&self.carry_out(command).await?)?)
     }
@@ -244,7 +265,7 @@ impl WorkspaceObject {
             }
             self.store.delete_tokens()
         })?;
-        self.arm(false).await?;
+        self.arm(Some(TELL_AGAIN)).await?;
         let applied = self.tell_all().await?;
         Ok(WorkspaceReply::Done { applied })
     }

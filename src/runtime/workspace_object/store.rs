@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Serialize, de::DeserializeOwned};
 use worker::{Error, Result, SqlStorageValue as Value, Storage};
 
+use super::outbox::SNAPSHOT_TARGET;
 use crate::domain::{
     history::SelectionChange,
     ids::{KeyId, WebhookId},
@@ -35,18 +36,6 @@ const TABLES: [&str; 6] = [
         value TEXT NOT NULL, PRIMARY KEY (webhook_id, revision)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS outbox (target TEXT PRIMARY KEY, revision INTEGER NOT NULL) WITHOUT ROWID",
 ];
-
-/// The outbox's entry for KV; all others are webhook ids.
-const SNAPSHOT_TARGET: &str = "kv";
-
-/// The key under which it is stored when KV must be told again.
-const PUT_AGAIN: &str = "put_again_at";
-
-/// A target that must still be told of changes, up to a revision of the workspace.
-pub(super) enum Untold {
-    Snapshot,
-    Webhook { id: WebhookId, revision: u64 },
-}
 
 /// The tables of one workspace.
 pub(super) struct WorkspaceStore {
@@ -98,12 +87,12 @@ impl WorkspaceStore {
         )))
     }
 
-    fn meta(&self, key: &str) -> Result<Option<String>> {
+    pub(super) fn meta(&self, key: &str) -> Result<Option<String>> {
         let value = "SELECT value FROM meta WHERE key = ?";
         Ok(text(self.database.value(value, vec![key.into()])?))
     }
 
-    fn put_meta<T: Serialize>(&self, key: &str, value: &T) -> Result<()> {
+    pub(super) fn put_meta<T: Serialize>(&self, key: &str, value: &T) -> Result<()> {
         let statement = format!("INSERT OR REPLACE INTO meta (key, value) VALUES ('{key}', ?)");
         let value = serde_json::to_string(value)?;
         self.database.run(&statement, vec![value.into()])?;
@@ -352,108 +341,6 @@ impl WorkspaceStore {
             scopes: key.scopes,
         });
         Ok(Snapshot::new(workspace, webhooks.collect(), keys.collect()))
-    }
-
-    /// Returns the targets that must still be told.
-    pub(super) fn untold(&self) -> Result<Vec<Untold>> {
-        if !self.database.has_table("outbox")? {
-            return Ok(Vec::new());
-        }
-        let rows = self
-            .database
-            .run("SELECT target, revision FROM outbox", vec![])?;
-        let untold = rows.into_iter().filter_map(|mut row| {
-            let target = text(row.next())?;
-            let Some(Value::Integer(revision)) = row.next() else {
-                return None;
-            };
-            if target == SNAPSHOT_TARGET {
-                return Some(Untold::Snapshot);
-            }
-            let revision = revision.try_into().ok()?;
-            Some(Untold::Webhook {
-                id: WebhookId::parse(&target).ok()?,
-                revision,
-            })
-        });
-        Ok(untold.collect())
-    }
-
-    /// Records that a webhook's object knows everything up to a revision.
-    pub(super) fn webhook_told(&self, id: &WebhookId, revision: u64) -> Result<()> {
-        self.told(id.as_ref(), revision)
-    }
-
-    /// Stores that the object of each webhook must be told; `revision` is that of the workspace.
-    pub(super) fn put_all_untold(&self, revision: u64) -> Result<()> {
-        for webhook in self.webhooks()? {
-            self.put_untold(webhook.id.as_ref(), revision)?;
-        }
-        Ok(())
-    }
-
-    /// Whether KV must be told at a time, or told again.
-    pub(super) fn has_to_put(&self, now: Timestamp) -> Result<bool> {
-        let untold = self.untold()?;
-        let is_untold = untold
-            .iter()
-            .any(|untold| matches!(untold, Untold::Snapshot));
-        Ok(is_untold || self.put_again_at()?.is_some_and(|time| time <= now))
-    }
-
-    /// When KV must be told again what it was told last, because an earlier put may have come after it.
-    pub(super) fn put_again_at(&self) -> Result<Option<Timestamp>> {
-        if !self.database.has_table("meta")? {
-            return Ok(None);
-        }
-        let stored = self.meta(PUT_AGAIN)?;
-        Ok(stored
-            .map(|stored| serde_json::from_str(&stored))
-            .transpose()?)
-    }
-
-    /// Records at a time that KV has everything up to a revision, and when it must be told again.
-    pub(super) fn snapshot_put(
-        &self,
-        revision: u64,
-        now: Timestamp,
-        again_at: Option<Timestamp>,
-    ) -> Result<()> {
-        self.transaction(|| {
-            self.told(SNAPSHOT_TARGET, revision)?;
-            if let Some(again_at) = again_at {
-                return self.put_meta(PUT_AGAIN, &again_at);
-            }
-            if self.put_again_at()?.is_some_and(|time| time <= now) {
-                let statement = "DELETE FROM meta WHERE key = ?";
-                self.database.run(statement, vec![PUT_AGAIN.into()])?;
-            }
-            Ok(())
-        })
-    }
-
-    fn put_untold(&self, target: &str, revision: u64) -> Result<()> {
-        let statement = "INSERT OR REPLACE INTO outbox (target, revision) VALUES (?, ?)";
-        self.database.run(
-            statement,
-            vec![
-                target.into(),
-                i64::try_from(revision).unwrap_or(i64::MAX).into(),
-            ],
-        )?;
-        Ok(())
-    }
-
-    fn told(&self, target: &str, revision: u64) -> Result<()> {
-        let statement = "DELETE FROM outbox WHERE target = ? AND revision <= ?";
-        self.database.run(
-            statement,
-            vec![
-                target.into(),
-                i64::try_from(revision).unwrap_or(i64::MAX).into(),
-            ],
-        )?;
-        Ok(())
     }
 
     fn read<T: DeserializeOwned>(&self, statement: &str, id: &str) -> Result<Option<T>> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use worker::{Result, console_error};
 
-use super::{WorkspaceObject, store::Untold};
+use super::{WorkspaceObject, outbox::Untold};
 #[cfg(feature = "test-hooks")]
 use crate::runtime::test_hooks;
 use crate::{
@@ -21,7 +21,10 @@ use crate::{
 };
 
 /// How long after a change the alarm tells what has not been told; usually nothing is left.
-const TELL_AGAIN: Duration = Duration::from_secs(5);
+pub(super) const TELL_AGAIN: Duration = Duration::from_secs(5);
+
+/// The most that the alarm waits if it could not tell several times in a row.
+pub(super) const TELL_AGAIN_LATEST: Duration = Duration::from_secs(60);
 
 impl WorkspaceObject {
     /// Tells a change at once, the webhook's object first, and arms the alarm in case that fails. Returns whether the
@@ -68,9 +71,9 @@ impl WorkspaceObject {
         Ok(all)
     }
 
-    /// Arms the alarm for what is still to tell, and for the end of a rotation's overlap.
-    pub(super) async fn arm(&self, all_told: bool) -> Result<()> {
-        let again = (!all_told).then(|| now().saturating_add(TELL_AGAIN));
+    /// Arms the alarm for what is still to tell, after a wait, and for the end of a rotation's overlap.
+    pub(super) async fn arm(&self, wait: Option<Duration>) -> Result<()> {
+        let again = wait.map(|wait| now().saturating_add(wait));
         let webhooks = if self.store.workspace()?.is_some() {
             self.store.webhooks()?
         } else {
@@ -90,7 +93,8 @@ impl WorkspaceObject {
 
     /// Asks the enabled webhooks to look at their alarms, and looks at its own.
     pub(super) async fn look_at_alarms(&self, workspace: &Workspace) -> Result<WorkspaceReply> {
-        self.arm(self.store.untold()?.is_empty()).await?;
+        let is_told = self.store.untold()?.is_empty();
+        self.arm((!is_told).then_some(TELL_AGAIN)).await?;
         let webhooks = self.store.webhooks()?;
         let enabled = webhooks
             .iter()

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use worker::{Error, Result};
 
-use super::{WorkspaceObject, next_revision};
+use super::{WorkspaceObject, next_revision, telling::TELL_AGAIN};
 use crate::{
     domain::{
         history::SelectionChange,
@@ -261,7 +261,7 @@ impl WorkspaceObject {
             self.store.change(&workspace, || {
                 self.store.put_webhook(&webhook, workspace.revision)
             })?;
-            self.arm(false).await?;
+            self.arm(Some(TELL_AGAIN)).await?;
         } else {
             self.store.put_standing(&webhook)?;
         }
