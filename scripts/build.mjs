@@ -7,24 +7,28 @@ import { existsSync, readFileSync } from "node:fs";
 import { copyFile, mkdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { ROOT, TOOLS, run, runAsProgram } from "./programs.mjs";
+import { ROOT, TOOLS, run, runAsProgram, toolEnvironment } from "./programs.mjs";
 import { setUp } from "./setup.mjs";
 
+const TARGET = process.env.CARGO_TARGET_DIR ?? path.join(ROOT, "target");
+// Each has a target folder of its own: in one, cargo would compile each variant again after the other.
 const VARIANTS = {
-  release: { folder: "build", cargo: [] },
-  "test-hooks": { folder: "build/test-hooks/build", cargo: ["--features", "test-hooks"] },
+  release: { folder: "build", target: TARGET, cargo: [] },
+  "test-hooks": {
+    folder: "build/test-hooks/build",
+    target: path.join(TARGET, "test-hooks"),
+    cargo: ["--features", "test-hooks"],
+  },
 };
 const CODE = "index_bg.wasm";
 const FILES = ["index.js", CODE];
-const CARGO_OUTPUT = path.join(
-  process.env.CARGO_TARGET_DIR ?? path.join(ROOT, "target"),
-  "wasm32-unknown-unknown/release/webhook_relay.wasm",
-);
+const CARGO_OUTPUT = "wasm32-unknown-unknown/release/webhook_relay.wasm";
 
 /** Builds one variant, `release` or `test-hooks`. */
 export async function build(variant) {
   await setUp();
-  const { folder, cargo } = VARIANTS[variant];
+  const { folder, target, cargo } = VARIANTS[variant];
+  const env = toolEnvironment({ CARGO_TARGET_DIR: target });
   const output = path.join(ROOT, folder);
   if (variant === "test-hooks") {
     await mkdir(path.join(output, "../src"), { recursive: true });
@@ -32,15 +36,15 @@ export async function build(variant) {
       await copyFile(path.join(ROOT, "src", name), path.join(output, "../src", name));
   }
   // worker-build runs this first too. Run separately, cargo says whether anything changed; the rest takes seconds.
-  await run("cargo", ["build", "--lib", "--release", "--target", "wasm32-unknown-unknown", ...cargo]);
+  await run("cargo", ["build", "--lib", "--release", "--target", "wasm32-unknown-unknown", ...cargo], { env });
   const stamp = path.join(output, "built-from");
   const tools = [path.join(TOOLS, "tools.stamp"), path.join(TOOLS, "packages.stamp"), fileURLToPath(import.meta.url)];
-  const wanted = hashFiles([CARGO_OUTPUT, ...tools]);
+  const wanted = hashFiles([path.join(target, CARGO_OUTPUT), ...tools]);
   const files = FILES.map((name) => path.join(output, name));
   if (files.every((file) => existsSync(file)) && existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
   await rm(stamp, { force: true });
   const extra = cargo.length > 0 ? [".", ...cargo] : [];
-  await run(path.join(TOOLS, "bin/worker-build"), ["--release", "--out-dir", folder, ...extra]);
+  await run(path.join(TOOLS, "bin/worker-build"), ["--release", "--out-dir", folder, ...extra], { env });
   await shrink(path.join(output, CODE));
   await writeFile(stamp, wanted);
 }

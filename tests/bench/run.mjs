@@ -96,6 +96,7 @@ async function main() {
     const load = await startProcess("load.mjs");
     later(() => load.stop());
     const stage = new Stage(receiver, load);
+    if (wanted === "bill") return { billed: await countBilled(stage) };
     const scenarios = await measureScenarios(stage, wanted);
     if (wanted !== "") return { scenarios };
     const billed = await countBilled(stage);
@@ -104,11 +105,10 @@ async function main() {
     return { scenarios, billed, large };
   });
   const [bundle, startUp] = [bundleSize(), await measureStartUp()];
-  console.log(`\n${showScenarios(figures.scenarios)}\n`);
-  if (figures.billed) {
+  if (figures.scenarios) console.log(`\n${showScenarios(figures.scenarios)}\n`);
+  if (figures.billed)
     console.log(`${showBill(figures.billed)}\nAt ${PRICES.source}, ${PRICES.date}; without a plan's included usage.\n`);
-    console.log(`${showLarge(figures.large)}\n`);
-  }
+  if (figures.large) console.log(`${showLarge(figures.large)}\n`);
   console.log(`${showBundle(bundle, startUp)}\nMeasured in ${((Date.now() - began) / 1000).toFixed(0)} s.`);
   const machine = { cpus: cpus().length, model: cpus()[0]?.model, node: process.version };
   await writeFile(
