@@ -10,7 +10,12 @@ import { relayOptions } from "../support/relay_options.js";
 const FOLDER = path.dirname(fileURLToPath(import.meta.url));
 const TOKEN = "bench-token-0123456789abcdef0123456789abcdef";
 // The settings of wrangler.toml that the tests shorten, and loopback endpoints.
-const VARS = { ATTEMPT_TIMEOUT: "10s", RETRY_SCHEDULE: "1m,5m,30m,2h,8h", ALLOW_PRIVATE_ENDPOINTS: "true" };
+const VARS = {
+  SUBREQUESTS: "10000",
+  ATTEMPT_TIMEOUT: "10s",
+  RETRY_SCHEDULE: "1m,5m,30m,2h,8h",
+  ALLOW_PRIVATE_ENDPOINTS: "true",
+};
 
 const { system, state, hooks, port } = JSON.parse(process.argv[2]);
 
