@@ -44,7 +44,7 @@ pub(super) fn seal_anew<'a>(
                 *value = sealed;
                 renewed = true;
             }
-            Err(error) => console_error!("sealing {webhook} anew: {error}"),
+            Err(error) => console_error!("sealing {webhook} again: {error}"),
         }
     }
     Ok(renewed)
