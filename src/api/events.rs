@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::{
     error::ApiError,
-    members::{Members, parse_json},
+    members::{Members, first_items, parse_json},
 };
 use crate::domain::{
     event::{EVENT_LIMIT, EVENTS_LIMIT, Event},
@@ -44,11 +44,8 @@ pub fn parse_events(
             events,
         });
     }
-    let values: Vec<&RawValue> =
-        serde_json::from_str(value.get()).map_err(|error| ApiError::InvalidJson {
-            reason: error.to_string(),
-        })?;
-    if !(1..=EVENTS_LIMIT).contains(&values.len()) {
+    let (values, more) = first_items(value, EVENTS_LIMIT)?;
+    if values.is_empty() || more > 0 {
         return Err(ApiError::InvalidValue {
             code: "invalid_event_count",
             field: "body".into(),

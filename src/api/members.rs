@@ -4,7 +4,7 @@
 
 use std::{borrow::Cow, fmt, ops::RangeInclusive};
 
-use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::error::ApiError;
@@ -38,7 +38,9 @@ impl<'a> Members<'a> {
             field: field_of(path),
             expected: "a JSON object",
         };
-        let entries = entries(value).ok_or_else(not_an_object)?;
+        // One more than there are names: either it is unknown, or a name is repeated.
+        let entries = first_entries(value, known.len().saturating_add(1));
+        let entries = entries.ok_or_else(not_an_object)?;
         let mut seen: Vec<&str> = Vec::new();
         for (name, _) in &entries {
             let field = || format!("{path}{}", shorten(name));
@@ -169,9 +171,27 @@ impl<'a> Members<'a> {
 /// The members of an object in their order, including repeated ones; none for another JSON type.
 #[must_use]
 pub fn entries(value: &RawValue) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
+    first_entries(value, usize::MAX)
+}
+
+/// Reads at most so many entries of an object: a body may have a million.
+fn first_entries(value: &RawValue, most: usize) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
     serde_json::Deserializer::from_str(value.get())
-        .deserialize_map(EntriesVisitor)
+        .deserialize_map(Entries { most })
         .ok()
+}
+
+/// Reads at most so many items of an array, and counts the rest.
+///
+/// # Errors
+/// `InvalidType` for another JSON type.
+pub fn first_items(value: &RawValue, most: usize) -> Result<(Vec<&RawValue>, usize), ApiError> {
+    serde_json::Deserializer::from_str(value.get())
+        .deserialize_seq(Items { most })
+        .map_err(|_| ApiError::InvalidType {
+            field: None,
+            expected: "a JSON array",
+        })
 }
 
 fn field_of(path: &str) -> Option<String> {
@@ -183,9 +203,38 @@ fn shorten(name: &str) -> String {
     name.chars().take(100).collect()
 }
 
-struct EntriesVisitor;
+struct Items {
+    most: usize,
+}
 
-impl<'de> Visitor<'de> for EntriesVisitor {
+impl<'de> Visitor<'de> for Items {
+    type Value = (Vec<&'de RawValue>, usize);
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("an array")
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut items: S) -> Result<Self::Value, S::Error> {
+        let mut first = Vec::new();
+        while first.len() < self.most {
+            match items.next_element()? {
+                Some(item) => first.push(item),
+                None => return Ok((first, 0)),
+            }
+        }
+        let mut rest: usize = 0;
+        while items.next_element::<IgnoredAny>()?.is_some() {
+            rest = rest.saturating_add(1);
+        }
+        Ok((first, rest))
+    }
+}
+
+struct Entries {
+    most: usize,
+}
+
+impl<'de> Visitor<'de> for Entries {
     type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
@@ -194,9 +243,13 @@ impl<'de> Visitor<'de> for EntriesVisitor {
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
         let mut entries = Vec::new();
-        while let Some(name) = map.next_key::<Name<'de>>()? {
-            entries.push((name.0, map.next_value()?));
+        while entries.len() < self.most {
+            match map.next_key::<Name<'de>>()? {
+                Some(name) => entries.push((name.0, map.next_value()?)),
+                None => return Ok(entries),
+            }
         }
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(entries)
     }
 }

@@ -21,6 +21,9 @@ pub const WORKER_LEASES: usize = 6;
 /// Sends that an alarm has under way at a time; the same platform limit applies to an object.
 pub const ALARM_SENDS: usize = 6;
 
+/// Bytes of events that a Worker sends to objects at a time for one post: the platform copies each command.
+pub const SENT_AT_A_TIME: usize = 4 * 1024 * 1024;
+
 /// How long an answer waits for the first of its attempts while many others are under way.
 pub const ANSWER_DELAY: Duration = Duration::from_millis(20);
 
@@ -203,9 +206,28 @@ pub fn share_leases(leases: usize, deliveries: &[usize]) -> Vec<usize> {
     shares
 }
 
+/// How many of the next commands a Worker sends at a time, given their lengths in bytes: all that fit, and at least one.
+#[must_use]
+pub fn send_together(lengths: impl IntoIterator<Item = usize>) -> usize {
+    let mut total = 0_usize;
+    let fit = lengths.into_iter().take_while(|length| {
+        total = total.saturating_add(*length);
+        total <= SENT_AT_A_TIME
+    });
+    fit.count().max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn small_commands_are_sent_together_and_large_ones_one_at_a_time() {
+        assert_eq!(send_together([1000; 50]), 50);
+        assert_eq!(send_together([SENT_AT_A_TIME / 16; 50]), 16);
+        assert_eq!(send_together([SENT_AT_A_TIME, 1]), 1);
+        assert_eq!(send_together([SENT_AT_A_TIME + 1; 2]), 1);
+    }
 
     #[test]
     fn a_workers_leases_are_shared_one_each_in_turn() {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{
@@ -36,19 +37,29 @@ pub struct Event {
     pub data: Box<RawValue>,
 }
 
-/// Builds the bytes that are signed, stored and sent for a delivery.
+impl Event {
+    /// About how many bytes a command has for it: its data, and less than a kilobyte of ids and names.
+    #[must_use]
+    pub fn length_in_command(&self) -> usize {
+        self.data.get().len().saturating_add(1024)
+    }
+}
+
+/// The payload of a delivery: its JSON is what is signed, stored and sent.
 ///
-/// `timestamp` is a checked RFC 3339 time and an event type's name has no character that JSON escapes. `data` is copied
-/// as posted, so that numbers, escapes and the order of members reach the endpoint unchanged.
-#[must_use]
-pub fn build_payload(
-    id: &DeliveryId,
-    event_type: &str,
-    timestamp: &str,
-    data: &RawValue,
-) -> String {
-    let data = data.get();
-    format!(r#"{{"id":"{id}","type":"{event_type}","timestamp":"{timestamp}","data":{data}}}"#)
+/// It borrows the event, whose data a Worker therefore holds once, however many webhooks it goes to. `data` is written as
+/// posted, so that numbers, escapes and the order of members reach the endpoint unchanged.
+#[derive(Debug, Serialize)]
+pub struct Payload<'a> {
+    /// The delivery's id.
+    pub id: &'a DeliveryId,
+    /// The name of the event's type.
+    #[serde(rename = "type")]
+    pub event_type: &'a str,
+    /// When the event occurred, as posted.
+    pub timestamp: &'a str,
+    /// The event's own data, as posted.
+    pub data: &'a RawValue,
 }
 
 #[cfg(test)]
@@ -61,7 +72,13 @@ mod tests {
         let posted = "{ \"z\": 9007199254740993, \"a\":1.0,\"a\":1e400,\n\"s\":\"\\u00e9\\/\" }";
         let data: Box<RawValue> = serde_json::from_str(posted).unwrap();
         let id = DeliveryId::mint(Timestamp::from_millis(0), [0; 10]);
-        let payload = build_payload(&id, "alert.triggered", "2024-01-15T10:30:00Z", &data);
+        let payload = Payload {
+            id: &id,
+            event_type: "alert.triggered",
+            timestamp: "2024-01-15T10:30:00Z",
+            data: &data,
+        };
+        let payload = serde_json::to_string(&payload).unwrap();
         assert_eq!(
             payload,
             format!(

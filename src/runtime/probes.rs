@@ -16,7 +16,7 @@ use crate::{
     api::error::ApiError,
     domain::{
         delivery::Kind,
-        event::build_payload,
+        event::Payload,
         event_type::EventType,
         ids::{DeliveryId, EventId, WebhookId, WorkspaceId},
     },
@@ -75,8 +75,12 @@ impl Probe<'_> {
         let now = now();
         let id = DeliveryId::mint(now, random_bytes()?);
         let event_type = self.event_type.as_str();
-        let payload = build_payload(&id, event_type, &now.to_string(), self.data);
-        let payload = RawValue::from_string(payload);
+        let payload = to_raw_value(&Payload {
+            id: &id,
+            event_type,
+            timestamp: &now.to_string(),
+            data: self.data,
+        });
         let payload = payload.map_err(|error| internal("building a payload", &error))?;
         let delivery = NewDelivery {
             id: id.clone(),

@@ -26,6 +26,9 @@ use crate::{
     },
 };
 
+/// The size limit of a JSON body in bytes, events aside: several times what its members may have.
+const CALL_LIMIT: usize = 512 * 1024;
+
 /// The size limit of a form in bytes: several times what its fields may have.
 const FORM_LIMIT: usize = 64 * 1024;
 
@@ -41,12 +44,21 @@ pub(super) const JSON: &str = "application/json";
 /// The result of a handler.
 pub(super) type Answer = Result<Response, ApiError>;
 
-/// Reads a JSON body of at most `REQUEST_LIMIT` bytes.
+/// Reads a JSON body of at most `CALL_LIMIT` bytes.
 pub(super) async fn read_json_body(request: &Request) -> Result<Vec<u8>, ApiError> {
+    read_json(request, CALL_LIMIT).await
+}
+
+/// Reads a JSON body of events, of at most `REQUEST_LIMIT` bytes.
+pub(super) async fn read_events_body(request: &Request) -> Result<Vec<u8>, ApiError> {
+    read_json(request, REQUEST_LIMIT).await
+}
+
+async fn read_json(request: &Request, limit: usize) -> Result<Vec<u8>, ApiError> {
     if !is_declared_as(request, "application/json") {
         return Err(ApiError::UnsupportedMediaType);
     }
-    read_body(request, REQUEST_LIMIT).await
+    read_body(request, limit).await
 }
 
 /// Reads the body of a form, of at most `FORM_LIMIT` bytes.

@@ -99,6 +99,8 @@ async fn route(request: Request, path: &str, env: Env, context: Context) -> Answ
                     deliveries::counts(&env, &workspace, &webhook_id(webhook)?).await
                 }
                 #[cfg(feature = "test-hooks")]
+                ("GET", ["test", "memory"]) => json(200, &super::test_hooks::memory()),
+                #[cfg(feature = "test-hooks")]
                 ("PUT", ["test", "switches"]) => {
                     let switches = read_json_body(&request).await?;
                     super::test_hooks::turn(&switches)
@@ -212,6 +214,8 @@ fn allowed_methods(path: &[&str]) -> Option<&'static str> {
         ["healthz" | "openapi.json" | "metrics"] | ["v1", "event-types"] => "GET",
         #[cfg(feature = "test-hooks")]
         ["test", "rows", _, _] => "GET",
+        #[cfg(feature = "test-hooks")]
+        ["test", "memory"] => "GET",
         #[cfg(feature = "test-hooks")]
         ["test", "switches"] => "PUT",
         ["v1", "workspaces"] => "GET, POST",

@@ -61,6 +61,13 @@ pub(super) fn turn(text: &[u8]) -> serde_json::Result<()> {
     Ok(())
 }
 
+/// The memory of this Wasm instance. It never shrinks, so it shows the most that was needed at a time.
+pub(super) fn memory() -> serde_json::Value {
+    const PAGE: usize = 64 * 1024;
+    let bytes = core::arch::wasm32::memory_size(0).saturating_mul(PAGE);
+    serde_json::json!({ "bytes": bytes })
+}
+
 /// Returns how many milliseconds the relay's clock is ahead of the platform's.
 pub(super) fn skew_ms() -> i64 {
     SWITCHES.with_borrow(|switches| switches.as_ref().map_or(0, |switches| switches.skew_ms))

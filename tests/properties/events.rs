@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use webhook_relay::{
     api::events::{PostedEvents, parse_events},
     domain::{
-        event::{EVENT_LIMIT, EVENTS_LIMIT, build_payload},
+        event::{EVENT_LIMIT, EVENTS_LIMIT, Payload},
         event_type::EventType,
         ids::{DeliveryId, EventId},
         timestamp::Timestamp,
@@ -134,7 +134,13 @@ proptest! {
             prop_assert_eq!(read.id_given, event.event_id.is_some());
             prop_assert_eq!(Some(read.id.as_ref()).filter(|_| read.id_given), event.event_id.as_deref());
             let id = DeliveryId::mint(NOW, random);
-            let payload = build_payload(&id, read.event_type.as_str(), &read.timestamp, &read.data);
+            let payload = Payload {
+                id: &id,
+                event_type: read.event_type.as_str(),
+                timestamp: &read.timestamp,
+                data: &read.data,
+            };
+            let payload = serde_json::to_string(&payload).unwrap();
             let timestamp = event.timestamp.clone().unwrap_or_else(|| NOW.to_string());
             let head = format!(r#"{{"id":"{id}","type":"{}","timestamp":"{timestamp}","data":"#, event.event_type);
             prop_assert_eq!(&payload, &format!("{head}{}}}", event.data));

@@ -6,9 +6,11 @@ mod webhook;
 
 mod refusal;
 
+use js_sys::Promise;
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+use wasm_bindgen_futures::JsFuture;
 use worker::{Env, Response};
 
 pub(super) use self::{
@@ -20,7 +22,10 @@ pub(super) use self::{
 #[cfg(feature = "test-hooks")]
 pub(super) use self::webhook::Counted;
 
-use crate::domain::ids::{WebhookId, WorkspaceId};
+use crate::domain::{
+    event::Payload,
+    ids::{WebhookId, WorkspaceId},
+};
 
 /// A call of an object that failed.
 #[derive(Debug, Error)]
@@ -46,13 +51,20 @@ pub(super) async fn ask_webhook(
     webhook: &WebhookId,
     command: &WebhookCommand,
 ) -> Result<WebhookReply, CallError> {
-    call(
-        env,
-        "WEBHOOKS",
-        &webhook_object_name(workspace, webhook),
-        command,
-    )
-    .await
+    let name = webhook_object_name(workspace, webhook);
+    call(env, "WEBHOOKS", &name, command).await
+}
+
+/// Asks the object of a webhook to accept events. What waits for the reply holds no copy of the events.
+pub(super) fn ask_to_accept(
+    env: &Env,
+    workspace: &WorkspaceId,
+    webhook: &WebhookId,
+    command: &WebhookCommand<Payload<'_>>,
+) -> impl Future<Output = Result<WebhookReply, CallError>> + use<> {
+    let name = webhook_object_name(workspace, webhook);
+    let sent = send(env, "WEBHOOKS", &name, command);
+    async move { receive(sent, name).await }
 }
 
 fn webhook_object_name(workspace: &WorkspaceId, webhook: &WebhookId) -> String {
@@ -74,14 +86,7 @@ async fn call<C: Serialize, R: DeserializeOwned>(
     name: &str,
     command: &C,
 ) -> Result<R, CallError> {
-    #[cfg(feature = "test-hooks")]
-    super::object_calls::count(name);
-    exchange(env, namespace, name, command)
-        .await
-        .map_err(|cause| CallError {
-            object: name.to_string(),
-            cause,
-        })
+    receive(send(env, namespace, name, command), name.to_string()).await
 }
 
 #[wasm_bindgen]
@@ -97,21 +102,33 @@ extern "C" {
     type ObjectStub;
 
     #[wasm_bindgen(method, catch)]
-    async fn obey(this: &ObjectStub, command: &str) -> Result<JsValue, JsValue>;
+    fn obey(this: &ObjectStub, command: &str) -> Result<Promise, JsValue>;
 }
 
-async fn exchange<C: Serialize, R: DeserializeOwned>(
+/// Sends a command; its text is gone when this returns.
+fn send<C: Serialize>(
     env: &Env,
     namespace: &str,
     name: &str,
     command: &C,
-) -> worker::Result<R> {
+) -> worker::Result<Promise> {
+    #[cfg(feature = "test-hooks")]
+    super::object_calls::count(name);
     let command = serde_json::to_string(command)?;
     let namespace: Namespace = js_sys::Reflect::get(env, &namespace.into())?.unchecked_into();
-    let reply = namespace.get_by_name(name)?.obey(&command).await?;
-    Ok(serde_json::from_str(
-        &reply.as_string().unwrap_or_default(),
-    )?)
+    Ok(namespace.get_by_name(name)?.obey(&command)?)
+}
+
+async fn receive<R: DeserializeOwned>(
+    sent: worker::Result<Promise>,
+    object: String,
+) -> Result<R, CallError> {
+    let read = async {
+        let reply = JsFuture::from(sent?).await?;
+        let reply = reply.as_string().unwrap_or_default();
+        Ok(serde_json::from_str(&reply)?)
+    };
+    read.await.map_err(|cause| CallError { object, cause })
 }
 
 /// Reads the command that an object was called with. It is read from text, like stored JSON: serde generates separate

@@ -19,10 +19,11 @@ use crate::{
     runtime::page_reads::{Shown, Wanted},
 };
 
-/// A command to the object of a webhook.
+/// A command to the object of a webhook; `P` is the payload of new deliveries, which a Worker writes from the posted
+/// event.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum WebhookCommand {
+pub(crate) enum WebhookCommand<P = Box<RawValue>> {
     /// From the workspace's object: new settings.
     Apply(Settings),
     /// From the workspace's object: the webhook is deleted.
@@ -31,7 +32,7 @@ pub(crate) enum WebhookCommand {
     },
     /// Accepts events; asks for at most `leases` leases, of these or of what others post at the same moment.
     Accept {
-        events: Vec<NewDelivery>,
+        events: Vec<NewDelivery<P>>,
         leases: usize,
         /// The revision of the keys by which the caller was let in; none if no key was judged by a copy.
         #[serde(default)]
@@ -44,7 +45,7 @@ pub(crate) enum WebhookCommand {
     /// Makes a ping or a test and leases it.
     Probe {
         kind: Kind,
-        delivery: NewDelivery,
+        delivery: NewDelivery<P>,
         /// Whether to make none if there is one of the kind.
         #[serde(default)]
         once: bool,
@@ -92,12 +93,12 @@ pub(crate) enum WebhookCommand {
 
 /// An event for one webhook.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct NewDelivery {
+pub(crate) struct NewDelivery<P = Box<RawValue>> {
     pub(crate) id: DeliveryId,
     pub(crate) event_id: EventId,
     pub(crate) event_id_given: bool,
     pub(crate) event_type: String,
-    pub(crate) payload: Box<RawValue>,
+    pub(crate) payload: P,
 }
 
 /// The report of an attempt.

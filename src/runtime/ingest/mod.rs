@@ -4,6 +4,9 @@
 //! stored, and makes the attempts that it got leases for. So no attempt waits for another webhook's object or receiver,
 //! and a granted lease is used even if the answer is 503.
 //!
+//! The posted data is held once, whatever number of webhooks it goes to: what is stored and what is sent is written from
+//! it, and commands to objects that would take much memory together go one after the other.
+//!
 //! While many attempts of a webhook are under way, the answer waits a little for the first one: producers that got it
 //! sooner would only post more, and all first attempts would wait longer and longer.
 
@@ -11,14 +14,18 @@ mod duplicates;
 
 mod task;
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{HashMap, VecDeque},
+    rc::Rc,
+    time::Duration,
+};
 
 use futures_channel::{mpsc, oneshot};
 use futures_util::{
     StreamExt,
     future::{join_all, select},
 };
-use serde_json::value::RawValue;
 use worker::{Context, Delay, console_error};
 
 use self::{
@@ -26,12 +33,11 @@ use self::{
     task::Task,
 };
 use super::{
-    commands::{NewDelivery, Taken},
+    commands::Taken,
     config::config,
-    entropy::now,
-    faults::internal,
+    entropy::{now, wait},
     rate_limits::count_ingest,
-    request::{Answer, Call, json, random_bytes, read_json_body},
+    request::{Answer, Call, json, random_bytes, read_events_body},
     subscriptions,
 };
 use crate::{
@@ -44,8 +50,8 @@ use crate::{
     domain::{
         budget::Budget,
         delivery::Status,
-        dispatch::{ANSWER_DELAY, WORKER_LEASES, share_leases},
-        event::{Event, build_payload},
+        dispatch::{ANSWER_DELAY, WORKER_LEASES, send_together, share_leases},
+        event::Event,
         ids::{DeliveryId, EventId, WebhookId},
         subscriptions::{Snapshot, Subscription},
         timestamp::Timestamp,
@@ -56,11 +62,26 @@ use crate::{
 /// How long the platform lets a Worker run on after its answer.
 const WORKER_TIME: Duration = Duration::from_secs(30);
 
-/// A webhook and its new deliveries, each with the index of its event in the request.
+/// A webhook and its new deliveries.
 struct Batch {
     webhook: WebhookId,
-    events: Vec<usize>,
-    deliveries: Vec<NewDelivery>,
+    /// Each with the index of its event in the request.
+    deliveries: Vec<(usize, DeliveryId)>,
+    /// How many leases it asks for.
+    leases: usize,
+}
+
+impl Batch {
+    /// About how many bytes its command has.
+    fn length(&self, events: &[Event]) -> usize {
+        let events = self
+            .deliveries
+            .iter()
+            .filter_map(|(index, _)| events.get(*index));
+        events
+            .map(Event::length_in_command)
+            .fold(0, usize::saturating_add)
+    }
 }
 
 /// What a webhook answered for one event.
@@ -78,7 +99,7 @@ enum Stored {
         busy: bool,
     },
     /// A key has been revoked since the copy of the keys was made; nothing is stored.
-    StaleKey { batch: Batch, leases: usize },
+    StaleKey(Batch),
     /// Its object did not answer.
     Failed,
 }
@@ -88,9 +109,11 @@ pub(super) async fn post_events(mut call: Call<'_>, context: &Context) -> Answer
     count_ingest(call.env, &call.workspace).await?;
     let config = config(call.env)?;
     let now = now();
-    let body = read_json_body(&call.request).await?;
+    let body = read_events_body(&call.request).await?;
     let PostedEvents { array, events } =
         parse_events(&body, now, || Ok(EventId::mint(now, random_bytes()?)))?;
+    drop(body);
+    let events: Rc<[Event]> = events.into();
     let (known, key) = call.by.take().unzip();
     let snapshot = subscriptions::read(call.env, &call.workspace, known, |snapshot| {
         matches_all(snapshot, &events)
@@ -121,18 +144,16 @@ pub(super) async fn post_events(mut call: Call<'_>, context: &Context) -> Answer
                 None => webhook.selects(event_type),
             }
     };
-    let batches = batches(&snapshot, &events, is_new, now)?;
+    let mut left = batches(&snapshot, &events, is_new, now)?;
     let budget = Rc::new(RefCell::new(Budget::new(config.policy.subrequests)));
-    let shares = share_leases(
-        budget.borrow_mut().take_posts(WORKER_LEASES),
-        &batches
-            .iter()
-            .map(|batch| batch.deliveries.len())
-            .collect::<Vec<_>>(),
-    );
+    let wanted: Vec<_> = left.iter().map(|batch| batch.deliveries.len()).collect();
+    let shares = share_leases(budget.borrow_mut().take_posts(WORKER_LEASES), &wanted);
+    for (batch, share) in left.iter_mut().zip(shares) {
+        batch.leases = share;
+    }
     let (attempted, mut first_attempt) = mpsc::unbounded();
-    let store = |batches: Vec<(Batch, usize)>, keys_revision| {
-        let tasks = batches.into_iter().map(|(batch, leases)| {
+    let store = |batches: Vec<Batch>, keys_revision| {
+        let tasks = batches.into_iter().map(|batch| {
             let (answer, answered) = oneshot::channel();
             let task = Task {
                 attempted: attempted.clone(),
@@ -143,17 +164,20 @@ pub(super) async fn post_events(mut call: Call<'_>, context: &Context) -> Answer
                 keys_revision,
                 until: now.saturating_add(WORKER_TIME),
             };
-            context.wait_until(async move { task.run(batch, leases, answer).await });
+            let events = Rc::clone(&events);
+            context.wait_until(async move { task.run(events, batch, answer).await });
             answered
         });
         join_all(tasks.collect::<Vec<_>>())
     };
     let mut busy = false;
-    let mut left: Vec<_> = batches.into_iter().zip(shares).collect();
     let mut keys_revision = keys_revision;
     let mut is_repeated = false;
     while !left.is_empty() {
-        for stored in store(std::mem::take(&mut left), keys_revision).await {
+        let together = send_together(left.iter().map(|batch| batch.length(&events)));
+        let together = left.drain(..together.min(left.len())).collect();
+        let mut refused = Vec::new();
+        for stored in store(together, keys_revision).await {
             // A task that ended without a result counts as an object that did not answer.
             match stored.unwrap_or(Stored::Failed) {
                 Stored::Done {
@@ -165,14 +189,19 @@ pub(super) async fn post_events(mut call: Call<'_>, context: &Context) -> Answer
                         found.entry(event).or_default().push(delivery);
                     }
                 }
-                Stored::StaleKey { batch, leases } if !is_repeated => left.push((batch, leases)),
-                Stored::StaleKey { .. } | Stored::Failed => return Err(not_stored()),
+                Stored::StaleKey(batch) if !is_repeated => refused.push(batch),
+                Stored::StaleKey(_) | Stored::Failed => return Err(not_stored()),
             }
         }
-        if !left.is_empty() {
+        if !refused.is_empty() {
+            left.extend(refused);
             let present = subscriptions::ask(call.env, &call.workspace).await?;
             keys_revision = judge(&present, key.as_ref())?;
             is_repeated = true;
+        }
+        if !left.is_empty() {
+            // Others are answered before the next commands are written.
+            wait(Duration::ZERO).await;
         }
     }
     drop(attempted);
@@ -241,18 +270,20 @@ fn first_of_each_id(events: &[Event]) -> HashMap<EventId, usize> {
     first
 }
 
-/// The new deliveries of each webhook.
+/// The new deliveries of each webhook, without leases yet. Their ids have the time of a generated event id, by which an
+/// object finds a delivery again.
 fn batches(
     snapshot: &Snapshot,
     events: &[Event],
     is_new: impl Fn(usize, &Event, &Subscription) -> bool,
     now: Timestamp,
-) -> Result<Vec<Batch>, ApiError> {
-    let mut batches = Vec::new();
+) -> Result<VecDeque<Batch>, ApiError> {
+    let mut batches = VecDeque::new();
     for webhook in &snapshot.webhooks {
         let selected = events.iter().enumerate();
         let selected: Vec<_> = selected
             .filter(|(index, event)| is_new(*index, event, webhook))
+            .map(|(index, _)| index)
             .collect();
         if selected.is_empty() {
             continue;
@@ -263,35 +294,13 @@ fn batches(
         let mut ids = ids.collect::<Result<Vec<_>, ApiError>>()?;
         // Lists show the deliveries in the order of the array.
         ids.sort_unstable();
-        let deliveries = selected.iter().zip(ids);
-        batches.push(Batch {
+        batches.push_back(Batch {
             webhook: webhook.id.clone(),
-            events: selected.iter().map(|(index, _)| *index).collect(),
-            deliveries: deliveries
-                .map(|((_, event), id)| new_delivery(event, id))
-                .collect::<Result<_, _>>()?,
+            deliveries: selected.into_iter().zip(ids).collect(),
+            leases: 0,
         });
     }
     Ok(batches)
-}
-
-/// `id` must have the time of a generated event id, by which the object finds the delivery again.
-fn new_delivery(event: &Event, id: DeliveryId) -> Result<NewDelivery, ApiError> {
-    let payload = build_payload(
-        &id,
-        event.event_type.as_str(),
-        &event.timestamp,
-        &event.data,
-    );
-    let payload =
-        RawValue::from_string(payload).map_err(|error| internal("building a payload", &error))?;
-    Ok(NewDelivery {
-        id,
-        event_id: event.id.clone(),
-        event_id_given: event.id_given,
-        event_type: event.event_type.as_str().to_string(),
-        payload,
-    })
 }
 
 fn show(found: &Found, duplicate: bool) -> Option<AcceptedDelivery> {

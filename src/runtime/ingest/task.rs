@@ -1,7 +1,7 @@
 //! The task of one webhook, which outlives the answer: it stores the deliveries, tells the answer what was stored, and
 //! makes the attempts that it got leases for.
 
-use std::{cell::RefCell, collections::HashMap, pin::pin, rc::Rc, time::Duration};
+use std::{cell::RefCell, pin::pin, rc::Rc, time::Duration};
 
 use futures_channel::{mpsc, oneshot};
 use futures_util::{
@@ -9,6 +9,7 @@ use futures_util::{
     future::{Either, select},
     stream::FuturesUnordered,
 };
+use serde_json::value::to_raw_value;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use worker::{Delay, Env, console_error};
@@ -17,11 +18,15 @@ use super::{Batch, Found, Stored};
 use crate::{
     domain::{
         budget::Budget,
-        ids::{WebhookId, WorkspaceId},
+        event::{Event, Payload},
+        ids::{DeliveryId, WebhookId, WorkspaceId},
         timestamp::Timestamp,
     },
     runtime::{
-        commands::{AttemptReport, Grant, Refusal, WebhookCommand, WebhookReply, ask_webhook},
+        commands::{
+            AttemptReport, CallError, Grant, NewDelivery, Refusal, WebhookCommand, WebhookReply,
+            ask_to_accept, ask_webhook,
+        },
         config::Config,
         entropy::now,
         observer::Observer,
@@ -37,6 +42,16 @@ const REPORTED_WITHIN: Duration = Duration::from_millis(3);
 
 /// How often a report is tried; if all tries fail, the lease is lost and the attempt is made again.
 const REPORT_TRIES: u32 = 3;
+
+/// The payload of an event's delivery.
+fn payload<'a>(event: &'a Event, id: &'a DeliveryId) -> Payload<'a> {
+    Payload {
+        id,
+        event_type: event.event_type.as_str(),
+        timestamp: &event.timestamp,
+        data: &event.data,
+    }
+}
 
 /// Lets ready tasks run first, so that the answer leaves before the first attempt, which might crash the instance.
 async fn run_ready_tasks() {
@@ -62,50 +77,30 @@ pub(super) struct Task {
 
 impl Task {
     /// Stores a batch at its webhook, tells the answer what was stored, and makes the attempts that it got leases for.
-    pub(super) async fn run(self, batch: Batch, leases: usize, answer: oneshot::Sender<Stored>) {
-        let Batch {
-            webhook,
-            events,
-            deliveries,
-        } = batch;
-        let command = WebhookCommand::Accept {
-            events: deliveries,
-            leases,
-            keys_revision: self.keys_revision,
-        };
-        let reply = ask_webhook(&self.env, &self.workspace, &webhook, &command).await;
-        let deliveries = match command {
-            WebhookCommand::Accept { events, .. } => events,
-            _ => Vec::new(),
-        };
-        let (stored, grants) = match reply {
+    pub(super) async fn run(
+        self,
+        events: Rc<[Event]>,
+        batch: Batch,
+        answer: oneshot::Sender<Stored>,
+    ) {
+        let (stored, grants) = match self.accept(&events, &batch).await {
             Ok(WebhookReply::Taken {
                 deliveries: taken,
                 grants,
                 busy,
             }) => {
-                let found = events.into_iter().zip(taken).zip(&deliveries);
-                let found = found.map(|((event, taken), delivery)| {
-                    (
-                        event,
-                        Found {
-                            webhook: webhook.clone(),
-                            taken,
-                            id: delivery.id.clone(),
-                        },
-                    )
+                let found = batch.deliveries.iter().zip(taken);
+                let found = found.map(|((event, id), taken)| {
+                    let webhook = batch.webhook.clone();
+                    let id = id.clone();
+                    (*event, Found { webhook, taken, id })
                 });
                 let found = found.collect();
                 (Stored::Done { found, busy }, grants)
             }
             Ok(WebhookReply::Refused(Refusal::StaleKey)) => {
-                let batch = Batch {
-                    webhook,
-                    events,
-                    deliveries,
-                };
                 // The receiver is gone if the client is.
-                let _ = answer.send(Stored::StaleKey { batch, leases });
+                let _ = answer.send(Stored::StaleKey(batch));
                 return;
             }
             // The webhook is deleted, but the copy in KV still has it.
@@ -121,24 +116,48 @@ impl Task {
         };
         // The receiver is gone if the client is; the leases are used all the same.
         let _ = answer.send(stored);
-        let unused = leases.saturating_sub(grants.len());
+        let unused = batch.leases.saturating_sub(grants.len());
         self.budget.borrow_mut().give_back(unused);
         if grants.is_empty() {
             return;
         }
         run_ready_tasks().await;
-        let mut payloads: HashMap<_, _> = deliveries
-            .into_iter()
-            .map(|delivery| (delivery.id, delivery.payload))
-            .collect();
         let grants = grants.into_iter().map(|grant| {
-            let payload = payloads.remove(&grant.id);
+            let own = batch.deliveries.iter().find(|(_, id)| *id == grant.id);
+            let own = own.and_then(|(event, id)| Some(payload(events.get(*event)?, id)));
+            let payload = own.and_then(|own| to_raw_value(&own).ok());
             Grant {
                 payload: payload.or(grant.payload),
                 ..grant
             }
         });
-        self.keep_sending(&webhook, grants.collect()).await;
+        let grants = grants.collect();
+        drop(events);
+        self.keep_sending(&batch.webhook, grants).await;
+    }
+
+    /// Asks the object of a webhook to accept a batch.
+    fn accept(
+        &self,
+        events: &[Event],
+        batch: &Batch,
+    ) -> impl Future<Output = Result<WebhookReply, CallError>> + use<> {
+        let deliveries = batch.deliveries.iter().filter_map(|(event, id)| {
+            let event = events.get(*event)?;
+            Some(NewDelivery {
+                id: id.clone(),
+                event_id: event.id.clone(),
+                event_id_given: event.id_given,
+                event_type: event.event_type.as_str().to_string(),
+                payload: payload(event, id),
+            })
+        });
+        let command = WebhookCommand::Accept {
+            events: deliveries.collect(),
+            leases: batch.leases,
+            keys_revision: self.keys_revision,
+        };
+        ask_to_accept(&self.env, &self.workspace, &batch.webhook, &command)
     }
 
     /// Makes attempts, reports them, and goes on with the leases that the report is answered with, while time is left.
