@@ -4,7 +4,10 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use thiserror::Error;
 
-use super::retry::{RetrySchedule, parse_duration};
+use super::{
+    outcome::Outcome,
+    retry::{RetrySchedule, parse_duration},
+};
 
 /// How much longer than the attempt timeout a lease lasts, so that the report can arrive.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
@@ -35,6 +38,25 @@ pub struct Policy {
     pub max_storage: u64,
     /// `SUBREQUESTS`: POSTs that one invocation may make.
     pub subrequests: usize,
+    /// `LOG_ATTEMPTS`: the attempts that get a line in the log.
+    pub logged: LoggedAttempts,
+}
+
+/// Which attempts get a line in the log; each line is billed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoggedAttempts {
+    /// Every attempt.
+    All,
+    /// Those that did not succeed.
+    Failed,
+}
+
+impl LoggedAttempts {
+    /// Whether an attempt with this outcome gets a line.
+    #[must_use]
+    pub fn includes(self, outcome: Outcome) -> bool {
+        self == Self::All || outcome != Outcome::Succeeded
+    }
 }
 
 /// A variable does not parse.
@@ -92,6 +114,11 @@ impl Policy {
             )?,
             subrequests: text("SUBREQUESTS", "50").parse("a whole number, 1 to 10000", |text| {
                 whole_number(text, 1..=10_000)?.try_into().ok()
+            })?,
+            logged: text("LOG_ATTEMPTS", "all").parse("all or failed", |text| match text {
+                "all" => Some(LoggedAttempts::All),
+                "failed" => Some(LoggedAttempts::Failed),
+                _ => None,
             })?,
         })
     }
@@ -174,6 +201,15 @@ mod tests {
             (policy.max_storage, policy.subrequests),
             (8_000_000_000, 50)
         );
+        assert_eq!(policy.logged, LoggedAttempts::All);
+    }
+
+    #[test]
+    fn only_attempts_that_did_not_succeed_are_logged_if_that_is_set() {
+        let failed = LoggedAttempts::Failed;
+        assert!(failed.includes(Outcome::Timeout) && failed.includes(Outcome::Lost));
+        assert!(!failed.includes(Outcome::Succeeded));
+        assert!(LoggedAttempts::All.includes(Outcome::Succeeded));
     }
 
     #[test]
@@ -206,6 +242,7 @@ mod tests {
             ("MAX_STORAGE", "GB"),
             ("SUBREQUESTS", "0"),
             ("SUBREQUESTS", "10001"),
+            ("LOG_ATTEMPTS", "none"),
         ] {
             let error =
                 Policy::parse(|name| (name == variable).then(|| value.to_string())).unwrap_err();

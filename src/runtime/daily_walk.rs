@@ -1,7 +1,9 @@
-//! The daily walk over all workspaces: each asks its enabled webhooks to look at their alarms.
+//! The daily walk over all workspaces: each asks its webhooks to delete what is too old, and to look at their alarms.
 //!
 //! The platform gives up on an alarm after six errors, and on a day whose quota of rows is spent nothing can set another
 //! one. An object without an alarm sleeps until somebody calls it, whatever it still has to send.
+//! And a webhook that has nothing to send sets none to delete what will be too old in a month: that would be a second
+//! alarm for each event of a webhook that gets few.
 
 use futures_util::future::join_all;
 use worker::{Env, Result, console_error};

@@ -2,6 +2,7 @@
 
 use worker::{AnalyticsEngineDataPointBuilder, Env, console_error, console_log};
 
+use super::config::config;
 use crate::{
     api::attempt_line::AttemptLine,
     domain::{attempt::Attempt, delivery::Kind, ids::DeliveryId},
@@ -32,12 +33,14 @@ impl<'a> Observer<'a> {
         Self::new(env, workspace, webhook)
     }
 
-    /// Logs an attempt that has ended.
+    /// Logs an attempt that has ended, if attempts of its outcome are logged.
     pub(super) fn attempt_ended(&self, delivery: (&DeliveryId, &str, Kind), attempt: &Attempt) {
-        let line = AttemptLine::new((self.workspace, self.webhook), delivery, attempt);
-        match serde_json::to_string(&line) {
-            Ok(line) => console_log!("{line}"),
-            Err(error) => console_error!("writing the line of an attempt: {error}"),
+        if config(self.env).is_ok_and(|config| config.policy.logged.includes(attempt.outcome)) {
+            let line = AttemptLine::new((self.workspace, self.webhook), delivery, attempt);
+            match serde_json::to_string(&line) {
+                Ok(line) => console_log!("{line}"),
+                Err(error) => console_error!("writing the line of an attempt: {error}"),
+            }
         }
         let Ok(dataset) = self.env.analytics_engine(DATASET) else {
             return;

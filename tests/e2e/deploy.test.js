@@ -18,6 +18,7 @@ const SETTINGS = {
   MAX_BACKLOG: "100000",
   MAX_STORAGE: "8GB",
   SUBREQUESTS: "50",
+  LOG_ATTEMPTS: "all",
 };
 // Part of every name that the cargo feature `test-hooks` adds.
 const TEST_HOOK = "x-test-hook";

@@ -44,6 +44,22 @@ function awaitLines(relay, id, count) {
   });
 }
 
+test("with LOG_ATTEMPTS failed, only an attempt that did not succeed is a line", async (t) => {
+  const quiet = await startRelay({ vars: { LOG_ATTEMPTS: "failed" } });
+  t.after(() => quiet.stop());
+  const { workspace } = await setUpWebhook(t, quiet, answerInTurn(200, 503, 200));
+  for (let event = 0; event < 2; event++) await awaitSettled(quiet, workspace, await acceptForOne(quiet, workspace));
+  const lines = await eventually(() => {
+    const lines = readLines(quiet);
+    assert.ok(lines.length > 0);
+    return lines;
+  });
+  assert.deepEqual(
+    lines.map(({ attempt, response_status: status }) => [attempt, status]),
+    [[1, 503]],
+  );
+});
+
 describe("each attempt is one line of JSON", () => {
   test("with its ids, number, outcome, status and duration, first attempt and retries alike", async (t) => {
     const { workspace, webhook } = await setUpWebhook(t, relay, answerInTurn(503, hang, 302, 200));

@@ -6,6 +6,7 @@ import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
 import { answerWith } from "../support/receiver.js";
 import { startRelay } from "../support/relay.js";
+import { armedAlarm } from "../support/stored_state.js";
 import { acceptArray, acceptForOne, alert, awaitSettled, listDeliveries, setUpWebhook } from "../support/steps.js";
 
 const EVENTS = 1_000;
@@ -17,9 +18,11 @@ after(() => relay?.stop());
 async function readCounts({ workspace, webhook }) {
   const answer = await relay.fetch(`/test/rows/${workspace}/${webhook.id}`);
   assert.equal(answer.status, 200, answer.text);
-  const { rows_written: written, rows_read: read, alarms_set: alarms } = answer.body;
-  for (const count of [written, read, alarms]) assert.ok(Number.isInteger(count) && count >= 0, answer.text);
-  return { written, read, alarms };
+  const { rows_written: written, rows_read: read, alarms_set: alarms, alarms_run: run } = answer.body;
+  const { object_requests: commands } = answer.body;
+  for (const count of [written, read, alarms, run, commands])
+    assert.ok(Number.isInteger(count) && count >= 0, answer.text);
+  return { written, read, alarms, run, commands };
 }
 
 /** Posts `count` events one by one, waits until all are settled as delivered, and returns the rows that it took. */
@@ -58,6 +61,29 @@ describe("rows written by a delivered event, its alarms counted", () => {
       assert.ok(each <= most, `${each} rows an event`);
     });
   }
+});
+
+test("an event that comes alone takes 3 rows, its alarm counted, and 3 requests of its object", async (t) => {
+  const scene = await setUpWebhook(t, relay);
+  const runs = async (count) =>
+    eventually(
+      async () => {
+        const counts = await readCounts(scene);
+        assert.equal(counts.run, count, "the alarm has not run");
+        return counts;
+      },
+      { timeout: 30_000 },
+    );
+  // Of the ping, which was made under a lease as well.
+  const before = await runs(1);
+  await acceptForOne(relay, scene.workspace);
+  const after = await runs(2);
+  assert.equal(scene.receiver.events().length, 1);
+  const used = Object.fromEntries(Object.entries(after).map(([name, count]) => [name, count - before[name]]));
+  t.diagnostic(JSON.stringify(used));
+  assert.equal(used.written + used.alarms, 3);
+  assert.equal(used.commands + used.run, 3);
+  assert.equal(armedAlarm(relay, scene), undefined, "an alarm is armed although nothing is pending");
 });
 
 test("rows written by an event of an array of 100 are at most 1.1, alarms counted", { timeout: 120_000 }, async (t) => {

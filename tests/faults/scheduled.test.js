@@ -1,5 +1,5 @@
-// Once a day every enabled webhook looks at its alarm: what an object without one still owes is sent, and nothing is
-// written for the others.
+// Once a day every webhook deletes what is too old, which no alarm waits for, and looks at its alarm: what an object
+// without one still owes is sent, and nothing is written for the others.
 //
 // On a day whose quota of rows is spent, the platform gives up on an alarm and no other can be set.
 import assert from "node:assert/strict";
@@ -9,15 +9,26 @@ import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { unstable_readConfig as readConfig } from "wrangler";
 import { eventually } from "../support/eventually.js";
+import { turn } from "../support/hooks.js";
 import { answerInTurn } from "../support/receiver.js";
 import { createWorkspace, startRelay } from "../support/relay.js";
 import { REPOSITORY } from "../support/relay_options.js";
-import { acceptForOne, answered, awaitDelivery, changeWebhook, setUpWebhook } from "../support/steps.js";
+import {
+  acceptArray,
+  acceptForOne,
+  alert,
+  answered,
+  awaitDelivery,
+  changeWebhook,
+  listDeliveries,
+  setUpWebhook,
+} from "../support/steps.js";
 import { alarmsFile, armedAlarm, objectFiles, onDatabase } from "../support/stored_state.js";
 
 const CRON = "5-55/5 0 * * *";
 const VARS = { RETRY_SCHEDULE: "1h,1h,1h,1h,1h" };
 const LATER_MS = 7_200_000;
+const TWO_DAYS_MS = 172_800_000;
 const RECOVERY_MS = 40_000;
 const TIMEOUT_MS = 180_000;
 const IDLE_MS = 60_000;
@@ -129,8 +140,9 @@ describe("where no alarm is missing,", { timeout: TIMEOUT_MS }, () => {
 
   const count = async ({ workspace, webhook }) =>
     answered(await relay.fetch(`/test/rows/${workspace}/${webhook.id}`), 200);
+  // With nothing pending it has no alarm.
   const becomesIdle = (scene) =>
-    eventually(() => Number(armedAlarm(relay, scene)) > Date.now() + IDLE_MS, { timeout: RECOVERY_MS });
+    eventually(() => !(Number(armedAlarm(relay, scene)) < Date.now() + IDLE_MS), { timeout: RECOVERY_MS });
 
   /** What a run of the handler adds to the counts of an object; what counting itself adds is taken off. */
   async function measure(scene) {
@@ -155,13 +167,34 @@ describe("where no alarm is missing,", { timeout: TIMEOUT_MS }, () => {
     assert.deepEqual(await measure(scene), { rows: 0, alarms: 0, requests: 1 });
   });
 
-  test("a disabled webhook is not asked, and one that was enabled again is", async (t) => {
+  test("a disabled webhook is asked too, and one that was enabled again", async (t) => {
     const workspace = await createWorkspace(relay);
     const scene = await setUpWebhook(t, relay, undefined, { workspace });
     const other = await setUpWebhook(t, relay, undefined, { workspace });
     for (const one of [scene, other]) await changeWebhook(relay, one, { status: "disabled" });
     await changeWebhook(relay, other, { status: "enabled" });
-    assert.deepEqual(await measure(scene), { rows: 0, alarms: 0, requests: 0 });
+    assert.deepEqual(await measure(scene), { rows: 0, alarms: 0, requests: 1 });
     assert.deepEqual(await measure(other), { rows: 0, alarms: 0, requests: 1 });
   });
+});
+
+describe("what is older than the retention is deleted daily, and nothing else called the object", () => {
+  for (const status of ["enabled", "disabled"])
+    test(`at ${status === "enabled" ? "an" : "a"} ${status} webhook`, { timeout: TIMEOUT_MS }, async (t) => {
+      const relay = await startRelay({ hooks: true, vars: { RETENTION_DAYS: "1" } });
+      t.after(() => relay.stop());
+      const scene = await setUpWebhook(t, relay);
+      const entries = await acceptArray(relay, scene.workspace, Array(100).fill(alert()));
+      await eventually(() => scene.receiver.events().length === entries.length);
+      const logged = () => listDeliveries(relay, scene.workspace, scene.webhook.id, { limit: 1 });
+      await eventually(
+        async () =>
+          (await listDeliveries(relay, scene.workspace, scene.webhook.id, { status: "pending" })).length === 0,
+      );
+      await changeWebhook(relay, scene, { status });
+      await turn(relay, { skew_ms: TWO_DAYS_MS });
+      assert.equal((await logged()).length, 1);
+      await runDaily(relay);
+      assert.deepEqual(await logged(), []);
+    });
 });

@@ -83,7 +83,7 @@ pub(crate) enum WebhookCommand<P = Box<RawValue>> {
         hours: u32,
     },
     Gauges,
-    /// Sets the alarm if one is needed and missing.
+    /// Deletes what is too old, and sets the alarm if one is needed and missing.
     LookAtAlarm,
     /// Asks for all that a page shows.
     Show(Wanted),

@@ -71,7 +71,7 @@ pub(crate) enum WorkspaceCommand {
     },
     /// Keeps the answer to a creation.
     KeepAnswer(Idempotent),
-    /// Asks the enabled webhooks to look at their alarms.
+    /// Asks the webhooks to delete what is too old, and to look at their alarms.
     LookAtAlarms,
     /// Opens a session; uses up a link.
     SignIn {

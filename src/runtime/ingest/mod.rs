@@ -144,13 +144,9 @@ pub(super) async fn post_events(mut call: Call<'_>, context: &Context) -> Answer
                 None => webhook.selects(event_type),
             }
     };
-    let mut left = batches(&snapshot, &events, is_new, now)?;
     let budget = Rc::new(RefCell::new(Budget::new(config.policy.subrequests)));
-    let wanted: Vec<_> = left.iter().map(|batch| batch.deliveries.len()).collect();
-    let shares = share_leases(budget.borrow_mut().take_posts(WORKER_LEASES), &wanted);
-    for (batch, share) in left.iter_mut().zip(shares) {
-        batch.leases = share;
-    }
+    let mut left = batches(&snapshot, &events, is_new, now)?;
+    share(budget.borrow_mut().take_posts(WORKER_LEASES), &mut left);
     let (attempted, mut first_attempt) = mpsc::unbounded();
     let store = |batches: Vec<Batch>, keys_revision| {
         let tasks = batches.into_iter().map(|batch| {
@@ -301,6 +297,15 @@ fn batches(
         });
     }
     Ok(batches)
+}
+
+/// Shares leases among the webhooks.
+fn share(leases: usize, batches: &mut VecDeque<Batch>) {
+    let wanted: Vec<_> = batches.iter().map(|batch| batch.deliveries.len()).collect();
+    let shares = share_leases(leases, &wanted);
+    for (batch, share) in batches.iter_mut().zip(shares) {
+        batch.leases = share;
+    }
 }
 
 fn show(found: &Found, duplicate: bool) -> Option<AcceptedDelivery> {

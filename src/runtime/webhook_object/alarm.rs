@@ -36,9 +36,6 @@ const ALARM_BUDGET: Duration = Duration::from_secs(60);
 /// How long a free slot of the alarm waits for others to become free.
 pub(super) const FILLED_WITHIN: Duration = Duration::from_millis(3);
 
-/// The least time between two alarms that have nothing to do but purge.
-const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
-
 /// The time between two slices of a purge: more is deleted in it than is accepted.
 const BETWEEN_SLICES: Duration = Duration::from_millis(250);
 
@@ -132,7 +129,7 @@ impl WebhookObject {
         self.wake.replace(None);
         self.tell_workspace().await;
         self.fold_counts()?;
-        self.arm_after_alarm(more_to_delete, policy).await
+        self.arm_or_go_on_deleting(more_to_delete).await
     }
 
     /// How long it is until something falls due or a lease ends; none if that time has passed already.
@@ -237,6 +234,12 @@ impl WebhookObject {
         }
     }
 
+    /// The daily look at the alarm, which deletes too: nothing else would wake a webhook that has nothing to send.
+    pub(super) async fn look_at_alarm(&self, policy: &Policy) -> Result<()> {
+        let more_to_delete = self.delete_old(policy)?;
+        self.arm_or_go_on_deleting(more_to_delete).await
+    }
+
     /// Deletes a slice of what is too old to keep, and of what there is no storage for; returns whether more of it is
     /// left.
     fn delete_old(&self, policy: &Policy) -> Result<bool> {
@@ -289,27 +292,13 @@ impl WebhookObject {
         Ok(more.unwrap_or(false))
     }
 
-    /// Arms the next alarm at the end of this one, for purges too.
-    pub(super) async fn arm_after_alarm(
-        &self,
-        more_to_delete: bool,
-        policy: &Policy,
-    ) -> Result<()> {
+    /// Arms the next alarm, soon if there is more to delete. What will be too old later needs none: the daily walk, or an
+    /// alarm for something else, deletes it.
+    async fn arm_or_go_on_deleting(&self, more_to_delete: bool) -> Result<()> {
         self.arm().await?;
-        let now = now();
         if more_to_delete {
-            return self.clock.arm(now.saturating_add(BETWEEN_SLICES)).await;
+            self.clock.arm(now().saturating_add(BETWEEN_SLICES)).await?;
         }
-        let oldest = self
-            .with_desk(|_| self.store.next_purge(policy.retention))?
-            .flatten();
-        match oldest {
-            Some(time) => {
-                self.clock
-                    .arm(time.max(now.saturating_add(HOUSEKEEPING)))
-                    .await
-            }
-            None => Ok(()),
-        }
+        Ok(())
     }
 }

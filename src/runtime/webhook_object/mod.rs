@@ -259,8 +259,8 @@ impl WebhookObject {
             WebhookCommand::Stats { hours } => self.stats(hours)?,
             WebhookCommand::Gauges => self.gauges()?,
             WebhookCommand::LookAtAlarm => {
-                self.arm_after_alarm(false, policy).await?;
-                WebhookReply::Done
+                self.look_at_alarm(policy).await?;
+                return Ok(WebhookReply::Done);
             }
             WebhookCommand::Show(wanted) => self.show(wanted)?,
             #[cfg(feature = "test-hooks")]

@@ -91,15 +91,12 @@ impl WorkspaceObject {
         }
     }
 
-    /// Asks the enabled webhooks to look at their alarms, and looks at its own.
+    /// Asks the webhooks to look at their alarms, and looks at its own. Disabled ones too have something to delete.
     pub(super) async fn look_at_alarms(&self, workspace: &Workspace) -> Result<WorkspaceReply> {
         let is_told = self.store.untold()?.is_empty();
         self.arm((!is_told).then_some(TELL_AGAIN)).await?;
         let webhooks = self.store.webhooks()?;
-        let enabled = webhooks
-            .iter()
-            .filter(|webhook| webhook.disabled().is_none());
-        let asked = enabled.map(|webhook| {
+        let asked = webhooks.iter().map(|webhook| {
             ask_webhook(
                 &self.env,
                 &workspace.id,

@@ -94,7 +94,3 @@ impl WebhookStore {
 pub(super) fn day(time: Timestamp) -> i64 {
     time.as_seconds().div_euclid(DAY_SECONDS)
 }
-
-pub(super) fn start_of_day(day: i64) -> Timestamp {
-    Timestamp::from_millis(day.saturating_mul(DAY_SECONDS).saturating_mul(1000))
-}

@@ -1,19 +1,14 @@
 //! Finding what is too old to keep, and deleting it slice by slice.
 
-use std::time::Duration;
-
 use worker::Result;
 
 use super::{
     WebhookStore,
     deliveries::delivery_id,
-    event_ids::{day, start_of_day},
+    event_ids::day,
     places::{SETTLED, first_place},
 };
-use crate::{
-    domain::{ids::DeliveryId, segment::SPAN, timestamp::Timestamp},
-    runtime::database::integer,
-};
+use crate::domain::{ids::DeliveryId, segment::SPAN, timestamp::Timestamp};
 
 /// How many rows of a table one slice of a purge deletes at most.
 pub(crate) const PURGE_SLICE: usize = 500;
@@ -64,32 +59,5 @@ impl WebhookStore {
         rows.into_iter()
             .map(|mut row| delivery_id(row.next()))
             .collect()
-    }
-
-    /// Returns when the oldest of what is kept has to be purged.
-    pub(crate) fn next_purge(&self, retention: Duration) -> Result<Option<Timestamp>> {
-        let oldest = |statement: &str| -> Result<Option<Timestamp>> {
-            let id = self.database.value(statement, vec![])?;
-            let made_at = id
-                .map(|id| delivery_id(Some(id)))
-                .transpose()?
-                .map(|id| id.minted_at());
-            Ok(made_at.map(|time| time.saturating_add(retention)))
-        };
-        let oldest_day = self
-            .database
-            .value("SELECT day FROM event_ids ORDER BY day LIMIT 1", vec![])?;
-        // The ids of a day are needed through the next one.
-        let forgotten = integer(oldest_day.as_ref()).map(|day| start_of_day(day.saturating_add(2)));
-        let unsettled = oldest("SELECT id FROM deliveries WHERE settled = 0 ORDER BY id LIMIT 1")?;
-        let settled = oldest("SELECT id FROM deliveries WHERE settled = 1 ORDER BY id LIMIT 1")?;
-        let segment = oldest(&format!(
-            "SELECT first FROM segments WHERE place >= {SETTLED} ORDER BY place LIMIT 1"
-        ))?
-        .map(|time| time.saturating_add(SPAN));
-        Ok([unsettled, settled, segment, forgotten]
-            .into_iter()
-            .flatten()
-            .min())
     }
 }
