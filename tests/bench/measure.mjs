@@ -78,7 +78,13 @@ export class Stage {
         this.url(behaviour, name, 0),
         this.url("hang", `${name}h`, 0),
       ]);
-    const before = { bytes: system.bytesStored(), counts: await this.counts(system, scenario, targets) };
+    // A ping is made under a lease too.
+    if (scenario.alone) await this.ranAlarms(system, scenario, targets, 1);
+    const before = {
+      bytes: system.bytesStored(),
+      rows: this.rowsKept(system, scenario),
+      counts: await this.counts(system, scenario, targets),
+    };
     return {
       system,
       scenario,
@@ -97,7 +103,8 @@ export class Stage {
 
   async takeTurn(run, seconds) {
     const { system, scenario, name, targets } = run;
-    const { producers, batch, webhooks, events, withIds } = scenario;
+    const { producers, batch, webhooks, withIds, alone } = scenario;
+    const events = alone ? 1 : scenario.events;
     const cpu = cpuOf(system.workerd);
     const posted = await this.post(system, {
       targets,
@@ -119,6 +126,22 @@ export class Stage {
     const { last } = await this.receiver.ask({ ask: "count", run: name });
     run.wall += last - posted.began;
     run.cpu += cpuOf(system.workerd) - cpu;
+    if (scenario.alone) await this.ranAlarms(system, scenario, targets, run.before.counts.alarms_run + run.accepted);
+  }
+
+  /** Waits until so many alarms have run: after a lease has ended. The object is idle meanwhile, and not billed. */
+  async ranAlarms(system, scenario, targets, wanted) {
+    const deadline = Date.now() + ARRIVAL_TIMEOUT_MS;
+    for (;;) {
+      const { alarms_run } = await this.counts(system, scenario, targets);
+      if (alarms_run >= wanted) return;
+      if (Date.now() > deadline) throw new Error("an alarm has not run");
+      await sleep(200);
+    }
+  }
+
+  rowsKept(system, { counted }) {
+    return counted && system.rowsKept ? system.rowsKept() : 0;
   }
 
   async sumUp({ system, scenario, name, targets, before, accepted, posts, accepting, wall, cpu, behind, latencies }) {
@@ -126,6 +149,7 @@ export class Stage {
     const figures = await this.receiver.ask({ ask: "figures", run: name });
     await this.settled(system, scenario, targets);
     const counts = await this.counts(system, scenario, targets);
+    const attempts = (await this.receiver.ask({ ask: "count", run: name })).count;
     return {
       system: system.system,
       accepted,
@@ -141,6 +165,8 @@ export class Stage {
       endToEnd: figures.latency,
       cpu,
       cpuPerEvent: cpu / accepted,
+      attempts,
+      rowsKept: this.rowsKept(system, scenario) - before.rows,
       bytesPerEvent: (system.bytesStored() - before.bytes) / accepted,
       ...(counts && {
         counts: Object.fromEntries(

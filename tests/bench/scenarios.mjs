@@ -27,6 +27,8 @@ export const SCENARIOS = [
 
 /** The events that are posted to count requests and rows for the bill. */
 export const BILLED = [
+  // Further apart than a lease lasts. One event a turn.
+  { name: "alone", producers: 1, batch: 1, events: 4, turns: 4, alone: true, systems: ["relay"] },
   { name: "one by one", producers: 1, batch: 1, events: 300 },
   { name: "one by one, with event_id", producers: 1, batch: 1, events: 300, withIds: true, systems: ["relay"] },
   { name: "32 producers", producers: 32, batch: 1, events: 1000 },

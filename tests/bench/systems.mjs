@@ -66,6 +66,12 @@ const RELAY = {
   bytesStored() {
     return bytesIn(this.state, "WebhookObject");
   },
+  /** The rows of the log, each of which the purge deletes. */
+  rowsKept() {
+    return databasesIn(this.state, "WebhookObject")
+      .map((file) => rowsIn(file, ["deliveries", "segments", "event_ids"]))
+      .reduce((sum, rows) => sum + rows, 0);
+  },
 };
 
 /** The SQLite files of objects below a folder, if their path contains a text. */
@@ -78,6 +84,16 @@ function bytesIn(state, text) {
   return databasesIn(state, text)
     .map(bytesOf)
     .reduce((sum, bytes) => sum + bytes, 0);
+}
+
+function rowsIn(file, tables) {
+  const database = new DatabaseSync(file, { readOnly: true, timeout: 5000 });
+  try {
+    const counts = tables.map((table) => Number(database.prepare(`SELECT count(*) AS rows FROM ${table}`).get().rows));
+    return counts.reduce((sum, rows) => sum + rows, 0);
+  } finally {
+    database.close();
+  }
 }
 
 function bytesOf(file) {

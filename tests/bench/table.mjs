@@ -72,6 +72,7 @@ export function showBill(billed) {
     return [
       `${system}, ${name}`,
       usage.rows_written.toFixed(2),
+      usage.rows_purged.toFixed(2),
       usage.rows_read.toFixed(1),
       usage.object_requests.toFixed(2),
       usage.alarms_run.toFixed(2),
@@ -80,11 +81,21 @@ export function showBill(billed) {
       dollars(cost.kv_reads),
       dollars(cost.object_requests + cost.object_gigabyte_seconds),
       dollars(cost.rows_written + cost.rows_read),
+      dollars(cost.rows_purged + cost.stored_gigabyte_months),
+      dollars(cost.log_lines),
       dollars(cost.total),
       ...fitsIn(usage).map(({ events, first }) => `${events.toLocaleString("en")} (${first})`),
     ];
   });
-  const head = ["for each event", "rows written", "rows read", "object requests", "of them alarms", "KV reads"];
-  const prices = ["Worker $/M", "KV $/M", "objects $/M", "rows $/M", "in all $/M"];
+  const head = [
+    "for each event",
+    "rows written",
+    "purged later",
+    "rows read",
+    "object requests",
+    "of them alarms",
+    "KV reads",
+  ];
+  const prices = ["Worker $/M", "KV $/M", "objects $/M", "rows $/M", "keeping 30 days $/M", "log $/M", "in all $/M"];
   return table([...head, ...prices, ...Object.keys(PRICES.plans).map((plan) => `fits: ${plan}`)], rows);
 }
