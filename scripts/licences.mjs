@@ -1,5 +1,6 @@
 // Checks the licences of what ships: each crate that the Worker is built from must come from crates.io under one of
-// those below, and nothing from npm may ship.
+// those below, and nothing from npm may ship. What builds and tests comes from npm's registry: the lock file must have
+// the hash of each package.
 //
 // Known vulnerabilities are not checked here: `cargo audit` and `npm audit` need the network.
 import { existsSync, readFileSync } from "node:fs";
@@ -21,6 +22,7 @@ const ALLOWED = new Set([
   "Unlicense",
   "Zlib",
 ]);
+const NPM = "https://registry.npmjs.org/";
 const CRATES_IO = "registry+https://github.com/rust-lang/crates.io-index";
 // wrangler's upload is bundled from these; they may import each other, the Worker's own Wasm and the runtime's modules.
 const WORKER = ["src/entry.js", "src/finalization.js", "build/index.js"];
@@ -107,6 +109,15 @@ function findPackageFaults() {
   return faults;
 }
 
+/** The packages of a package-lock.json that could be exchanged unnoticed, in words. */
+export function findLockFaults({ packages }) {
+  return Object.entries(packages).flatMap(([place, { integrity, resolved }]) => {
+    if (place === "") return [];
+    if (resolved !== undefined && !resolved.startsWith(NPM)) return [`${place} comes from ${resolved}, not from npm`];
+    return /^sha512-[A-Za-z0-9+/]{86}==$/.test(integrity ?? "") ? [] : [`${place} has no SHA-512 in package-lock.json`];
+  });
+}
+
 async function readMetadata() {
   const { code, output } = await capture("cargo", [
     "metadata",
@@ -134,6 +145,8 @@ const spell = (expression) =>
 export async function checkLicences() {
   const crates = shippedCrates(await readMetadata());
   if (crates.length === 0) throw new Failure("cargo metadata lists no crate that ships");
+  const lock = findLockFaults(JSON.parse(readFileSync(path.join(ROOT, "package-lock.json"), "utf8")));
+  if (lock.length > 0) throw new Failure(`these could be exchanged unnoticed:\n- ${lock.join("\n- ")}`);
   const faults = [...crates.flatMap(findCrateFaults), ...findPackageFaults()];
   if (faults.length > 0) throw new Failure(`these must not ship:\n- ${faults.join("\n- ")}`);
   const counts = new Map();

@@ -1,7 +1,10 @@
 // scripts/licences.mjs notices each licence, source and import that must not ship.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import path from "node:path";
 import { test } from "node:test";
-import { findCrateFaults, findForeignImports, refusedLicences, shippedCrates } from "../../scripts/licences.mjs";
+import { findCrateFaults, findForeignImports, findLockFaults, refusedLicences, shippedCrates } from "../../scripts/licences.mjs";
+import { ROOT } from "../../scripts/programs.mjs";
 
 test("one allowed licence of an OR is enough, and each of an AND must be allowed", () => {
   const EXPRESSIONS = {
@@ -62,6 +65,26 @@ test("normal dependencies ship, build and test dependencies do not", () => {
   ];
   const shipped = shippedCrates({ packages: nodes.map(({ id }) => ({ id })), resolve: { root: "own", nodes } });
   assert.deepEqual(shipped.map(({ id }) => id).sort(), ["a", "below", "both"]);
+});
+
+test("each package of the lock file has its hash and comes from npm's registry", () => {
+  const integrity = `sha512-${"A".repeat(86)}==`;
+  const lock = (entry) => ({ packages: { "": { name: "own" }, "node_modules/a": { version: "1.0.0", ...entry } } });
+  assert.deepEqual(findLockFaults(lock({ integrity })), []);
+  assert.deepEqual(findLockFaults(lock({ integrity, resolved: "https://registry.npmjs.org/a/-/a-1.0.0.tgz" })), []);
+  for (const [wrong, told] of /** @type {[object, RegExp][]} */ ([
+    [{}, /^node_modules\/a has no SHA-512/],
+    [{ integrity: "sha1-2jmj7l5rSw0yVb/vlWAYkK/YBwk=" }, /has no SHA-512/],
+    [{ integrity: "sha512-" }, /has no SHA-512/],
+    [{ integrity, resolved: "git+ssh://git@example.com/a.git" }, /comes from git\+ssh/],
+    [{ integrity, resolved: "https://registry.npmjs.org.example.com/a.tgz" }, /not from npm/],
+    [{ link: true, resolved: "../a" }, /comes from \.\.\/a/],
+  ])) {
+    const [fault, ...others] = findLockFaults(lock(wrong));
+    assert.match(fault, told);
+    assert.deepEqual(others, []);
+  }
+  assert.deepEqual(findLockFaults(JSON.parse(readFileSync(path.join(ROOT, "package-lock.json"), "utf8"))), []);
 });
 
 test("an import from outside the Worker is named, however it is written", () => {
