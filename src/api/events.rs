@@ -99,11 +99,15 @@ fn parse_event(
     let id_given = given.is_some();
     let id = match given {
         None => mint_event_id()?,
-        Some(id) => EventId::parse(&id).map_err(|_| ApiError::InvalidValue {
-            code: "invalid_event_id",
-            field: members.field("event_id"),
-            allowed: "1 to 128 of letters, digits and . _ : -".into(),
-        })?,
+        Some(id) => EventId::parse(&id)
+            .ok()
+            .filter(EventId::can_stand_in_a_path)
+            .ok_or_else(|| ApiError::InvalidValue {
+                code: "invalid_event_id",
+                field: members.field("event_id"),
+                allowed: "1 to 128 of letters, digits and . _ : -, and neither . nor .. alone"
+                    .into(),
+            })?,
     };
     let timestamp = members.time_as_posted("timestamp")?;
     let timestamp = timestamp.map_or_else(|| now.to_string(), |(_, posted)| posted);
@@ -225,6 +229,18 @@ mod tests {
                 r#"{"type":"agent.error","data":{},"event_id":""}"#,
                 "[1].event_id",
                 "invalid_event_id",
+                422,
+            ),
+            (
+                r#"{"type":"agent.error","data":{},"event_id":".."}"#,
+                "[1].event_id",
+                "invalid_event_id",
+                422,
+            ),
+            (
+                r#"{"type":"agent.error","data":{},"timestamp":"2026-01-15T10:30:60Z"}"#,
+                "[1].timestamp",
+                "invalid_timestamp",
                 422,
             ),
             (

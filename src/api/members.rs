@@ -8,7 +8,7 @@ use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess
 use serde_json::value::RawValue;
 
 use super::error::ApiError;
-use crate::domain::timestamp::Timestamp;
+use crate::domain::timestamp::{Timestamp, TimestampError};
 
 /// The members of one JSON object.
 #[derive(Debug)]
@@ -143,10 +143,16 @@ impl<'a> Members<'a> {
         let Some(text) = self.optional::<String>(name, "a string")? else {
             return Ok(None);
         };
-        let refused = |_| ApiError::InvalidValue {
+        let refused = |error| ApiError::InvalidValue {
             code: "invalid_timestamp",
             field: self.field(name),
-            allowed: "an RFC 3339 time such as 2026-01-15T10:30:00Z".into(),
+            allowed: match error {
+                TimestampError::NotRfc3339 => "an RFC 3339 time such as 2026-01-15T10:30:00Z",
+                TimestampError::NoLeapSecond => {
+                    "a time that exists: second 60 only where a leap second was inserted"
+                }
+            }
+            .into(),
         };
         let time = Timestamp::parse_rfc3339(&text).map_err(refused)?;
         Ok(Some((time, text)))

@@ -6,13 +6,25 @@
 use std::fmt;
 use std::time::Duration;
 
-use chrono::{DateTime, Datelike, Timelike};
+use chrono::{DateTime, Datelike, Timelike, Utc};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// 0000-01-01T00:00:00.000Z, the earliest time that a four-digit year can express.
 const EARLIEST_WRITABLE: i64 = -62_167_219_200_000;
 /// 9999-12-31T23:59:59.999Z, the latest one.
 const LATEST_WRITABLE: i64 = 253_402_300_799_999;
+
+/// How chrono writes second 60: as second 59 with so many nanoseconds or more.
+const NANOS_OF_SECOND_60: u32 = 1_000_000_000;
+
+/// The years in which June ended with a leap second, and those in which December did (IERS, Bulletin C). None was
+/// inserted after 2016, and none has been announced.
+const LEAP_JUNES: [i32; 11] = [
+    1972, 1981, 1982, 1983, 1985, 1992, 1993, 1994, 1997, 2012, 2015,
+];
+const LEAP_DECEMBERS: [i32; 16] = [
+    1972, 1973, 1974, 1975, 1976, 1977, 1978, 1979, 1987, 1989, 1990, 1995, 1998, 2005, 2008, 2016,
+];
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(
@@ -60,7 +72,7 @@ impl Timestamp {
     }
 
     /// Reads an RFC 3339 date-time (section 5.6) strictly: `T` between date and time, an offset, nothing around it.
-    /// Digits after the milliseconds are cut off.
+    /// Digits after the milliseconds are cut off. Second 60 is read only where a leap second was inserted.
     ///
     /// # Errors
     ///
@@ -70,9 +82,13 @@ impl Timestamp {
         if !has_rfc3339_form(text) {
             return Err(TimestampError::NotRfc3339);
         }
-        DateTime::parse_from_rfc3339(text)
-            .map(|time| Self(time.timestamp_millis()))
-            .map_err(|_| TimestampError::NotRfc3339)
+        let time = DateTime::parse_from_rfc3339(text).map_err(|_| TimestampError::NotRfc3339)?;
+        let time = time.to_utc();
+        let is_second_60 = time.nanosecond() >= NANOS_OF_SECOND_60;
+        if is_second_60 && !ends_with_a_leap_second(time) {
+            return Err(TimestampError::NoLeapSecond);
+        }
+        Ok(Self(time.timestamp_millis()))
     }
 }
 
@@ -98,6 +114,20 @@ pub enum TimestampError {
     /// Not a date-time of RFC 3339, or one that does not exist.
     #[error("a time must be an RFC 3339 date-time with an offset, such as 2026-01-15T10:30:00Z")]
     NotRfc3339,
+    /// Second 60 of a minute that had none.
+    #[error(
+        "a time may have the second 60 only where a leap second was inserted, such as 2016-12-31T23:59:60Z"
+    )]
+    NoLeapSecond,
+}
+
+fn ends_with_a_leap_second(minute: DateTime<Utc>) -> bool {
+    let years: &[i32] = match (minute.month(), minute.day()) {
+        (6, 30) => &LEAP_JUNES,
+        (12, 31) => &LEAP_DECEMBERS,
+        _ => &[],
+    };
+    (minute.hour(), minute.minute()) == (23, 59) && years.contains(&minute.year())
 }
 
 /// Writes a time as its ISO 8601 text: `#[serde(serialize_with = "timestamp::as_iso")]`.
@@ -215,6 +245,10 @@ mod tests {
             ("2024-02-29T00:00:00Z", 1_709_164_800_000),
             // The leap second at the end of 2016 is the first second of 2017 for a clock that does not know it.
             ("2016-12-31T23:59:60Z", 1_483_228_800_000),
+            ("2016-12-31t23:59:60.25z", 1_483_228_800_250),
+            ("1990-12-31T15:59:60-08:00", 662_688_000_000),
+            ("2015-07-01T05:29:60+05:30", 1_435_708_800_000),
+            ("2026-01-16T10:29:00+23:59", 1_768_473_000_000),
             ("0000-01-01T00:00:00Z", EARLIEST_WRITABLE),
         ] {
             assert_eq!(
@@ -240,6 +274,7 @@ mod tests {
             "2026-01-15T10:30:00+02",
             "2026-01-15T10:30:00 +02:00",
             "2026-01-15T10:30:00\u{2212}02:00",
+            "2026-01-15T10:30:00+24:00",
             "2026-01-15T10:30:00+25:00",
             "2026-01-15T10:30:00+02:60",
             "2026-01-15T10:30:00ZZ",
@@ -262,6 +297,27 @@ mod tests {
                 "{text:?}"
             );
         }
+    }
+
+    #[test]
+    fn second_60_is_refused_where_no_leap_second_was_inserted() {
+        for text in [
+            "2026-01-15T10:30:60Z",
+            "2026-12-31T23:59:60Z",
+            "2016-06-30T23:59:60Z",
+            "2016-12-31T23:58:60Z",
+            "2016-12-31T22:59:60Z",
+            "2016-12-30T23:59:60Z",
+            "2016-12-31T23:59:60-08:00",
+            "1971-12-31T23:59:60Z",
+        ] {
+            assert_eq!(
+                Timestamp::parse_rfc3339(text),
+                Err(TimestampError::NoLeapSecond),
+                "{text}"
+            );
+        }
+        assert_eq!(LEAP_JUNES.len() + LEAP_DECEMBERS.len(), 27);
     }
 
     #[test]

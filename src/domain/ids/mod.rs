@@ -189,6 +189,13 @@ impl EventId {
         }
     }
 
+    /// Whether it can stand in a path of the API; `.` and `..` cannot, as URLs leave them out. Releases before accepted
+    /// them, so they are still read.
+    #[must_use]
+    pub fn can_stand_in_a_path(&self) -> bool {
+        !matches!(self.0.as_str(), "." | "..")
+    }
+
     /// Makes a key for an event whose producer gave none. A time before 1970 counts as 1970.
     #[must_use]
     pub fn mint(now: Timestamp, random: [u8; 10]) -> Self {
