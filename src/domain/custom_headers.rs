@@ -11,10 +11,18 @@ pub const VALUE_LIMIT: usize = 1024;
 /// Characters of one header's name.
 const NAME_LIMIT: usize = 128;
 
-/// Headers that the relay or the transport sets.
-const REFUSED: [&str; 9] = [
+/// Headers that the relay, the transport or a proxy on the way sets: what is accepted arrives as it was written.
+const REFUSED: [&str; 17] = [
     "host",
     "connection",
+    "keep-alive",
+    "via",
+    "forwarded",
+    "cdn-loop",
+    "x-real-ip",
+    "true-client-ip",
+    "x-http-method-override",
+    "set-cookie",
     "transfer-encoding",
     "te",
     "trailer",
@@ -24,8 +32,9 @@ const REFUSED: [&str; 9] = [
     "user-agent",
 ];
 
-/// Prefixes of header names that the relay or the transport sets.
-const REFUSED_PREFIXES: [&str; 5] = [
+/// Prefixes of header names that the relay, the transport or a proxy on the way sets.
+const REFUSED_PREFIXES: [&str; 6] = [
+    "proxy-",
     "x-forwarded-",
     "content-",
     "cf-",
@@ -139,6 +148,15 @@ mod tests {
         for name in [
             "Host",
             "TE",
+            "Keep-Alive",
+            "Proxy-Authorization",
+            "Via",
+            "Forwarded",
+            "CDN-Loop",
+            "X-Real-IP",
+            "True-Client-IP",
+            "X-HTTP-Method-Override",
+            "Set-Cookie",
             "X-Forwarded-For",
             "content-type",
             "CF-Ray",
