@@ -11,6 +11,9 @@ use base64::engine::general_purpose::STANDARD;
 /// The prefix of a secret of the Standard Webhooks form.
 const STANDARD_PREFIX: &str = "whsec_";
 
+/// How some senders show such a secret, with the version of the signature before it.
+const VERSIONED_PREFIX: &str = "v1,whsec_";
+
 /// A signing secret, the whole text as the customer sees it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -20,9 +23,21 @@ impl Secret {
     ///
     /// # Errors
     ///
+    /// Those of [`Secret::stored`], and [`SecretError::Versioned`].
+    pub fn parse(text: &str) -> Result<Self, SecretError> {
+        if text.trim_start().starts_with(VERSIONED_PREFIX) {
+            return Err(SecretError::Versioned);
+        }
+        Self::stored(text)
+    }
+
+    /// Checks a secret that was accepted, by an earlier release too, and keeps it unchanged.
+    ///
+    /// # Errors
+    ///
     /// [`SecretError`] if it is not 8 to 256 ASCII characters of 0x21 to 0x7E, or begins with `whsec_` and does not
     /// continue with standard base64 (padded, canonical) of 16 to 64 bytes.
-    pub fn parse(text: &str) -> Result<Self, SecretError> {
+    pub fn stored(text: &str) -> Result<Self, SecretError> {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(SecretError::Characters);
         }
@@ -81,6 +96,11 @@ pub enum SecretError {
     /// `whsec_` followed by something that is not the base64 of a key.
     #[error("secret that begins with whsec_ must go on with standard base64 of 16 to 64 bytes")]
     Standard,
+    /// A secret of the Standard Webhooks form with the version before it, which is no part of the key.
+    #[error(
+        "secret must be given without the \"v1,\" before it: paste only what begins with whsec_"
+    )]
+    Versioned,
 }
 
 /// The secrets that sign at one time: two during a rotation's overlap.
@@ -170,6 +190,14 @@ mod tests {
         ] {
             assert_eq!(Secret::parse(&text), Err(SecretError::Standard), "{text}");
         }
+    }
+
+    #[test]
+    fn a_version_before_whsec_is_refused_and_one_that_is_stored_stays_readable() {
+        let versioned = format!("v1,{}", standard(24));
+        assert_eq!(Secret::parse(&versioned), Err(SecretError::Versioned));
+        assert_eq!(Secret::stored(&versioned).unwrap().expose(), versioned);
+        assert!(Secret::parse("v1,mine-own").is_ok());
     }
 
     #[test]
