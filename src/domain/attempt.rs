@@ -108,9 +108,13 @@ impl Attempt {
         headers.fold(0, usize::saturating_add)
     }
 
-    /// Forgets the response; returns whether anything was kept of it.
+    /// Forgets the response; returns whether anything was kept of it. An empty one stays what it is.
     fn forget_response(&mut self) -> bool {
-        let had_any = self.response_body.is_some() || !self.response_headers.is_empty();
+        let has_body = self
+            .response_body
+            .as_ref()
+            .is_some_and(|body| !body.is_empty());
+        let had_any = has_body || !self.response_headers.is_empty();
         if had_any {
             self.response_headers.clear();
             self.response_body = None;
@@ -243,6 +247,19 @@ mod tests {
                 "{stored}"
             );
         }
+    }
+
+    #[test]
+    fn an_empty_response_is_kept_as_it_is_and_never_said_to_be_forgotten() {
+        let empty = Attempt {
+            response_headers: BTreeMap::new(),
+            ..answered(1, "")
+        };
+        let mut log = [empty.clone(), answered(2, "")];
+        assert!(forget_responses(&mut log));
+        assert_eq!(log[0], empty);
+        assert!(log[1].response_truncated && log[1].response_headers.is_empty());
+        assert!(!forget_responses(&mut log));
     }
 
     #[test]

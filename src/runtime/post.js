@@ -81,6 +81,10 @@ async function read(response, limit, answer) {
       kept += value.length;
     }
     answer.complete = kept <= limit;
+  } catch (error) {
+    // An endpoint that compresses may announce its encoding on an empty answer, which does not decode.
+    answer.complete = kept === 0 && isEmpty(headers, error);
+    if (!answer.complete) throw error;
   } finally {
     // Lossy, as the limit may cut a character in two.
     answer.body = decoder.decode((chunks.length === 1 ? chunks[0] : join(chunks, kept)).subarray(0, limit));
@@ -93,6 +97,12 @@ async function read(response, limit, answer) {
 function lengthOf(headers) {
   if (headers.has("content-encoding") || headers.has("transfer-encoding")) return NaN;
   return Number(headers.get("content-length") ?? NaN);
+}
+
+/** Whether a body that failed to decode was an empty one, and not one that broke off before its first byte. */
+function isEmpty(headers, error) {
+  if (!headers.has("content-encoding")) return false;
+  return headers.get("content-length") === "0" || /stream ended prematurely/.test(error.message);
 }
 
 function join(chunks, length) {
