@@ -10,7 +10,10 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
-use webhook_relay::domain::endpoint_url::{EndpointUrl, EndpointUrlError, UrlRules};
+use webhook_relay::domain::{
+    endpoint_url::{EndpointUrl, EndpointUrlError, UrlRules},
+    own_hosts::OwnHosts,
+};
 
 const CORPUS: &str = include_str!("endpoint_urls.txt");
 
@@ -21,7 +24,7 @@ fn public() -> UrlRules {
 fn development() -> UrlRules {
     UrlRules {
         allow_private: true,
-        own_host: None,
+        ..UrlRules::default()
     }
 }
 
@@ -186,7 +189,8 @@ fn development_admits_http_and_loopback_and_nothing_else() {
         ("http://1.1.1.1/", "IpAddress"),
         ("http://printer.local/", "SpecialName"),
         ("http://metadata.google.internal/", "SpecialName"),
-        ("http://intranet/", "SingleLabel"),
+        ("http://intranet/", "SpecialName"),
+        ("http://router/", "SingleLabel"),
         ("http://localhost../", "EmptyLabel"),
         ("http://user@localhost/", "UserInfo"),
         ("http://localhost/#", "Fragment"),
@@ -225,6 +229,7 @@ fn the_relays_own_host_is_refused_in_every_spelling() {
         let rules = UrlRules {
             allow_private: false,
             own_host: Some(own_host.to_owned()),
+            ..UrlRules::default()
         };
         for url in [
             "https://relay.example.com/",
@@ -250,11 +255,35 @@ fn the_relays_own_host_is_refused_in_every_spelling() {
 }
 
 #[test]
+fn the_operators_hosts_are_refused_and_nothing_else_is() {
+    let rules = UrlRules {
+        own_hosts: OwnHosts::parse("api.example.com, *.acme.example.net").unwrap_or_default(),
+        ..UrlRules::default()
+    };
+    for url in [
+        "https://api.example.com/",
+        "https://API.example.com.:8443/",
+        "https://api%2eexample.com/",
+        "https://a.b.acme.example.net/hooks",
+    ] {
+        assert_eq!(reason(&EndpointUrl::parse(url, &rules)), "OwnHost", "{url}");
+    }
+    for url in [
+        "https://a.api.example.com/",
+        "https://acme.example.net/",
+        "https://notacme.example.net/",
+    ] {
+        assert_eq!(reason(&EndpointUrl::parse(url, &rules)), "ok", "{url}");
+    }
+}
+
+#[test]
 fn in_development_the_relay_and_the_receiver_may_both_be_localhost() {
     for own_host in ["localhost", "127.0.0.1"] {
         let rules = UrlRules {
             allow_private: true,
             own_host: Some(own_host.to_owned()),
+            ..UrlRules::default()
         };
         assert_eq!(
             reason(&EndpointUrl::parse("http://localhost:9000/", &rules)),
@@ -268,6 +297,7 @@ fn in_development_the_relay_and_the_receiver_may_both_be_localhost() {
     let rules = UrlRules {
         allow_private: true,
         own_host: Some("relay.example.com".to_owned()),
+        ..UrlRules::default()
     };
     assert_eq!(
         EndpointUrl::parse("http://relay.example.com/", &rules),
@@ -369,7 +399,7 @@ proptest! {
 
     #[test]
     fn an_accepted_url_is_accepted_again_and_stays_as_it_is(text in any_text(), allow_private: bool) {
-        let rules = UrlRules { allow_private, own_host: None };
+        let rules = UrlRules { allow_private, ..UrlRules::default() };
         if let Ok(accepted) = EndpointUrl::parse(&text, &rules) {
             prop_assert_eq!(EndpointUrl::parse(accepted.as_str(), &rules), Ok(accepted));
         }

@@ -19,7 +19,7 @@ use webhook_relay::domain::{
     policy::Policy,
     queue::Queue,
     record::DeliveryRecord,
-    sealed::EncryptionKeys,
+    sealed::{EncryptionKeys, Field},
     timestamp::Timestamp,
     webhook::{AutoDisableReason, Settings, Standing},
 };
@@ -167,7 +167,12 @@ impl Relay {
     fn start() -> Self {
         let now = Timestamp::from_millis(1_767_225_600_000);
         let secret = EncryptionKeys::default()
-            .seal("12345678", &WebhookId::mint(now, [0; 10]), [0; 12])
+            .seal(
+                "12345678",
+                &WebhookId::mint(now, [0; 10]),
+                Field::Secret,
+                [0; 12],
+            )
             .unwrap();
         Self {
             now,

@@ -4,7 +4,7 @@ use serde::Serializer;
 
 use crate::domain::{
     ids::WebhookId,
-    sealed::{EncryptionKeys, SealedError},
+    sealed::{EncryptionKeys, Field, SealedError},
     webhook::StoredHeader,
 };
 
@@ -23,7 +23,7 @@ pub fn show_headers(
 ) -> Result<Vec<(String, String)>, SealedError> {
     let show = |header: &StoredHeader| {
         let value = if may_write {
-            keys.open(&header.value, webhook)?
+            keys.open(&header.value, webhook, Field::Header(&header.name))?
         } else {
             HIDDEN.to_string()
         };

@@ -117,6 +117,7 @@ pub fn render_webhooks(webhooks: &[WebhookGauges]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::sealed::Field;
     use crate::domain::timestamp::Timestamp;
 
     #[test]
@@ -146,10 +147,10 @@ mod tests {
         let of = |id: &str| format!("{id}:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
         let old = EncryptionKeys::parse(&of("k1")).unwrap();
         let sealed = [
-            old.seal("a", &webhook, [0; 12]).unwrap(),
-            old.seal("b", &webhook, [1; 12]).unwrap(),
+            old.seal("a", &webhook, Field::Secret, [0; 12]).unwrap(),
+            old.seal("b", &webhook, Field::Secret, [1; 12]).unwrap(),
             EncryptionKeys::default()
-                .seal("c", &webhook, [2; 12])
+                .seal("c", &webhook, Field::Secret, [2; 12])
                 .unwrap(),
         ];
         let keys = EncryptionKeys::parse(&format!("{},{}", of("k2"), of("k1"))).unwrap();

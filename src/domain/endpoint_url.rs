@@ -8,9 +8,11 @@
 //! Any port from 1 to 65535 is allowed: receivers do listen on 8443 and the like, and the rule judges the name.
 //! Port 0 is refused, since nothing can listen there.
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
 use url::{Host, ParseError, Url};
+
+use super::own_hosts::OwnHosts;
 
 /// Characters of a URL at most, as given and as normalized.
 const LONGEST_URL: usize = 2_048;
@@ -19,19 +21,50 @@ const LONGEST_LABEL: usize = 63;
 /// RFC 1035, 2.3.4, without the length octets.
 const LONGEST_NAME: usize = 253;
 
-/// Names that are not public hosts, and neither is anything below them.
-const SPECIAL_NAMES: [&str; 11] = [
+/// Names that are not public hosts, and neither is anything below them: reserved ones, and those that local networks
+/// use (RFC 6762, appendix G).
+const SPECIAL_NAMES: [&str; 15] = [
     "localhost",
+    "localdomain",
     "local",
     "internal",
-    "home.arpa",
+    "intranet",
+    "private",
+    "corp",
+    "home",
+    "lan",
+    "arpa",
     "test",
     "invalid",
     "onion",
     "alt",
     "example",
-    "in-addr.arpa",
-    "ip6.arpa",
+];
+
+/// Characters that show nothing (`Default_Ignorable_Code_Point` of Unicode, and what else has no ink): a URL with one
+/// is not the URL that its owner sees.
+const INVISIBLE: [RangeInclusive<char>; 21] = [
+    '\u{ad}'..='\u{ad}',
+    '\u{34f}'..='\u{34f}',
+    '\u{600}'..='\u{605}',
+    '\u{61c}'..='\u{61c}',
+    '\u{6dd}'..='\u{6dd}',
+    '\u{70f}'..='\u{70f}',
+    '\u{115f}'..='\u{1160}',
+    '\u{17b4}'..='\u{17b5}',
+    '\u{180b}'..='\u{180f}',
+    '\u{200b}'..='\u{200f}',
+    '\u{202a}'..='\u{202e}',
+    '\u{2060}'..='\u{206f}',
+    '\u{2800}'..='\u{2800}',
+    '\u{3164}'..='\u{3164}',
+    '\u{fe00}'..='\u{fe0f}',
+    '\u{feff}'..='\u{feff}',
+    '\u{ffa0}'..='\u{ffa0}',
+    '\u{fff0}'..='\u{fffb}',
+    '\u{1bca0}'..='\u{1bca3}',
+    '\u{1d173}'..='\u{1d17a}',
+    '\u{e0000}'..='\u{e0fff}',
 ];
 
 /// What a URL is checked against.
@@ -42,6 +75,8 @@ pub struct UrlRules {
     /// The relay's own host, without a port, if it is known. A loopback host that `allow_private` allows is not
     /// compared with it: in development both ends are `localhost`.
     pub own_host: Option<String>,
+    /// The operator's hosts; a loopback host is not compared with them either.
+    pub own_hosts: OwnHosts,
 }
 
 /// A URL that may be posted to, in the normal form of the `url` crate, without the trailing dot of the host.
@@ -114,6 +149,14 @@ pub enum EndpointUrlError {
     /// A space, tab, newline or control character.
     #[error("url must not contain spaces, tabs, newlines or control characters")]
     Whitespace,
+    /// A character that shows nothing.
+    #[error(
+        "url has the invisible character U+{code:04X}; delete it, or type the address instead of pasting it"
+    )]
+    Invisible {
+        /// The character's code point.
+        code: u32,
+    },
     /// A backslash.
     #[error("url must not contain a backslash; '/' separates its parts")]
     Backslash,
@@ -161,8 +204,8 @@ pub enum EndpointUrlError {
         /// The reserved or local name.
         name: &'static str,
     },
-    /// The relay's own host.
-    #[error("url must name another host than the one that sends the webhooks")]
+    /// The relay's own host, or one of the operator's.
+    #[error("url must name another host than those of the service that sends the webhooks")]
     OwnHost,
 }
 
@@ -172,11 +215,19 @@ fn check_text(text: &str) -> Result<(), EndpointUrlError> {
         Err(EndpointUrlError::TooLong)
     } else if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         Err(EndpointUrlError::Whitespace)
+    } else if let Some(invisible) = text.chars().find(|one| is_invisible(*one)) {
+        Err(EndpointUrlError::Invisible {
+            code: u32::from(invisible),
+        })
     } else if text.contains('\\') {
         Err(EndpointUrlError::Backslash)
     } else {
         Ok(())
     }
+}
+
+fn is_invisible(character: char) -> bool {
+    INVISIBLE.iter().any(|range| range.contains(&character))
 }
 
 /// Checks the user info (parsing drops an empty one) and the slashes (parsing accepts any number of them).
@@ -221,7 +272,8 @@ fn check_name(name: &str, rules: &UrlRules) -> Result<(), EndpointUrlError> {
         .own_host
         .as_deref()
         .map(|own| own.strip_suffix('.').unwrap_or(own));
-    if own_host.is_some_and(|own| own.eq_ignore_ascii_case(name)) {
+    let is_own = own_host.is_some_and(|own| own.eq_ignore_ascii_case(name));
+    if is_own || rules.own_hosts.contain(name) {
         return Err(EndpointUrlError::OwnHost);
     }
     Ok(())

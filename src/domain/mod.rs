@@ -14,6 +14,8 @@ pub mod event_type;
 
 pub mod event;
 
+pub mod own_hosts;
+
 pub mod endpoint_url;
 
 pub mod secret;

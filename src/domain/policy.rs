@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::{
     outcome::Outcome,
+    own_hosts::OwnHosts,
     retry::{RetrySchedule, parse_duration},
 };
 
@@ -40,6 +41,10 @@ pub struct Policy {
     pub subrequests: usize,
     /// `LOG_ATTEMPTS`: the attempts that get a line in the log.
     pub logged: LoggedAttempts,
+    /// `OWN_HOSTS`: the operator's hosts, to which no webhook may post.
+    pub own_hosts: OwnHosts,
+    /// `REQUIRE_ENCRYPTION`: stored values must be encrypted; plain ones are not read.
+    pub require_encryption: bool,
 }
 
 /// Which attempts get a line in the log; each line is billed.
@@ -120,6 +125,9 @@ impl Policy {
                 "failed" => Some(LoggedAttempts::Failed),
                 _ => None,
             })?,
+            own_hosts: text("OWN_HOSTS", "").parse(OwnHosts::ALLOWED, OwnHosts::parse)?,
+            require_encryption: text("REQUIRE_ENCRYPTION", "false")
+                .parse("true or false", |text| text.parse().ok())?,
         })
     }
 
@@ -202,6 +210,10 @@ mod tests {
             (8_000_000_000, 50)
         );
         assert_eq!(policy.logged, LoggedAttempts::All);
+        assert_eq!(
+            (policy.own_hosts, policy.require_encryption),
+            (OwnHosts::default(), false)
+        );
     }
 
     #[test]
@@ -243,6 +255,8 @@ mod tests {
             ("SUBREQUESTS", "0"),
             ("SUBREQUESTS", "10001"),
             ("LOG_ATTEMPTS", "none"),
+            ("OWN_HOSTS", "https://hooks.example.com"),
+            ("REQUIRE_ENCRYPTION", "yes"),
         ] {
             let error =
                 Policy::parse(|name| (name == variable).then(|| value.to_string())).unwrap_err();

@@ -1,7 +1,8 @@
 //! How secrets and the values of custom headers are stored: encrypted with the operator's keys, or plain if there
 //! are none.
 //!
-//! AES-256-GCM with the webhook's id as associated data, so that a value moved to another webhook does not open there.
+//! AES-256-GCM with the field and the webhook's id as associated data, so that a value moved to another field or another
+//! webhook does not open there. Releases before named only the webhook; what they sealed opens until it is sealed again.
 //! Values travel sealed between the objects and are opened only where they are needed.
 
 use std::fmt;
@@ -20,6 +21,24 @@ use super::ids::WebhookId;
 pub type Nonce = [u8; NONCE_LENGTH];
 
 const NONCE_LENGTH: usize = 12;
+
+/// Which value of a webhook is sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field<'a> {
+    /// The signing secret: the current one, or the one before the last rotation, which was current.
+    Secret,
+    /// The value of the custom header of that name, as its owner wrote it.
+    Header(&'a str),
+}
+
+impl fmt::Display for Field<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret => formatter.write_str("secret"),
+            Self::Header(name) => write!(formatter, "headers.{name}"),
+        }
+    }
+}
 
 /// Characters of a key's id.
 const KEY_ID_LIMIT: usize = 32;
@@ -56,15 +75,18 @@ pub enum SealedError {
         /// The id of the key.
         key_id: String,
     },
-    /// The key of that id has changed, or the value belongs to another webhook or was tampered with.
+    /// The key of that id has changed, or the value belongs elsewhere or was tampered with.
     #[error(
         "a stored value does not open with the key '{key_id}' of ENCRYPTION_KEYS: it was encrypted with another \
-         key of that id, for another webhook, or it is damaged"
+         key of that id, for another webhook or another field of it, or it is damaged"
     )]
     WrongKey {
         /// The id of the key.
         key_id: String,
     },
+    /// Stored plain where that is not allowed.
+    #[error("a stored value is not encrypted, and REQUIRE_ENCRYPTION is true: enter it again")]
+    Plain,
     /// Not the base64 of a text.
     #[error("a stored value is damaged: it must be the base64 of UTF-8 text")]
     Damaged,
@@ -75,7 +97,11 @@ pub enum SealedError {
 
 /// The operator's keys, `ENCRYPTION_KEYS`: the first one encrypts, all decrypt. Without keys, values are stored plain.
 #[derive(Default)]
-pub struct EncryptionKeys(Vec<Key>);
+pub struct EncryptionKeys {
+    keys: Vec<Key>,
+    /// Whether plain values are refused (`REQUIRE_ENCRYPTION`).
+    refuse_plain: bool,
+}
 
 struct Key {
     id: String,
@@ -105,18 +131,30 @@ impl EncryptionKeys {
             }
             keys.push(key);
         }
-        Ok(Self(keys))
+        Ok(Self {
+            keys,
+            refuse_plain: false,
+        })
+    }
+
+    /// The same keys; values that are stored plain are refused if `refuse_plain`.
+    #[must_use]
+    pub fn refusing_plain(self, refuse_plain: bool) -> Self {
+        Self {
+            refuse_plain,
+            ..self
+        }
     }
 
     /// Whether values are encrypted.
     #[must_use]
     pub fn encrypt(&self) -> bool {
-        !self.0.is_empty()
+        !self.keys.is_empty()
     }
 
     /// The ids of the keys; the first one encrypts.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|key| key.id.as_str())
+        self.keys.iter().map(|key| key.id.as_str())
     }
 
     /// Seals a value of a webhook with the first key, or stores it plain if there is none.
@@ -127,15 +165,19 @@ impl EncryptionKeys {
         &self,
         text: &str,
         webhook: &WebhookId,
+        field: Field<'_>,
         nonce: Nonce,
     ) -> Result<Sealed, SealedError> {
-        let Some(key) = self.0.first() else {
+        let Some(key) = self.keys.first() else {
             return Ok(Sealed {
                 key_id: None,
                 bytes: STANDARD.encode(text),
             });
         };
-        let payload = payload(text.as_bytes(), webhook);
+        let payload = Payload {
+            msg: text.as_bytes(),
+            aad: &place(webhook, field),
+        };
         let encrypted = key.cipher.encrypt(&nonce.into(), payload);
         let mut bytes = nonce.to_vec();
         bytes.append(&mut encrypted.map_err(|_| SealedError::TooLong)?);
@@ -148,16 +190,24 @@ impl EncryptionKeys {
     /// Opens a webhook's stored value.
     ///
     /// # Errors
-    /// `UnknownKey`, `WrongKey` or `Damaged`; never a text that was not sealed for this webhook.
-    pub fn open(&self, sealed: &Sealed, webhook: &WebhookId) -> Result<String, SealedError> {
+    /// `UnknownKey`, `WrongKey`, `Plain` or `Damaged`; never a text that was not sealed for this field of this webhook,
+    /// or by a release that named no field.
+    pub fn open(
+        &self,
+        sealed: &Sealed,
+        webhook: &WebhookId,
+        field: Field<'_>,
+    ) -> Result<String, SealedError> {
         let bytes = STANDARD.decode(&sealed.bytes);
         let bytes = bytes.map_err(|_| SealedError::Damaged)?;
         let text = match &sealed.key_id {
+            None if self.refuse_plain => return Err(SealedError::Plain),
             None => bytes,
             Some(id) => {
-                let key = self.0.iter().find(|key| key.id == *id);
+                let key = self.keys.iter().find(|key| key.id == *id);
                 let key = key.ok_or_else(|| SealedError::UnknownKey { key_id: id.clone() })?;
-                key.decrypt(&bytes, webhook)
+                key.decrypt(&bytes, &place(webhook, field))
+                    .or_else(|| key.decrypt(&bytes, webhook.as_ref().as_bytes()))
                     .ok_or_else(|| SealedError::WrongKey { key_id: id.clone() })?
             }
         };
@@ -178,9 +228,10 @@ impl EncryptionKeys {
         &self,
         sealed: &Sealed,
         webhook: &WebhookId,
+        field: Field<'_>,
         nonce: Nonce,
     ) -> Result<Sealed, SealedError> {
-        self.seal(&self.open(sealed, webhook)?, webhook, nonce)
+        self.seal(&self.open(sealed, webhook, field)?, webhook, field, nonce)
     }
 }
 
@@ -198,18 +249,16 @@ impl Key {
         })
     }
 
-    fn decrypt(&self, bytes: &[u8], webhook: &WebhookId) -> Option<Vec<u8>> {
-        let (nonce, encrypted) = bytes.split_first_chunk::<NONCE_LENGTH>()?;
-        let payload = payload(encrypted, webhook);
+    fn decrypt(&self, bytes: &[u8], aad: &[u8]) -> Option<Vec<u8>> {
+        let (nonce, msg) = bytes.split_first_chunk::<NONCE_LENGTH>()?;
+        let payload = Payload { msg, aad };
         self.cipher.decrypt(&(*nonce).into(), payload).ok()
     }
 }
 
-fn payload<'a>(text: &'a [u8], webhook: &'a WebhookId) -> Payload<'a, 'a> {
-    Payload {
-        msg: text,
-        aad: webhook.as_ref().as_bytes(),
-    }
+/// Where a value belongs; neither part can have a space.
+fn place(webhook: &WebhookId, field: Field<'_>) -> Vec<u8> {
+    format!("{field} {webhook}").into_bytes()
 }
 
 impl fmt::Debug for EncryptionKeys {
@@ -229,33 +278,103 @@ mod tests {
     fn the_plain_stored_form_is_pinned() {
         let stored = r#"{"key_id":null,"bytes":"eW91ci1zaWduaW5nLXNlY3JldA=="}"#;
         let plain = EncryptionKeys::default();
-        let sealed = plain.seal(TEXT, &webhook(1), [0; 12]).unwrap();
+        let sealed = plain
+            .seal(TEXT, &webhook(1), Field::Secret, [0; 12])
+            .unwrap();
         assert_eq!(serde_json::to_string(&sealed).unwrap(), stored);
         let sealed: Sealed = serde_json::from_str(stored).unwrap();
-        assert_eq!(plain.open(&sealed, &webhook(1)).unwrap(), TEXT);
-        assert_eq!(keys("k1").open(&sealed, &webhook(1)).unwrap(), TEXT);
+        assert_eq!(
+            plain.open(&sealed, &webhook(1), Field::Secret).unwrap(),
+            TEXT
+        );
+        assert_eq!(
+            keys("k1")
+                .open(&sealed, &webhook(1), Field::Secret)
+                .unwrap(),
+            TEXT
+        );
     }
 
-    /// The bytes come from Python's `cryptography`: `AESGCM(bytes(range(32))).encrypt(bytes(12), text, webhook)`.
+    /// The bytes come from Python's `cryptography`: `AESGCM(bytes(range(32))).encrypt(bytes(12), text, place)`, where
+    /// the place is `secret wh_…`.
     #[test]
     fn the_encrypted_stored_form_is_pinned() {
-        let stored = r#"{"key_id":"k1","bytes":"AAAAAAAAAAAAAAAAd9PArJhf6tpmwcdSNV/0+qAmIlVBYWozs12U4qOL2hn/TEo="}"#;
-        let sealed = keys("k1").seal(TEXT, &webhook(1), [0; 12]).unwrap();
+        let stored = r#"{"key_id":"k1","bytes":"AAAAAAAAAAAAAAAAd9PArJhf6tpmwcdSNV/0+qAmItg9mAvpUNVjM2o4lnoblc0="}"#;
+        let sealed = keys("k1")
+            .seal(TEXT, &webhook(1), Field::Secret, [0; 12])
+            .unwrap();
         assert_eq!(serde_json::to_string(&sealed).unwrap(), stored);
         let sealed: Sealed = serde_json::from_str(stored).unwrap();
-        assert_eq!(keys("k2,k1").open(&sealed, &webhook(1)).unwrap(), TEXT);
+        assert_eq!(
+            keys("k2,k1")
+                .open(&sealed, &webhook(1), Field::Secret)
+                .unwrap(),
+            TEXT
+        );
+    }
+
+    /// From the release before fields were named, with the webhook's id alone as associated data.
+    #[test]
+    fn a_value_without_a_field_is_read_and_gets_its_field_when_it_is_sealed_again() {
+        let stored = r#"{"key_id":"k1","bytes":"AAAAAAAAAAAAAAAAd9PArJhf6tpmwcdSNV/0+qAmIlVBYWozs12U4qOL2hn/TEo="}"#;
+        let sealed: Sealed = serde_json::from_str(stored).unwrap();
+        let keys = keys("k2,k1");
+        for field in [Field::Secret, Field::Header("X-Key")] {
+            assert_eq!(keys.open(&sealed, &webhook(1), field).unwrap(), TEXT);
+        }
+        assert!(keys.open(&sealed, &webhook(2), Field::Secret).is_err());
+        let renewed = keys.renew(&sealed, &webhook(1), Field::Header("X-Key"), [1; 12]);
+        let renewed = renewed.unwrap();
+        let opened = |field| keys.open(&renewed, &webhook(1), field);
+        assert_eq!(opened(Field::Header("X-Key")).unwrap(), TEXT);
+        assert!(opened(Field::Secret).is_err());
+    }
+
+    #[test]
+    fn a_value_opens_only_in_its_own_field() {
+        let fields = [
+            Field::Secret,
+            Field::Header("secret"),
+            Field::Header("X-Key"),
+            Field::Header("X-Team"),
+        ];
+        for own in fields {
+            let sealed = keys("k1").seal(TEXT, &webhook(1), own, [7; 12]).unwrap();
+            for field in fields {
+                let opened = keys("k1").open(&sealed, &webhook(1), field);
+                assert_eq!(opened.is_ok(), field == own, "{own} in {field}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_plain_value_is_refused_where_encryption_is_required() {
+        let plain = EncryptionKeys::default()
+            .seal(TEXT, &webhook(1), Field::Secret, [0; 12])
+            .unwrap();
+        let strict = keys("k1").refusing_plain(true);
+        let open = |sealed: &Sealed| strict.open(sealed, &webhook(1), Field::Secret);
+        assert_eq!(open(&plain), Err(SealedError::Plain));
+        assert_eq!(
+            strict.renew(&plain, &webhook(1), Field::Secret, [1; 12]),
+            Err(SealedError::Plain)
+        );
+        let sealed = strict.seal(TEXT, &webhook(1), Field::Secret, [0; 12]);
+        assert_eq!(open(&sealed.unwrap()).unwrap(), TEXT);
     }
 
     #[test]
     fn a_value_opens_only_with_its_key_and_for_its_webhook() {
-        let sealed = keys("k1").seal(TEXT, &webhook(1), [7; 12]).unwrap();
+        let sealed = keys("k1")
+            .seal(TEXT, &webhook(1), Field::Secret, [7; 12])
+            .unwrap();
         let unknown = SealedError::UnknownKey {
             key_id: "k1".into(),
         };
         let wrong = SealedError::WrongKey {
             key_id: "k1".into(),
         };
-        let open = |keys: &EncryptionKeys, id| keys.open(&sealed, &webhook(id));
+        let open = |keys: &EncryptionKeys, id| keys.open(&sealed, &webhook(id), Field::Secret);
         assert_eq!(
             open(&EncryptionKeys::default(), 1),
             Err(unknown.clone()),
@@ -269,14 +388,16 @@ mod tests {
 
     #[test]
     fn a_value_that_was_changed_or_cut_does_not_open() {
-        let sealed = keys("k1").seal(TEXT, &webhook(1), [7; 12]).unwrap();
+        let sealed = keys("k1")
+            .seal(TEXT, &webhook(1), Field::Secret, [7; 12])
+            .unwrap();
         let bytes = STANDARD.decode(&sealed.bytes).unwrap();
         let open = |bytes: &[u8]| {
             let sealed = Sealed {
                 bytes: STANDARD.encode(bytes),
                 ..sealed.clone()
             };
-            keys("k1").open(&sealed, &webhook(1))
+            keys("k1").open(&sealed, &webhook(1), Field::Secret)
         };
         assert_eq!(open(&bytes).unwrap(), TEXT);
         for place in 0..bytes.len() {
@@ -302,7 +423,7 @@ mod tests {
         ] {
             let sealed: Sealed = serde_json::from_str(stored).unwrap();
             assert_eq!(
-                keys("k1").open(&sealed, &webhook(1)),
+                keys("k1").open(&sealed, &webhook(1), Field::Secret),
                 Err(SealedError::Damaged),
                 "{stored}"
             );
@@ -315,14 +436,21 @@ mod tests {
         let new = keys("k2,k1");
         for sealed in [
             EncryptionKeys::default()
-                .seal(TEXT, &webhook(1), [0; 12])
+                .seal(TEXT, &webhook(1), Field::Secret, [0; 12])
                 .unwrap(),
-            old.seal(TEXT, &webhook(1), [0; 12]).unwrap(),
+            old.seal(TEXT, &webhook(1), Field::Secret, [0; 12]).unwrap(),
         ] {
             assert!(!new.is_current(&sealed));
-            let renewed = new.renew(&sealed, &webhook(1), [1; 12]).unwrap();
+            let renewed = new
+                .renew(&sealed, &webhook(1), Field::Secret, [1; 12])
+                .unwrap();
             assert!(new.is_current(&renewed));
-            assert_eq!(keys("k2").open(&renewed, &webhook(1)).unwrap(), TEXT);
+            assert_eq!(
+                keys("k2")
+                    .open(&renewed, &webhook(1), Field::Secret)
+                    .unwrap(),
+                TEXT
+            );
         }
     }
 
@@ -359,7 +487,7 @@ mod tests {
     #[test]
     fn no_debug_output_shows_a_value_or_a_key() {
         let sealed = EncryptionKeys::default()
-            .seal(TEXT, &webhook(1), [0; 12])
+            .seal(TEXT, &webhook(1), Field::Secret, [0; 12])
             .unwrap();
         assert_eq!(
             format!("{sealed:?}"),

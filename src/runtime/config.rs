@@ -44,9 +44,16 @@ fn read(env: &Env) -> Result<Config, ApiError> {
             allowed,
         });
     }
+    let keys = read_encryption_keys(env)?;
+    if policy.require_encryption && !keys.encrypt() {
+        return Err(ApiError::MisconfiguredSecret {
+            variable: "ENCRYPTION_KEYS",
+            allowed: "set, because REQUIRE_ENCRYPTION is true: wrangler secret put ENCRYPTION_KEYS",
+        });
+    }
     Ok(Config {
+        keys: keys.refusing_plain(policy.require_encryption),
         policy,
-        keys: read_encryption_keys(env)?,
         operator: TokenHash::of(&token),
     })
 }

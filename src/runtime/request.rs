@@ -126,6 +126,7 @@ pub(super) fn url_rules(request: &Request, policy: &Policy) -> UrlRules {
     UrlRules {
         allow_private: policy.allow_private_endpoints,
         own_host,
+        own_hosts: policy.own_hosts.clone(),
     }
 }
 

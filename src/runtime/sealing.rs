@@ -5,13 +5,18 @@ use worker::{Error, Result, console_error};
 use super::entropy::random;
 use crate::domain::{
     ids::WebhookId,
-    sealed::{EncryptionKeys, Sealed},
+    sealed::{EncryptionKeys, Field, Sealed},
     webhook::StoredHeader,
 };
 
 /// Seals a value of a webhook.
-pub(super) fn seal(keys: &EncryptionKeys, webhook: &WebhookId, text: &str) -> Result<Sealed> {
-    keys.seal(text, webhook, random()?)
+pub(super) fn seal(
+    keys: &EncryptionKeys,
+    webhook: &WebhookId,
+    field: Field<'_>,
+    text: &str,
+) -> Result<Sealed> {
+    keys.seal(text, webhook, field, random()?)
         .map_err(|error| Error::RustError(error.to_string()))
 }
 
@@ -24,7 +29,7 @@ pub(super) fn seal_headers(
     let seal = |(name, value): &(String, String)| {
         Ok(StoredHeader {
             name: name.clone(),
-            value: seal(keys, webhook, value)?,
+            value: seal(keys, webhook, Field::Header(name), value)?,
         })
     };
     headers.iter().map(seal).collect()
@@ -35,11 +40,11 @@ pub(super) fn seal_headers(
 pub(super) fn seal_anew<'a>(
     keys: &EncryptionKeys,
     webhook: &WebhookId,
-    values: impl Iterator<Item = &'a mut Sealed>,
+    values: impl Iterator<Item = (Field<'a>, &'a mut Sealed)>,
 ) -> Result<bool> {
     let mut renewed = false;
-    for value in values.filter(|value| !keys.is_current(value)) {
-        match keys.renew(value, webhook, random()?) {
+    for (field, value) in values.filter(|(_, value)| !keys.is_current(value)) {
+        match keys.renew(value, webhook, field, random()?) {
             Ok(sealed) => {
                 *value = sealed;
                 renewed = true;

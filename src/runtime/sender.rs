@@ -24,10 +24,11 @@ use crate::domain::{
     policy::Policy,
     record::SentRequest,
     retry::parse_retry_after,
-    sealed::{EncryptionKeys, Sealed, SealedError},
+    sealed::{EncryptionKeys, Field, Sealed, SealedError},
     secret::{Secret, SigningSecrets},
     signature::sign,
     timestamp::Timestamp,
+    webhook::StoredHeader,
 };
 
 const USER_AGENT: &str = concat!("Secureagentics-Webhooks/", env!("CARGO_PKG_VERSION"));
@@ -122,7 +123,7 @@ pub(super) async fn attempt(
     observer.attempt_ended((&grant.id, &grant.event_type, grant.kind), &attempt);
     let request = (grant.kind != Kind::Event).then(|| {
         let mut custom_headers = grant.headers;
-        let values = custom_headers.iter_mut().map(|header| &mut header.value);
+        let values = custom_headers.iter_mut().map(StoredHeader::sealed_mut);
         // The settings may still be under an older key; a value that cannot be sealed again is kept as it is.
         if let Err(error) = seal_anew(keys, webhook, values) {
             console_error!("{error}");
@@ -153,8 +154,9 @@ fn headers(
     payload: &str,
     now: Timestamp,
 ) -> Result<(HeaderMap, HeaderMap), SealedError> {
-    let open = |sealed: &Sealed| keys.open(sealed, webhook);
-    let secret = |sealed| Secret::parse(&open(sealed)?).map_err(|_| SealedError::Damaged);
+    let open = |sealed: &Sealed, field| keys.open(sealed, webhook, field);
+    let secret =
+        |sealed| Secret::stored(&open(sealed, Field::Secret)?).map_err(|_| SealedError::Damaged);
     let secrets = SigningSecrets {
         current: secret(&grant.secret)?,
         previous: grant.previous_secret.as_ref().map(secret).transpose()?,
@@ -166,6 +168,7 @@ fn headers(
         payload.as_bytes(),
     );
     let own = [
+        ("accept", "*/*".to_string()),
         ("content-type", "application/json".to_string()),
         ("user-agent", USER_AGENT.to_string()),
         ("x-secureagentics-event", grant.event_type.clone()),
@@ -178,11 +181,16 @@ fn headers(
     let custom = grant
         .headers
         .iter()
-        .map(|header| Ok((header.name.clone(), open(&header.value)?)));
-    Ok((
-        own.map(|(name, value)| (name.to_string(), value)).into(),
-        custom.collect::<Result<_, _>>()?,
-    ))
+        .map(|StoredHeader { name, value }| Ok((name.clone(), open(value, Field::Header(name))?)));
+    let mut own: HeaderMap = own.map(|(name, value)| (name.to_string(), value)).into();
+    if grant
+        .headers
+        .iter()
+        .any(|header| header.name.eq_ignore_ascii_case("accept"))
+    {
+        own.remove("accept");
+    }
+    Ok((own, custom.collect::<Result<_, _>>()?))
 }
 
 thread_local! {
@@ -198,6 +206,7 @@ fn checked(url: &str, policy: &Policy) -> Result<Rc<EndpointUrl>, EndpointUrlErr
     let rules = UrlRules {
         allow_private: policy.allow_private_endpoints,
         own_host: None,
+        own_hosts: policy.own_hosts.clone(),
     };
     let admitted = Rc::new(EndpointUrl::parse(url, &rules)?);
     ADMITTED.with_borrow_mut(|all| {

@@ -18,7 +18,7 @@ use crate::{
         event_type::EventType,
         idempotency::Idempotent,
         ids::{WebhookId, WorkspaceId},
-        sealed::EncryptionKeys,
+        sealed::{EncryptionKeys, Field},
         secret::Secret,
         webhook::Webhook,
     },
@@ -37,7 +37,8 @@ pub(super) fn creation(
         events: names(&new.events),
         description: new.description,
         headers: seal_headers(keys, &id, &new.headers).map_err(|error| not_sealed(&error))?,
-        secret: seal(keys, &id, secret.expose()).map_err(|error| not_sealed(&error))?,
+        secret: seal(keys, &id, Field::Secret, secret.expose())
+            .map_err(|error| not_sealed(&error))?,
     };
     let command = WorkspaceCommand::CreateWebhook {
         id,
@@ -75,7 +76,8 @@ pub(super) fn rotation(
     let secret = given_or_generated(rotation.secret)?;
     Ok(WorkspaceCommand::RotateSecret {
         is_generated,
-        secret: seal(keys, &id, secret.expose()).map_err(|error| not_sealed(&error))?,
+        secret: seal(keys, &id, Field::Secret, secret.expose())
+            .map_err(|error| not_sealed(&error))?,
         id,
         overlap_seconds: rotation.overlap_seconds,
     })
@@ -131,7 +133,7 @@ pub(super) fn reveal_secret(
 ) -> Result<SecretView, ApiError> {
     let settings = &webhook.settings;
     let secret = keys
-        .open(&settings.secret, &webhook.id)
+        .open(&settings.secret, &webhook.id, Field::Secret)
         .map_err(|error| internal("showing a secret", &error))?;
     let previous = settings
         .previous_secret

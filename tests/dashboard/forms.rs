@@ -17,6 +17,7 @@ fn rules() -> UrlRules {
     UrlRules {
         allow_private: false,
         own_host: Some("relay.example.com".into()),
+        ..UrlRules::default()
     }
 }
 

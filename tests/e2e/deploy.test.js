@@ -6,6 +6,7 @@ import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { unstable_readConfig as readConfig } from "wrangler";
 import { PACKAGE_PROGRAMS, ROOT, capture } from "../../scripts/programs.mjs";
+import { relayOptions } from "../support/relay_options.js";
 
 // The defaults that the HTTP contract promises.
 const SETTINGS = {
@@ -19,6 +20,8 @@ const SETTINGS = {
   MAX_STORAGE: "8GB",
   SUBREQUESTS: "50",
   LOG_ATTEMPTS: "all",
+  OWN_HOSTS: "",
+  REQUIRE_ENCRYPTION: "false",
 };
 // Part of every name that the cargo feature `test-hooks` adds.
 const TEST_HOOK = "x-test-hook";
@@ -94,6 +97,14 @@ for (const [environment, name] of Object.entries(ENVIRONMENTS)) {
         classes.sort(),
       );
       assert.equal(config.observability.enabled, true);
+    });
+
+    test("reaches the operator's own zone from the outside only, as the tests do", () => {
+      const flags = ["global_fetch_strictly_public"];
+      assert.deepEqual(configOf(environment).compatibility_flags, flags);
+      const state = path.join(folder, "state");
+      const { workers } = relayOptions({ state, onLog: () => {} });
+      for (const { config } of workers) assert.deepEqual(config.compatibilityFlags, flags);
     });
 
     test("has no test hooks", async () => {

@@ -54,6 +54,12 @@ function readCompatibilityDate() {
   return found[1];
 }
 
+function readCompatibilityFlags() {
+  const found = WRANGLER.match(/^compatibility_flags = (\[.*\])$/m);
+  if (!found) throw new Error("wrangler.toml has no line compatibility_flags = [...]");
+  return JSON.parse(found[1]);
+}
+
 // Replaces an Analytics Engine dataset, which Miniflare lacks: it has the same method and prints each data point.
 const DATASET = {
   name: "dataset",
@@ -148,6 +154,7 @@ export function relayOptions({
       module("CompiledWasm", root, "build/index_bg.wasm"),
     ],
     compatibilityDate: readCompatibilityDate(),
+    compatibilityFlags: readCompatibilityFlags(),
     bindings: { ...readWranglerVars(), ...TEST_VARS, OPERATOR_TOKEN, ...vars },
     kvNamespaces: ["SUBSCRIPTIONS"],
     ratelimits: readRateLimits(),

@@ -117,7 +117,7 @@ impl Webhook {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::sealed::{EncryptionKeys, Sealed};
+    use crate::domain::sealed::{EncryptionKeys, Field, Sealed};
 
     #[test]
     fn the_stored_forms_are_pinned() {
@@ -233,7 +233,7 @@ mod tests {
     fn plain(text: &str) -> Sealed {
         let webhook = WebhookId::mint(at(0), [0; 10]);
         EncryptionKeys::default()
-            .seal(text, &webhook, [0; 12])
+            .seal(text, &webhook, Field::Secret, [0; 12])
             .unwrap()
     }
 

@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{sealed::Sealed, timestamp::Timestamp, workspace::is_zero};
+use crate::domain::{
+    sealed::{Field, Sealed},
+    timestamp::Timestamp,
+    workspace::is_zero,
+};
 
 /// What the owner of a webhook set; the WebhookObject keeps a copy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +45,13 @@ pub struct StoredHeader {
     pub value: Sealed,
 }
 
+impl StoredHeader {
+    /// Its value with its field, to be sealed again.
+    pub fn sealed_mut(&mut self) -> (Field<'_>, &mut Sealed) {
+        (Field::Header(&self.name), &mut self.value)
+    }
+}
+
 /// The secret before the last rotation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreviousSecret {
@@ -66,12 +77,12 @@ impl Settings {
             .chain(headers)
     }
 
-    /// The same, to be sealed again.
-    pub fn sealed_mut(&mut self) -> impl Iterator<Item = &mut Sealed> {
+    /// The same with their fields, to be sealed again.
+    pub fn sealed_mut(&mut self) -> impl Iterator<Item = (Field<'_>, &mut Sealed)> {
         let previous = self.previous_secret.iter_mut();
-        let headers = self.headers.iter_mut().map(|header| &mut header.value);
         std::iter::once(&mut self.secret)
             .chain(previous.map(|previous| &mut previous.secret))
-            .chain(headers)
+            .map(|secret| (Field::Secret, secret))
+            .chain(self.headers.iter_mut().map(StoredHeader::sealed_mut))
     }
 }

@@ -64,7 +64,7 @@ use crate::domain::{
     sealed::EncryptionKeys,
     stats::Tally,
     timestamp::Timestamp,
-    webhook::{ReportedStanding, Settings},
+    webhook::{ReportedStanding, Settings, StoredHeader},
 };
 
 /// How long after a fault of the relay itself the alarm tries again.
@@ -382,7 +382,7 @@ impl WebhookObject {
         let webhook = self.webhook_id()?;
         self.store.change_requests(|request| {
             let values = request.custom_headers.iter_mut();
-            seal_anew(keys, &webhook, values.map(|header| &mut header.value))
+            seal_anew(keys, &webhook, values.map(StoredHeader::sealed_mut))
         })
     }
 

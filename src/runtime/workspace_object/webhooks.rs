@@ -10,7 +10,7 @@ use crate::{
         history::SelectionChange,
         idempotency::Idempotent,
         ids::WebhookId,
-        sealed::Sealed,
+        sealed::{Field, Sealed},
         webhook::{PreviousSecret, ReportedStanding, Settings, WEBHOOKS_LIMIT, Webhook},
         workspace::Workspace,
     },
@@ -149,9 +149,11 @@ impl WorkspaceObject {
     /// Returns false also if the stored secret cannot be opened: its key is gone, and a rotation is the way out.
     fn is_current_secret(&self, webhook: &Webhook, secret: &Sealed) -> Result<bool> {
         let config = config(&self.env).map_err(|error| Error::RustError(error.to_string()))?;
-        let given = config.keys.open(secret, &webhook.id);
+        let given = config.keys.open(secret, &webhook.id, Field::Secret);
         let given = given.map_err(|error| Error::RustError(error.to_string()))?;
-        let current = config.keys.open(&webhook.settings.secret, &webhook.id);
+        let current = config
+            .keys
+            .open(&webhook.settings.secret, &webhook.id, Field::Secret);
         Ok(current.is_ok_and(|current| current == given))
     }
 
