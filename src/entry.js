@@ -76,13 +76,24 @@ const guarded = (RustObject) =>
     }
   };
 
+// What entrance.rs adds to every other answer.
+function protection({ url }, { ALLOW_PRIVATE_ENDPOINTS }) {
+  const isHttpsOnly = ALLOW_PRIVATE_ENDPOINTS !== "true" && url.startsWith("https:");
+  return {
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    ...(isHttpsOnly ? { "Strict-Transport-Security": "max-age=31536000" } : {}),
+  };
+}
+
 const isPage = ({ url }) => /^\/(|(settings|sign-in|sign-out|assets|docs)(\/.*)?)$/.test(new URL(url).pathname);
 
 function page(text, { status, headers }) {
   const guarded = {
     "Content-Type": "text/html; charset=utf-8",
     "Content-Security-Policy": "default-src 'none'",
-    "Cache-Control": "no-store",
   };
   return new Response(`<!doctype html>\n<html lang="en"><title>Error</title><p>${text}</p></html>`, {
     status,
@@ -103,7 +114,7 @@ export default {
     } catch (error) {
       const id = crypto.randomUUID();
       console.error(`request ${id} aborted:`, error.message);
-      const init = { status: 500, headers: { "X-Request-Id": id } };
+      const init = { status: 500, headers: { "X-Request-Id": id, ...protection(request, env) } };
       const message = "something went wrong in the relay; the log has the cause under this answer's X-Request-Id";
       if (isPage(request)) return page(`Something went wrong in the relay. The log has the cause under ${id}.`, init);
       return Response.json({ error: { code: "internal", message } }, init);

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use thiserror::Error;
 
+use super::entrance::ATTEMPT_HEADER;
 use crate::domain::{
     custom_headers::HeaderError,
     delivery::Refusal,
@@ -76,6 +77,16 @@ pub enum ApiError {
         "a request with a dashboard session must come from the relay's own pages; its Origin header is not the relay's"
     )]
     ForeignOrigin,
+    /// The request came over plain http.
+    #[error(
+        "this needs https; whoever could read the request has its token, so replace it if it had one"
+    )]
+    HttpsRequired,
+    /// The request is an attempt of a webhook.
+    #[error(
+        "a webhook of this relay cannot call the relay itself: the request has the header {ATTEMPT_HEADER}"
+    )]
+    LoopDetected,
     /// The thing does not exist, or belongs to another workspace.
     #[error("there is no such {0}")]
     NotFound(&'static str),
@@ -93,6 +104,9 @@ pub enum ApiError {
     /// The body is not declared as JSON.
     #[error("the body must be JSON, with Content-Type: application/json")]
     UnsupportedMediaType,
+    /// The body is compressed or encoded in another way.
+    #[error("the body must be sent as it is, without Content-Encoding")]
+    EncodedBody,
     /// The body, or one event of it, is too large.
     #[error("{what} may have at most {limit} bytes")]
     PayloadTooLarge {
@@ -211,7 +225,10 @@ impl ApiError {
             | Self::MissingField { .. }
             | Self::InvalidParameter { .. } => 400,
             Self::Unauthorized => 401,
-            Self::MissingScope(_) | Self::OperatorOnly | Self::ForeignOrigin => 403,
+            Self::MissingScope(_)
+            | Self::OperatorOnly
+            | Self::ForeignOrigin
+            | Self::HttpsRequired => 403,
             Self::NotFound(_) | Self::EventNotFound => 404,
             Self::MethodNotAllowed { .. } => 405,
             Self::WorkspaceExists
@@ -222,7 +239,7 @@ impl ApiError {
             | Self::WebhookDisabled => 409,
             Self::RateLimited { .. } => 429,
             Self::PayloadTooLarge { .. } => 413,
-            Self::UnsupportedMediaType => 415,
+            Self::UnsupportedMediaType | Self::EncodedBody => 415,
             Self::InvalidValue { .. }
             | Self::UnknownEventType { .. }
             | Self::InvalidUrl(_)
@@ -231,6 +248,7 @@ impl ApiError {
             | Self::IdempotencyMismatch => 422,
             Self::Misconfigured(_) | Self::MisconfiguredSecret { .. } | Self::Internal => 500,
             Self::NotStored { .. } | Self::NotApplied { .. } | Self::Unavailable => 503,
+            Self::LoopDetected => 508,
         }
     }
 
@@ -249,7 +267,9 @@ impl ApiError {
             Self::NotFound(_) => "not_found",
             Self::EventNotFound => "event_not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
-            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::HttpsRequired => "https_required",
+            Self::LoopDetected => "loop_detected",
+            Self::UnsupportedMediaType | Self::EncodedBody => "unsupported_media_type",
             Self::PayloadTooLarge { .. } => "payload_too_large",
             Self::InvalidValue { code, .. } => code,
             Self::UnknownEventType { .. } => "unknown_event_type",
@@ -296,10 +316,13 @@ impl ApiError {
             | Self::MissingScope(_)
             | Self::OperatorOnly
             | Self::ForeignOrigin
+            | Self::HttpsRequired
+            | Self::LoopDetected
             | Self::NotFound(_)
             | Self::EventNotFound
             | Self::MethodNotAllowed { .. }
             | Self::UnsupportedMediaType
+            | Self::EncodedBody
             | Self::WorkspaceExists
             | Self::WorkspaceDeleted
             | Self::TooManyWebhooks

@@ -2,6 +2,8 @@
 
 pub mod error;
 
+pub mod entrance;
+
 pub mod members;
 
 pub mod query;

@@ -11,7 +11,10 @@ use worker::{
 };
 
 use super::faults::internal;
-use crate::api::error::ApiError;
+use crate::api::{
+    entrance::{ATTEMPT_HEADER, Arrival},
+    error::ApiError,
+};
 
 #[wasm_bindgen(module = "/src/runtime/http.js")]
 extern "C" {
@@ -22,8 +25,10 @@ extern "C" {
 }
 
 /// The headers that `describe` returns; any other costs a call of its own.
-const DESCRIBED: &str =
-    "authorization cf-connecting-ip cf-ray content-length content-type cookie origin";
+const DESCRIBED: &str = concat!(
+    "authorization cf-connecting-ip cf-ray content-encoding content-length content-type cookie origin ",
+    "x-secureagentics-attempt"
+);
 
 /// A request; its body is read only on demand.
 pub(super) struct Request {
@@ -40,9 +45,24 @@ impl Request {
         }
     }
 
-    /// Returns the method as it was sent, even if it is unknown.
+    /// Returns the method as it was sent, even if it is unknown; HEAD is GET, as the runtime leaves out the body of an
+    /// answer to it.
     pub(super) fn method(&self) -> &str {
-        self.lines.lines().next().unwrap_or_default()
+        match self.lines.lines().next() {
+            Some("HEAD") => "GET",
+            method => method.unwrap_or_default(),
+        }
+    }
+
+    /// Returns what is known before the request's route.
+    pub(super) fn arrival(&self) -> Arrival {
+        Arrival {
+            only_reads: self.method() == "GET",
+            is_https: self.address().starts_with("https:"),
+            is_attempt: self.header(ATTEMPT_HEADER).is_some(),
+            has_encoded_body: self.header("content-encoding").is_some()
+                && self.raw.body().is_some(),
+        }
     }
 
     /// Returns a header by its name in lower case.
@@ -145,6 +165,12 @@ impl Response {
     /// Sets a header.
     pub(super) fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
         self.headers.insert(name, value.into());
+        self
+    }
+
+    /// Sets a header that the answer does not have yet.
+    pub(super) fn or_with(mut self, (name, value): (&'static str, &'static str)) -> Self {
+        self.headers.entry(name).or_insert(Cow::Borrowed(value));
         self
     }
 

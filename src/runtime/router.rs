@@ -1,5 +1,7 @@
 //! All routes of the API.
 
+use std::rc::Rc;
+
 use futures_util::FutureExt;
 use worker::{Context, Env};
 
@@ -17,7 +19,12 @@ use super::{
 #[cfg(feature = "test-hooks")]
 use super::{faults::internal, request::read_json_body};
 use crate::{
-    api::{error::ApiError, openapi, query::Query},
+    api::{
+        entrance::{ANSWER_HEADERS, Arrival, Entrance, HTTPS_ONLY, enter},
+        error::ApiError,
+        openapi,
+        query::Query,
+    },
     domain::{
         event_type::catalogue,
         ids::{KeyId, WorkspaceId},
@@ -35,16 +42,12 @@ pub(super) async fn answer(request: Request, env: Env, context: Context) -> Resp
     );
     #[cfg(feature = "test-hooks")]
     super::object_calls::take();
-    let path = request.path();
-    let answered = match path {
-        Ok(path) if dashboard::has(&path) => {
-            dashboard::answer(request, &env, &request_id)
-                .boxed_local()
-                .await
-        }
-        Ok(path) => route(request, &path, env, context).await,
-        Err(error) => Err(error),
-    };
+    let config = config(&env);
+    let https_only = config
+        .as_ref()
+        .is_ok_and(|config| !config.policy.allow_private_endpoints);
+    let arrival = request.arrival();
+    let answered = pass(request, arrival, env, context, config, &request_id).await;
     let answered = answered.unwrap_or_else(|error| {
         if error.status() >= 500 {
             worker::console_error!("request {request_id}: {}", error.code());
@@ -54,11 +57,58 @@ pub(super) async fn answer(request: Request, env: Env, context: Context) -> Resp
     let answered = answered.with("X-Request-Id", request_id);
     #[cfg(feature = "test-hooks")]
     let answered = answered.with("X-Object-Calls", super::object_calls::take());
-    answered
+    let answered = ANSWER_HEADERS.into_iter().fold(answered, Response::or_with);
+    if https_only && arrival.is_https {
+        answered.or_with(HTTPS_ONLY)
+    } else {
+        answered
+    }
 }
 
-async fn route(request: Request, path: &str, env: Env, context: Context) -> Answer {
-    let config = config(&env)?;
+/// Lets a request through to its route, or answers what the entrance says. Refusals of pages are pages.
+async fn pass(
+    request: Request,
+    arrival: Arrival,
+    env: Env,
+    context: Context,
+    config: Result<Rc<Config>, ApiError>,
+    request_id: &str,
+) -> Answer {
+    let path = request.path()?;
+    let is_page = dashboard::has(&path);
+    let entered = config.and_then(|config| {
+        let https_only = !config.policy.allow_private_endpoints;
+        Ok((enter(arrival, https_only)?, config))
+    });
+    match entered {
+        Err(error) if is_page => dashboard::refusal(&error, request_id),
+        Err(error) => Err(error),
+        Ok((Entrance::ToHttps, _)) => to_https(&request),
+        Ok((Entrance::Route, config)) if is_page => {
+            dashboard::answer(request, &env, &config, request_id)
+                .boxed_local()
+                .await
+        }
+        Ok((Entrance::Route, config)) => route(request, &path, env, context, &config).await,
+    }
+}
+
+/// Redirects to the same address with https, on its own port.
+fn to_https(request: &Request) -> Answer {
+    let mut url = request.url()?;
+    // Neither can fail on the address of a request.
+    let _ = url.set_scheme("https");
+    let _ = url.set_port(None);
+    Ok(Response::new(308).with("Location", url.to_string()))
+}
+
+async fn route(
+    request: Request,
+    path: &str,
+    env: Env,
+    context: Context,
+    config: &Config,
+) -> Answer {
     let path: Vec<&str> = path
         .strip_prefix('/')
         .unwrap_or_default()
@@ -75,7 +125,7 @@ async fn route(request: Request, path: &str, env: Env, context: Context) -> Answ
     match path {
         ["v1", "workspaces", workspace, path @ ..] => {
             let workspace = WorkspaceId::parse(workspace);
-            route_workspace(request, &env, &context, &config, path, workspace.ok()).await
+            route_workspace(request, &env, &context, config, path, workspace.ok()).await
         }
         ["healthz"] => json(
             200,
@@ -87,7 +137,7 @@ async fn route(request: Request, path: &str, env: Env, context: Context) -> Answ
             &serde_json::json!({"data": catalogue(), "next_cursor": null}),
         ),
         _ => {
-            admit_operator(&request, &env, &config).await?;
+            admit_operator(&request, &env, config).await?;
             match (request.method(), path) {
                 ("POST", ["v1", "workspaces"]) => workspaces::create(&request, &env).await,
                 ("GET", ["v1", "workspaces"]) => workspaces::list(&request, &env).await,
@@ -211,27 +261,27 @@ async fn route_workspace(
 #[expect(clippy::match_same_arms, reason = "in the order of the contract")]
 fn allowed_methods(path: &[&str]) -> Option<&'static str> {
     Some(match path {
-        ["healthz" | "openapi.json" | "metrics"] | ["v1", "event-types"] => "GET",
+        ["healthz" | "openapi.json" | "metrics"] | ["v1", "event-types"] => "GET, HEAD",
         #[cfg(feature = "test-hooks")]
-        ["test", "rows", _, _] => "GET",
+        ["test", "rows", _, _] => "GET, HEAD",
         #[cfg(feature = "test-hooks")]
         ["test", "memory"] => "GET",
         #[cfg(feature = "test-hooks")]
         ["test", "switches"] => "PUT",
-        ["v1", "workspaces"] => "GET, POST",
+        ["v1", "workspaces"] => "GET, HEAD, POST",
         ["v1", "workspaces", _, path @ ..] => match path {
-            [] => "GET, PATCH, DELETE",
-            ["keys" | "webhooks"] => "GET, POST",
+            [] => "GET, HEAD, PATCH, DELETE",
+            ["keys" | "webhooks"] => "GET, HEAD, POST",
             ["keys", _] => "DELETE",
             ["events" | "dashboard-links"] => "POST",
-            ["webhooks", _] => "GET, PATCH, DELETE",
+            ["webhooks", _] => "GET, HEAD, PATCH, DELETE",
             ["events", _]
             | ["webhooks", _, "secret" | "stats" | "deliveries"]
-            | ["webhooks", _, "deliveries", _] => "GET",
+            | ["webhooks", _, "deliveries", _] => "GET, HEAD",
             ["webhooks", _, "test" | "resend"]
             | ["webhooks", _, "secret", "rotate"]
             | ["webhooks", _, "deliveries", _, "resend" | "cancel"] => "POST",
-            ["webhooks", _, "resend", _] => "GET, DELETE",
+            ["webhooks", _, "resend", _] => "GET, HEAD, DELETE",
             _ => return None,
         },
         _ => return None,
@@ -248,7 +298,9 @@ async fn admit_operator(request: &Request, env: &Env, config: &Config) -> Result
 }
 
 fn openapi_document() -> Response {
-    Response::new(200).with_body(JSON, openapi::document())
+    Response::new(200)
+        .with_body(JSON, openapi::document())
+        .with("Cache-Control", "public, max-age=300")
 }
 
 /// Refuses parameters of lists without pages: ignoring a `limit` there would mislead the caller.

@@ -3,7 +3,13 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
-import { findCrateFaults, findForeignImports, findLockFaults, refusedLicences, shippedCrates } from "../../scripts/licences.mjs";
+import {
+  findCrateFaults,
+  findForeignImports,
+  findLockFaults,
+  refusedLicences,
+  shippedCrates,
+} from "../../scripts/licences.mjs";
 import { ROOT } from "../../scripts/programs.mjs";
 
 test("one allowed licence of an OR is enough, and each of an AND must be allowed", () => {

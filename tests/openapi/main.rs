@@ -61,9 +61,14 @@ fn every_operation_has_a_name_and_says_how_it_can_fail() {
         let body: &[&str] = if operation["requestBody"].is_null() {
             &[]
         } else {
-            &["400", "413", "415"]
+            &["400", "413"]
         };
-        for status in [&["429", "500"], protected, body].concat() {
+        let entrance: &[&str] = if place.starts_with("get ") {
+            &["308", "508"]
+        } else {
+            &["403", "415", "508"]
+        };
+        for status in [&["429", "500"], protected, body, entrance].concat() {
             assert!(
                 operation["responses"][status].is_object(),
                 "{place} has no {status}"
@@ -88,6 +93,7 @@ fn every_answer_carries_the_headers_of_its_status() {
             };
             has("X-Request-Id");
             match status.as_str() {
+                "308" => has("Location"),
                 "401" => has("WWW-Authenticate"),
                 "405" => has("Allow"),
                 "429" | "503" => has("Retry-After"),

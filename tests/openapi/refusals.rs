@@ -30,7 +30,8 @@ macro_rules! name_variants {
 
 name_variants! {
     InvalidJson InvalidType UnknownField RepeatedField MissingField InvalidParameter Unauthorized MissingScope
-    OperatorOnly ForeignOrigin NotFound EventNotFound MethodNotAllowed UnsupportedMediaType PayloadTooLarge InvalidValue UnknownEventType InvalidUrl
+    OperatorOnly ForeignOrigin HttpsRequired LoopDetected NotFound EventNotFound MethodNotAllowed
+    UnsupportedMediaType EncodedBody PayloadTooLarge InvalidValue UnknownEventType InvalidUrl
     InvalidSecret InvalidHeader WorkspaceExists WorkspaceDeleted TooManyWebhooks Refused ResendRunning RateLimited
     WebhookDisabled NotStored NotApplied IdempotencyMismatch Unavailable Misconfigured MisconfiguredSecret Internal
 }
@@ -92,10 +93,13 @@ fn every_refusal() -> Vec<ApiError> {
         ApiError::MissingScope(Scope::EventsWrite),
         ApiError::OperatorOnly,
         ApiError::ForeignOrigin,
+        ApiError::HttpsRequired,
+        ApiError::LoopDetected,
         ApiError::NotFound("webhook"),
         ApiError::EventNotFound,
         ApiError::MethodNotAllowed { allow: "GET" },
         ApiError::UnsupportedMediaType,
+        ApiError::EncodedBody,
         ApiError::PayloadTooLarge {
             field: None,
             what: "a request",

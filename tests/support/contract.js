@@ -25,10 +25,15 @@ const ROUTES = Object.keys(DOCUMENT.paths).map((template) => ({
   pattern: new RegExp(`^${template.replaceAll(".", "\\.").replaceAll(/\{\w+\}/g, "[^/]*")}$`),
 }));
 
-/** The methods that the document lists for a path, in upper case. */
+/** The methods that the document lists for a path, in upper case, and HEAD wherever it lists GET. */
 export function documentedMethods(template) {
-  return METHODS.filter((method) => method in DOCUMENT.paths[template]).map((method) => method.toUpperCase());
+  const listed = METHODS.filter((method) => method in DOCUMENT.paths[template]).map((method) => method.toUpperCase());
+  return listed.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method]));
 }
+
+/** The operation that answers a method of a path; HEAD is answered as GET. */
+export const operationOf = (template, method) => DOCUMENT.paths[template][described(method)];
+const described = (method) => (method === "HEAD" ? "get" : method.toLowerCase());
 
 /** Resolves a `$ref` of the document; returns anything else unchanged. */
 export function resolve(node) {
@@ -53,16 +58,17 @@ export function checkAnswer({ method, pathname }, answer) {
 
 function findFaults(method, pathname, answer) {
   const route = ROUTES.find(({ pattern }) => pattern.test(pathname));
-  if (route === undefined) return isJson(answer) ? checkUndocumented(answer, { 404: "NotFound" }) : [];
-  const pointer = `/paths/${escapeStep(route.template)}/${method.toLowerCase()}/responses/${answer.status}`;
-  const operation = DOCUMENT.paths[route.template][method.toLowerCase()];
+  if (route === undefined)
+    return isJson(answer) ? checkUndocumented(answer, { 404: "NotFound" }, method === "HEAD") : [];
+  const pointer = `/paths/${escapeStep(route.template)}/${described(method)}/responses/${answer.status}`;
+  const operation = operationOf(route.template, method);
   if (operation !== undefined) {
     const documented = operation.responses[answer.status];
     return documented
-      ? checkResponse(pointer, documented, answer)
+      ? checkResponse(pointer, documented, answer, method === "HEAD")
       : [`the document has no status ${answer.status} for this call`];
   }
-  const faults = checkUndocumented(answer, { 405: "MethodNotAllowed" });
+  const faults = checkUndocumented(answer, { 405: "MethodNotAllowed" }, method === "HEAD");
   const allowed = (answer.headers.get("allow") ?? "").split(", ").sort().join(", ");
   const expected = documentedMethods(route.template).sort().join(", ");
   if (answer.status === 405 && allowed !== expected)
@@ -71,13 +77,13 @@ function findFaults(method, pathname, answer) {
 }
 
 // An operation that is not in the document must be refused, rate-limited, or fail.
-function checkUndocumented(answer, refusal) {
+function checkUndocumented(answer, refusal, isHead) {
   const name = { ...refusal, 429: "RateLimited", 500: "Internal" }[answer.status];
   if (name === undefined) return [`the document has no such operation, so the status must be ${Object.keys(refusal)}`];
-  return checkResponse(`/components/responses/${name}`, DOCUMENT.components.responses[name], answer);
+  return checkResponse(`/components/responses/${name}`, DOCUMENT.components.responses[name], answer, isHead);
 }
 
-function checkResponse(pointer, documented, answer) {
+function checkResponse(pointer, documented, answer, isHead = false) {
   const response = resolve(documented);
   const base = documented.$ref?.slice(1) ?? pointer;
   const faults = Object.entries(response.headers ?? {}).flatMap(([name, header]) =>
@@ -91,6 +97,7 @@ function checkResponse(pointer, documented, answer) {
   if (!(type in response.content)) {
     return [...faults, `Content-Type is "${type}", the document has ${Object.keys(response.content).join(", ")}`];
   }
+  if (isHead) return answer.text === "" ? faults : [...faults, "an answer to HEAD has a body"];
   const value = type === "application/json" ? answer.body : answer.text;
   if (value === undefined) return [...faults, "the body is not JSON"];
   return [...faults, ...validate(`${base}/content/${escapeStep(type)}/schema`, value)];

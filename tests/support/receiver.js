@@ -31,7 +31,9 @@ export async function startReceiver(answer = answerWith(200), { ping = answerWit
       method: incoming.method,
       url: incoming.url,
       headers: incoming.headers,
-      headerNames: incoming.rawHeaders.filter((_, index) => index % 2 === 0),
+      rawHeaders: Array.from({ length: incoming.rawHeaders.length / 2 }, (_, index) =>
+        incoming.rawHeaders.slice(2 * index, 2 * index + 2),
+      ),
       body,
       text: body.toString("utf8"),
       arrivedAt,

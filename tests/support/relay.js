@@ -73,7 +73,12 @@ async function start(
     operatorToken: OPERATOR_TOKEN,
     state,
     logs,
-    fetch: (target, init) => request(running.origin, target, init, { isDocumented: released?.worker !== "previous" }),
+    fetch: (target, init) =>
+      request(running.origin, target, init, {
+        isDocumented: released?.worker !== "previous",
+        // Without private endpoints the relay answers https only, and what runs it here listens on http.
+        dispatch: settings?.ALLOW_PRIVATE_ENDPOINTS === "false" ? relay.dispatch : undefined,
+      }),
     /** Starts again on the same storage, with other settings if `vars` are given, in other versions if `versions` are. */
     async restart(
       /** @type {Pick<RelayOptions, "vars" | "versions">} */ { vars: changed, versions: others = released } = {},
@@ -158,13 +163,13 @@ async function startChild(options, onLog) {
  * @param {string} origin
  * @param {string} target
  * @param {RequestOptions} init
- * @param {{ isDocumented: boolean }} options
+ * @param {{ isDocumented: boolean, dispatch?: Relay["dispatch"] }} options `dispatch` sends it over https
  */
 async function request(
   origin,
   target,
   { method = "GET", token = OPERATOR_TOKEN, body, headers = {} } = {},
-  { isDocumented },
+  { isDocumented, dispatch },
 ) {
   const raw = body === undefined || typeof body === "string" || body instanceof Uint8Array;
   const sent = {
@@ -174,7 +179,8 @@ async function request(
   };
   learnFromRequest(token, body);
   const url = new URL(target, origin);
-  const response = await fetch(url, {
+  if (dispatch) url.protocol = "https:";
+  const response = await (dispatch ?? fetch)(`${url}`, {
     method,
     headers: sent,
     body: /** @type {BodyInit} */ (raw ? body : JSON.stringify(body)),

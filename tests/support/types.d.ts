@@ -35,7 +35,8 @@ export type Received = {
   method: string;
   url: string;
   headers: IncomingHttpHeaders;
-  headerNames: string[];
+  /** Each name with its value, as they arrived. */
+  rawHeaders: string[][];
   body: Buffer;
   text: string;
   arrivedAt: number;

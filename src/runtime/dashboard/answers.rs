@@ -115,7 +115,7 @@ pub(super) fn sentence(error: &ApiError) -> String {
     }
 }
 
-/// The frame of an error page when the relay's settings cannot be read.
+/// The frame of an error page before a visit, where the relay's settings may be what is wrong.
 fn bare_frame() -> Frame {
     Frame {
         session: None,
@@ -131,6 +131,5 @@ fn guarded(status: u16, cache: &'static str) -> Response {
     Response::new(status)
         .with("Content-Security-Policy", CONTENT_SECURITY_POLICY)
         .with("Referrer-Policy", "same-origin")
-        .with("X-Content-Type-Options", "nosniff")
         .with("Cache-Control", cache)
 }

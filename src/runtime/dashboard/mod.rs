@@ -22,7 +22,7 @@ use worker::{Env, Url};
 
 use self::visit::{Detour, Visit};
 use super::{
-    config::config,
+    config::Config,
     http::{Request, Response},
     path_ids::{delivery_id, resend_id, webhook_id},
     rate_limits,
@@ -40,12 +40,13 @@ pub(super) fn has(path: &str) -> bool {
 }
 
 /// Answers a request for a page.
-pub(super) async fn answer(request: Request, env: &Env, request_id: &str) -> Answer {
-    let config = match config(env) {
-        Ok(config) => config,
-        Err(error) => return answers::refusal(None, &error, request_id),
-    };
-    let visit = Visit::new(request, env, &config);
+pub(super) async fn answer(
+    request: Request,
+    env: &Env,
+    config: &Config,
+    request_id: &str,
+) -> Answer {
+    let visit = Visit::new(request, env, config);
     let detour = match route(&visit).await {
         Ok(response) => return Ok(response),
         Err(detour) => detour,
@@ -61,6 +62,11 @@ pub(super) async fn answer(request: Request, env: &Env, request_id: &str) -> Ans
         Detour::Refused(error) => error,
     };
     answers::refusal(Some(&visit), &error, request_id)
+}
+
+/// Answers a request for a page that is refused before its route.
+pub(super) fn refusal(error: &ApiError, request_id: &str) -> Answer {
+    answers::refusal(None, error, request_id)
 }
 
 async fn route(visit: &Visit<'_>) -> Result<Response, Detour> {

@@ -1,0 +1,117 @@
+//! What every request passes before its route, and what every answer carries.
+
+use super::error::ApiError;
+
+/// The header of every attempt: a request that has it comes from a webhook.
+pub const ATTEMPT_HEADER: &str = "x-secureagentics-attempt";
+
+/// What every answer carries, unless it has its own.
+pub const ANSWER_HEADERS: [(&str, &str); 4] = [
+    ("Cache-Control", "no-store"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("X-Content-Type-Options", "nosniff"),
+];
+
+/// What an answer over https carries too where plain http is not answered: browsers use https for a year.
+pub const HTTPS_ONLY: (&str, &str) = ("Strict-Transport-Security", "max-age=31536000");
+
+/// What is known of a request before its route.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four facts that do not depend on each other"
+)]
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// Whether it only reads: GET or HEAD.
+    pub only_reads: bool,
+    /// Whether it came over https.
+    pub is_https: bool,
+    /// Whether it has `ATTEMPT_HEADER`.
+    pub is_attempt: bool,
+    /// Whether it has a body with a `Content-Encoding`.
+    pub has_encoded_body: bool,
+}
+
+/// Where a request goes that is not refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entrance {
+    /// To its route.
+    Route,
+    /// To the same address with https.
+    ToHttps,
+}
+
+/// Judges a request before its route; `https_only` outside development.
+///
+/// # Errors
+/// `LoopDetected`, `HttpsRequired`, `EncodedBody`.
+pub const fn enter(arrival: Arrival, https_only: bool) -> Result<Entrance, ApiError> {
+    if arrival.is_attempt {
+        return Err(ApiError::LoopDetected);
+    }
+    if https_only && !arrival.is_https {
+        return if arrival.only_reads {
+            Ok(Entrance::ToHttps)
+        } else {
+            Err(ApiError::HttpsRequired)
+        };
+    }
+    if arrival.has_encoded_body && !arrival.only_reads {
+        return Err(ApiError::EncodedBody);
+    }
+    Ok(Entrance::Route)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const READ: Arrival = Arrival {
+        only_reads: true,
+        is_https: true,
+        is_attempt: false,
+        has_encoded_body: false,
+    };
+    const WRITE: Arrival = Arrival {
+        only_reads: false,
+        ..READ
+    };
+
+    #[test]
+    fn over_https_a_request_gets_to_its_route() {
+        for arrival in [READ, WRITE] {
+            assert_eq!(enter(arrival, true), Ok(Entrance::Route));
+        }
+    }
+
+    #[test]
+    fn over_http_a_read_is_redirected_and_a_write_refused_except_in_development() {
+        let plain = |arrival| Arrival {
+            is_https: false,
+            ..arrival
+        };
+        assert_eq!(enter(plain(READ), true), Ok(Entrance::ToHttps));
+        assert_eq!(enter(plain(WRITE), true), Err(ApiError::HttpsRequired));
+        for arrival in [READ, WRITE] {
+            assert_eq!(enter(plain(arrival), false), Ok(Entrance::Route));
+        }
+    }
+
+    #[test]
+    fn an_attempt_and_an_encoded_body_are_refused() {
+        for arrival in [READ, WRITE] {
+            let attempt = Arrival {
+                is_attempt: true,
+                is_https: false,
+                ..arrival
+            };
+            assert_eq!(enter(attempt, true), Err(ApiError::LoopDetected));
+        }
+        let encoded = Arrival {
+            has_encoded_body: true,
+            ..WRITE
+        };
+        assert_eq!(enter(encoded, false), Err(ApiError::EncodedBody));
+    }
+}
