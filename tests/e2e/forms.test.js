@@ -18,6 +18,8 @@ import {
 } from "../support/steps.js";
 import { createLink, createVisitor, assertLeadsTo, assertPage, signIn } from "../support/visitor.js";
 
+/** @import { RequestOptions } from "../support/types.d.ts" */
+
 let relay;
 before(async () => (relay = await startRelay()));
 after(() => relay?.stop());
@@ -36,7 +38,7 @@ describe("HEAD is answered as GET, without a body,", () => {
   const OWN = ["date", "x-request-id", "connection", "keep-alive", "content-length", "transfer-encoding"];
   const headersOf = (answer) => Object.fromEntries([...answer.headers].filter(([name]) => !OWN.includes(name)));
 
-  async function assertSameHead(path, { token, headers } = {}, status = undefined) {
+  async function assertSameHead(path, /** @type {RequestOptions} */ { token, headers } = {}, status = undefined) {
     const shown = await relay.fetch(path, { token, headers });
     if (status !== undefined) assert.equal(shown.status, status, shown.text);
     const head = await relay.fetch(path, { method: "HEAD", token, headers });

@@ -163,7 +163,7 @@ async function startChild(options, onLog) {
  * @param {string} origin
  * @param {string} target
  * @param {RequestOptions} init
- * @param {{ isDocumented: boolean, dispatch?: Relay["dispatch"] }} options `dispatch` sends it over https
+ * @param {{ isDocumented: boolean, dispatch?: (url: string, init: object) => Promise<any> }} options `dispatch` sends it over https
  */
 async function request(
   origin,
