@@ -28,6 +28,14 @@ pub enum Credential {
 }
 
 impl Credential {
+    /// The hash of its token.
+    #[must_use]
+    pub const fn hash(&self) -> &TokenHash {
+        match self {
+            Self::Key(hash) | Self::Link(hash) => hash,
+        }
+    }
+
     /// Reads a token and its workspace; `None` if it is neither an API key nor a dashboard link's token.
     #[must_use]
     pub fn parse(token: &str) -> Option<(Self, WorkspaceId)> {
@@ -240,12 +248,12 @@ mod tests {
     #[test]
     fn the_cookie_is_out_of_reach_of_scripts_other_sites_and_plain_connections() {
         assert_eq!(
-            Transport::of_scheme("https").set_cookie("se_a_1"),
-            "__Host-session=se_a_1; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax; Secure"
+            Transport::of_scheme("https").set_cookie("se_a.1"),
+            "__Host-session=se_a.1; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax; Secure"
         );
         assert_eq!(
-            Transport::of_scheme("http").set_cookie("se_a_1"),
-            "session=se_a_1; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax"
+            Transport::of_scheme("http").set_cookie("se_a.1"),
+            "session=se_a.1; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax"
         );
         assert_eq!(
             Transport::Secure.clear_cookie(),

@@ -1,4 +1,7 @@
 //! Bearer tokens and what they allow: stored as hashes, compared in constant time.
+//!
+//! A dot precedes a token's random part, so that the platform, which replaces long hex texts in the URLs that it logs,
+//! replaces that part. Tokens that were made with `_` in its place stay valid.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -77,19 +80,19 @@ pub fn bearer_token(authorization: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
-/// Makes an API key of a workspace: `sk_<workspace id without its prefix>_<random>`.
+/// Makes an API key of a workspace: `sk_<workspace id without its prefix>.<random>`.
 #[must_use]
 pub fn mint_api_key(workspace: &WorkspaceId, random: [u8; 32]) -> String {
     mint_token("sk_", workspace, random)
 }
 
-/// Makes the token of a dashboard link of a workspace: `dl_<workspace id without its prefix>_<random>`.
+/// Makes the token of a dashboard link of a workspace: `dl_<workspace id without its prefix>.<random>`.
 #[must_use]
 pub fn mint_link_token(workspace: &WorkspaceId, random: [u8; 32]) -> String {
     mint_token("dl_", workspace, random)
 }
 
-/// Makes the token of a dashboard session of a workspace: `se_<workspace id without its prefix>_<random>`.
+/// Makes the token of a dashboard session of a workspace: `se_<workspace id without its prefix>.<random>`.
 #[must_use]
 pub fn mint_session_token(workspace: &WorkspaceId, random: [u8; 32]) -> String {
     mint_token("se_", workspace, random)
@@ -97,7 +100,7 @@ pub fn mint_session_token(workspace: &WorkspaceId, random: [u8; 32]) -> String {
 
 fn mint_token(prefix: &str, workspace: &WorkspaceId, random: [u8; 32]) -> String {
     let owner = workspace.as_ref().trim_start_matches("ws_");
-    format!("{prefix}{owner}_{}", hex::encode(random))
+    format!("{prefix}{owner}.{}", hex::encode(random))
 }
 
 /// The workspace of a token that has the form of an API key.
@@ -119,7 +122,7 @@ pub fn workspace_of_session(token: &str) -> Option<WorkspaceId> {
 }
 
 fn workspace_of(prefix: &str, token: &str) -> Option<WorkspaceId> {
-    let (owner, random) = token.strip_prefix(prefix)?.split_once('_')?;
+    let (owner, random) = token.strip_prefix(prefix)?.split_once(['.', '_'])?;
     let is_random = random.len() == 64
         && random
             .bytes()
@@ -135,17 +138,38 @@ mod tests {
     fn a_key_belongs_to_its_workspace_alone() {
         let own = WorkspaceId::parse("ws_a").unwrap();
         let key = mint_api_key(&own, [7; 32]);
-        assert_eq!(key, format!("sk_a_{}", "07".repeat(32)));
+        assert_eq!(key, format!("sk_a.{}", "07".repeat(32)));
         assert_eq!(workspace_of_key(&key), Some(own));
         for other in [
             &key.to_uppercase(),
+            "sk_a.",
             "sk_a_",
+            "sk_.",
             "sk__",
+            &key.replace('.', ".."),
+            &key.replace('.', "._"),
             key.trim_start_matches("sk_"),
             &format!("{key}0"),
         ] {
             assert_eq!(workspace_of_key(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_token_of_the_older_form_is_read_too_and_is_another_one() {
+        let own = WorkspaceId::parse("ws_a").unwrap();
+        let random = "07".repeat(32);
+        assert_eq!(
+            workspace_of_key(&format!("sk_a_{random}")),
+            Some(own.clone())
+        );
+        assert_eq!(
+            workspace_of_link(&format!("dl_a_{random}")),
+            Some(own.clone())
+        );
+        assert_eq!(workspace_of_session(&format!("se_a_{random}")), Some(own));
+        let [old, new] = ['_', '.'].map(|mark| TokenHash::of(&format!("sk_a{mark}{random}")));
+        assert!(!old.matches(&new));
     }
 
     #[test]

@@ -62,7 +62,7 @@ function pages() {
     "page that is not there": "/settings/webhooks/wh_00000000000070008000000000000000",
     documentation: "/docs",
     "way in": "/sign-in",
-    "way in by link": `/sign-in?link=dl_x_${"0".repeat(64)}`,
+    "way in by link": `/sign-in?link=dl_x.${"0".repeat(64)}`,
   };
 }
 

@@ -37,7 +37,7 @@ describe("a dashboard link", () => {
       [new URL(relay.origin).origin, "/sign-in", ["link"]],
     );
     // 256 random bits after the workspace's id.
-    assert.match(searchParams.get("link"), new RegExp(`^dl_${workspace.slice(3)}_[A-Za-z0-9_-]{43,64}$`));
+    assert.match(searchParams.get("link"), new RegExp(`^dl_${workspace.slice(3)}\\.[A-Za-z0-9_-]{43,64}$`));
     assert.match(until, ISO_MILLISECONDS);
     assertEndsIn(until, 3_600);
   });
@@ -55,7 +55,7 @@ describe("a dashboard link", () => {
     for (let count = 0; count < 2; count++)
       links.push(new URL(answered(await create(workspace, {}), 201).url).searchParams.get("link"));
     assert.notEqual(links[0], links[1]);
-    for (const text of links.flatMap((link) => [link, link.split("_").at(-1)])) {
+    for (const text of links.flatMap((link) => [link, link.split(".").at(-1)])) {
       assert.ok(!isStored(relay, text), "the link is stored");
       assert.ok(!relay.logs.join("\n").includes(text), "the link is in the log");
     }

@@ -26,7 +26,7 @@ import { assertPage, signIn } from "../support/visitor.js";
 
 const LIMIT_OF_A_REQUEST = 4 * 1024 * 1024;
 const METHODS = ["get", "post", "patch", "delete"];
-const UNKNOWN_KEY = `sk_unknown_${"0".repeat(64)}`;
+const UNKNOWN_KEY = `sk_unknown.${"0".repeat(64)}`;
 
 let relay;
 before(async () => (relay = await startRelay()));
@@ -210,7 +210,7 @@ test("a key that was cut, lengthened, changed or moved to another workspace is r
     key.replace("sk_", "dl_"),
     key.replace(owner(mine.ids), owner(theirs.ids)),
     key.replace(owner(mine.ids), ""),
-    key.split("_").at(-1),
+    key.split(".").at(-1),
     `${key},${key}`,
     `${key}\u00a0`,
     Buffer.from(key).toString("base64"),

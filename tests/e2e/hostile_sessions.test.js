@@ -35,7 +35,7 @@ after(() => relay?.stop());
 const sha256 = (text) => createHash("sha256").update(text).digest("hex");
 const tokenOf = ({ cookie }) => cookie.slice("session=".length);
 const ownerOf = (workspace) => workspace.slice("ws_".length);
-const randomOf = (token) => token.split("_").at(-1);
+const randomOf = (token) => token.split(/[._]/).at(-1);
 /** Another character of the same alphabet. */
 const changeAt = (text, place) => `${text.slice(0, place)}${text[place] === "0" ? "1" : "0"}${text.slice(place + 1)}`;
 const times = (count, make) => Array.from({ length: count }, (_, index) => make(index));
@@ -150,12 +150,12 @@ describe("not a session:", () => {
       link,
       link.replace("dl_", "se_"),
       relay.operatorToken,
-      `se_${own}_${NO_RANDOM}`,
+      `se_${own}.${NO_RANDOM}`,
       // Hashes, as someone who reads the storage has.
       sha256(tokenOf(visitor)),
-      `se_${own}_${sha256(tokenOf(visitor))}`,
-      `se_${own}_${sha256(visitor.key)}`,
-      `se_${own}_${sha256(randomOf(tokenOf(visitor)))}`,
+      `se_${own}.${sha256(tokenOf(visitor))}`,
+      `se_${own}.${sha256(visitor.key)}`,
+      `se_${own}.${sha256(randomOf(tokenOf(visitor)))}`,
     ];
     await assertAllNobody(
       t,
@@ -222,7 +222,7 @@ describe("not a session:", () => {
 
   test("one that the visitor already had before signing in", async () => {
     const { key } = await createKey(relay, scene.workspace);
-    const planted = `session=se_${ownerOf(scene.workspace)}_${"ab".repeat(32)}`;
+    const planted = `session=se_${ownerOf(scene.workspace)}.${"ab".repeat(32)}`;
     const visitor = createVisitor(relay, planted);
     assertLeadsTo(await visitor.post("/sign-in", { key }), HOME);
     assert.notEqual(visitor.cookie, planted);
@@ -235,7 +235,7 @@ test("only the cookie with the name for the request's scheme counts", {
   timeout: 60_000,
 }, async (t) => {
   const visitor = await signIn(relay, scene.workspace);
-  const [token, forged] = [tokenOf(visitor), `se_${ownerOf(scene.workspace)}_${NO_RANDOM}`];
+  const [token, forged] = [tokenOf(visitor), `se_${ownerOf(scene.workspace)}.${NO_RANDOM}`];
   const statuses = async (scheme, cookie) => {
     const origin = `${scheme}://relay.example.com`;
     const headers = { cookie, origin, ...fromElsewhere() };
@@ -300,7 +300,7 @@ test("a link that was cut, altered, moved or turned into another token opens not
     `${link}\0`,
     encodeURIComponent(link).replaceAll("_", "%5F"),
     `https://relay.example.com/sign-in?link=${link}`,
-    `dl_${own}_${sha256(link)}`,
+    `dl_${own}.${sha256(link)}`,
     sha256(link),
     "\ud800",
     "x".repeat(10_000),
@@ -320,7 +320,7 @@ test("a link that was cut, altered, moved or turned into another token opens not
   ]) {
     const visitor = createVisitor(relay);
     assertLeadsTo(await visitor.post("/sign-in", { link: token }), HOME);
-    assert.ok(visitor.cookie.startsWith(`session=se_${ownerOf(workspace)}_`), visitor.cookie);
+    assert.ok(visitor.cookie.startsWith(`session=se_${ownerOf(workspace)}.`), visitor.cookie);
     // Used up, as a link and as any other token.
     for (const used of [token, token.replace("dl_", "sk_")]) {
       assertPage(await createVisitor(relay).post("/sign-in", { link: used }, { headers: fromElsewhere() }), 422);

@@ -37,7 +37,7 @@ describe("a new key", () => {
     const { id, created_at: createdAt, key, ...rest } = answer;
     assert.match(id, /^key_[A-Za-z0-9_-]+$/);
     assert.match(createdAt, ISO_MILLISECONDS);
-    assert.match(key, new RegExp(`^sk_${workspace.slice("ws_".length)}_[0-9a-f]{64}$`));
+    assert.match(key, new RegExp(`^sk_${workspace.slice("ws_".length)}\\.[0-9a-f]{64}$`));
     assert.deepEqual(rest, { name: "Back end", scopes: ["events:write", "webhooks:read"] });
   });
 
@@ -54,7 +54,7 @@ describe("a new key", () => {
   test("works at once, for events too", async () => {
     const workspace = await createWorkspace(relay);
     // Reads the snapshot without the key before the key is made.
-    assertRefused(await post(workspace, `sk_${workspace.slice(3)}_${"0".repeat(64)}`), 401);
+    assertRefused(await post(workspace, `sk_${workspace.slice(3)}.${"0".repeat(64)}`), 401);
     const { key } = await createKey(relay, workspace);
     answered(await post(workspace, key), 202);
     answered(await listWebhooks(workspace, key), 200);
@@ -92,7 +92,7 @@ describe("a new key", () => {
     answered(await listWebhooks(workspace, key), 200);
     const sha256 = createHash("sha256").update(key).digest("hex");
     assert.ok(isStored(relay, sha256), "the hash is not found: this search proves nothing");
-    for (const text of [key, key.split("_").at(-1)]) {
+    for (const text of [key, key.split(".").at(-1)]) {
       assert.ok(!isStored(relay, text), "the key is stored");
       assert.ok(!relay.logs.join("\n").includes(text), "the key is in the log");
     }

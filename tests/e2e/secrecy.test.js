@@ -7,8 +7,8 @@ import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
 import { answerInTurn, hang, refusedUrl, reset } from "../support/receiver.js";
 import { createWebhook, createWorkspace, postEvent, startRelay } from "../support/relay.js";
-import { acceptForOne, alert, assertRefused, awaitSettled, setUpWebhook } from "../support/steps.js";
-import { assertPage, signIn } from "../support/visitor.js";
+import { acceptForOne, alert, answered, assertRefused, awaitSettled, setUpWebhook } from "../support/steps.js";
+import { assertPage, createLink, signIn } from "../support/visitor.js";
 
 const SECRET = "the-signing-secret-of-a-customer";
 const STANDARD_SECRET = `whsec_${Buffer.from("the key bytes of another customer").toString("base64")}`;
@@ -128,6 +128,27 @@ test("failures of every kind leave no secret in the log or in an error answer", 
     for (const error of errors) assert.ok(!error.includes(text), `an error shows ${JSON.stringify(text)}: ${error}`);
   }
   t.diagnostic(`${errors.length} error answers and ${log.length} characters of log were searched`);
+});
+
+test("who tails the relay sees no key, link or session of a request", async (t) => {
+  const tailed = await startRelay({ tail: true });
+  t.after(() => tailed.stop());
+  const workspace = await createWorkspace(tailed);
+  const visitor = await signIn(tailed, workspace);
+  const { url, token } = await createLink(tailed, workspace);
+  const { pathname, search } = new URL(url);
+  assertPage(await visitor.get(pathname + search));
+  answered(await tailed.fetch(`/v1/workspaces/${workspace}/webhooks`, { token: visitor.key }), 200);
+  // As a caller may do by mistake.
+  await tailed.fetch(`/healthz?key=${visitor.key}&session=${visitor.cookie.split("=")[1]}`, { token: null });
+  const seen = await eventually(() => {
+    const events = tailed.logs.filter((line) => line.includes("tail {"));
+    return events.some((event) => event.includes("/healthz?key=")) && events.join("\n");
+  });
+  // The workspace stays readable, the random part does not.
+  assert.ok(seen.includes(`/sign-in?link=dl_${workspace.slice(3)}.REDACTED`), seen);
+  for (const made of [visitor.key, visitor.cookie.split("=")[1], token])
+    assert.ok(!seen.includes(made.split(/[._]/).at(-1)), `a tail sees ${made}:\n${seen}`);
 });
 
 describe("the scan at the end of every test of a relay", () => {

@@ -30,7 +30,7 @@ describe("signing in by key", () => {
     const answer = await visitor.post("/sign-in", { key });
     assertLeadsTo(answer, HOME);
     const form = new RegExp(
-      `^session=se_${workspace.slice(3)}_[0-9a-f]{64}; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax$`,
+      `^session=se_${workspace.slice(3)}\\.[0-9a-f]{64}; Path=/; Max-Age=43200; HttpOnly; SameSite=Lax$`,
     );
     assert.match(answer.headers.get("set-cookie"), form);
     await assertSignedIn(visitor);
@@ -65,11 +65,11 @@ describe("signing in by key", () => {
     const workspace = await createWorkspace(relay);
     const { id, key } = await createKey(relay, workspace);
     answered(await revoke(workspace, id), 204);
-    const invented = `sk_${workspace.slice(3)}_${"0".repeat(64)}`;
+    const invented = `sk_${workspace.slice(3)}.${"0".repeat(64)}`;
     for (const wrong of [
       key,
       invented,
-      `sk_unknown_${"0".repeat(64)}`,
+      `sk_unknown.${"0".repeat(64)}`,
       "nonsense",
       "",
       relay.operatorToken,
@@ -86,7 +86,7 @@ describe("signing in by key", () => {
     const visitor = await signIn(relay, await createWorkspace(relay));
     const token = visitor.cookie.split("=")[1];
     assert.ok(readStorage(relay).rows.includes(sha256(token)), "the session is not where this test looks for it");
-    for (const text of [token, token.split("_").at(-1)]) {
+    for (const text of [token, token.split(".").at(-1)]) {
       assert.ok(!isStored(relay, text), "the session is stored");
       assert.ok(!relay.logs.join("\n").includes(text), "the session is in the log");
     }
@@ -149,7 +149,7 @@ describe("signing in by link", () => {
   test("refuses a token that is not a link, on the page and when it is posted", async () => {
     const own = (await createWorkspace(relay)).slice(3);
     const { key } = await createKey(relay, `ws_${own}`);
-    for (const link of [`dl_${own}_${"0".repeat(64)}`, `dl_${own}_0`, `se_${own}_${"0".repeat(64)}`, "nonsense"]) {
+    for (const link of [`dl_${own}.${"0".repeat(64)}`, `dl_${own}_0`, `se_${own}.${"0".repeat(64)}`, "nonsense"]) {
       assertPage(await createVisitor(relay).get(`/sign-in?link=${link}`));
       assertPage(await createVisitor(relay).post("/sign-in", { link }), 422);
     }
@@ -201,7 +201,7 @@ describe("a session ends", () => {
   });
 
   test("and the browser's cookie is removed then", async () => {
-    const visitor = createVisitor(relay, `session=se_a_${"0".repeat(64)}`);
+    const visitor = createVisitor(relay, `session=se_a.${"0".repeat(64)}`);
     assertLeadsTo(await visitor.get(HOME), "/sign-in");
     assert.equal(visitor.cookie, undefined);
   });
@@ -242,7 +242,7 @@ describe("a cookie", () => {
     });
     assert.equal(answer.status, 303);
     const set = answer.headers.get("set-cookie");
-    assert.match(set, /^__Host-session=se_\w+; Path=\/; Max-Age=43200; HttpOnly; SameSite=Lax; Secure$/);
+    assert.match(set, /^__Host-session=se_\w+\.\w+; Path=\/; Max-Age=43200; HttpOnly; SameSite=Lax; Secure$/);
 
     const [pair] = set.split(";");
     const statusWith = async (cookie) => {
@@ -396,8 +396,8 @@ test("guessing keys, links and sessions is limited together with tokens, and val
   const { key } = await createKey(own, workspace);
   const guesses = [
     (visitor) => visitor.post("/sign-in", { key: "nonsense" }),
-    (visitor) => visitor.post("/sign-in", { link: `dl_${workspace.slice(3)}_${"0".repeat(64)}` }),
-    (visitor) => Object.assign(visitor, { cookie: `session=se_${workspace.slice(3)}_${"0".repeat(64)}` }).get(HOME),
+    (visitor) => visitor.post("/sign-in", { link: `dl_${workspace.slice(3)}.${"0".repeat(64)}` }),
+    (visitor) => Object.assign(visitor, { cookie: `session=se_${workspace.slice(3)}.${"0".repeat(64)}` }).get(HOME),
     () => own.fetch("/v1/workspaces", { token: "wrong" }),
   ];
   const statuses = new Map();

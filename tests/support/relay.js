@@ -26,7 +26,8 @@ const EVENT_TYPES = ["alert.triggered", "policy.violated", "agent.registered", "
  * `vars` overrides settings; `hooks` selects the build with test hooks; `persist` is the folder of the storage
  * (default: a temporary one, removed by stop()). `isolated` cuts the relay off from the network: each request that it
  * sends is answered 200 in its own process; `outbound` is a function that answers each instead; `dataset` binds an
- * Analytics Engine dataset that logs. `origin` changes with each restart(). `miniflare()` is what runs it, for tests
+ * Analytics Engine dataset that logs; `tail` logs what a tail of the Worker sees; `limits` are rate limits other than
+ * those of wrangler.toml (undefined unbinds one). `origin` changes with each restart(). `miniflare()` is what runs it, for tests
  * that write its KV or evict an object; `dispatch(url, init)` is a request that the Worker sees at exactly that URL,
  * even https, without a certificate. `versions` runs the Worker and the objects as two scripts, each of this version or
  * of the release before it, whose answers are not held to the OpenAPI document.
@@ -46,7 +47,7 @@ export function startRelayProcess(options = {}) {
 
 /** @param {RelayOptions} options */
 async function start(
-  { vars, hooks = false, isolated = false, outbound, dataset = false, subrequests, versions, persist, port },
+  { vars, hooks = false, isolated = false, outbound, dataset, tail, limits, subrequests, versions, persist, port },
   launch,
 ) {
   const built = path.join(REPOSITORY, hooks ? "build/test-hooks/build" : "build", "index.js");
@@ -62,7 +63,7 @@ async function start(
   let previous;
   const run = async () => {
     if (released) previous ??= await unpackPreviousRelease();
-    const fixed = { hooks, isolated, outbound, dataset, subrequests, port, state };
+    const fixed = { hooks, isolated, outbound, dataset, tail, limits, subrequests, port, state };
     return launch({ ...fixed, vars: settings, versions: released, previous }, onLog);
   };
   let running = await run();

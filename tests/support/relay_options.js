@@ -48,6 +48,8 @@ function readRateLimits() {
   );
 }
 
+const bindLimits = (limits) => Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit !== undefined));
+
 function readCompatibilityDate() {
   const found = WRANGLER.match(/^compatibility_date = "([\d-]+)"$/m);
   if (!found) throw new Error('wrangler.toml has no line compatibility_date = "YYYY-MM-DD"');
@@ -69,6 +71,15 @@ const DATASET = {
     export default class extends WorkerEntrypoint {
       writeDataPoint(point) { console.log("data point " + JSON.stringify(point)); }
     }`,
+};
+
+// Prints what the platform shows of each invocation to whoever tails the relay: request, log and exceptions.
+const TAIL = {
+  name: "tail",
+  compatibilityDate: readCompatibilityDate(),
+  modules: true,
+  script: `export default { tail(events) { for (const event of events) console.log("tail " + JSON.stringify(event, leave)); } };
+    const leave = (name, value) => (name === "cf" ? undefined : value);`,
 };
 
 // Holds each invocation to the platform's limit of subrequests, which local workerd does not enforce.
@@ -120,7 +131,8 @@ const bindObjects = (of = {}) =>
 /**
  * The options of one Miniflare. `state` is the folder of its storage, `onLog` receives each line it prints; `isolated`
  * answers each request of the Worker itself, so that none leaves; `outbound` is a function that does so; `dataset`
- * binds ATTEMPTS. `versions` says of which version the Worker and the objects are, each then a script of its own;
+ * binds ATTEMPTS; `tail` prints what a tail sees; `limits` replaces rate limits of wrangler.toml, or adds or (undefined)
+ * unbinds them. `versions` says of which version the Worker and the objects are, each then a script of its own;
  * `previous` is the folder of the unpacked release before this one.
  * @param {RelayOptions} options
  */
@@ -130,6 +142,8 @@ export function relayOptions({
   isolated = false,
   outbound,
   dataset = false,
+  tail = false,
+  limits = {},
   subrequests,
   versions,
   previous,
@@ -157,11 +171,12 @@ export function relayOptions({
     compatibilityFlags: readCompatibilityFlags(),
     bindings: { ...readWranglerVars(), ...TEST_VARS, OPERATOR_TOKEN, ...vars },
     kvNamespaces: ["SUBSCRIPTIONS"],
-    ratelimits: readRateLimits(),
+    ratelimits: bindLimits({ ...readRateLimits(), ...limits }),
     durableObjects,
     ...(isolated ? { outboundService: () => new Response("taken") } : {}),
     ...(outbound ? { outboundService: outbound } : {}),
     ...(dataset ? { serviceBindings: { ATTEMPTS: DATASET.name } } : {}),
+    ...(tail ? { tails: [TAIL.name] } : {}),
   });
   const roots = { current, previous };
   // The first one gets the requests.
@@ -172,7 +187,7 @@ export function relayOptions({
       ]
     : [script(RELAY, current, bindObjects())];
   return convertV4MiniflareOptions({
-    workers: dataset ? [...scripts, DATASET] : scripts,
+    workers: [...scripts, ...(dataset ? [DATASET] : []), ...(tail ? [TAIL] : [])],
     host: "127.0.0.1",
     port,
     // Otherwise Miniflare downloads a sample of the `cf` object.

@@ -44,7 +44,7 @@ const BELONGS_ON_PAGES = [
 ].map(([method, path, status, element]) => ({ answer: new RegExp(`^${method} ${path} (?:${status})$`), element }));
 
 // The shape of a token; guesses of another shape are not tokens.
-const TOKEN = /^(?:sk|dl)_[a-z0-9]+_[0-9a-f]{64}$/;
+const TOKEN = /^(?:sk|dl)_[a-z0-9]+[._][0-9a-f]{64}$/;
 
 /** Bearer tokens, sessions and everything else that is stored only as a hash. */
 const tokens = new Set([OPERATOR_TOKEN]);
@@ -105,8 +105,8 @@ export function checkAnswerForSecrets({ method, pathname, search }, { status, he
   }
   searched.answers += 1;
   const shown = belonging.length > 0 ? JSON.stringify(rest) : withoutElements(`${call}${search} ${status}`, text);
-  const session = call === "POST /sign-in" && headers.get("set-cookie")?.match(/=(se_\w+);/)?.[1];
-  if (session) remember(tokens, session);
+  const session = call === "POST /sign-in" && headers.get("set-cookie")?.match(/=(se_[\w.]+);/)?.[1];
+  if (session) rememberMade(session);
   const others = [...headers].filter(([name]) => !session || name !== "set-cookie");
   const found = find([...tokens, ...values], `${shown}\n${JSON.stringify(others)}`);
   if (found)
@@ -118,9 +118,15 @@ export function checkAnswerForSecrets({ method, pathname, search }, { status, he
 /** @param {string[]} path @param {Record<string, string>} body */
 function learnFromAnswer([member, ...below], body) {
   if (below.length > 0 || body === null || typeof body !== "object") return;
-  if (member === "key") remember(tokens, body.key);
+  if (member === "key") rememberMade(body.key);
   if (member === "secret") remember(values, body.secret);
-  if (member === "url") remember(tokens, new URL(body.url).searchParams.get("link"));
+  if (member === "url") rememberMade(new URL(body.url).searchParams.get("link"));
+}
+
+/** A token that the relay made: its random part alone is as secret as the whole. */
+function rememberMade(token) {
+  remember(tokens, token);
+  remember(tokens, token.split(/[._]/).at(-1));
 }
 
 /**

@@ -65,6 +65,8 @@ export type RelayOptions = {
   isolated?: boolean;
   outbound?: (request: Request) => Reached | Promise<Reached>;
   dataset?: boolean;
+  tail?: boolean;
+  limits?: Record<string, { namespace_id: string; simple: { limit: number; period: 10 | 60 } } | undefined>;
   /** How many subrequests an invocation may make before `fetch` throws. */
   subrequests?: number;
   versions?: Versions;
