@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{
     error::ApiError,
-    header_views::{as_object, show_headers},
+    header_views::{HIDDEN, as_object, show_headers},
     query::Query,
 };
 use crate::domain::{
@@ -114,7 +114,7 @@ impl DeliveryView {
         self.status == Status::Pending
     }
 
-    /// Shows a whole delivery; values of custom headers only to those who may change them.
+    /// Shows a whole delivery; values of custom headers and signatures only to those who may change the webhook.
     ///
     /// # Errors
     /// If a stored value cannot be read.
@@ -213,7 +213,8 @@ fn show_request(
     })
 }
 
-/// Shows the headers of a request as it was sent; values of custom ones only to those who may change them.
+/// Shows the headers of a request as it was sent; values of custom ones and signatures only to those who may change
+/// the webhook: from a signature and the body, a weak secret is found by trying.
 ///
 /// # Errors
 /// If a stored value cannot be read.
@@ -223,7 +224,11 @@ pub fn show_sent_headers(
     keys: &EncryptionKeys,
     may_write: bool,
 ) -> Result<Vec<(String, String)>, SealedError> {
-    let relays = request.headers.clone().into_iter();
+    let relays = request.headers.iter().map(|(name, value)| {
+        let is_hidden = !may_write && name.to_ascii_lowercase().ends_with("-signature");
+        let value = if is_hidden { HIDDEN } else { value };
+        (name.clone(), value.to_string())
+    });
     let custom = show_headers(&request.custom_headers, webhook, keys, may_write)?;
     let custom = custom
         .into_iter()

@@ -11,8 +11,10 @@ import {
   assertRefused,
   awaitSettled,
   createKey,
+  pathOf,
   setUpWebhook,
 } from "../support/steps.js";
+import { signIn } from "../support/visitor.js";
 
 const OPERATOR = "operator";
 // Well-formed but never assigned.
@@ -113,7 +115,7 @@ test("only the operator can make calls outside a workspace", async () => {
   const { key } = await createKey(relay, workspace);
   const revoked = await createKey(relay, workspace);
   answered(await relay.fetch(`/v1/workspaces/${workspace}/keys/${revoked.id}`, { method: "DELETE" }), 204);
-  const invalid = [null, "wrong", `${key.slice(0, -64)}${"0".repeat(64)}`, `sk_unknown_${"0".repeat(64)}`, revoked.key];
+  const invalid = [null, "wrong", `${key.slice(0, -64)}${"0".repeat(64)}`, `sk_unknown.${"0".repeat(64)}`, revoked.key];
   for (const [method, path, body] of [
     ["GET", "/v1/workspaces"],
     ["POST", "/v1/workspaces", { name: "A" }],
@@ -154,4 +156,46 @@ test("a valid key cannot tell another workspace that exists from one that does n
     assert.equal(answer.text, answers[0].text);
   }
   for (const path of paths) assertRefused(await relay.fetch(path, { token: "wrong" }), 401, { code: "unauthorized" });
+});
+
+test("the signatures of a ping and a test are for those who may see the secret, and nobody else", async (t) => {
+  // From the body and its signature, a short secret is found in no time.
+  const scene = await setUpWebhook(t, relay, undefined, { secret: "zx81qwty" });
+  const { workspace, webhook } = scene;
+  const tested = await relay.fetch(pathOf(scene, "/test"), { method: "POST", body: { type: "alert.triggered" } });
+  const probes = [webhook.ping, answered(tested, 200)];
+  const SIGNED = ["webhook-signature", "x-secureagentics-signature"];
+  const signaturesOf = ({ request }) => SIGNED.map((name) => request.headers[name]);
+  const sent = probes.map(signaturesOf);
+  assert.deepEqual(
+    sent.map((signatures) => signatures.map((signature) => signature.replace(/[A-Za-z0-9+/=]{40,}/, "…"))),
+    [
+      ["v1,…", "…"],
+      ["v1,…", "…"],
+    ],
+  );
+
+  const { key: reader } = await createKey(relay, workspace, ["webhooks:read"]);
+  const { key: writer } = await createKey(relay, workspace, ["webhooks:read", "webhooks:write"]);
+  const visitor = await signIn(relay, workspace, ["webhooks:read"]);
+  for (const [index, probe] of probes.entries()) {
+    const read = async (token) => answered(await relay.fetch(pathOf(scene, `/deliveries/${probe.id}`), { token }), 200);
+    assert.deepEqual(signaturesOf(await read(reader)), ["…", "…"]);
+    assert.deepEqual(signaturesOf(await read(writer)), sent[index]);
+    const pages = ["", `?${probe.kind === "ping" ? "created" : "test"}=${probe.id}`, `/deliveries/${probe.id}`];
+    const others = ["", "/deliveries", "/stats"].map((below) => pathOf(scene, below));
+    const answers = [
+      ...(await Promise.all(pages.map((page) => visitor.get(`/settings/webhooks/${webhook.id}${page}`)))),
+      ...(await Promise.all([
+        ...others.map((path) => relay.fetch(path, { token: reader })),
+        relay.fetch(`/v1/workspaces/${workspace}/webhooks`, { token: reader }),
+        relay.fetch(`/v1/workspaces/${workspace}/events/${probe.event_id}`, { token: reader }),
+      ])),
+    ];
+    for (const { status, text } of answers) {
+      assert.equal(status, 200, text);
+      for (const signature of sent[index].map((value) => value.replace("v1,", "")))
+        assert.ok(!text.includes(signature), text);
+    }
+  }
 });
