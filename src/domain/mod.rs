@@ -67,3 +67,7 @@ pub mod token;
 pub mod session;
 
 pub mod cookie;
+
+pub mod client_address;
+
+pub mod until;

@@ -100,6 +100,15 @@ impl Snapshot {
             .map(|webhook| &webhook.id)
     }
 
+    /// How many webhooks selected one of the types.
+    #[must_use]
+    pub fn count_matching(&self, event_types: &[&str]) -> usize {
+        let webhooks = self.webhooks.iter();
+        webhooks
+            .filter(|webhook| event_types.iter().any(|name| webhook.selects(name)))
+            .count()
+    }
+
     /// Whether its webhooks selected different types.
     #[must_use]
     pub fn selections_differ(&self) -> bool {
@@ -170,6 +179,9 @@ mod tests {
         );
         let matching = |event_type| snapshot.matching(event_type).count();
         assert_eq!((matching("a"), matching("b"), matching("c")), (1, 2, 0));
+        let counted = [&["a"][..], &["b", "b"], &["a", "b"], &["c"], &[]];
+        let counted = counted.map(|names| snapshot.count_matching(names));
+        assert_eq!(counted, [1, 2, 2, 0, 0]);
         assert!(snapshot.selections_differ());
         let alike = Snapshot::new(
             &revision(1),

@@ -8,6 +8,7 @@ use super::{
     commands::{WorkspaceCommand, WorkspaceReply, ask_workspace},
     config::Config,
     faults::unavailable,
+    guesses::{self, Guess},
     http::Request,
     subscriptions,
 };
@@ -104,18 +105,32 @@ fn shown(request: &Request) -> Result<Shown, ApiError> {
     shown.ok_or(ApiError::Unauthorized)
 }
 
-/// Refuses everybody but the operator: a valid key or session with `OperatorOnly`, anything else as `Unauthorized`.
+/// Refuses everybody but the operator: a valid key or session with `OperatorOnly`, anything else as `Unauthorized`, or
+/// `RateLimited` if there was too much of that.
 pub(super) async fn require_operator(
     request: &Request,
     env: &Env,
     config: &Config,
+) -> Result<(), ApiError> {
+    let guess = Guess::new();
+    match judge_operator(request, env, config, &guess).await {
+        Err(ApiError::Unauthorized) => Err(guess.failed(request, env).await),
+        judged => judged,
+    }
+}
+
+async fn judge_operator(
+    request: &Request,
+    env: &Env,
+    config: &Config,
+    guess: &Guess,
 ) -> Result<(), ApiError> {
     let workspace = match shown(request)? {
         Shown::Token(token) if config.operator.matches(&TokenHash::of(&token)) => return Ok(()),
         Shown::Token(token) => workspace_of_key(&token).ok_or(ApiError::Unauthorized)?,
         Shown::Session(session) => session.workspace,
     };
-    authenticate(request, env, config, &workspace, false).await?;
+    identify(request, env, config, &workspace, false, guess).await?;
     Err(ApiError::OperatorOnly)
 }
 
@@ -136,8 +151,8 @@ impl Authenticated {
 /// only for posting events.
 ///
 /// # Errors
-/// `Unauthorized` without a valid token; `NotFound` for a valid one of another workspace, whether or not the path's
-/// workspace exists.
+/// `Unauthorized` without a valid token, or `RateLimited` if there was too much of that; `NotFound` for a valid one of
+/// another workspace, whether or not the path's workspace exists.
 pub(super) async fn authenticate(
     request: &Request,
     env: &Env,
@@ -145,10 +160,28 @@ pub(super) async fn authenticate(
     workspace: &WorkspaceId,
     snapshot_suffices: bool,
 ) -> Result<Authenticated, ApiError> {
+    let guess = Guess::new();
+    match identify(request, env, config, workspace, snapshot_suffices, &guess).await {
+        Err(ApiError::Unauthorized) => Err(guess.failed(request, env).await),
+        identified => identified,
+    }
+}
+
+async fn identify(
+    request: &Request,
+    env: &Env,
+    config: &Config,
+    workspace: &WorkspaceId,
+    snapshot_suffices: bool,
+    guess: &Guess,
+) -> Result<Authenticated, ApiError> {
     let token = match shown(request)? {
         Shown::Token(token) => token,
         Shown::Session(session) => {
             let is_own = session.workspace == *workspace;
+            guess
+                .admit(request, env, &session.workspace, &session.hash)
+                .await?;
             let caller = Caller::Scoped(scopes_of_session(env, session).await?);
             return is_own
                 .then_some(Authenticated::surely(caller))
@@ -160,6 +193,7 @@ pub(super) async fn authenticate(
         return Ok(Authenticated::surely(Caller::Operator));
     }
     let owner = workspace_of_key(&token).ok_or(ApiError::Unauthorized)?;
+    let copy = guess.admit(request, env, &owner, &hash).await?;
     if owner != *workspace {
         scopes_of_key(env, &owner, hash).await?;
         return Err(ApiError::NotFound("workspace"));
@@ -169,14 +203,16 @@ pub(super) async fn authenticate(
         return Ok(Authenticated::surely(Caller::Scoped(scopes)));
     }
     let knows_key = |snapshot: &Snapshot| snapshot.scopes_of(&hash).is_some();
-    let snapshot = match subscriptions::read(env, workspace, None, knows_key).await {
+    let is_copied = copy.as_ref().is_some_and(|copy| knows_key(copy));
+    let snapshot = match subscriptions::read(env, workspace, copy, knows_key).await {
         Err(ApiError::NotFound(_)) => return Err(ApiError::Unauthorized),
         read => read?,
     };
-    let scopes = snapshot
-        .scopes_of(&hash)
-        .ok_or(ApiError::Unauthorized)?
-        .to_vec();
+    let scopes = snapshot.scopes_of(&hash).map(<[Scope]>::to_vec);
+    if !is_copied {
+        guesses::judged(&hash, scopes.is_some());
+    }
+    let scopes = scopes.ok_or(ApiError::Unauthorized)?;
     Ok(Authenticated {
         caller: Caller::Scoped(scopes),
         by: Some((snapshot, hash)),
@@ -188,22 +224,27 @@ async fn scopes_of_key(
     owner: &WorkspaceId,
     hash: TokenHash,
 ) -> Result<Vec<Scope>, ApiError> {
-    let reply = ask_workspace(env, owner, &WorkspaceCommand::Authenticate { hash }).await;
-    match reply.map_err(|error| unavailable(&error))? {
-        WorkspaceReply::Scopes(Some(scopes)) => Ok(scopes),
-        _ => Err(ApiError::Unauthorized),
-    }
+    let command = WorkspaceCommand::Authenticate { hash: hash.clone() };
+    let reply = ask_workspace(env, owner, &command).await;
+    let scopes = match reply.map_err(|error| unavailable(&error))? {
+        WorkspaceReply::Scopes(scopes) => scopes,
+        _ => None,
+    };
+    guesses::judged(&hash, scopes.is_some());
+    scopes.ok_or(ApiError::Unauthorized)
 }
 
 async fn scopes_of_session(env: &Env, session: SessionToken) -> Result<Vec<Scope>, ApiError> {
     let command = WorkspaceCommand::AsSession {
-        session: session.hash,
+        session: session.hash.clone(),
         needs: None,
         command: Box::new(WorkspaceCommand::Read),
     };
     let reply = ask_workspace(env, &session.workspace, &command).await;
-    match reply.map_err(|error| unavailable(&error))? {
-        WorkspaceReply::Session { scopes, .. } => Ok(scopes),
-        _ => Err(ApiError::Unauthorized),
-    }
+    let scopes = match reply.map_err(|error| unavailable(&error))? {
+        WorkspaceReply::Session { scopes, .. } => Some(scopes),
+        _ => None,
+    };
+    guesses::judged(&session.hash, scopes.is_some());
+    scopes.ok_or(ApiError::Unauthorized)
 }

@@ -16,6 +16,8 @@ mod config;
 
 mod authentication;
 
+mod guesses;
+
 mod subscriptions;
 
 mod daily_walk;

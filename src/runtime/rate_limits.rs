@@ -1,103 +1,122 @@
-//! The two rate limits, counted by Cloudflare's binding for each location.
+//! The rate limits, counted by Cloudflare's bindings for each location. wrangler.toml has their numbers; one that is not
+//! bound limits nothing.
 
-use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+use std::{cell::RefCell, time::Duration};
 
+use futures_util::future::join_all;
 use worker::{Env, console_error};
 
-use super::{entropy::now, http::Request};
+use super::entropy::now;
 use crate::{
     api::error::ApiError,
-    domain::{ids::WorkspaceId, timestamp::Timestamp},
+    domain::{
+        event::Event, ids::WorkspaceId, subscriptions::Snapshot, timestamp::Timestamp, until::Until,
+    },
 };
 
-/// The binding that counts failed authentications, and its period; wrangler.toml has its limit.
-const FAILED_AUTHENTICATIONS: (&str, u32) = ("FAILED_AUTHENTICATIONS", 60);
+/// A binding, and what it counts.
+pub(super) struct RateLimit {
+    binding: &'static str,
+    /// Its period in seconds, as in wrangler.toml.
+    seconds: u32,
+    what: &'static str,
+}
 
-/// The binding that counts ingest, and its period.
-const INGEST: (&str, u32) = ("INGEST", 10);
+/// Counts failed authentications of a client.
+pub(super) const FAILED_AUTHENTICATIONS: RateLimit = RateLimit {
+    binding: "FAILED_AUTHENTICATIONS",
+    seconds: 60,
+    what: "failed authentications",
+};
 
-/// How many posts are counted as one, as counting each would cost more than signing it. The limit in wrangler.toml
-/// counts such groups.
-const POSTS_COUNTED_AS_ONE: u32 = 50;
+/// Counts what is posted to a workspace, once for each matching webhook.
+const INGEST: RateLimit = RateLimit {
+    binding: "INGEST",
+    seconds: 10,
+    what: "posts of events",
+};
 
-/// How many workspaces' posts an isolate counts.
-const WORKSPACES_LIMIT: usize = 1000;
+/// Counts a workspace's other calls that write or send.
+const MANAGEMENT: RateLimit = RateLimit {
+    binding: "MANAGEMENT",
+    seconds: 60,
+    what: "changes of this workspace",
+};
+
+/// How many refusals an isolate remembers.
+const REFUSED_LIMIT: usize = 4096;
 
 thread_local! {
-    static POSTS: RefCell<BTreeMap<WorkspaceId, Posts>> = const { RefCell::new(BTreeMap::new()) };
+    /// What was refused, by binding and key, until a period after that.
+    static REFUSED: RefCell<Until<(&'static str, String)>> = const { RefCell::new(Until::new(REFUSED_LIMIT)) };
 }
 
-/// What an isolate knows about a workspace's posts.
-#[derive(Default)]
-struct Posts {
-    count: u32,
-    /// Until then each post is refused, and not only the ones that are counted.
-    refused_until: Timestamp,
-}
+impl RateLimit {
+    /// Refuses a key that this isolate has seen refused within the period; asks nobody.
+    pub(super) fn check(&self, key: &str) -> Result<(), ApiError> {
+        let now = now();
+        let end = REFUSED.with_borrow(|refused| refused.end(&(self.binding, key.to_string()), now));
+        end.map_or(Ok(()), |end| Err(self.refusal(end, now)))
+    }
 
-/// Counts a failed authentication of a client; returns the error to answer.
-pub(super) async fn count_failed_authentication(request: &Request, env: &Env) -> ApiError {
-    let client = request
-        .header("cf-connecting-ip")
-        .unwrap_or("unknown".into());
-    match count(
-        env,
-        FAILED_AUTHENTICATIONS,
-        client.to_string(),
-        "failed authentications",
-    )
-    .await
-    {
-        Ok(()) => ApiError::Unauthorized,
-        Err(limited) => limited,
-    }
-}
-
-/// Counts a post of events to a workspace.
-pub(super) async fn count_ingest(env: &Env, workspace: &WorkspaceId) -> Result<(), ApiError> {
-    let (_, seconds) = INGEST;
-    let what = "posts of events";
-    let (refused, asks) = POSTS.with_borrow_mut(|all| {
-        if all.len() >= WORKSPACES_LIMIT {
-            all.clear();
-        }
-        let posts = all.entry(workspace.clone()).or_default();
-        let asks = posts.count % POSTS_COUNTED_AS_ONE == 0;
-        posts.count = posts.count.wrapping_add(1);
-        (now() < posts.refused_until, asks)
-    });
-    if refused {
-        return Err(ApiError::RateLimited { what, seconds });
-    }
-    if !asks {
-        return Ok(());
-    }
-    let counted = count(env, INGEST, workspace.to_string(), what).await;
-    if counted.is_err() {
-        let until = now().saturating_add(Duration::from_secs(seconds.into()));
-        POSTS.with_borrow_mut(|all| {
-            all.entry(workspace.clone()).or_default().refused_until = until;
+    /// Counts units of a key; if the binding does not answer, nothing is refused.
+    pub(super) async fn count(
+        &self,
+        env: &Env,
+        key: &str,
+        units: impl FnOnce() -> usize,
+    ) -> Result<(), ApiError> {
+        let Ok(limiter) = env.rate_limiter(self.binding) else {
+            return Ok(());
+        };
+        self.check(key)?;
+        // The binding takes no number of units.
+        let asked = (0..units()).map(|_| limiter.limit(key.to_string()));
+        let is_refused = join_all(asked).await.into_iter().any(|outcome| {
+            outcome.map_or_else(
+                |error| {
+                    console_error!("{}: {error}", self.binding);
+                    false
+                },
+                |outcome| !outcome.success,
+            )
         });
+        if !is_refused {
+            return Ok(());
+        }
+        let now = now();
+        let end = now.saturating_add(Duration::from_secs(self.seconds.into()));
+        REFUSED.with_borrow_mut(|refused| refused.put((self.binding, key.to_string()), end, now));
+        Err(self.refusal(end, now))
     }
-    counted
-}
 
-/// Counts at a limiter; if it does not answer, nothing is refused.
-async fn count(
-    env: &Env,
-    (binding, seconds): (&str, u32),
-    key: String,
-    what: &'static str,
-) -> Result<(), ApiError> {
-    let Ok(limiter) = env.rate_limiter(binding) else {
-        return Ok(());
-    };
-    match limiter.limit(key).await {
-        Ok(outcome) if !outcome.success => Err(ApiError::RateLimited { what, seconds }),
-        Ok(_) => Ok(()),
-        Err(error) => {
-            console_error!("{binding}: {error}");
-            Ok(())
+    fn refusal(&self, end: Timestamp, now: Timestamp) -> ApiError {
+        let left = end
+            .saturating_duration_since(now)
+            .as_millis()
+            .div_ceil(1000);
+        ApiError::RateLimited {
+            what: self.what,
+            seconds: left.try_into().unwrap_or(self.seconds),
         }
     }
+}
+
+/// Counts a post of events to a workspace, once for each webhook that it matches.
+pub(super) async fn count_ingest(
+    env: &Env,
+    workspace: &WorkspaceId,
+    snapshot: &Snapshot,
+    events: &[Event],
+) -> Result<(), ApiError> {
+    let webhooks = || {
+        let types = events.iter().map(|event| event.event_type.as_str());
+        snapshot.count_matching(&types.collect::<Vec<_>>())
+    };
+    INGEST.count(env, workspace.as_ref(), webhooks).await
+}
+
+/// Counts a call that changes a workspace or sends for it, other than a post of events.
+pub(super) async fn count_change(env: &Env, workspace: &WorkspaceId) -> Result<(), ApiError> {
+    MANAGEMENT.count(env, workspace.as_ref(), || 1).await
 }

@@ -12,7 +12,7 @@ use super::{
     http::{Request, Response, pairs},
     ingest, metrics,
     path_ids::{delivery_id, resend_id, webhook_id},
-    rate_limits,
+    rate_limits::count_change,
     request::{Answer, Call, JSON, json, refusal},
     trace, webhooks, workspaces,
 };
@@ -28,6 +28,7 @@ use crate::{
     domain::{
         event_type::catalogue,
         ids::{KeyId, WorkspaceId},
+        token::Scope,
     },
 };
 
@@ -137,7 +138,7 @@ async fn route(
             &serde_json::json!({"data": catalogue(), "next_cursor": null}),
         ),
         _ => {
-            admit_operator(&request, &env, config).await?;
+            require_operator(&request, &env, config).await?;
             match (request.method(), path) {
                 ("POST", ["v1", "workspaces"]) => workspaces::create(&request, &env).await,
                 ("GET", ["v1", "workspaces"]) => workspaces::list(&request, &env).await,
@@ -174,21 +175,20 @@ async fn route_workspace(
 ) -> Answer {
     let Some(workspace) = workspace else {
         // The same answer as for any workspace that is not the caller's own.
-        return Err(match admit_operator(&request, env, config).await {
+        return Err(match require_operator(&request, env, config).await {
             Ok(()) | Err(ApiError::OperatorOnly) => ApiError::NotFound("workspace"),
             Err(error) => error,
         });
     };
     let Authenticated { caller, by } =
-        match authenticate(&request, env, config, &workspace, path == ["events"]).await {
-            Err(ApiError::Unauthorized) => {
-                return Err(rate_limits::count_failed_authentication(&request, env).await);
-            }
-            authenticated => authenticated?,
-        };
+        authenticate(&request, env, config, &workspace, path == ["events"]).await?;
     let operators = matches!(path, [] | ["keys", ..] | ["dashboard-links"]);
     if operators && !matches!(caller, Caller::Operator) {
         return Err(ApiError::OperatorOnly);
+    }
+    let changes = !matches!(request.method(), "GET" | "HEAD") && path != ["events"];
+    if changes && caller.has(Scope::WebhooksWrite) {
+        count_change(env, &workspace).await?;
     }
     let call = Call {
         request,
@@ -286,15 +286,6 @@ fn allowed_methods(path: &[&str]) -> Option<&'static str> {
         },
         _ => return None,
     })
-}
-
-async fn admit_operator(request: &Request, env: &Env, config: &Config) -> Result<(), ApiError> {
-    match require_operator(request, env, config).await {
-        Err(ApiError::Unauthorized) => {
-            Err(rate_limits::count_failed_authentication(request, env).await)
-        }
-        admitted => admitted,
-    }
 }
 
 fn openapi_document() -> Response {

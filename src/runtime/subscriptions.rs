@@ -199,11 +199,10 @@ pub(super) async fn read(
     known: Option<Rc<Snapshot>>,
     suffices: impl Fn(&Snapshot) -> bool,
 ) -> Result<Rc<Snapshot>, ApiError> {
-    let kept = || COPIES.with_borrow(|copies| copies.find(workspace, COPY_KEPT));
     let answered = |age| ANSWERS.with_borrow(|answers| answers.find(workspace, age));
-    let copy = match known.or_else(kept) {
+    let copy = match known {
         Some(snapshot) => Some(snapshot),
-        None => read_copy(env, workspace).await.unwrap_or_else(|error| {
+        None => copy(env, workspace).await.unwrap_or_else(|error| {
             console_error!("reading the snapshot of {workspace}: {error}");
             None
         }),
@@ -222,6 +221,17 @@ pub(super) async fn read(
     match answered(ANSWER_FRESH).filter(|answer| !is_old(answer)) {
         Some(answer) => Ok(answer),
         None => ask(env, workspace).await,
+    }
+}
+
+/// Reads a workspace's snapshot from KV, unless the isolate has it; none if KV has none.
+pub(super) async fn copy(
+    env: &Env,
+    workspace: &WorkspaceId,
+) -> Result<Option<Rc<Snapshot>>, KvError> {
+    match COPIES.with_borrow(|copies| copies.find(workspace, COPY_KEPT)) {
+        Some(kept) => Ok(Some(kept)),
+        None => read_copy(env, workspace).await,
     }
 }
 

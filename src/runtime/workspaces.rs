@@ -7,6 +7,7 @@ use super::{
     entropy::now,
     faults::{unavailable, unexpected_reply},
     http::{Request, pairs},
+    rate_limits::count_change,
     request::{
         Answer, Call, answer_again, creation_answer, idempotency_key, json, no_content,
         random_bytes, read_json_body,
@@ -34,6 +35,7 @@ pub(super) async fn create(request: &Request, env: &Env) -> Answer {
         Some(id) => id,
         None => WorkspaceId::mint(now(), random_bytes()?),
     };
+    count_change(env, &id).await?;
     let command = WorkspaceCommand::Create {
         id: id.clone(),
         name: new.name,

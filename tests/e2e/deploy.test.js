@@ -83,7 +83,8 @@ for (const [environment, name] of Object.entries(ENVIRONMENTS)) {
       lists("env.WORKSPACES (WorkspaceObject)");
       lists("env.WEBHOOKS (WebhookObject)");
       lists("env.FAILED_AUTHENTICATIONS (300 requests/60s)");
-      lists("env.INGEST (1000 requests/10s)");
+      lists("env.MANAGEMENT (600 requests/60s)");
+      assert.ok(!output.includes("INGEST"), output);
       for (const [setting, value] of Object.entries(SETTINGS)) lists(`env.${setting} ("${value}")`);
     });
 
@@ -149,6 +150,24 @@ test("the dataset of attempts is bound once its lines are uncommented", async ()
   ]);
 });
 
+test("the limit of posts is bound once its lines are uncommented, with numbers of its own in each environment", async () => {
+  const config = await changedConfig((text) =>
+    uncomment("[[env.staging.ratelimits]]")(uncomment("[[ratelimits]]")(text)),
+  );
+  const limits = Object.keys(ENVIRONMENTS).map((environment) => configOf(environment, config).ratelimits);
+  for (const bound of limits)
+    assert.deepEqual(
+      bound.map(({ name, simple }) => [name, simple.limit, simple.period]),
+      [
+        ["FAILED_AUTHENTICATIONS", 300, 60],
+        ["MANAGEMENT", 600, 60],
+        ["INGEST", 50_000, 10],
+      ],
+    );
+  const ids = limits.flat().map((limit) => limit.namespace_id);
+  assert.equal(new Set(ids).size, ids.length, String(ids));
+});
+
 test("wrangler generates the same binding types for both environments", async () => {
   const file = path.join(folder, "env.d.ts");
   const { code, output } = await runWrangler("types", "--include-runtime=false", file);
@@ -167,7 +186,7 @@ test("wrangler generates the same binding types for both environments", async ()
     WORKSPACES: "DurableObjectNamespace",
     WEBHOOKS: "DurableObjectNamespace",
     FAILED_AUTHENTICATIONS: "RateLimit",
-    INGEST: "RateLimit",
+    MANAGEMENT: "RateLimit",
   };
   for (const [binding, type] of Object.entries(expected)) assert.equal(typed[binding], type);
   const { OPERATOR_TOKEN: _, ...bound } = typed;

@@ -25,7 +25,6 @@ use super::{
     config::Config,
     http::{Request, Response},
     path_ids::{delivery_id, resend_id, webhook_id},
-    rate_limits,
     request::Answer,
 };
 use crate::api::error::ApiError;
@@ -54,7 +53,7 @@ pub(super) async fn answer(
     let error = match detour {
         Detour::SignIn => return answers::to_sign_in(&visit, false),
         Detour::Refused(ApiError::Unauthorized) => {
-            match rate_limits::count_failed_authentication(&visit.request, env).await {
+            match visit.guess.failed(&visit.request, env).await {
                 ApiError::Unauthorized => return answers::to_sign_in(&visit, true),
                 limited => limited,
             }
@@ -98,6 +97,7 @@ async fn route(visit: &Visit<'_>) -> Result<Response, Detour> {
         ["settings", "webhooks", path @ ..] => {
             visit.require_cookie()?;
             if posts {
+                visit.count_change().await?;
                 act(visit, path).await
             } else {
                 show(visit, path, &url).await

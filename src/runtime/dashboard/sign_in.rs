@@ -18,8 +18,8 @@ use crate::{
         authentication::{own_origin, session_token},
         commands::{WorkspaceCommand, WorkspaceReply, ask_workspace},
         faults::unavailable,
+        guesses,
         http::Response,
-        rate_limits,
         request::{random_bytes, read_form_body},
     },
 };
@@ -46,7 +46,7 @@ pub(super) async fn sign_in(visit: &Visit<'_>, url: &Url) -> Result<Response, De
     let by_link = !form.link.is_empty();
     let typed = if by_link { &form.link } else { &form.key };
     let Some(token) = open(visit, typed).await? else {
-        let refused = rate_limits::count_failed_authentication(&visit.request, visit.env).await;
+        let refused = visit.guess.failed(&visit.request, visit.env).await;
         if refused != ApiError::Unauthorized {
             return Err(refused.into());
         }
@@ -73,20 +73,34 @@ async fn open(visit: &Visit<'_>, typed: &str) -> Result<Option<String>, ApiError
     let Some((with, workspace)) = Credential::parse(typed) else {
         return Ok(None);
     };
+    visit
+        .guess
+        .admit(&visit.request, visit.env, &workspace, with.hash())
+        .await?;
     let token = mint_session_token(&workspace, random_bytes()?);
     let session = TokenHash::of(&token);
-    let command = WorkspaceCommand::SignIn { with, session };
+    let command = WorkspaceCommand::SignIn {
+        with,
+        session: session.clone(),
+    };
     let reply = ask_workspace(visit.env, &workspace, &command).await;
     let opened = matches!(
         reply.map_err(|error| unavailable(&error))?,
         WorkspaceReply::Session { .. }
     );
+    if opened {
+        guesses::judged(&session, true);
+    }
     Ok(opened.then_some(token))
 }
 
 /// Ends the session and clears the cookie, even if the session has ended already.
 pub(super) async fn sign_out(visit: &Visit<'_>) -> Result<Response, Detour> {
     if let Ok(Some(token)) = session_token(&visit.request) {
+        visit
+            .guess
+            .admit(&visit.request, visit.env, &token.workspace, &token.hash)
+            .await?;
         let command = WorkspaceCommand::SignOut {
             session: token.hash,
         };

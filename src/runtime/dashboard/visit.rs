@@ -23,7 +23,9 @@ use crate::{
         config::Config,
         entropy::now,
         faults::{unavailable, unexpected_reply},
+        guesses::{self, Guess},
         http::Request,
+        rate_limits,
     },
 };
 
@@ -45,6 +47,7 @@ pub(super) struct Visit<'a> {
     pub(super) request: Request,
     pub(super) env: &'a Env,
     pub(super) config: &'a Config,
+    pub(super) guess: Guess,
     /// Known after the first `ask`.
     session: OnceCell<Session>,
 }
@@ -55,6 +58,7 @@ impl<'a> Visit<'a> {
             request,
             env,
             config,
+            guess: Guess::new(),
             session: OnceCell::new(),
         }
     }
@@ -75,14 +79,37 @@ impl<'a> Visit<'a> {
         needs: Scope,
         command: WorkspaceCommand,
     ) -> Result<(WorkspaceId, WorkspaceReply), Detour> {
+        self.ask_as(Some(needs), command).await
+    }
+
+    /// Counts a change, on behalf of the session's workspace. The session is judged before, if this isolate does not know
+    /// that it is valid: otherwise anybody could use up what the workspace may do.
+    pub(super) async fn count_change(&self) -> Result<(), Detour> {
         let SessionToken { workspace, hash } = self.token()?;
+        if !guesses::is_known(&hash) {
+            self.ask_as(None, WorkspaceCommand::Read).await?;
+        }
+        Ok(rate_limits::count_change(self.env, &workspace).await?)
+    }
+
+    async fn ask_as(
+        &self,
+        needs: Option<Scope>,
+        command: WorkspaceCommand,
+    ) -> Result<(WorkspaceId, WorkspaceReply), Detour> {
+        let SessionToken { workspace, hash } = self.token()?;
+        self.guess
+            .admit(&self.request, self.env, &workspace, &hash)
+            .await?;
         let command = WorkspaceCommand::AsSession {
-            session: hash,
-            needs: Some(needs),
+            session: hash.clone(),
+            needs,
             command: Box::new(command),
         };
         let reply = ask_workspace(self.env, &workspace, &command).await;
-        match reply.map_err(|error| unavailable(&error))? {
+        let reply = reply.map_err(|error| unavailable(&error))?;
+        guesses::judged(&hash, matches!(reply, WorkspaceReply::Session { .. }));
+        match reply {
             WorkspaceReply::Session {
                 scopes,
                 workspace_name,

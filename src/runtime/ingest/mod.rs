@@ -106,7 +106,6 @@ enum Stored {
 
 pub(super) async fn post_events(mut call: Call<'_>, context: &Context) -> Answer {
     call.caller.require(Scope::EventsWrite)?;
-    count_ingest(call.env, &call.workspace).await?;
     let config = config(call.env)?;
     let now = now();
     let body = read_events_body(&call.request).await?;
@@ -120,6 +119,7 @@ pub(super) async fn post_events(mut call: Call<'_>, context: &Context) -> Answer
     })
     .await?;
     let keys_revision = judge(&snapshot, key.as_ref())?;
+    count_ingest(call.env, &call.workspace, &snapshot, &events).await?;
     let not_stored = || ApiError::NotStored {
         event_ids: events.iter().map(|event| event.id.clone()).collect(),
         array,
