@@ -1,6 +1,4 @@
-//! API keys and dashboard links.
-
-use std::time::Duration;
+//! API keys.
 
 use serde::Serialize;
 
@@ -16,27 +14,12 @@ use crate::domain::{
     workspace::ApiKey,
 };
 
-/// How long a dashboard link may be valid, in seconds.
-const LINK_SECONDS_LIMIT: u64 = 604_800;
-
-/// How long it is valid by default, in seconds.
-const LINK_SECONDS: u64 = 3600;
-
 /// An API key to make.
 #[derive(Debug)]
 pub struct NewKey {
     /// A name for people.
     pub name: String,
     /// At least one.
-    pub scopes: Vec<Scope>,
-}
-
-/// A dashboard link to make.
-#[derive(Debug, PartialEq, Eq)]
-pub struct NewLink {
-    /// How long it is valid.
-    pub expires_in: Duration,
-    /// What the session that it opens may do.
     pub scopes: Vec<Scope>,
 }
 
@@ -55,22 +38,11 @@ pub fn parse_new_key(body: &[u8]) -> Result<NewKey, ApiError> {
     })
 }
 
-/// Reads `{"expires_in"?, "scopes"?}`.
+/// Reads the member `scopes`.
 ///
 /// # Errors
-/// The first refusal.
-pub fn parse_new_link(body: &[u8]) -> Result<NewLink, ApiError> {
-    let members = Members::parse(parse_json(body)?, "", &["expires_in", "scopes"])?;
-    let seconds =
-        members.whole_number("expires_in", "invalid_expires_in", 1..=LINK_SECONDS_LIMIT)?;
-    let scopes = parse_scopes(&members)?;
-    Ok(NewLink {
-        expires_in: Duration::from_secs(seconds.unwrap_or(LINK_SECONDS)),
-        scopes: scopes.unwrap_or_else(|| vec![Scope::WebhooksRead, Scope::WebhooksWrite]),
-    })
-}
-
-fn parse_scopes(members: &Members) -> Result<Option<Vec<Scope>>, ApiError> {
+/// `InvalidType`, `InvalidValue` if none is named, or one that does not exist.
+pub(super) fn parse_scopes(members: &Members) -> Result<Option<Vec<Scope>>, ApiError> {
     let Some(names) = members.optional::<Vec<String>>("scopes", "an array of strings")? else {
         return Ok(None);
     };
@@ -124,16 +96,6 @@ pub struct CreatedKey {
     pub key: String,
 }
 
-/// The answer to the creation of a dashboard link.
-#[derive(Debug, Serialize)]
-pub struct LinkView {
-    /// The link's URL.
-    pub url: String,
-    /// When it expires.
-    #[serde(serialize_with = "as_iso")]
-    pub expires_at: Timestamp,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,29 +120,5 @@ mod tests {
                 "{body}"
             );
         }
-    }
-
-    #[test]
-    fn a_link_is_good_for_an_hour_where_nothing_is_said_and_for_a_week_at_most() {
-        let link = parse_new_link(b"{}").unwrap();
-        assert_eq!(link.expires_in, Duration::from_secs(3600));
-        assert_eq!(link.scopes, [Scope::WebhooksRead, Scope::WebhooksWrite]);
-        for seconds in ["0", "604801", "-1"] {
-            let error =
-                parse_new_link(format!(r#"{{"expires_in":{seconds}}}"#).as_bytes()).unwrap_err();
-            assert_eq!(
-                (error.code(), error.status()),
-                ("invalid_expires_in", 422),
-                "{seconds}"
-            );
-        }
-        assert_eq!(
-            parse_new_link(br#"{"expires_in":"1"}"#).unwrap_err().code(),
-            "invalid_type"
-        );
-        assert_eq!(
-            parse_new_link(br#"{"expires_in":1.5}"#).unwrap_err().code(),
-            "invalid_type"
-        );
     }
 }

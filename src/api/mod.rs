@@ -22,6 +22,8 @@ pub mod deliveries;
 
 pub mod keys;
 
+pub mod dashboard_links;
+
 pub mod resends;
 
 pub mod metrics;

@@ -5,6 +5,7 @@ use super::{
     frame::{Frame, Notice},
     words,
 };
+use crate::domain::ids::WorkspaceId;
 
 /// The page on which people sign in.
 #[derive(Page)]
@@ -12,10 +13,24 @@ use super::{
 pub struct SignInPage {
     /// What is around it; without a session.
     pub frame: Frame,
-    /// A link's token: the page then has one button. Opening the page does not use it up.
-    pub link: Option<String>,
+    /// A link: the page then has one button. Opening the page does not use it up.
+    pub link: Option<OfferedLink>,
+    /// The workspace of the session that this browser has, and that signing in ends.
+    pub open: Option<WorkspaceId>,
+    /// Where the form of a link posts to.
+    pub action: String,
     /// Why the key was refused, as a sentence. What was typed is a secret and is not shown again.
     pub key_error: Option<String>,
     /// Why the link was refused, as a sentence; the page then offers the key.
     pub link_error: Option<String>,
+}
+
+/// A link that signs in.
+pub struct OfferedLink {
+    /// Its token.
+    pub token: String,
+    /// The workspace that it opens: whoever sends a link chooses it.
+    pub workspace: WorkspaceId,
+    /// The workspace's name, if it is known.
+    pub workspace_name: Option<String>,
 }

@@ -66,6 +66,8 @@ pub mod token;
 
 pub mod session;
 
+pub mod access;
+
 pub mod cookie;
 
 pub mod client_address;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ids::{KeyId, WorkspaceId},
+    ids::{AccessId, KeyId, WorkspaceId},
     timestamp::Timestamp,
     token::{Scope, TokenHash, workspace_of_key, workspace_of_link},
     workspace::{ApiKey, DashboardLink},
@@ -16,6 +16,10 @@ pub const SESSION_LENGTH: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// Sessions of one workspace at a time; one more ends those that would expire first.
 pub const SESSIONS_LIMIT: u32 = 1000;
+
+/// Sessions of one key at a time; one more ends the oldest of them. More than a team has browsers, and far fewer than the
+/// workspace may have, so that whoever has a key cannot put out all who signed in otherwise.
+pub const SESSIONS_OF_KEY: u32 = 50;
 
 /// What opens a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,16 +59,24 @@ pub struct Session {
     pub key: Option<KeyId>,
     /// When it expires.
     pub expires_at: Timestamp,
+    /// Its id, which is its link's; one that has none gets it from the hash of its token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<AccessId>,
+    /// Whom it is for: its link's actor, or the name of its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
 }
 
 impl Session {
     /// Opens the session of an API key.
     #[must_use]
-    pub fn of_key(key: &ApiKey, now: Timestamp) -> Self {
+    pub fn of_key(key: &ApiKey, id: Option<AccessId>, now: Timestamp) -> Self {
         Self {
             scopes: key.scopes.clone(),
             key: Some(key.id.clone()),
             expires_at: now.saturating_add(SESSION_LENGTH),
+            id,
+            actor: Some(key.name.clone()),
         }
     }
 
@@ -75,7 +87,15 @@ impl Session {
             scopes: link.scopes,
             key: None,
             expires_at: now.saturating_add(SESSION_LENGTH),
+            id: link.id,
+            actor: link.actor,
         })
+    }
+
+    /// When it was opened.
+    #[must_use]
+    pub fn created_at(&self) -> Timestamp {
+        self.expires_at.saturating_sub(SESSION_LENGTH)
     }
 
     /// Whether it has not expired.
@@ -144,6 +164,20 @@ impl Transport {
     }
 }
 
+/// The address of the sign-in page, for a link's token if there is one, and with the page to open afterwards.
+#[must_use]
+pub fn sign_in_address(link: Option<&str>, next: Option<&str>) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in [("link", link), ("next", next)] {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
+    }
+    let query = query.finish();
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("/sign-in{mark}{query}")
+}
+
 /// The path to open after signing in: always one of the relay's own, never another site's address.
 #[must_use]
 pub fn local_path(next: &str) -> Option<&str> {
@@ -167,6 +201,8 @@ mod tests {
             scopes: vec![Scope::WebhooksRead],
             key: None,
             expires_at: at(9),
+            id: None,
+            actor: None,
         };
         let stored = r#"{"scopes":["webhooks:read"],"expires_at":9000}"#;
         assert_eq!(serde_json::to_string(&by_link).unwrap(), stored);
@@ -174,11 +210,20 @@ mod tests {
 
         let by_key = Session {
             key: Some(KeyId::mint(at(0), [0; 10])),
-            ..by_link
+            ..by_link.clone()
         };
         let stored = r#"{"scopes":["webhooks:read"],"key":"key_00000000000070008000000000000000","expires_at":9000}"#;
         assert_eq!(serde_json::to_string(&by_key).unwrap(), stored);
         assert_eq!(serde_json::from_str::<Session>(stored).unwrap(), by_key);
+
+        let named = Session {
+            id: Some(AccessId::mint(at(0), [0; 10])),
+            actor: Some("Ada".into()),
+            ..by_link
+        };
+        let stored = r#"{"scopes":["webhooks:read"],"expires_at":9000,"id":"acc_00000000000070008000000000000000","actor":"Ada"}"#;
+        assert_eq!(serde_json::to_string(&named).unwrap(), stored);
+        assert_eq!(serde_json::from_str::<Session>(stored).unwrap(), named);
     }
 
     #[test]
@@ -190,9 +235,11 @@ mod tests {
             created_at: at(0),
             hash: TokenHash::of(""),
         };
-        let session = Session::of_key(&key, at(5));
+        let session = Session::of_key(&key, None, at(5));
         assert_eq!(session.scopes, key.scopes);
         assert_eq!(session.key, Some(key.id));
+        assert_eq!(session.actor.as_deref(), Some("ci"));
+        assert_eq!(session.created_at(), at(5));
         assert!(session.is_good(at(5 + 43_199)));
         assert!(!session.is_good(at(5 + 43_200)));
     }
@@ -202,9 +249,16 @@ mod tests {
         let link = DashboardLink {
             scopes: vec![Scope::WebhooksRead],
             expires_at: at(9),
+            id: Some(AccessId::mint(at(0), [0; 10])),
+            actor: Some("Ada".into()),
+            created_at: Some(at(0)),
         };
         let session = Session::of_link(link.clone(), at(8)).unwrap();
         assert_eq!((session.scopes, session.key), (link.scopes.clone(), None));
+        assert_eq!(
+            (session.id, session.actor),
+            (link.id.clone(), link.actor.clone())
+        );
         assert_eq!(Session::of_link(link, at(9)), None);
     }
 
@@ -258,6 +312,19 @@ mod tests {
         assert_eq!(
             Transport::Secure.clear_cookie(),
             "__Host-session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Secure"
+        );
+    }
+
+    #[test]
+    fn the_sign_in_page_keeps_where_to_go() {
+        assert_eq!(sign_in_address(None, None), "/sign-in");
+        assert_eq!(
+            sign_in_address(Some("dl_a.1"), None),
+            "/sign-in?link=dl_a.1"
+        );
+        assert_eq!(
+            sign_in_address(None, Some("/settings/webhooks?a=b&c=d")),
+            "/sign-in?next=%2Fsettings%2Fwebhooks%3Fa%3Db%26c%3Dd"
         );
     }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ids::{KeyId, WorkspaceId},
+    ids::{AccessId, KeyId, WorkspaceId},
     timestamp::Timestamp,
     token::{Scope, TokenHash},
 };
@@ -58,6 +58,15 @@ pub struct DashboardLink {
     pub scopes: Vec<Scope>,
     /// When it expires.
     pub expires_at: Timestamp,
+    /// Its id, which its session keeps; one that has none gets it from the hash of its token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<AccessId>,
+    /// Whom it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// When it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
 }
 
 #[cfg(test)]
@@ -98,8 +107,24 @@ mod tests {
         let link = DashboardLink {
             scopes: vec![Scope::WebhooksRead],
             expires_at: Timestamp::from_millis(9),
+            id: None,
+            actor: None,
+            created_at: None,
         };
         let stored = r#"{"scopes":["webhooks:read"],"expires_at":9}"#;
+        assert_eq!(serde_json::to_string(&link).unwrap(), stored);
+        assert_eq!(serde_json::from_str::<DashboardLink>(stored).unwrap(), link);
+
+        let link = DashboardLink {
+            id: Some(AccessId::mint(Timestamp::from_millis(0), [0; 10])),
+            actor: Some("Ada".into()),
+            created_at: Some(Timestamp::from_millis(5)),
+            ..link
+        };
+        let stored = concat!(
+            r#"{"scopes":["webhooks:read"],"expires_at":9,"id":"acc_00000000000070008000000000000000","#,
+            r#""actor":"Ada","created_at":5}"#,
+        );
         assert_eq!(serde_json::to_string(&link).unwrap(), stored);
         assert_eq!(serde_json::from_str::<DashboardLink>(stored).unwrap(), link);
     }

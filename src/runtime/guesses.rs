@@ -1,7 +1,7 @@
 //! Slows down guessing: counts failed authentications of a client, and keeps a client that has too many from the objects.
 //!
 //! A token names its workspace, so whoever guesses names the object that is asked. What an object is asked for is
-//! therefore judged before, by what the isolate and KV know (docs/decisions/022-guesses-wake-few-objects.md):
+//! therefore judged before, by what the isolate and KV know (docs/decisions/023-guesses-wake-few-objects.md):
 //! - A token that the isolate has seen to be valid, or that the snapshot in KV has, is never limited.
 //! - Any other from a client that is over the limit is refused.
 //! - If KV has no such workspace, the guess is counted before its object is asked, else when it has failed.

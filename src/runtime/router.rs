@@ -11,7 +11,7 @@ use super::{
     dashboard, deliveries,
     http::{Request, Response, pairs},
     ingest, metrics,
-    path_ids::{delivery_id, resend_id, webhook_id},
+    path_ids::{access_id, delivery_id, resend_id, webhook_id},
     rate_limits::count_change,
     request::{Answer, Call, JSON, json, refusal},
     trace, webhooks, workspaces,
@@ -182,7 +182,7 @@ async fn route_workspace(
     };
     let Authenticated { caller, by } =
         authenticate(&request, env, config, &workspace, path == ["events"]).await?;
-    let operators = matches!(path, [] | ["keys", ..] | ["dashboard-links"]);
+    let operators = matches!(path, [] | ["keys" | "dashboard-links", ..]);
     if operators && !matches!(caller, Caller::Operator) {
         return Err(ApiError::OperatorOnly);
     }
@@ -211,6 +211,11 @@ async fn route_workspace(
         }
         ("DELETE", ["keys", key]) => workspaces::revoke_key(call, key_id(key)?).boxed_local(),
         ("POST", ["dashboard-links"]) => workspaces::create_link(call).boxed_local(),
+        ("GET", ["dashboard-links"]) => workspaces::list_access(call).boxed_local(),
+        ("DELETE", ["dashboard-links"]) => workspaces::end_access(call, None).boxed_local(),
+        ("DELETE", ["dashboard-links", id]) => {
+            workspaces::end_access(call, Some(access_id(id)?)).boxed_local()
+        }
         ("POST", ["events"]) => ingest::post_events(call, context).boxed_local(),
         ("GET", ["events", event]) => trace::show(call, event).boxed_local(),
         ("POST", ["webhooks"]) => webhooks::create(call).boxed_local(),
@@ -265,15 +270,16 @@ fn allowed_methods(path: &[&str]) -> Option<&'static str> {
         #[cfg(feature = "test-hooks")]
         ["test", "rows", _, _] => "GET, HEAD",
         #[cfg(feature = "test-hooks")]
-        ["test", "memory"] => "GET",
+        ["test", "memory"] => "GET, HEAD",
         #[cfg(feature = "test-hooks")]
         ["test", "switches"] => "PUT",
         ["v1", "workspaces"] => "GET, HEAD, POST",
         ["v1", "workspaces", _, path @ ..] => match path {
             [] => "GET, HEAD, PATCH, DELETE",
             ["keys" | "webhooks"] => "GET, HEAD, POST",
-            ["keys", _] => "DELETE",
-            ["events" | "dashboard-links"] => "POST",
+            ["keys" | "dashboard-links", _] => "DELETE",
+            ["dashboard-links"] => "GET, HEAD, POST, DELETE",
+            ["events"] => "POST",
             ["webhooks", _] => "GET, HEAD, PATCH, DELETE",
             ["events", _]
             | ["webhooks", _, "secret" | "stats" | "deliveries"]

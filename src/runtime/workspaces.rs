@@ -16,14 +16,16 @@ use super::{
 };
 use crate::{
     api::{
+        dashboard_links::{AccessView, LinkView, parse_access_query, parse_new_link},
         deliveries::Page,
         error::ApiError,
-        keys::{CreatedKey, KeyView, LinkView, parse_new_key, parse_new_link},
+        keys::{CreatedKey, KeyView, parse_new_key},
         workspaces::{WorkspaceView, parse_new_name, parse_new_workspace, parse_page_query},
     },
     domain::{
         idempotency::Creation,
-        ids::{KeyId, WorkspaceId},
+        ids::{AccessId, KeyId, WorkspaceId},
+        session::sign_in_address,
         token::{TokenHash, mint_api_key, mint_link_token},
         workspace::{ApiKey, DashboardLink, Workspace},
     },
@@ -139,14 +141,23 @@ pub(super) async fn create_link(call: Call<'_>) -> Answer {
     let body = read_json_body(&call.request).await?;
     let new = parse_new_link(&body)?;
     let token = mint_link_token(&call.workspace, random_bytes()?);
-    let expires_at = now().saturating_add(new.expires_in);
+    let now = now();
+    let expires_at = now.saturating_add(new.expires_in);
+    let id = AccessId::mint(now, random_bytes()?);
     let link = DashboardLink {
         scopes: new.scopes,
         expires_at,
+        id: Some(id.clone()),
+        actor: new.actor,
+        created_at: Some(now),
     };
     let origin = call.request.url()?.origin().ascii_serialization();
     let shown = LinkView {
-        url: format!("{origin}/sign-in?link={token}"),
+        id,
+        url: format!(
+            "{origin}{}",
+            sign_in_address(Some(&token), new.page.as_deref())
+        ),
         expires_at,
     };
     let creation = idempotency.as_ref();
@@ -163,6 +174,37 @@ pub(super) async fn create_link(call: Call<'_>) -> Answer {
         WorkspaceReply::Refused(refusal) => Err(refusal.into()),
         _ => Err(unexpected_reply()),
     }
+}
+
+pub(super) async fn list_access(call: Call<'_>) -> Answer {
+    let query = call.request.query()?;
+    let page = parse_access_query(pairs(&query))?;
+    let command = WorkspaceCommand::ListAccess {
+        after: page.cursor,
+        limit: page.limit.saturating_add(1),
+    };
+    let open = match ask(&call, &command).await? {
+        WorkspaceReply::Access(open) => open,
+        WorkspaceReply::Refused(refusal) => return Err(refusal.into()),
+        _ => return Err(unexpected_reply()),
+    };
+    let mut data: Vec<AccessView> = open.into_iter().map(AccessView::from).collect();
+    let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
+    let more = data.len() > limit;
+    data.truncate(limit);
+    let last = data.last().map(|access| access.id().to_string());
+    json(
+        200,
+        &Page {
+            data,
+            next_cursor: last.filter(|_| more),
+        },
+    )
+}
+
+/// Ends a link and its session, or all links and sessions.
+pub(super) async fn end_access(call: Call<'_>, id: Option<AccessId>) -> Answer {
+    done(&ask(&call, &WorkspaceCommand::EndAccess { id }).await?)
 }
 
 async fn ask(call: &Call<'_>, command: &WorkspaceCommand) -> Result<WorkspaceReply, ApiError> {

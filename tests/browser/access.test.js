@@ -34,6 +34,20 @@ describe("signing in", () => {
     await scanner.getByLabel("API key").waitFor();
   });
 
+  test("by a link shows whose it is, and which session it ends", async (t) => {
+    const [own, theirs] = [await createWorkspace(relay), await createWorkspace(relay)];
+    const { url } = await createLink(relay, theirs);
+    const page = await browser.open(t, relay);
+    await signInOn(page, relay, own);
+    await page.goto(new URL(url).pathname + new URL(url).search);
+    await assertSees(page, `This link opens the workspace Test (${theirs}).`);
+    await assertSees(page, `You are signed in to another workspace (${own}) in this browser.`);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await assertSees(page, "No webhooks yet");
+    const list = (workspace) => relay.fetch(`/v1/workspaces/${workspace}/dashboard-links`);
+    assert.deepEqual([(await list(own)).body.data.length, (await list(theirs)).body.data.length], [0, 1]);
+  });
+
   test("with a wrong key shows an error beside the field, and signing out ends the session", async (t) => {
     const workspace = await createWorkspace(relay);
     const page = await browser.open(t, relay);

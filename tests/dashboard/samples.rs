@@ -319,6 +319,8 @@ pub(crate) fn sign_in(text: &str) -> SignInPage {
     SignInPage {
         frame,
         link: None,
+        open: Some(WorkspaceId::parse("ws_acme").unwrap()),
+        action: "/sign-in".into(),
         key_error: Some(text.into()),
         link_error: Some(text.into()),
     }

@@ -52,6 +52,9 @@ const ROUTES = [
   ["POST", "/keys", OPERATOR, 201, { name: "A", scopes: ["webhooks:read"] }],
   ["DELETE", `/keys/key_${NOBODY}`, OPERATOR, 404],
   ["POST", "/dashboard-links", OPERATOR, 201, {}],
+  ["GET", "/dashboard-links", OPERATOR, 200],
+  ["DELETE", `/dashboard-links/acc_${NOBODY}`, OPERATOR, 404],
+  ["DELETE", "/dashboard-links", OPERATOR, 204],
   ["DELETE", "", OPERATOR, 204],
 ];
 

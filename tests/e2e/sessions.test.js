@@ -342,7 +342,7 @@ describe("a session on the API", () => {
       [`/v1/workspaces/${scene.workspace}/events`, { method: "POST", body: alert() }],
     ]))
       assertRefused(await call(reader, path, init), 403, { code: "forbidden" });
-    const writer = await signIn(relay, scene.workspace, ["events:write"]);
+    const writer = await signIn(relay, scene.workspace, ["events:write", "webhooks:write"]);
     answered(await call(writer, `/v1/workspaces/${scene.workspace}/events`, { method: "POST", body: alert() }), 202);
     assertRefused(await call(writer, webhook), 403, { code: "forbidden" });
   });
@@ -424,20 +424,115 @@ test("guessing keys, links and sessions is limited together with tokens, and val
   assertPage(await visitor.get(HOME));
 });
 
-test("a workspace keeps its thousand newest sessions", { timeout: 120_000 }, async () => {
-  const workspace = await createWorkspace(relay);
-  const { key } = await createKey(relay, workspace);
-  const first = createVisitor(relay);
-  await first.post("/sign-in", { key });
-  await assertSignedIn(first);
-  const AT_ONCE = 20;
-  for (let number = 0; number < 1_000; number += AT_ONCE) {
-    const visitors = Array.from({ length: AT_ONCE }, () => createVisitor(relay));
+const SESSIONS_OF_KEY = 50;
+const AT_ONCE = 20;
+
+/** Signs in with a key as many times as `count`, which is a multiple of ten. */
+async function signInOften(key, count) {
+  for (let number = 0; number < count; number += AT_ONCE) {
+    const visitors = Array.from({ length: Math.min(AT_ONCE, count - number) }, () => createVisitor(relay));
     for (const answer of await Promise.all(visitors.map((visitor) => visitor.post("/sign-in", { key }))))
       assert.equal(answer.status, 303);
   }
+}
+
+test("a workspace keeps its thousand newest sessions", { timeout: 120_000 }, async () => {
+  const workspace = await createWorkspace(relay);
+  const first = await signIn(relay, workspace);
+  await assertSignedIn(first);
+  for (let number = 0; number < 1_000; number += SESSIONS_OF_KEY)
+    await signInOften((await createKey(relay, workspace)).key, SESSIONS_OF_KEY);
   await assertSignedOut(first);
-  const last = createVisitor(relay);
-  await last.post("/sign-in", { key });
+  const last = await signIn(relay, workspace);
   await assertSignedIn(last);
+});
+
+test("a key keeps its fifty newest sessions, and puts out nobody else", { timeout: 60_000 }, async () => {
+  const workspace = await createWorkspace(relay);
+  const { key } = await createKey(relay, workspace);
+  const colleagues = [await signIn(relay, workspace), createVisitor(relay)];
+  await colleagues[1].post("/sign-in", { link: (await createLink(relay, workspace)).token });
+  const first = createVisitor(relay);
+  await first.post("/sign-in", { key });
+  await signInOften(key, SESSIONS_OF_KEY - 10);
+  await assertSignedIn(first);
+  await signInOften(key, 10);
+  await assertSignedOut(first);
+  await signInOften(key, SESSIONS_OF_KEY);
+  for (const visitor of colleagues) await assertSignedIn(visitor);
+  const { data } = answered(await relay.fetch(`/v1/workspaces/${workspace}/dashboard-links?limit=100`), 200);
+  assert.equal(data.length, SESSIONS_OF_KEY + colleagues.length);
+});
+
+describe("the sign-in page", () => {
+  const optionalText = (html) => html.replaceAll(/<[^>]+>/g, "").replaceAll(/\s+/g, " ");
+  const makeWorkspace = async (name) => {
+    const id = await createWorkspace(relay);
+    answered(await relay.fetch(`/v1/workspaces/${id}`, { method: "PATCH", body: { name } }), 200);
+    return id;
+  };
+
+  test("names the workspace of a link and its id before the button", async () => {
+    const workspace = await makeWorkspace("Acme <Corp>");
+    const { token } = await createLink(relay, workspace);
+    const html = assertPage(await createVisitor(relay).get(`/sign-in?link=${token}`));
+    const before = html.slice(0, html.indexOf("<button"));
+    assert.match(optionalText(before), new RegExp(`workspace Acme &#60;Corp&#62; \\(${workspace}\\)`));
+    assert.doesNotMatch(before, /You are signed in/);
+  });
+
+  test("shows no button for a link that is not good, and names nothing then", async () => {
+    const workspace = await makeWorkspace("Hidden Ltd");
+    const { token } = await createLink(relay, workspace);
+    assertLeadsTo(await createVisitor(relay).post("/sign-in", { link: token }), HOME);
+    for (const link of [token, `dl_${workspace.slice(3)}.${"0".repeat(64)}`, "nonsense"]) {
+      const html = assertPage(await createVisitor(relay).get(`/sign-in?link=${link}`));
+      assert.match(html, /This link is not valid/);
+      assert.doesNotMatch(html, /Hidden Ltd|name="link"/);
+    }
+  });
+
+  test("says which session is open, and signing in ends that one, in whichever workspace", async () => {
+    const own = await makeWorkspace("Own");
+    const theirs = await makeWorkspace("Theirs");
+    const visitor = await signIn(relay, own);
+    const former = visitor.cookie;
+    const { token } = await createLink(relay, theirs);
+    const html = optionalText(assertPage(await visitor.get(`/sign-in?link=${token}`)));
+    assert.match(html, new RegExp(`workspace Theirs \\(${theirs}\\).*signed in to another workspace \\(${own}\\)`));
+    assert.match(
+      optionalText(assertPage(await visitor.get("/sign-in"))),
+      new RegExp(`signed in to the workspace ${own}`),
+    );
+    // Nothing has ended yet, also when a link is refused.
+    assertPage(await visitor.post("/sign-in", { link: `dl_${own.slice(3)}.${"0".repeat(64)}` }), 422);
+    await assertSignedIn(visitor);
+
+    assertLeadsTo(await visitor.post("/sign-in", { link: token }), HOME);
+    assert.notEqual(visitor.cookie, former);
+    await assertSignedIn(visitor);
+    await assertSignedOut(createVisitor(relay, former));
+    const open = answered(await relay.fetch(`/v1/workspaces/${own}/dashboard-links`), 200).data;
+    assert.deepEqual(open, []);
+
+    // The same in one workspace, by key.
+    const before = visitor.cookie;
+    const { key } = await createKey(relay, theirs);
+    assertLeadsTo(await visitor.post("/sign-in", { key }), HOME);
+    await assertSignedOut(createVisitor(relay, before));
+    await assertSignedIn(visitor);
+  });
+
+  test("refuses a key without a scope of webhooks, and keeps the session that is open", async () => {
+    const workspace = await createWorkspace(relay);
+    const { key } = await createKey(relay, workspace, ["events:write"]);
+    const visitor = await signIn(relay, workspace);
+    const { cookie } = visitor;
+    const html = assertPage(await visitor.post("/sign-in", { key }), 422);
+    assert.match(html, /neither the scope webhooks:read nor webhooks:write/);
+    assert.equal(visitor.cookie, cookie);
+    await assertSignedIn(visitor);
+    const { data } = answered(await relay.fetch(`/v1/workspaces/${workspace}/dashboard-links`), 200);
+    assert.equal(data.length, 1);
+  });
 });

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
 import { answerInTurn } from "../support/receiver.js";
-import { postEvent, startRelay } from "../support/relay.js";
+import { createWorkspace, postEvent, startRelay } from "../support/relay.js";
 import {
   acceptArray,
   acceptEvent,
@@ -252,6 +252,38 @@ test("what the release before stored is read and continued", { timeout: TIMEOUT_
     4,
   );
   answered(await relay.fetch(pathOf(scene), { method: "DELETE" }), 204);
+});
+
+test("keys, links and sessions of the release before stay valid, are listed, and can be ended", {
+  timeout: TIMEOUT_MS,
+}, async (t) => {
+  const relay = await startRelay({ versions: PREVIOUS });
+  t.after(() => relay.stop());
+  const workspace = await createWorkspace(relay);
+  const visitor = await signIn(relay, workspace);
+  const [used, unused] = [await createLink(relay, workspace), await createLink(relay, workspace)];
+  for (const token of [visitor.key, visitor.cookie.split("=")[1], used.token])
+    assert.match(token, /^(sk|se|dl)_[a-z0-9]+_[0-9a-f]{64}$/);
+  await relay.restart({ versions: CURRENT });
+
+  answered(await relay.fetch(`/v1/workspaces/${workspace}/webhooks`, { token: visitor.key }), 200);
+  assertPage(await visitor.get(HOME));
+  assertLeadsTo(await createVisitor(relay).post("/sign-in", { key: visitor.key }), HOME);
+  const byLink = createVisitor(relay);
+  assertPage(await byLink.get(`/sign-in?link=${used.token}`));
+  assertLeadsTo(await byLink.post("/sign-in", { link: used.token }), HOME);
+
+  const path = `/v1/workspaces/${workspace}/dashboard-links`;
+  const { data } = answered(await relay.fetch(path), 200);
+  assert.deepEqual(data.map(({ kind, created_at: at }) => `${kind} ${at === null}`).sort(), [
+    "link true",
+    "session false",
+    "session false",
+    "session false",
+  ]);
+  for (const { id } of data) answered(await relay.fetch(`${path}/${id}`, { method: "DELETE" }), 204);
+  for (const one of [visitor, byLink]) assertLeadsTo(await one.get(HOME), "/sign-in");
+  assertPage(await createVisitor(relay).post("/sign-in", { link: unused.token }), 422);
 });
 
 test("after a rollback what is pending is delivered, or the log names the schema; nothing is lost", {

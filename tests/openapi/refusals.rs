@@ -145,6 +145,8 @@ fn every_refusal() -> Vec<ApiError> {
         ("NewWorkspace", r#"{"name":""}"#),
         ("NewKey", r#"{"name":"a","scopes":[]}"#),
         ("NewDashboardLink", r#"{"expires_in":0}"#),
+        ("NewDashboardLink", r#"{"actor":""}"#),
+        ("NewDashboardLink", r#"{"page":"/"}"#),
         ("WebhookChange", r#"{"url":"?"}"#),
         ("WebhookChange", r#"{"events":[]}"#),
         ("WebhookChange", r#"{"headers":{"host":"a"}}"#),

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use webhook_relay::{
     api::{
+        dashboard_links::{parse_access_query, parse_new_link},
         deliveries::parse_filter,
         error::ApiError,
         events::parse_events,
-        keys::{parse_new_key, parse_new_link},
+        keys::parse_new_key,
         resends::{parse_hours, parse_selection},
         traces::parse_trace_query,
         webhooks::{parse_new_webhook, parse_rotation, parse_test, parse_webhook_change},
@@ -42,12 +43,15 @@ pub(crate) const REQUESTS: [(&str, Parse); 10] = [
 type ParseQuery = fn(&[(&str, &str)]) -> Result<(), ApiError>;
 
 /// Each operation with a query, and the parser of that query.
-const QUERIES: [(&str, ParseQuery); 4] = [
+const QUERIES: [(&str, ParseQuery); 5] = [
     ("listDeliveries", |query| {
         parse_filter(query.iter().copied()).map(drop)
     }),
     ("listWorkspaces", |query| {
         parse_page_query(query.iter().copied()).map(drop)
+    }),
+    ("listDashboardLinks", |query| {
+        parse_access_query(query.iter().copied()).map(drop)
     }),
     ("getStats", |query| {
         parse_hours(query.iter().copied()).map(drop)

@@ -115,6 +115,10 @@ time_ordered_id_type! {
     KeyId, "key", "key_"
 }
 time_ordered_id_type! {
+    /// Access to the dashboard: `acc_…`, of a link and then of the session that it opened, or of a key's session.
+    AccessId, "dashboard link", "acc_"
+}
+time_ordered_id_type! {
     /// A bulk resend: `rs_…`.
     ResendId, "resend", "rs_"
 }

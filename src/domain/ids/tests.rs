@@ -21,6 +21,10 @@ fn a_minted_id_has_the_layout_of_uuid_version_7() {
         "key_019bc13478407fed8ba98765432100ff"
     );
     assert_eq!(
+        AccessId::mint(NOW, RANDOM).as_ref(),
+        "acc_019bc13478407fed8ba98765432100ff"
+    );
+    assert_eq!(
         ResendId::mint(NOW, RANDOM).as_ref(),
         "rs_019bc13478407fed8ba98765432100ff"
     );

@@ -16,6 +16,7 @@ pub(crate) enum Refusal {
     NoDelivery,
     NoKey,
     NoJob,
+    NoAccess,
     /// The credential or session is invalid or expired.
     NotSignedIn,
     MissingScope(Scope),
@@ -51,6 +52,7 @@ impl From<Refusal> for ApiError {
             Refusal::NoDelivery => Self::NotFound("delivery"),
             Refusal::NoKey => Self::NotFound("key"),
             Refusal::NoJob => Self::NotFound("resend"),
+            Refusal::NoAccess => Self::NotFound("dashboard link or session"),
             Refusal::NotSignedIn | Refusal::StaleKey => Self::Unauthorized,
             Refusal::MissingScope(scope) => Self::MissingScope(scope),
             Refusal::WorkspaceExists => Self::WorkspaceExists,

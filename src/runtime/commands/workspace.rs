@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Refusal;
 use crate::domain::{
+    access::Access,
     history::SelectionChange,
     idempotency::Idempotent,
-    ids::{KeyId, WebhookId, WorkspaceId},
+    ids::{AccessId, KeyId, WebhookId, WorkspaceId},
     sealed::Sealed,
     session::Credential,
     subscriptions::Snapshot,
@@ -77,6 +78,22 @@ pub(crate) enum WorkspaceCommand {
     SignIn {
         with: Credential,
         session: TokenHash,
+        /// The id of a key's session.
+        #[serde(default)]
+        id: Option<AccessId>,
+    },
+    /// Asks for the workspace of a link that would open a session.
+    ReadLink {
+        hash: TokenHash,
+    },
+    /// Asks for the links and sessions that are open, ordered by id.
+    ListAccess {
+        after: Option<AccessId>,
+        limit: u32,
+    },
+    /// Ends a link and its session, or all links and sessions.
+    EndAccess {
+        id: Option<AccessId>,
     },
     SignOut {
         session: TokenHash,
@@ -146,6 +163,7 @@ pub(crate) enum WorkspaceReply {
     Answered {
         answer: String,
     },
+    Access(Vec<Access>),
     Scopes(Option<Vec<Scope>>),
     /// For a valid session: its scopes, the name of its workspace, and the reply to its command.
     Session {

@@ -8,6 +8,7 @@ use super::{HOME, visit::Visit};
 use crate::{
     api::error::ApiError,
     dashboard::{Page, assets, error::ErrorPage, frame::Frame, words::capitalise},
+    domain::session::sign_in_address,
     runtime::{
         authentication::own_origin, entropy::now, faults::internal, http::Response, request::Answer,
     },
@@ -54,12 +55,8 @@ pub(super) fn see_other(location: String) -> Response {
 pub(super) fn to_sign_in(visit: &Visit<'_>, ended: bool) -> Answer {
     let url = visit.request.url()?;
     let wanted = &url[worker::url::Position::BeforePath..];
-    let location = if visit.request.method() == "POST" || wanted == HOME {
-        "/sign-in".to_string()
-    } else {
-        let next: String = url::form_urlencoded::byte_serialize(wanted.as_bytes()).collect();
-        format!("/sign-in?next={next}")
-    };
+    let next = Some(wanted).filter(|wanted| visit.request.method() != "POST" && *wanted != HOME);
+    let location = sign_in_address(None, next);
     let cookie = own_origin(&visit.request)
         .ok()
         .filter(|_| ended)

@@ -88,7 +88,7 @@ async fn route(visit: &Visit<'_>) -> Result<Response, Detour> {
         ["assets", ..] => Ok(answers::asset(&url)?),
         ["docs"] => Ok(answers::page(200, &visit.docs_page())?),
         ["sign-in"] if posts => sign_in::sign_in(visit, &url).await,
-        ["sign-in"] => sign_in::show(visit, &url),
+        ["sign-in"] => sign_in::show(visit, &url).await,
         ["sign-out"] => sign_in::sign_out(visit).await,
         ["settings", "events"] => {
             visit.require_cookie()?;

@@ -5,6 +5,8 @@
 //! the alarm tells again until it succeeds. A target gets the present state, not the change, so telling twice does no
 //! harm.
 
+mod access_rows;
+
 mod creations;
 
 mod idempotency;
@@ -159,7 +161,14 @@ impl WorkspaceObject {
             } => self.create_link(&hash, &link, idempotent.as_ref()),
             WorkspaceCommand::LookAtAlarms => self.look_at_alarms(&workspace).await,
             WorkspaceCommand::KeepAnswer(idempotent) => self.keep_answer(&idempotent),
-            WorkspaceCommand::SignIn { with, session } => self.sign_in(workspace, with, &session),
+            WorkspaceCommand::ReadLink { hash } => self.read_link(workspace, &hash),
+            WorkspaceCommand::ListAccess { after, limit } => {
+                self.list_access(after.as_ref(), limit)
+            }
+            WorkspaceCommand::EndAccess { id } => self.end_access(id.as_ref()),
+            WorkspaceCommand::SignIn { with, session, id } => {
+                self.sign_in(workspace, &with, &session, id)
+            }
             WorkspaceCommand::SignOut { session } => self.sign_out(&session),
             WorkspaceCommand::AsSession {
                 session,

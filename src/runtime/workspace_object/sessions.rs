@@ -8,6 +8,8 @@ use worker::Result;
 use super::WorkspaceObject;
 use crate::{
     domain::{
+        access::may_sign_in,
+        ids::AccessId,
         session::{Credential, Session},
         token::{Scope, TokenHash},
         workspace::Workspace,
@@ -19,36 +21,78 @@ use crate::{
 };
 
 impl WorkspaceObject {
-    /// Opens a session. A link is found and deleted in one step, so that it opens only one.
+    /// Opens a session. A link is used up together with the session that it opens, and only then.
     pub(super) fn sign_in(
         &self,
         workspace: Workspace,
-        with: Credential,
+        with: &Credential,
         hash: &TokenHash,
+        id: Option<AccessId>,
     ) -> Result<WorkspaceReply> {
         let now = now();
-        // A link is used up only together with the session that it opens.
-        let opened = self.store.transaction(|| {
-            let opened = match with {
-                Credential::Key(key) => self.find_key(&key)?.map(|key| Session::of_key(&key, now)),
-                Credential::Link(link) => self
-                    .store
-                    .take_link(&link)?
-                    .and_then(|link| Session::of_link(link, now)),
-            };
-            if let Some(session) = &opened {
-                self.forget_ended()?;
-                self.store.put_session(hash, session)?;
+        let opened = match with {
+            Credential::Key(key) => {
+                let key = self.find_key(key)?;
+                key.map(|key| Session::of_key(&key, id, now))
             }
-            Ok(opened)
-        })?;
+            Credential::Link(link) => {
+                let link = self.store.link(link)?;
+                link.and_then(|link| Session::of_link(link, now))
+            }
+        };
         let Some(session) = opened else {
             return Ok(WorkspaceReply::Refused(Refusal::NotSignedIn));
         };
+        if !may_sign_in(&session.scopes) {
+            let missing = Refusal::MissingScope(Scope::WebhooksRead);
+            return Ok(WorkspaceReply::Refused(missing));
+        }
+        self.store.transaction(|| {
+            if let Credential::Link(link) = with {
+                self.store.delete_link(link)?;
+            }
+            self.forget_ended()?;
+            self.store.put_session(hash, &session)
+        })?;
         Ok(WorkspaceReply::Session {
             scopes: session.scopes,
             workspace_name: workspace.name,
             reply: Box::new(WorkspaceReply::Done { applied: true }),
+        })
+    }
+
+    /// Names the workspace of a link that would open a session; does not use it up.
+    pub(super) fn read_link(
+        &self,
+        workspace: Workspace,
+        hash: &TokenHash,
+    ) -> Result<WorkspaceReply> {
+        let link = self.store.link(hash)?;
+        Ok(match link.and_then(|link| Session::of_link(link, now())) {
+            Some(_) => WorkspaceReply::Workspace {
+                workspace,
+                created: false,
+            },
+            None => WorkspaceReply::Refused(Refusal::NotSignedIn),
+        })
+    }
+
+    pub(super) fn list_access(
+        &self,
+        after: Option<&AccessId>,
+        limit: u32,
+    ) -> Result<WorkspaceReply> {
+        let open = self.store.access(now(), after, limit)?;
+        Ok(WorkspaceReply::Access(open))
+    }
+
+    /// Ends a link and its session, or all links and sessions.
+    pub(super) fn end_access(&self, id: Option<&AccessId>) -> Result<WorkspaceReply> {
+        let found = self.store.transaction(|| self.store.end_access(id))?;
+        Ok(if found || id.is_none() {
+            WorkspaceReply::Done { applied: true }
+        } else {
+            WorkspaceReply::Refused(Refusal::NoAccess)
         })
     }
 

@@ -3,18 +3,16 @@
 use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
-use worker::{Error, Result, SqlStorageValue as Value, Storage};
+use worker::{Error, Result, Storage};
 
 use super::outbox::SNAPSHOT_TARGET;
 use crate::domain::{
     history::SelectionChange,
     ids::{KeyId, WebhookId},
-    session::{SESSIONS_LIMIT, Session},
     subscriptions::{KeyGrant, Snapshot, Subscription},
     timestamp::Timestamp,
-    token::TokenHash,
     webhook::Webhook,
-    workspace::{ApiKey, DashboardLink, Workspace},
+    workspace::{ApiKey, Workspace},
 };
 use crate::runtime::database::{Database, json, text};
 
@@ -23,9 +21,6 @@ const SCHEMA: &str = "1";
 
 /// How long the selections of a deleted webhook are kept: longer than any delivery is.
 const SELECTIONS_KEPT: Duration = Duration::from_secs(400 * 24 * 60 * 60);
-
-/// How many expired links, and sessions, are deleted at a time.
-const ENDED_SLICE: u32 = 100;
 
 const TABLES: [&str; 6] = [
     "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -240,91 +235,10 @@ impl WorkspaceStore {
         Ok(())
     }
 
-    /// Stores a dashboard link under the hash of its token.
-    pub(super) fn put_link(&self, hash: &TokenHash, link: &DashboardLink) -> Result<()> {
-        let statement = "INSERT OR REPLACE INTO dashboard_links (hash, value) VALUES (?, ?)";
-        self.database.run(
-            statement,
-            vec![hash.as_ref().into(), serde_json::to_string(link)?.into()],
-        )?;
-        Ok(())
-    }
-
-    /// Reads a dashboard link and deletes it.
-    pub(super) fn take_link(&self, hash: &TokenHash) -> Result<Option<DashboardLink>> {
-        let statement = "DELETE FROM dashboard_links WHERE hash = ? RETURNING value";
-        self.read(statement, hash.as_ref())
-    }
-
-    /// Stores a session under the hash of its token; the first one creates the table. If there are too many, those that
-    /// would expire first are deleted.
-    pub(super) fn put_session(&self, hash: &TokenHash, session: &Session) -> Result<()> {
-        let table = "CREATE TABLE IF NOT EXISTS sessions (hash TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID";
-        self.database.run(table, vec![])?;
-        let statement = "INSERT OR REPLACE INTO sessions (hash, value) VALUES (?, ?)";
-        self.database.run(
-            statement,
-            vec![hash.as_ref().into(), serde_json::to_string(session)?.into()],
-        )?;
-        let too_many = "DELETE FROM sessions WHERE hash IN
-            (SELECT hash FROM sessions ORDER BY json_extract(value, '$.expires_at') DESC LIMIT -1 OFFSET ?)";
-        let limit = i64::from(SESSIONS_LIMIT);
-        self.database.run(too_many, vec![limit.into()])?;
-        Ok(())
-    }
-
-    pub(super) fn session(&self, hash: &TokenHash) -> Result<Option<Session>> {
-        if !self.has_sessions()? {
-            return Ok(None);
-        }
-        self.read("SELECT value FROM sessions WHERE hash = ?", hash.as_ref())
-    }
-
-    pub(super) fn delete_session(&self, hash: &TokenHash) -> Result<()> {
-        self.delete_sessions("hash = ?", vec![hash.as_ref().into()])
-    }
-
-    /// Deletes the sessions that a key opened.
-    pub(super) fn delete_sessions_of(&self, key: &KeyId) -> Result<()> {
-        let opened = "json_extract(value, '$.key') = ?";
-        self.delete_sessions(opened, vec![key.as_ref().into()])
-    }
-
-    /// Deletes a slice of the links and sessions that have expired.
-    pub(super) fn delete_ended(&self, now: Timestamp) -> Result<()> {
-        let tables = ["dashboard_links", "sessions"];
-        let has_sessions = self.has_sessions()?;
-        for table in tables
-            .into_iter()
-            .filter(|table| has_sessions || *table != "sessions")
-        {
-            let statement = format!(
-                "DELETE FROM {table} WHERE hash IN
-                (SELECT hash FROM {table} WHERE json_extract(value, '$.expires_at') <= ? LIMIT {ENDED_SLICE})"
-            );
-            self.database
-                .run(&statement, vec![now.as_millis().into()])?;
-        }
-        Ok(())
-    }
-
-    fn delete_sessions(&self, which: &str, parameters: Vec<Value>) -> Result<()> {
-        if self.has_sessions()? {
-            let statement = format!("DELETE FROM sessions WHERE {which}");
-            self.database.run(&statement, parameters)?;
-        }
-        Ok(())
-    }
-
-    fn has_sessions(&self) -> Result<bool> {
-        self.database.has_table("sessions")
-    }
-
     /// Deletes all keys, links and sessions.
     pub(super) fn delete_tokens(&self) -> Result<()> {
         self.database.run("DELETE FROM api_keys", vec![])?;
-        self.database.run("DELETE FROM dashboard_links", vec![])?;
-        self.delete_sessions("TRUE", vec![])
+        self.end_access(None).map(drop)
     }
 
     /// Builds what KV should hold.
@@ -343,7 +257,7 @@ impl WorkspaceStore {
         Ok(Snapshot::new(workspace, webhooks.collect(), keys.collect()))
     }
 
-    fn read<T: DeserializeOwned>(&self, statement: &str, id: &str) -> Result<Option<T>> {
+    pub(super) fn read<T: DeserializeOwned>(&self, statement: &str, id: &str) -> Result<Option<T>> {
         let value = text(self.database.value(statement, vec![id.into()])?);
         Ok(value
             .map(|value| serde_json::from_str(&value))
