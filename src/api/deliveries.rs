@@ -52,6 +52,7 @@ pub fn parse_filter<'a>(
         limit: limit
             .and_then(|limit| limit.try_into().ok())
             .unwrap_or(PAGE_DEFAULT),
+        is_brief: true,
     })
 }
 
@@ -73,9 +74,27 @@ pub struct DeliveryView {
     attempt_count: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<Box<RawValue>>,
+    /// Only in lists and traces.
+    #[serde(flatten)]
+    brief: Option<BriefView>,
     attempts: Vec<AttemptView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<RequestView>,
+}
+
+#[derive(Debug, Serialize)]
+struct BriefView {
+    /// None before the first attempt has ended.
+    last_attempt: Option<LastAttemptView>,
+}
+
+#[derive(Debug, Serialize)]
+struct LastAttemptView {
+    outcome: Outcome,
+    response_status: Option<u16>,
+    duration_ms: u64,
+    #[serde(serialize_with = "as_iso")]
+    started_at: Timestamp,
 }
 
 #[derive(Debug, Serialize)]
@@ -139,8 +158,15 @@ impl DeliveryView {
     /// Shows a delivery without its payload, headers and bodies, for lists.
     #[must_use]
     pub fn summary(record: DeliveryRecord, webhook_id: WebhookId) -> Self {
+        let last_attempt = record.attempts.last().map(|attempt| LastAttemptView {
+            outcome: attempt.outcome,
+            response_status: attempt.response_status,
+            duration_ms: attempt.duration_ms,
+            started_at: attempt.started_at,
+        });
         Self {
             payload: None,
+            brief: Some(BriefView { last_attempt }),
             ..Self::new(record, webhook_id, false)
         }
     }
@@ -175,6 +201,7 @@ impl DeliveryView {
             event_id: record.event_id,
             event_type: record.event_type,
             payload: record.payload,
+            brief: None,
             request: None,
         }
     }

@@ -51,8 +51,8 @@ pub struct DetailPage {
     pub resend_error: Option<String>,
     /// Deliveries, newest first; without payloads.
     pub deliveries: Vec<DeliveryRecord>,
-    /// Whether there are older ones.
-    pub more: bool,
+    /// Where older ones begin, if there may be any: a page that matches little ends before it is full.
+    pub older: Option<DeliveryId>,
     /// Why no delivery was found by the id that was looked up.
     pub id_error: Option<String>,
 }
@@ -115,8 +115,8 @@ impl DetailPage {
     }
 
     fn next_page(&self) -> Option<String> {
-        let last: &DeliveryId = &self.deliveries.last().filter(|_| self.more)?.id;
-        Some(self.query.address(&self.webhook.id, Some(last)))
+        let older = self.older.as_ref()?;
+        Some(self.query.address(&self.webhook.id, Some(older)))
     }
 
     fn job_runs(&self) -> bool {

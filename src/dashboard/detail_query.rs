@@ -182,6 +182,7 @@ impl DetailQuery {
             until: typed(&self.until),
             before: self.cursor.clone(),
             limit: PAGE,
+            is_brief: true,
         }
     }
 }

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{outcome::Outcome, timestamp::Timestamp};
 
-/// Bytes kept of a response's body.
+/// Bytes read of a response's body, and bytes kept of it as they are stored.
 pub const RESPONSE_BODY_LIMIT: usize = 16 * 1024;
 
-/// Bytes kept of a response's header names and values together.
+/// Bytes kept of a response's header names and values together, as they are stored.
 pub const RESPONSE_HEADERS_LIMIT: usize = 16 * 1024;
 
 /// Bytes of bodies and headers kept over all attempts of one delivery, as they are stored.
@@ -94,6 +94,26 @@ impl Attempt {
         }
     }
 
+    /// Cuts what is kept of the response to its limits.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        if let Some(body) = &mut self.response_body {
+            let fitting = fitting(body, RESPONSE_BODY_LIMIT);
+            self.response_truncated |= fitting < body.len();
+            body.truncate(fitting);
+        }
+        let mut left = RESPONSE_HEADERS_LIMIT;
+        let before = self.response_headers.len();
+        self.response_headers.retain(|name, value| {
+            let weight = stored_length(name).saturating_add(stored_length(value));
+            let rest = left.checked_sub(weight);
+            left = rest.unwrap_or(left);
+            rest.is_some()
+        });
+        self.response_truncated |= self.response_headers.len() < before;
+        self
+    }
+
     /// Bytes kept of the response, as they are stored.
     #[must_use]
     pub fn weight(&self) -> usize {
@@ -110,11 +130,7 @@ impl Attempt {
 
     /// Forgets the response; returns whether anything was kept of it. An empty one stays what it is.
     fn forget_response(&mut self) -> bool {
-        let has_body = self
-            .response_body
-            .as_ref()
-            .is_some_and(|body| !body.is_empty());
-        let had_any = has_body || !self.response_headers.is_empty();
+        let had_any = self.weight() > 0;
         if had_any {
             self.response_headers.clear();
             self.response_body = None;
@@ -124,14 +140,27 @@ impl Attempt {
     }
 }
 
-/// Bytes of a text in JSON, without its quotes.
+/// Bytes of a text in JSON, without its quotes: a control character takes six.
 fn stored_length(text: &str) -> usize {
-    let lengths = text.bytes().map(|byte| match byte {
-        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 8 | 12 => 2,
-        0..=0x1f => 6,
-        _ => 1,
+    text.chars().map(stored_length_of).sum()
+}
+
+const fn stored_length_of(character: char) -> usize {
+    match character {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        '\0'..='\u{1f}' => 6,
+        _ => character.len_utf8(),
+    }
+}
+
+/// How many bytes of a text take at most `limit` bytes as they are stored.
+fn fitting(text: &str, limit: usize) -> usize {
+    let mut stored: usize = 0;
+    let cut = text.char_indices().find(|(_, character)| {
+        stored = stored.saturating_add(stored_length_of(*character));
+        stored > limit
     });
-    lengths.sum()
+    cut.map_or(text.len(), |(index, _)| index)
 }
 
 /// Forgets the responses of a log; returns whether anything was kept of them.
@@ -183,9 +212,9 @@ pub fn read_log(stored: &str) -> serde_json::Result<Vec<Attempt>> {
     Ok(log)
 }
 
-/// Adds an attempt; beyond what a delivery may keep, the oldest responses go first, then the oldest attempts.
+/// Adds an attempt, bounded; beyond what a delivery may keep, the oldest responses go first, then the oldest attempts.
 pub fn record(log: &mut Vec<Attempt>, attempt: Attempt) {
-    log.push(attempt);
+    log.push(attempt.bounded());
     let mut forgotten = 0;
     while forgotten < log.len()
         && stored_weight(log.get(forgotten..).unwrap_or_default()) > LOG_BYTES_LIMIT
@@ -250,6 +279,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_of_an_answer_is_bounded_by_its_length_as_stored() {
+        for (letter, kept) in [
+            ("\u{1}", 2730),
+            ("\"", 8192),
+            ("\u{fffd}", 5461),
+            ("x", 16384),
+        ] {
+            let long = answered(1, &letter.repeat(RESPONSE_BODY_LIMIT)).bounded();
+            let body = long.response_body.unwrap();
+            assert_eq!(body.chars().count(), kept);
+            assert_eq!(long.response_truncated, kept < RESPONSE_BODY_LIMIT);
+            assert!(serde_json::to_string(&body).unwrap().len() <= RESPONSE_BODY_LIMIT + 2);
+        }
+        let mut headers = answered(1, "");
+        for number in 0..5 {
+            let value = "\"".repeat(2000);
+            headers
+                .response_headers
+                .insert(format!("x-{number}"), value);
+        }
+        let headers = headers.bounded();
+        assert!(headers.weight() <= RESPONSE_HEADERS_LIMIT && headers.response_truncated);
+        assert_eq!(headers.response_headers.len(), 5);
+    }
+
+    #[test]
     fn an_empty_response_is_kept_as_it_is_and_never_said_to_be_forgotten() {
         let empty = Attempt {
             response_headers: BTreeMap::new(),
@@ -260,6 +315,7 @@ mod tests {
         assert_eq!(log[0], empty);
         assert!(log[1].response_truncated && log[1].response_headers.is_empty());
         assert!(!forget_responses(&mut log));
+        assert_eq!(empty.clone().bounded(), empty);
     }
 
     #[test]

@@ -3,15 +3,11 @@
 //! It is built from the rows when the object wakes and follows each change of a row, so finding what is due reads no
 //! row. Losing it loses nothing.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    rc::Rc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     delivery::{Delivery, State},
-    ids::DeliveryId,
+    ids::{CompactId, DeliveryId, DeliveryMap},
     timestamp::Timestamp,
 };
 
@@ -24,15 +20,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The unsettled deliveries of one webhook.
 #[derive(Debug, Default)]
 pub struct Queue {
-    entries: HashMap<Rc<str>, Entry>,
+    entries: DeliveryMap<Entry>,
     /// First attempts, by due time.
-    first_attempts: BTreeSet<(Timestamp, Rc<str>)>,
+    first_attempts: BTreeSet<(Timestamp, CompactId)>,
     /// Further attempts, by due time.
-    retries: BTreeSet<(Timestamp, Rc<str>)>,
+    retries: BTreeSet<(Timestamp, CompactId)>,
     /// Those whose lease was lost, by how often.
-    suspects: BTreeSet<(u32, Timestamp, Rc<str>)>,
+    suspects: BTreeSet<(u32, Timestamp, CompactId)>,
     /// Attempts under way, by the end of their lease.
-    leased: BTreeSet<(Timestamp, Rc<str>)>,
+    leased: BTreeSet<(Timestamp, CompactId)>,
     held: usize,
     bytes: u64,
     turn: u32,
@@ -71,19 +67,22 @@ impl Place {
 
 impl Queue {
     /// Files a delivery by its state; a settled one leaves. `bytes` is the length of its payload.
-    pub fn place(&mut self, id: &DeliveryId, delivery: &Delivery, bytes: u64) {
+    pub fn place(&mut self, id: impl Into<CompactId>, delivery: &Delivery, bytes: u64) {
+        let id = id.into();
         self.remove(id);
         let Some(place) = Place::of(delivery) else {
             return;
         };
-        let id: Rc<str> = Rc::from(id.as_ref());
-        match place {
-            Place::FirstAttempt { due } => drop(self.first_attempts.insert((due, Rc::clone(&id)))),
-            Place::Retry { due } => drop(self.retries.insert((due, Rc::clone(&id)))),
-            Place::Suspect { lost, due } => drop(self.suspects.insert((lost, due, Rc::clone(&id)))),
-            Place::Leased { until } => drop(self.leased.insert((until, Rc::clone(&id)))),
-            Place::Held => self.held = self.held.saturating_add(1),
-        }
+        let _ = match place {
+            Place::FirstAttempt { due } => self.first_attempts.insert((due, id)),
+            Place::Retry { due } => self.retries.insert((due, id)),
+            Place::Suspect { lost, due } => self.suspects.insert((lost, due, id)),
+            Place::Leased { until } => self.leased.insert((until, id)),
+            Place::Held => {
+                self.held = self.held.saturating_add(1);
+                true
+            }
+        };
         self.bytes = self.bytes.saturating_add(bytes);
         self.entries.insert(id, Entry { place, bytes });
     }
@@ -91,22 +90,27 @@ impl Queue {
     /// The length of a pending delivery's payload.
     #[must_use]
     pub fn bytes_of(&self, id: &DeliveryId) -> u64 {
-        self.entries.get(id.as_ref()).map_or(0, |entry| entry.bytes)
+        let entry = self.entries.get(&CompactId::from(id));
+        entry.map_or(0, |entry| entry.bytes)
     }
 
     /// Removes a delivery.
-    pub fn remove(&mut self, id: &DeliveryId) {
-        let Some((id, entry)) = self.entries.remove_entry(id.as_ref()) else {
+    pub fn remove(&mut self, id: impl Into<CompactId>) {
+        let id = id.into();
+        let Some(entry) = self.entries.remove(&id) else {
             return;
         };
         self.bytes = self.bytes.saturating_sub(entry.bytes);
-        match entry.place {
-            Place::FirstAttempt { due } => drop(self.first_attempts.remove(&(due, id))),
-            Place::Retry { due } => drop(self.retries.remove(&(due, id))),
-            Place::Suspect { lost, due } => drop(self.suspects.remove(&(lost, due, id))),
-            Place::Leased { until } => drop(self.leased.remove(&(until, id))),
-            Place::Held => self.held = self.held.saturating_sub(1),
-        }
+        let _ = match entry.place {
+            Place::FirstAttempt { due } => self.first_attempts.remove(&(due, id)),
+            Place::Retry { due } => self.retries.remove(&(due, id)),
+            Place::Suspect { lost, due } => self.suspects.remove(&(lost, due, id)),
+            Place::Leased { until } => self.leased.remove(&(until, id)),
+            Place::Held => {
+                self.held = self.held.saturating_sub(1);
+                true
+            }
+        };
     }
 
     /// The delivery to attempt next, if one is due: first attempts before retries, but every third turn the most
@@ -115,20 +119,17 @@ impl Queue {
     /// A delivery whose lease was lost may have crashed the lease's holder. It comes after all others, unless it has
     /// waited long, and only if the caller has nothing else under way (`idle`) that it could take down.
     pub fn next_due(&mut self, now: Timestamp, idle: bool) -> Option<DeliveryId> {
-        let due = |set: &BTreeSet<(Timestamp, Rc<str>)>| {
+        let due = |set: &BTreeSet<(Timestamp, CompactId)>| {
             set.first()
                 .filter(|(due, _)| *due <= now)
-                .map(|(_, id)| Rc::clone(id))
+                .map(|(_, id)| *id)
         };
         let suspect = self
             .suspects
             .first()
             .filter(|(_, due, _)| idle && *due <= now);
         let (suspect, patient) = match suspect {
-            Some((_, due, id)) => (
-                Some(Rc::clone(id)),
-                now.saturating_duration_since(*due) < PATIENCE,
-            ),
+            Some((_, due, id)) => (Some(*id), now.saturating_duration_since(*due) < PATIENCE),
             None => (None, true),
         };
         let (first_attempt, retry) = (due(&self.first_attempts), due(&self.retries));
@@ -146,7 +147,7 @@ impl Queue {
         } else {
             suspect.or(other)
         };
-        DeliveryId::parse(&chosen?).ok()
+        chosen.map(DeliveryId::from)
     }
 
     /// Any delivery that is due; used to hold them when the webhook is disabled.
@@ -160,20 +161,20 @@ impl Queue {
             .flatten()
             .filter(|(due, _)| *due <= now)
             .min()?;
-        DeliveryId::parse(id).ok()
+        Some(DeliveryId::from(*id))
     }
 
     /// A delivery whose lease has ended without a report.
     #[must_use]
     pub fn ended_lease(&self, now: Timestamp) -> Option<DeliveryId> {
         let (_, id) = self.leased.first().filter(|(until, _)| *until <= now)?;
-        DeliveryId::parse(id).ok()
+        Some(DeliveryId::from(*id))
     }
 
     /// The next time at which something is due or a lease ends.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
-        let earliest = |set: &BTreeSet<(Timestamp, Rc<str>)>| set.first().map(|(time, _)| *time);
+        let earliest = |set: &BTreeSet<(Timestamp, CompactId)>| set.first().map(|(time, _)| *time);
         let suspect = self.suspects.iter().map(|(_, due, _)| *due).min();
         [
             earliest(&self.first_attempts),

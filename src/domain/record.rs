@@ -60,6 +60,10 @@ pub struct DeliveryFilter {
     pub before: Option<DeliveryId>,
     /// How many at most.
     pub limit: usize,
+    /// Whether the asker goes on from the cursor of a page that is not full, and needs of the answers only their
+    /// statuses. Workers of an earlier release do neither.
+    #[serde(default)]
+    pub is_brief: bool,
 }
 
 impl DeliveryFilter {
@@ -74,6 +78,7 @@ impl DeliveryFilter {
             until,
             before,
             limit: _,
+            is_brief: _,
         } = self;
         status.is_none_or(|status| record.delivery.status() == status)
             && event_type
@@ -87,6 +92,16 @@ impl DeliveryFilter {
 }
 
 impl DeliveryRecord {
+    /// Drops what lists and traces do not show: the payload, the request, the answers' headers and bodies.
+    pub fn summarize(&mut self) {
+        self.payload = None;
+        self.request = None;
+        for attempt in &mut self.attempts {
+            attempt.response_headers.clear();
+            attempt.response_body = None;
+        }
+    }
+
     /// When the next attempt is due, if one is scheduled.
     #[must_use]
     pub const fn next_attempt_at(&self) -> Option<Timestamp> {

@@ -55,7 +55,7 @@ pub struct ResendJob {
     pub delivered: u64,
     /// Of these, the ones whose first new attempt failed, or that ended without one.
     pub failed: u64,
-    /// The last delivery that it resent.
+    /// Up to where it has looked for deliveries to resend.
     pub taken: Option<DeliveryId>,
     /// The ones whose first new attempt is not over.
     pub under_way: Vec<UnderWay>,

@@ -89,6 +89,20 @@ impl Member {
     }
 }
 
+/// What a wake-up needs of a delivery in a segment.
+#[derive(Debug, Deserialize)]
+pub struct PendingMember<'a> {
+    /// The delivery's id.
+    pub id: &'a str,
+    /// The length of the payload.
+    pub bytes: u64,
+    /// The delivery's progress.
+    pub delivery: Delivery,
+    /// The attempts so far.
+    #[serde(default)]
+    pub attempts: Vec<Attempt>,
+}
+
 /// Deliveries in one row, in the order in which they were accepted. Its key is the id of the first.
 #[derive(Clone, Debug)]
 pub struct Segment {
@@ -252,6 +266,12 @@ mod tests {
         assert_eq!(serde_json::to_string(segment.members()).unwrap(), stored);
         let members: Vec<Member> = serde_json::from_str(stored).unwrap();
         assert_eq!(serde_json::to_string(&members).unwrap(), stored);
+        let pending: Vec<PendingMember<'_>> = serde_json::from_str(stored).unwrap();
+        for (read, whole) in pending.iter().zip(&members) {
+            assert_eq!((read.id, read.bytes), (whole.id().as_ref(), whole.bytes()));
+            assert_eq!(read.delivery, *whole.delivery());
+            assert_eq!(read.attempts, whole.attempts());
+        }
     }
 
     #[test]

@@ -49,19 +49,33 @@ impl Database {
         statement: &str,
         parameters: Vec<SqlStorageValue>,
     ) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        self.each(statement, parameters, |row| {
+            rows.push(row);
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// Runs a statement and hands over row after row, so that they are never in memory together.
+    pub(super) fn each(
+        &self,
+        statement: &str,
+        parameters: Vec<SqlStorageValue>,
+        mut take: impl FnMut(Row) -> Result<()>,
+    ) -> Result<()> {
         #[cfg(feature = "test-hooks")]
         super::test_hooks::before_statement(statement)?;
         self.grow(&parameters);
         let cursor = self.sql.exec(statement, parameters)?;
         // Not `one()`, which never returns unless there is exactly one row.
-        let rows = cursor
-            .raw()
-            .map(|row| row.map(Vec::into_iter))
-            .collect::<Result<Vec<_>>>()?;
+        for row in cursor.raw() {
+            take(row?.into_iter())?;
+        }
         // Only for tests, as each count is a call into JavaScript.
         #[cfg(feature = "test-hooks")]
         self.count(&cursor);
-        Ok(rows)
+        Ok(())
     }
 
     /// The bytes of the database, at most `precision` too many: reading it is a statement.

@@ -5,6 +5,7 @@ use super::{
     entropy::now,
     faults::{internal, unavailable, unexpected_reply},
     http::pairs,
+    page_reads::next_page,
     request::{Answer, Call, json, random_bytes, read_json_body},
 };
 use crate::{
@@ -24,8 +25,12 @@ pub(super) async fn list(call: Call<'_>, webhook: WebhookId) -> Answer {
     let query = call.request.query()?;
     let filter = parse_filter(pairs(&query))?;
     match ask(&call, &webhook, &WebhookCommand::List(filter)).await? {
-        WebhookReply::Deliveries { records, more } => {
-            let last = records.last().map(|record| record.id.to_string());
+        WebhookReply::Deliveries {
+            records,
+            more,
+            next,
+        } => {
+            let next = next_page(&records, more, next);
             let data = records
                 .into_iter()
                 .map(|record| DeliveryView::summary(record, webhook.clone()))
@@ -34,7 +39,7 @@ pub(super) async fn list(call: Call<'_>, webhook: WebhookId) -> Answer {
                 200,
                 &Page::<DeliveryView> {
                     data,
-                    next_cursor: last.filter(|_| more),
+                    next_cursor: next.map(Into::into),
                 },
             )
         }

@@ -32,9 +32,22 @@ pub(super) struct Shown {
     /// Hour by hour, oldest first.
     pub(super) hours: Vec<(i64, HourTally)>,
     pub(super) deliveries: Vec<DeliveryRecord>,
-    /// Whether there are older deliveries.
+    /// Whether there may be older deliveries.
     pub(super) more: bool,
+    /// Where the next page begins; objects of an earlier release leave it out.
+    #[serde(default)]
+    pub(super) next: Option<DeliveryId>,
     pub(super) delivery: Option<DeliveryRecord>,
     pub(super) looked_up: Option<DeliveryId>,
     pub(super) job: Option<ResendJob>,
+}
+
+/// Where the page after these deliveries begins.
+pub(super) fn next_page(
+    records: &[DeliveryRecord],
+    more: bool,
+    next: Option<DeliveryId>,
+) -> Option<DeliveryId> {
+    let last = records.last().map(|record| record.id.clone());
+    next.or(last.filter(|_| more))
 }

@@ -335,6 +335,7 @@ impl Answer {
                 self.outcome,
             )
         }
+        .bounded()
     }
 }
 

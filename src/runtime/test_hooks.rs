@@ -73,6 +73,12 @@ pub(super) fn skew_ms() -> i64 {
     SWITCHES.with_borrow(|switches| switches.as_ref().map_or(0, |switches| switches.skew_ms))
 }
 
+/// Returns the size of this instance's Wasm memory, which only grows.
+pub(super) fn wasm_bytes() -> usize {
+    const PAGE: usize = 64 * 1024;
+    core::arch::wasm32::memory_size::<0>().saturating_mul(PAGE)
+}
+
 /// Fails or panics if a test asked for that at this statement.
 pub(super) fn before_statement(statement: &str) -> Result<()> {
     let panics = SWITCHES.with_borrow_mut(|switches| {

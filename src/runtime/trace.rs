@@ -145,6 +145,7 @@ async fn find(
 ) -> Result<BTreeMap<WebhookId, DeliveryRecord>, ApiError> {
     let command = WebhookCommand::Trace {
         event_id: event_id.clone(),
+        is_brief: true,
     };
     let live = webhooks
         .iter()

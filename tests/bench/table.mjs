@@ -52,15 +52,29 @@ export function showScenarios(measured) {
 
 /** The objects with many deliveries. */
 export function showLarge(large) {
-  const rows = Object.entries(large).map(([name, { wakeUp, memory, page, lateBy }]) => [
-    { few: "100 logged", logged: "100,000 logged", pending: "100,000 pending" }[name],
+  const rows = Object.entries(large).map(([name, { wakeUp, memory, wasm, page, lateBy }]) => [
+    {
+      few: "100 logged",
+      logged: "100,000 logged",
+      pending: "100,000 pending",
+      segments: "100,000 pending in segments",
+      held: "100,000 held",
+    }[name],
     wakeUp.toFixed(1),
     (memory / 1e6).toFixed(1),
+    (wasm / 1e6).toFixed(1),
     page.toFixed(2),
     lateBy === undefined ? "" : lateBy.toFixed(1),
   ]);
   return table(
-    ["one object of the relay with", "wake-up ms", "memory grows MB", "page of 50, p50 ms", "next due is late by ms"],
+    [
+      "one object of the relay with",
+      "wake-up ms",
+      "memory grows MB",
+      "Wasm memory MB",
+      "page of 50, p50 ms",
+      "next due is late by ms",
+    ],
     rows,
   );
 }

@@ -265,8 +265,8 @@ pub(crate) fn detail(may_write: bool, text: &str) -> DetailPage {
         hours: Some(hours()),
         job: None,
         resend_error: None,
+        older: deliveries(1, text).pop().map(|record| record.id),
         deliveries: deliveries(50, text),
-        more: true,
         id_error: None,
     }
 }

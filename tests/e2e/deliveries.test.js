@@ -129,8 +129,11 @@ describe("the list", () => {
     for (const listed of answered(await page(scene), 200).data) {
       const { payload, request, attempts, ...whole } = await readDelivery(relay, scene.workspace, listed);
       assert.ok(payload.data, "the whole delivery has its payload");
-      const { attempts: listedAttempts, ...rest } = listed;
+      const { attempts: listedAttempts, last_attempt: last, ...rest } = listed;
       assert.deepEqual(rest, whole);
+      const ended = attempts.at(-1);
+      const members = ["outcome", "response_status", "duration_ms", "started_at"];
+      assert.deepEqual(last, ended ? Object.fromEntries(members.map((name) => [name, ended[name]])) : null);
       for (const [index, attempt] of (listedAttempts ?? []).entries()) {
         const { response_headers: _, response_body: __, response_truncated: ___, ...shown } = attempts[index];
         assert.deepEqual(attempt, shown);

@@ -119,6 +119,7 @@ fn every_list_of_words_is_that_of_the_program() {
         (named("DisabledReason"), words_of::<DisabledReason>()),
         (of("Attempt", "outcome"), words_of::<Outcome>()),
         (of("AttemptSummary", "outcome"), words_of::<Outcome>()),
+        (of("LastAttempt", "outcome"), words_of::<Outcome>()),
         (of("Resend", "status"), words_of::<JobStatus>()),
     ] {
         assert_eq!(words, known);

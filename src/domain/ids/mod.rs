@@ -6,6 +6,12 @@
 #[cfg(test)]
 mod tests;
 
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hash, Hasher},
+    time::Duration,
+};
+
 use serde::{Deserialize, Serialize};
 
 use super::timestamp::Timestamp;
@@ -15,6 +21,8 @@ const LATEST_MILLIS: i64 = 0xFFFF_FFFF_FFFF;
 /// Hex digits of the time, and of the rest.
 const TIME_DIGITS: usize = 12;
 const REST_DIGITS: usize = 20;
+/// Hex digits of a half.
+const HALF_DIGITS: usize = 16;
 
 /// Why a text is not an id of the expected kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,6 +102,12 @@ macro_rules! time_ordered_id_type {
             pub fn mint(now: Timestamp, random: [u8; 10]) -> Self {
                 Self(mint_after($prefix, now, random))
             }
+
+            /// When it was made.
+            #[must_use]
+            pub fn minted_at(&self) -> Timestamp {
+                Timestamp::from_millis(self.0.strip_prefix($prefix).and_then(millis_of).unwrap_or(0))
+            }
         }
     };
 }
@@ -151,12 +165,6 @@ impl WorkspaceId {
 }
 
 impl DeliveryId {
-    /// When the delivery was made.
-    #[must_use]
-    pub fn minted_at(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.strip_prefix("evt_").and_then(millis_of).unwrap_or(0))
-    }
-
     /// The least id of that millisecond, at which a scan from that time on begins.
     #[must_use]
     pub fn first_of(time: Timestamp) -> Self {
@@ -167,6 +175,12 @@ impl DeliveryId {
         ))
     }
 
+    /// The least id of the millisecond after that one.
+    #[must_use]
+    pub fn after(time: Timestamp) -> Self {
+        Self::first_of(time.saturating_add(Duration::from_millis(1)))
+    }
+
     /// The greatest id of that millisecond, at which a scan up to that time ends.
     #[must_use]
     pub fn last_of(time: Timestamp) -> Self {
@@ -175,6 +189,79 @@ impl DeliveryId {
             clamp_millis(time),
             "f".repeat(REST_DIGITS)
         ))
+    }
+}
+
+/// A delivery's id in 16 bytes, in the same order: for what is kept in memory of many deliveries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CompactId {
+    first: u64,
+    rest: u64,
+}
+
+impl CompactId {
+    /// Reads a delivery's id.
+    ///
+    /// # Errors
+    ///
+    /// [`IdError::TimeOrdered`] if it is not one.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let digits = text.strip_prefix("evt_").filter(|id| is_hex_of_uuid(id));
+        let halves = digits.and_then(|digits| digits.split_at_checked(HALF_DIGITS));
+        let (first, rest) = halves.ok_or(IdError::TimeOrdered {
+            kind: "delivery",
+            prefix: "evt_",
+        })?;
+        // Sixteen hex digits are always a number.
+        let number = |digits| u64::from_str_radix(digits, 16).unwrap_or_default();
+        Ok(Self {
+            first: number(first),
+            rest: number(rest),
+        })
+    }
+}
+
+impl From<&DeliveryId> for CompactId {
+    fn from(id: &DeliveryId) -> Self {
+        // What is an id for one is an id for the other.
+        Self::parse(&id.0).unwrap_or(Self { first: 0, rest: 0 })
+    }
+}
+
+impl From<CompactId> for DeliveryId {
+    fn from(id: CompactId) -> Self {
+        Self(format!("evt_{:016x}{:016x}", id.first, id.rest))
+    }
+}
+
+impl Hash for CompactId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.first ^ self.rest);
+    }
+}
+
+/// A map from deliveries. Their ids are random already, so they are not hashed.
+pub type DeliveryMap<T> = HashMap<CompactId, T, BuildHasherDefault<IdHasher>>;
+
+/// The hash of a [`CompactId`].
+#[derive(Debug, Default)]
+pub struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // The map uses the highest and the lowest bits, so all of them have to be mixed.
+        self.0 = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 ^= self.0 >> 32;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

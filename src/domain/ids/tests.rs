@@ -206,3 +206,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_compact_id_is_the_same_id_in_the_same_order() {
+    let ids = [
+        "evt_00000000000070008000000000000000",
+        "evt_019bc0e5c04070008000000000000001",
+        "evt_019bc0e5c0407fffbfffffffffffffff",
+    ]
+    .map(|id| DeliveryId::parse(id).unwrap());
+    let compact = ids.each_ref().map(CompactId::from);
+    assert!(compact.is_sorted());
+    assert_eq!(compact.map(DeliveryId::from), ids);
+}

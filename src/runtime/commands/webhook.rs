@@ -61,6 +61,9 @@ pub(crate) enum WebhookCommand<P = Box<RawValue>> {
     /// Asks for a delivery, by its event's id or its own.
     Trace {
         event_id: EventId,
+        /// Whether the asker needs of the answers only their statuses.
+        #[serde(default)]
+        is_brief: bool,
     },
     List(DeliveryFilter),
     Resend {
@@ -133,6 +136,9 @@ pub(crate) enum WebhookReply {
     Deliveries {
         records: Vec<DeliveryRecord>,
         more: bool,
+        /// Where the next page begins; objects of an earlier release leave it out.
+        #[serde(default)]
+        next: Option<DeliveryId>,
     },
     Job(Box<ResendJob>),
     /// Hour by hour, oldest first.
@@ -158,6 +164,9 @@ pub(crate) struct Counted {
     pub(crate) alarms_set: u32,
     pub(crate) alarms_run: u32,
     pub(crate) object_requests: u32,
+    /// The Wasm memory of the object's isolate; it never shrinks.
+    #[serde(default)]
+    pub(crate) wasm_bytes: usize,
 }
 
 /// How a webhook answers one event; in a reply, in the order of the events in the command.

@@ -27,7 +27,7 @@ use crate::{
         entropy::now,
         faults::{internal, unexpected_reply},
         http::{Response, pairs},
-        page_reads::{Shown, Wanted},
+        page_reads::{Shown, Wanted, next_page},
         webhook_changes::reveal_secret,
     },
 };
@@ -122,8 +122,8 @@ async fn render(
         hours: Some(shown.hours),
         job: shown.job.filter(|job| is_wanted(job, &query)),
         resend_error: remarks.resend_error,
+        older: next_page(&shown.deliveries, shown.more, shown.next),
         deliveries: shown.deliveries,
-        more: shown.more,
         id_error: (!query.id.is_empty()).then(|| UNKNOWN_ID.to_string()),
         webhook,
         query,

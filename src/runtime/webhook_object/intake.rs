@@ -12,7 +12,7 @@ use crate::{
         event::EVENT_ID_KEPT,
         ids::{DeliveryId, EventId},
         policy::Policy,
-        record::{DeliveryFilter, DeliveryRecord},
+        record::DeliveryRecord,
         timestamp::Timestamp,
     },
     runtime::{
@@ -189,18 +189,13 @@ impl WebhookObject {
         }))
     }
 
-    /// Finds the newest ping, or test, if there is to be only one.
+    /// Finds a ping, or test, if there is to be only one.
     pub(super) fn find_probe(&self, kind: Kind, once: bool) -> Result<Option<DeliveryId>> {
         if !once {
             return Ok(None);
         }
-        let filter = DeliveryFilter {
-            kind: Some(kind),
-            limit: 1,
-            ..DeliveryFilter::default()
-        };
-        let found = self.with_desk(|_| self.store.list(&filter))?;
-        Ok(found.into_iter().flatten().next().map(|probe| probe.id))
+        let found = self.with_desk(|_| self.store.find_probe(kind))?;
+        Ok(found.flatten())
     }
 
     pub(super) fn probe(

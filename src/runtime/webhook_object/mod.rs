@@ -249,7 +249,7 @@ impl WebhookObject {
                 return self.take_reports(reports, leases, policy).await;
             }
             WebhookCommand::Read { id } => self.read(&id)?,
-            WebhookCommand::Trace { event_id } => self.trace(&event_id)?,
+            WebhookCommand::Trace { event_id, is_brief } => self.trace(&event_id, is_brief)?,
             WebhookCommand::List(filter) => self.list(filter)?,
             WebhookCommand::Resend { id } => self.resend(&id)?,
             WebhookCommand::Cancel { id } => self.cancel(&id)?,
@@ -275,6 +275,7 @@ impl WebhookObject {
                     alarms_set,
                     alarms_run,
                     object_requests: self.obeyed.get(),
+                    wasm_bytes: super::test_hooks::wasm_bytes(),
                 })
             }
         };

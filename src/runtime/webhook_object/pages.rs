@@ -20,9 +20,14 @@ impl WebhookObject {
         for reply in replies.into_iter().flatten() {
             match reply? {
                 WebhookReply::Stats(hours) => shown.hours = hours,
-                WebhookReply::Deliveries { records, more } => {
+                WebhookReply::Deliveries {
+                    records,
+                    more,
+                    next,
+                } => {
                     shown.deliveries = records;
                     shown.more = more;
+                    shown.next = next;
                 }
                 WebhookReply::Delivery(record) => shown.delivery = Some(*record),
                 WebhookReply::Refused(Refusal::NoDelivery) => {}
@@ -35,7 +40,7 @@ impl WebhookObject {
             }
         }
         if let Some(id) = wanted.looked_up
-            && let WebhookReply::Delivery(record) = self.trace(&id)?
+            && let WebhookReply::Delivery(record) = self.trace(&id, true)?
         {
             shown.looked_up = Some(record.id);
         }

@@ -108,10 +108,12 @@ impl WebhookObject {
         if job.under_way.len() > UNDER_WAY_LIMIT / 2 {
             return Ok(());
         }
-        for id in self
-            .store
-            .next_selected(&job.selection, job.taken.as_ref(), job.free_places())?
-        {
+        let taken = job.taken.as_ref();
+        let (found, through) =
+            self.store
+                .next_selected(&job.selection, taken, job.free_places())?;
+        let is_last = through.is_none() && found.len() < job.free_places();
+        for id in found {
             let Some(mut record) = self.store.read(&id)? else {
                 continue;
             };
@@ -125,12 +127,10 @@ impl WebhookObject {
                 self.put(&mut open.dispatch, &record, was_settled)?;
             }
         }
-        if job.under_way.is_empty()
-            && self
-                .store
-                .next_selected(&job.selection, job.taken.as_ref(), 1)?
-                .is_empty()
-        {
+        if let Some(through) = through {
+            job.taken = Some(through);
+        }
+        if is_last {
             job.finish_where_done();
         }
         self.store.put_job(job)

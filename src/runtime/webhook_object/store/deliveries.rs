@@ -17,6 +17,11 @@ use crate::{
 /// All columns but the payload, in the order that `record` expects.
 pub(super) const COLUMNS: &str = "id, event_id, type, delivery, attempts, request";
 
+/// A log without the answers' headers and bodies.
+pub(super) const SHORT_LOG: &str =
+    "(SELECT json_group_array(json_remove(value, '$.response_headers', '$.response_body'))
+    FROM json_each(attempts))";
+
 /// Finds a row by its delivery's id. Looks among the unsettled rows first and stops at a match, as each comparison of
 /// the search reads a whole row, payload and all.
 const BY_ID: &str = "WHERE settled IN (0, 1) AND id = ? LIMIT 1";
@@ -94,7 +99,7 @@ impl WebhookStore {
         &self,
         change: impl Fn(&mut SentRequest) -> Result<bool>,
     ) -> Result<()> {
-        let kept = "SELECT settled, id, request FROM deliveries WHERE request IS NOT NULL";
+        let kept = "SELECT settled, id, request FROM deliveries WHERE kind <> 'event' AND request IS NOT NULL";
         for mut row in self.database.run(kept, vec![])? {
             let settled = integer(row.next().as_ref()).ok_or_else(|| damaged("settled"))?;
             let id = delivery_id(row.next())?;
@@ -119,6 +124,18 @@ impl WebhookStore {
             Some(row) => record(row).map(Some),
             None => Ok(self.member(id)?.map(|(_, member)| member.to_record())),
         }
+    }
+
+    /// Reads of a delivery what lists and traces show.
+    pub(crate) fn read_summary(&self, id: &DeliveryId) -> Result<Option<DeliveryRecord>> {
+        if let Some(row) = self.find_row(&summary(), id)? {
+            return record(row).map(Some);
+        }
+        let member = self.member(id)?.map(|(_, member)| member.to_record());
+        Ok(member.map(|mut record| {
+            record.summarize();
+            record
+        }))
     }
 
     /// Reads a delivery with its payload.
@@ -164,6 +181,11 @@ impl WebhookStore {
         )?;
         Ok(())
     }
+}
+
+/// The columns that `record` expects, without the request and the answers' headers and bodies.
+pub(super) fn summary() -> String {
+    format!("id, event_id, type, delivery, {SHORT_LOG}, NULL")
 }
 
 fn request_column(request: Option<&SentRequest>) -> Result<Value> {

@@ -18,12 +18,12 @@ impl WebhookStore {
     ///
     /// Generated ids have no table: such an id contains the time of its delivery, and the few deliveries of that
     /// millisecond are searched.
-    pub(crate) fn find_event(
+    pub(crate) fn find_event_id(
         &self,
         id: &EventId,
         now: Timestamp,
         kept: Duration,
-    ) -> Result<Option<DeliveryRecord>> {
+    ) -> Result<Option<DeliveryId>> {
         let found = match self.unwritten_event(id) {
             Some(found) => Some(found),
             None => self.find_given(id, now)?,
@@ -32,11 +32,19 @@ impl WebhookStore {
             (None, Some(time)) => self.find_generated(id, time)?,
             (found, _) => found,
         };
-        let Some(found) = found else { return Ok(None) };
-        if now.saturating_duration_since(found.minted_at()) > kept {
-            Ok(None)
-        } else {
-            self.read(&found)
+        Ok(found.filter(|found| now.saturating_duration_since(found.minted_at()) <= kept))
+    }
+
+    /// Reads the delivery that an earlier post of the same event made within `kept`, as lists show it.
+    pub(crate) fn find_event(
+        &self,
+        id: &EventId,
+        now: Timestamp,
+        kept: Duration,
+    ) -> Result<Option<DeliveryRecord>> {
+        match self.find_event_id(id, now, kept)? {
+            Some(found) => self.read_summary(&found),
+            None => Ok(None),
         }
     }
 

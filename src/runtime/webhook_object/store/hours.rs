@@ -10,7 +10,7 @@ use worker::Result;
 
 use super::{
     WebhookStore,
-    deliveries::{COLUMNS, damaged, record},
+    deliveries::{damaged, record, summary},
 };
 use crate::{
     domain::{
@@ -30,31 +30,35 @@ struct HourRow {
 }
 
 impl WebhookStore {
-    /// Counts again what was counted since the last fold: the deliveries made since then.
-    pub(super) fn recount(&self) -> Result<Tally> {
+    /// Starts counting again what was counted since the last fold.
+    pub(super) fn tally(&self) -> Result<Tally> {
         let last = text(
             self.database
                 .value("SELECT value FROM stats ORDER BY hour DESC LIMIT 1", vec![])?,
         );
         let last: Option<HourRow> = last.map(|row| serde_json::from_str(&row)).transpose()?;
-        let mut tally = Tally::since(last.map(|row| row.through).unwrap_or_default());
+        Ok(Tally::since(
+            last.map(|row| row.through).unwrap_or_default(),
+        ))
+    }
+
+    /// Counts again the settled deliveries made since the last fold.
+    pub(super) fn recount_settled(&self, tally: &mut Tally) -> Result<()> {
         let since = DeliveryId::first_of(tally.folded_through());
-        let statement =
-            format!("SELECT {COLUMNS} FROM deliveries WHERE settled IN (0, 1) AND id >= ?");
-        for row in self.database.run(&statement, vec![since.as_ref().into()])? {
-            let record = record(row)?;
-            tally.recount(&record.id, &record.delivery, &record.attempts);
-        }
-        for segment in self.segments_since(tally.folded_through())? {
-            for member in segment
-                .members()
-                .iter()
-                .filter(|member| *member.id() >= since)
-            {
+        let columns = summary();
+        let statement = format!("SELECT {columns} FROM deliveries WHERE settled = 1 AND id >= ?");
+        self.database
+            .each(&statement, vec![since.as_ref().into()], |row| {
+                let record = record(row)?;
+                tally.recount(&record.id, &record.delivery, &record.attempts);
+                Ok(())
+            })?;
+        self.settled_segments_since(tally.folded_through(), |segment| {
+            let members = segment.members().iter();
+            for member in members.filter(|member| *member.id() >= since) {
                 tally.recount(member.id(), member.delivery(), member.attempts());
             }
-        }
-        Ok(tally)
+        })
     }
 
     /// Adds counts to the rows of their hours.

@@ -22,26 +22,24 @@ mod trim;
 
 mod hours;
 
+mod loading;
+
 use std::cell::{Cell, RefCell};
 
 use worker::{Error, Result, Storage};
 
-pub(super) use self::purge::PURGE_SLICE;
+pub(super) use self::{log::Listed, purge::PURGE_SLICE};
 
-use self::{
-    deliveries::delivery_id, places::SETTLED, segment_rows::segment, segments::Segments,
-    trim::LOG_SINCE,
-};
+use self::{segments::Segments, trim::LOG_SINCE};
 use super::Open;
 use crate::{
     domain::{
-        delivery::Delivery,
         dispatch::Dispatch,
         queue::Queue,
         resend::ResendJob,
         webhook::{ReportedStanding, Settings, Standing},
     },
-    runtime::database::{Database, integer, json, text},
+    runtime::database::{Database, text},
 };
 
 /// The version of the tables; each new version adds a step to `migrate`.
@@ -105,25 +103,10 @@ impl WebhookStore {
         self.migrate()?;
         self.forget();
         let mut queue = Queue::default();
-        let pending = "SELECT place, first, members FROM segments WHERE place < ?";
-        for row in self.database.run(pending, vec![SETTLED.into()])? {
-            let (_, segment) = segment(row)?;
-            for member in segment.members() {
-                queue.place(member.id(), member.delivery(), member.bytes());
-            }
-            self.segments.borrow_mut().know(&segment);
-        }
-        for mut row in self.database.run(
-            "SELECT id, delivery, bytes FROM deliveries WHERE settled = 0",
-            vec![],
-        )? {
-            let id = delivery_id(row.next())?;
-            let delivery: Delivery = json(row.next())?;
-            let bytes = integer(row.next().as_ref())
-                .and_then(|bytes| bytes.try_into().ok())
-                .unwrap_or_default();
-            queue.place(&id, &delivery, bytes);
-        }
+        let mut tally = self.tally()?;
+        self.load_segments(&mut queue, &mut tally)?;
+        self.load_rows(&mut queue, &mut tally)?;
+        self.recount_settled(&mut tally)?;
         Ok(Some(Open {
             dispatch: Dispatch {
                 settings,
@@ -132,7 +115,7 @@ impl WebhookStore {
             },
             told: self.meta("told")?.unwrap_or_default(),
             job: self.meta("job")?,
-            tally: self.recount()?,
+            tally,
             log_since: self.meta(LOG_SINCE)?,
             is_trimming: false,
         }))

@@ -18,6 +18,14 @@ use crate::{
     runtime::database::{Row, integer, json, text},
 };
 
+/// The column of a segment's deliveries.
+pub(super) const MEMBERS: &str = "members";
+
+/// The same without the answers' headers and bodies; each has one attempt at most.
+pub(super) const SUMMARIES: &str =
+    "(SELECT json_group_array(json_remove(value, '$.attempts[0].response_headers',
+    '$.attempts[0].response_body')) FROM json_each(members))";
+
 const INSERT: &str = "INSERT INTO segments (place, first, members, payloads)
     VALUES ((SELECT COALESCE(MAX(place) + 1, ?1) FROM segments WHERE place BETWEEN ?1 AND ?2), ?3, ?4, ?5) RETURNING place";
 
@@ -118,19 +126,21 @@ impl WebhookStore {
         Ok(found)
     }
 
-    /// Reads the segments that may have deliveries from a time on.
-    pub(super) fn segments_since(&self, time: Timestamp) -> Result<Vec<Segment>> {
+    /// Reads the settled segments that may have deliveries from a time on, one after the other.
+    pub(super) fn settled_segments_since(
+        &self,
+        time: Timestamp,
+        mut take: impl FnMut(&Segment),
+    ) -> Result<()> {
         let (since, _) = times_around(time, time);
-        let statement = "SELECT place, first, members FROM segments WHERE place BETWEEN ? AND ?";
-        let mut found = Vec::new();
-        for settled in [false, true] {
-            let (first, last) = places(settled, since, Timestamp::from_millis(i64::MAX));
-            let parameters = vec![first.into(), last.into()];
-            for row in self.database.run(statement, parameters)? {
-                found.push(segment(row)?.1);
-            }
-        }
-        Ok(found)
+        let statement =
+            format!("SELECT place, first, {SUMMARIES} FROM segments WHERE place BETWEEN ? AND ?");
+        let (first, last) = places(true, since, Timestamp::from_millis(i64::MAX));
+        self.database
+            .each(&statement, vec![first.into(), last.into()], |row| {
+                take(&segment(row)?.1);
+                Ok(())
+            })
     }
 
     pub(super) fn load_segment<'a>(

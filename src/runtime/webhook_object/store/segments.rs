@@ -11,7 +11,7 @@ use worker::Result;
 
 use super::WebhookStore;
 use crate::domain::{
-    ids::{DeliveryId, EventId},
+    ids::{CompactId, DeliveryId, DeliveryMap, EventId},
     record::DeliveryRecord,
     segment::{Member, Segment},
     timestamp::Timestamp,
@@ -24,7 +24,7 @@ const LOADED_LIMIT: usize = 64;
 #[derive(Default)]
 pub(super) struct Segments {
     /// The segment of each delivery that lies in one that is not settled.
-    homes: HashMap<DeliveryId, DeliveryId>,
+    homes: DeliveryMap<CompactId>,
     pub(super) loaded: BTreeMap<DeliveryId, Loaded>,
     /// The segment that the next new delivery joins.
     open: Option<DeliveryId>,
@@ -51,12 +51,23 @@ pub(super) enum Unwritten {
 }
 
 impl Segments {
+    /// Records that a delivery is in a segment that is not settled.
+    pub(super) fn know(&mut self, id: CompactId, key: CompactId) {
+        self.homes.insert(id, key);
+    }
+
     /// Records which deliveries are in a segment that is not settled.
-    pub(super) fn know(&mut self, segment: &Segment) {
+    fn know_all(&mut self, segment: &Segment) {
+        let key = CompactId::from(segment.key());
         for member in segment.members() {
-            self.homes
-                .insert(member.id().clone(), segment.key().clone());
+            self.know(member.id().into(), key);
         }
+    }
+
+    /// The key of the segment that is not settled in which a delivery lies.
+    fn home_of(&self, id: &DeliveryId) -> Option<DeliveryId> {
+        let home = self.homes.get(&CompactId::from(id))?;
+        Some(DeliveryId::from(*home))
     }
 
     fn join(&mut self, record: &DeliveryRecord, payload: Box<RawValue>) {
@@ -74,12 +85,12 @@ impl Segments {
             segment.push(record, bytes);
             payloads.push(payload);
             *unwritten = Unwritten::All;
-            let key = segment.key().clone();
-            self.homes.insert(record.id.clone(), key);
+            let key = CompactId::from(segment.key());
+            self.homes.insert(CompactId::from(&record.id), key);
             return;
         }
         let segment = Segment::of(record, bytes);
-        self.know(&segment);
+        self.know_all(&segment);
         let key = segment.key().clone();
         self.open = Some(key.clone());
         let loaded = Loaded {
@@ -107,7 +118,7 @@ impl Segments {
             }
             if settled {
                 for member in kept.segment.members() {
-                    homes.remove(member.id());
+                    homes.remove(&member.id().into());
                 }
             }
             !settled && !crowded
@@ -212,20 +223,20 @@ impl WebhookStore {
         });
         loaded.unwritten = Unwritten::All;
         self.write(loaded)?;
-        segments.homes.remove(&record.id);
+        segments.homes.remove(&CompactId::from(&record.id));
         self.insert_row(record, payload.as_deref())?;
         Ok(true)
     }
 
     /// Whether a delivery lies in a segment that is not settled.
     pub(super) fn is_member(&self, id: &DeliveryId) -> bool {
-        self.segments.borrow().homes.contains_key(id)
+        self.segments.borrow().home_of(id).is_some()
     }
 
     /// Reads a delivery that lies in a segment, without its payload, and the segment's key.
     pub(super) fn member(&self, id: &DeliveryId) -> Result<Option<(DeliveryId, Member)>> {
         let mut segments = self.segments.borrow_mut();
-        if let Some(key) = segments.homes.get(id).cloned() {
+        if let Some(key) = segments.home_of(id) {
             let loaded = self.load_segment(&mut segments, &key)?;
             let member = loaded.segment.find(id).cloned();
             return Ok(member.map(|member| (key, member)));
@@ -254,8 +265,8 @@ impl WebhookStore {
 
     /// The key of a delivery's segment; settled segments are searched only if `was_settled`.
     fn segment_of(&self, id: &DeliveryId, was_settled: bool) -> Result<Option<DeliveryId>> {
-        if let Some(key) = self.segments.borrow().homes.get(id) {
-            return Ok(Some(key.clone()));
+        if let Some(key) = self.segments.borrow().home_of(id) {
+            return Ok(Some(key));
         }
         if !was_settled {
             return Ok(None);
