@@ -8,7 +8,7 @@ use crate::domain::{
     history::Absence,
     ids::{EventId, WebhookId},
     record::DeliveryRecord,
-    timestamp::{Timestamp, as_iso},
+    timestamp::{Timestamp, as_iso, as_iso_option},
 };
 
 /// The type and time by which absences are explained if no delivery of the event is kept.
@@ -51,6 +51,9 @@ pub struct TraceView {
     /// The time by which absences are explained.
     #[serde(serialize_with = "as_iso")]
     pub at: Timestamp,
+    /// Since when the record that explains absences is whole; none if it always was.
+    #[serde(serialize_with = "as_iso_option")]
+    pub recorded_since: Option<Timestamp>,
     /// Each webhook of the workspace, including deleted ones.
     pub webhooks: Vec<TracedWebhook>,
 }

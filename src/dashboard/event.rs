@@ -63,8 +63,17 @@ pub struct Trace {
     pub event_type: String,
     /// The time by which absences are explained.
     pub at: Timestamp,
+    /// Since when the record that explains absences is whole; none if it always was.
+    pub recorded_since: Option<Timestamp>,
     /// Each webhook of the workspace, including deleted ones.
     pub webhooks: Vec<TracedWebhook>,
+}
+
+impl Trace {
+    /// Since when absences can be explained, if the event is older.
+    fn begins_later(&self) -> Option<Timestamp> {
+        self.recorded_since.filter(|since| self.at < *since)
+    }
 }
 
 /// What happened at one webhook.

@@ -178,6 +178,9 @@ pub fn absence(absence: impl Borrow<Absence>) -> &'static str {
         Absence::WebhookDidNotExist => "This webhook did not exist yet when the event was posted.",
         Absence::WebhookDeleted => "This webhook had been deleted before the event was posted.",
         Absence::TypeNotSelected => "This webhook had not selected this event type.",
+        Absence::NotRecorded => {
+            "This webhook existed, but what it had selected at that time is no longer recorded."
+        }
         Absence::NotStored => {
             "This webhook had selected this event type, but no delivery is kept: the webhook's backlog was full, the change was too recent to be known everywhere, or the delivery is older than what is kept."
         }

@@ -30,8 +30,13 @@ use crate::{
     },
 };
 
-/// Each webhook of a workspace, deleted ones too, and what it selected and when, oldest first.
-pub(super) type Selections = BTreeMap<WebhookId, Vec<SelectionChange>>;
+/// What the webhooks of a workspace selected and when.
+pub(super) struct Selections {
+    /// Each webhook, deleted ones too, with its changes, oldest first.
+    webhooks: BTreeMap<WebhookId, Vec<SelectionChange>>,
+    /// Since when they are all that there were; none if always.
+    recorded_since: Option<Timestamp>,
+}
 
 /// The outcome of an event.
 pub(super) struct Trace {
@@ -39,6 +44,8 @@ pub(super) struct Trace {
     pub(super) event_type: String,
     /// The time for which a missing delivery is explained.
     pub(super) at: Timestamp,
+    /// Since when the record that explains it is whole; none if it always was.
+    pub(super) recorded_since: Option<Timestamp>,
     /// Each webhook of the workspace, deleted ones too: its delivery, or why it has none.
     pub(super) webhooks: Vec<(WebhookId, Result<DeliveryRecord, Absence>)>,
 }
@@ -51,19 +58,16 @@ pub(super) async fn show(call: Call<'_>, id: &str) -> Answer {
     let id = percent_decode_str(id).decode_utf8_lossy();
     let event_id = EventId::parse(&id).map_err(|_| ApiError::NotFound("event"))?;
     let reply = ask_workspace(call.env, &call.workspace, &WorkspaceCommand::History).await;
-    let changes = match reply.map_err(|error| unavailable(&error))? {
-        WorkspaceReply::History { changes, .. } => changes,
+    let selections = match reply.map_err(|error| unavailable(&error))? {
+        WorkspaceReply::History {
+            changes,
+            recorded_since,
+            ..
+        } => by_webhook(changes, recorded_since),
         WorkspaceReply::Refused(refusal) => return Err(refusal.into()),
         _ => return Err(unexpected_reply()),
     };
-    let trace = trace(
-        call.env,
-        &call.workspace,
-        by_webhook(changes),
-        event_id,
-        query,
-    )
-    .await?;
+    let trace = trace(call.env, &call.workspace, selections, event_id, query).await?;
     let webhooks = trace
         .webhooks
         .into_iter()
@@ -77,21 +81,28 @@ pub(super) async fn show(call: Call<'_>, id: &str) -> Answer {
             event_id: trace.event_id,
             event_type: trace.event_type,
             at: trace.at,
+            recorded_since: trace.recorded_since,
             webhooks: webhooks.collect(),
         },
     )
 }
 
 /// Groups selections by webhook.
-pub(super) fn by_webhook(changes: Vec<SelectionChange>) -> Selections {
-    let mut webhooks = Selections::new();
+pub(super) fn by_webhook(
+    changes: Vec<SelectionChange>,
+    recorded_since: Option<Timestamp>,
+) -> Selections {
+    let mut webhooks = BTreeMap::<_, Vec<_>>::new();
     for change in changes {
         webhooks
             .entry(change.webhook.clone())
             .or_default()
             .push(change);
     }
-    webhooks
+    Selections {
+        webhooks,
+        recorded_since,
+    }
 }
 
 /// Finds an event's deliveries, by the event's id or by that of one of them, and explains missing ones.
@@ -121,10 +132,10 @@ pub(super) async fn trace(
         .map(|record| record.id.minted_at())
         .or(at)
         .unwrap_or_else(now);
-    let webhooks = selections.into_iter().map(|(webhook, changes)| {
-        let changes: Vec<_> = changes.iter().collect();
+    let recorded_since = selections.recorded_since;
+    let webhooks = selections.webhooks.into_iter().map(|(webhook, changes)| {
         let delivery = found.remove(&webhook);
-        let traced = delivery.ok_or_else(|| explain(&changes, &event_type, at));
+        let traced = delivery.ok_or_else(|| explain(&changes, &event_type, at, recorded_since));
         (webhook, traced)
     });
     let webhooks = webhooks.collect();
@@ -132,6 +143,7 @@ pub(super) async fn trace(
         event_id,
         event_type,
         at,
+        recorded_since,
         webhooks,
     })
 }
@@ -140,14 +152,15 @@ pub(super) async fn trace(
 async fn find(
     env: &Env,
     workspace: &WorkspaceId,
-    webhooks: &Selections,
+    selections: &Selections,
     event_id: &EventId,
 ) -> Result<BTreeMap<WebhookId, DeliveryRecord>, ApiError> {
     let command = WebhookCommand::Trace {
         event_id: event_id.clone(),
         is_brief: true,
     };
-    let live = webhooks
+    let live = selections
+        .webhooks
         .iter()
         .filter(|(_, changes)| changes.last().is_some_and(|change| change.events.is_some()));
     let asked = live.map(|(webhook, _)| async {

@@ -304,10 +304,12 @@ pub(crate) fn event(text: &str) -> EventPage {
             event_id: EventId::parse("order-4711").unwrap(),
             event_type: text.into(),
             at: ago(600),
+            recorded_since: Some(ago(60)),
             webhooks: vec![
                 traced(1, Ok(Box::new(deliveries(2, text).remove(1)))),
                 traced(2, Err(Absence::TypeNotSelected)),
                 traced(3, Err(Absence::NotStored)),
+                traced(4, Err(Absence::NotRecorded)),
             ],
         }),
     }

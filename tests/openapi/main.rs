@@ -129,6 +129,7 @@ fn every_list_of_words_is_that_of_the_program() {
         json!(Absence::WebhookDeleted),
         json!(Absence::TypeNotSelected),
         json!(Absence::NotStored),
+        json!(Absence::NotRecorded),
         Value::Null,
     ];
     let entry = &schema(&document, "EventTrace")["properties"]["webhooks"]["items"];

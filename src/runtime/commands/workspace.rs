@@ -11,6 +11,7 @@ use crate::domain::{
     sealed::Sealed,
     session::Credential,
     subscriptions::Snapshot,
+    timestamp::Timestamp,
     token::{Scope, TokenHash},
     webhook::{ReportedStanding, StoredHeader, Webhook},
     workspace::{ApiKey, DashboardLink, Workspace},
@@ -157,6 +158,9 @@ pub(crate) enum WorkspaceReply {
     History {
         changes: Vec<SelectionChange>,
         urls: Vec<(WebhookId, String)>,
+        /// Since when the changes are all that there were; none if always.
+        #[serde(default)]
+        recorded_since: Option<Timestamp>,
     },
     Keys(Vec<ApiKey>),
     /// To a creation that is repeated: its first answer, encrypted.

@@ -32,14 +32,20 @@ pub(super) async fn show(visit: &Visit<'_>) -> Result<Response, Detour> {
     let query = EventQuery::parse(pairs(&query));
     let command = WorkspaceCommand::History;
     let (workspace, reply) = visit.ask(Scope::WebhooksRead, command).await?;
-    let WorkspaceReply::History { changes, urls } = reply else {
+    let WorkspaceReply::History {
+        changes,
+        urls,
+        recorded_since,
+    } = reply
+    else {
         return Err(unexpected_reply().into());
     };
     let (status, error, trace) = match question(&query) {
         Err(error) => (422, Some(error), None),
         Ok(None) => (200, None, None),
         Ok(Some((id, asked))) => {
-            let found = trace::trace(visit.env, &workspace, by_webhook(changes), id, asked).await;
+            let selections = by_webhook(changes, recorded_since);
+            let found = trace::trace(visit.env, &workspace, selections, id, asked).await;
             match found {
                 Ok(found) => (200, None, Some(with_urls(found, urls))),
                 Err(ApiError::EventNotFound) => (404, Some(NOT_FOUND.to_string()), None),
@@ -84,6 +90,7 @@ fn with_urls(found: trace::Trace, urls: Vec<(WebhookId, String)>) -> Trace {
         event_id: found.event_id,
         event_type: found.event_type,
         at: found.at,
+        recorded_since: found.recorded_since,
         webhooks: webhooks.collect(),
     }
 }

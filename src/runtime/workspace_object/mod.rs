@@ -191,10 +191,15 @@ impl WorkspaceObject {
                 None => WorkspaceReply::Refused(Refusal::NoWebhook),
             }),
             WorkspaceCommand::ListWebhooks => Ok(WorkspaceReply::Webhooks(self.store.webhooks()?)),
-            WorkspaceCommand::History => Ok(WorkspaceReply::History {
-                changes: self.store.history()?,
-                urls: self.urls()?,
-            }),
+            WorkspaceCommand::History => {
+                // An earlier release kept more than is read at once.
+                self.trim_selections()?;
+                Ok(WorkspaceReply::History {
+                    changes: self.store.history()?,
+                    urls: self.urls()?,
+                    recorded_since: self.store.recorded_since()?,
+                })
+            }
             WorkspaceCommand::ChangeWebhook { id, change } => {
                 self.change_webhook(workspace, &id, change).await
             }
@@ -272,6 +277,7 @@ impl WorkspaceObject {
                 self.store
                     .delete_webhook(&webhook.id, workspace.revision, now())?;
             }
+            self.trim_selections()?;
             self.store.delete_tokens()
         })?;
         self.arm(Some(TELL_AGAIN)).await?;

@@ -1,26 +1,24 @@
 //! The rows of a workspace's object: a few, since a workspace has at most 50 webhooks.
 
-use std::time::Duration;
-
 use serde::{Serialize, de::DeserializeOwned};
 use worker::{Error, Result, Storage};
 
 use super::outbox::SNAPSHOT_TARGET;
 use crate::domain::{
-    history::SelectionChange,
+    history::{CHANGES_LIMIT, SelectionChange},
     ids::{KeyId, WebhookId},
     subscriptions::{KeyGrant, Snapshot, Subscription},
     timestamp::Timestamp,
     webhook::Webhook,
     workspace::{ApiKey, Workspace},
 };
-use crate::runtime::database::{Database, json, text};
+use crate::runtime::database::{Database, integer, json, text};
 
 /// The version of the tables.
 const SCHEMA: &str = "1";
 
-/// How long the selections of a deleted webhook are kept: longer than any delivery is.
-const SELECTIONS_KEPT: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+/// The key under which it is stored since when the record of selections is whole.
+const RECORDED_SINCE: &str = "recorded_since";
 
 const TABLES: [&str; 6] = [
     "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -192,13 +190,8 @@ impl WorkspaceStore {
         self.put_untold(id.as_ref(), revision)
     }
 
-    /// Stores what a webhook selects from a revision on; deletes old selections of deleted webhooks.
+    /// Stores what a webhook selects from a revision on.
     pub(super) fn put_selection(&self, change: &SelectionChange, revision: u64) -> Result<()> {
-        let forgotten = change.at.saturating_sub(SELECTIONS_KEPT).as_millis();
-        self.database.run(
-            "DELETE FROM selection_changes WHERE at < ? AND webhook_id NOT IN (SELECT id FROM webhooks)",
-            vec![forgotten.into()],
-        )?;
         self.database.run(
             "INSERT OR REPLACE INTO selection_changes (webhook_id, revision, at, value) VALUES (?, ?, ?, ?)",
             vec![
@@ -209,6 +202,35 @@ impl WorkspaceStore {
             ],
         )?;
         Ok(())
+    }
+
+    /// Lets the record of selections begin at a time, or later if there are too many changes since: keeps what was in
+    /// force then and what came after.
+    pub(super) fn trim_selections(&self, begin: Timestamp) -> Result<()> {
+        let skipped = CHANGES_LIMIT.saturating_sub(1);
+        let statement =
+            format!("SELECT at FROM selection_changes ORDER BY at DESC LIMIT 1 OFFSET {skipped}");
+        let full = integer(self.database.value(&statement, vec![])?.as_ref());
+        let begin = begin.max(full.map(Timestamp::from_millis).unwrap_or_default());
+        let dropped = self.database.run(
+            "DELETE FROM selection_changes WHERE at < ?1 AND (json_extract(value, '$.events') IS NULL OR EXISTS
+             (SELECT 1 FROM selection_changes AS later WHERE later.webhook_id = selection_changes.webhook_id
+              AND later.revision > selection_changes.revision AND later.at <= ?1)) RETURNING 1",
+            vec![begin.as_millis().into()],
+        )?;
+        let known = self.recorded_since()?;
+        if !dropped.is_empty() && known.is_none_or(|known| known < begin) {
+            self.put_meta(RECORDED_SINCE, &begin)?;
+        }
+        Ok(())
+    }
+
+    /// Since when the record of selections is whole; none if nothing was dropped.
+    pub(super) fn recorded_since(&self) -> Result<Option<Timestamp>> {
+        let since = self.meta(RECORDED_SINCE)?;
+        Ok(since
+            .map(|since| serde_json::from_str(&since))
+            .transpose()?)
     }
 
     /// Returns what each webhook selected and when, webhook by webhook, oldest first.

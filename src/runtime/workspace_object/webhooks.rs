@@ -7,7 +7,7 @@ use worker::{Error, Result};
 use super::{WorkspaceObject, next_revision, telling::TELL_AGAIN};
 use crate::{
     domain::{
-        history::SelectionChange,
+        history::{SelectionChange, is_same_selection},
         idempotency::Idempotent,
         ids::WebhookId,
         sealed::{Field, Sealed},
@@ -212,13 +212,15 @@ impl WorkspaceObject {
         let workspace = next_revision(workspace);
         self.store.change(&workspace, || {
             let before = self.store.webhook(&webhook.id)?;
-            if before.is_none_or(|before| before.settings.events != webhook.settings.events) {
+            let selected = &webhook.settings.events;
+            if before.is_none_or(|before| !is_same_selection(&before.settings.events, selected)) {
                 let change = SelectionChange {
                     webhook: webhook.id.clone(),
                     at: webhook.updated_at,
-                    events: Some(webhook.settings.events.clone()),
+                    events: Some(selected.clone()),
                 };
                 self.store.put_selection(&change, workspace.revision)?;
+                self.trim_selections()?;
             }
             self.recognize(created_by, webhook.id.as_ref())?;
             self.store.put_webhook(&webhook, workspace.revision)
@@ -228,6 +230,13 @@ impl WorkspaceObject {
             webhook: Box::new(webhook),
             applied,
         })
+    }
+
+    /// Drops of the record of selections what explains no delivery that may be kept.
+    pub(super) fn trim_selections(&self) -> Result<()> {
+        let config = config(&self.env).map_err(|error| Error::RustError(error.to_string()))?;
+        let begin = now().saturating_sub(config.policy.retention);
+        self.store.trim_selections(begin)
     }
 
     pub(super) async fn delete_webhook(
@@ -240,7 +249,8 @@ impl WorkspaceObject {
         }
         let workspace = next_revision(workspace);
         self.store.change(&workspace, || {
-            self.store.delete_webhook(id, workspace.revision, now())
+            self.store.delete_webhook(id, workspace.revision, now())?;
+            self.trim_selections()
         })?;
         let applied = self.tell(&workspace, Some(id)).await?;
         Ok(WorkspaceReply::Done { applied })
