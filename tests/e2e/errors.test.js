@@ -33,6 +33,7 @@ function fill(template) {
     workspace_id: scene.workspace,
     webhook_id: scene.webhook.id,
     key_id: `key_${NOBODY}`,
+    link_id: `acc_${NOBODY}`,
     event_id: "unknown",
   };
   Object.assign(values, { delivery_id: `evt_${NOBODY}`, resend_id: `rs_${NOBODY}` });

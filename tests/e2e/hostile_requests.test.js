@@ -42,12 +42,15 @@ async function setUpOwner(t) {
   await awaitSettled(relay, scene.workspace, delivery);
   const job = await startResend(relay, scene);
   const visitor = await signIn(relay, scene.workspace);
+  const links = `/v1/workspaces/${scene.workspace}/dashboard-links`;
+  const link = answered(await relay.fetch(links, { method: "POST", body: {} }), 201);
   const ids = {
     workspace_id: scene.workspace,
     webhook_id: scene.webhook.id,
     delivery_id: delivery.id,
     resend_id: job.id,
     key_id: key.id,
+    link_id: link.id,
     event_id: `event-of-${scene.workspace}`,
   };
   const asKey = { token: key.key };
@@ -150,7 +153,7 @@ describe("another workspace's resources", () => {
         const target = fill(call.template, { ...mine.ids, ...pick(theirs.ids, names) });
         const ask = (caller) => relay.fetch(target, { method: call.method, body: bodyOf(call), ...caller });
         for (const caller of Object.values(mine.callers))
-          assertRefused(await ask(caller), call.template.includes("/keys/") ? 403 : 404);
+          assertRefused(await ask(caller), /\/(keys|dashboard-links)\//.test(call.template) ? 403 : 404);
         assertRefused(await ask({ token: relay.operatorToken }), 404);
         tried += 3;
       }

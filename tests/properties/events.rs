@@ -79,7 +79,9 @@ struct Posted {
 /// An event that must be accepted.
 fn event() -> impl Strategy<Value = Posted> {
     let types: Vec<_> = EventType::all().map(EventType::as_str).collect();
-    let id = prop::option::of("[A-Za-z0-9._:-]{1,128}");
+    // `.` and `..` cannot stand in a path.
+    let id = "[A-Za-z0-9._:-]{1,128}";
+    let id = prop::option::of(id.prop_filter("dots", |id| !matches!(id.as_str(), "." | "..")));
     let time = prop::option::of((0..253_402_300_799_999_i64).prop_map(|millis| {
         let time = Timestamp::from_millis(millis).to_string();
         time.replace('Z', "+00:00")
