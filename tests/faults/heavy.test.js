@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { startReceiver } from "../support/receiver.js";
 import { createWebhook, createWorkspace, postEvent, startRelay } from "../support/relay.js";
-import { acceptEvent, alert, answered, setUpWebhook } from "../support/steps.js";
+import { acceptEvent, alert, answered, changeWebhook, setUpWebhook } from "../support/steps.js";
 
 const MIB = 1024 * 1024;
 const WEBHOOKS = 50;
@@ -15,14 +15,19 @@ const memory = async (relay) => answered(await relay.fetch("/test/memory"), 200)
 const eventOf = (bytes) => alert({ data: { text: "x".repeat(bytes) } });
 const arrayOf = (length, bytes) => Array.from({ length }, () => eventOf(bytes));
 
-/** Starts the relay anew with a workspace of 50 webhooks: the memory of a Wasm instance never shrinks. */
+/**
+ * Starts the relay anew, as the memory of a Wasm instance never shrinks, with a workspace of 50 webhooks. All but one are
+ * disabled, so that it has their deliveries stored, and 50 objects do not share one thread with it to send them too.
+ */
 async function startScene(t) {
   const relay = await startRelay({ hooks: true, versions: { worker: "current", objects: "current" } });
   t.after(() => relay.stop());
   const receiver = await startReceiver();
   t.after(() => receiver.stop());
   const workspace = await createWorkspace(relay);
-  await Promise.all(Array.from({ length: WEBHOOKS }, () => createWebhook(relay, workspace, { url: receiver.url })));
+  const made = Array.from({ length: WEBHOOKS }, () => createWebhook(relay, workspace, { url: receiver.url }));
+  const [, ...others] = await Promise.all(made);
+  await Promise.all(others.map((webhook) => changeWebhook(relay, { workspace, webhook }, { status: "disabled" })));
   return { relay, workspace };
 }
 
