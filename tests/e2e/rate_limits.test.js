@@ -126,7 +126,7 @@ test("a workspace's calls that write or send are limited together, and nothing e
   answered(await postEvent(limited, scene.workspace, alert()), 202);
   assertPage(await visitor.get(`/settings/webhooks/${scene.webhook.id}`));
   assert.equal(answered(await limited.fetch(pathOf(await setUpWebhook(t, limited))), 200).status, "enabled");
-  assert.equal(minuteOf(), minute, "the minute ended, so that the limit began anew");
+  assert.equal(minuteOf(), minute, "the minute ended, so that the limit began again");
 });
 
 test("posts count once for each matching webhook, where a limit of posts is bound", {
@@ -146,5 +146,5 @@ test("posts count once for each matching webhook, where a limit of posts is boun
   assertLimited(await postEvent(limited, workspace, alert()));
   const other = await setUpWebhook(t, limited);
   answered(await postEvent(limited, other.workspace, alert()), 202);
-  assert.equal(minuteOf(), minute, "the minute ended, so that the limit began anew");
+  assert.equal(minuteOf(), minute, "the minute ended, so that the limit began again");
 });

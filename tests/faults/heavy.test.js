@@ -16,7 +16,7 @@ const eventOf = (bytes) => alert({ data: { text: "x".repeat(bytes) } });
 const arrayOf = (length, bytes) => Array.from({ length }, () => eventOf(bytes));
 
 /**
- * Starts the relay anew, as the memory of a Wasm instance never shrinks, with a workspace of 50 webhooks. All but one are
+ * Starts a relay of its own, as the memory of a Wasm instance never shrinks, with a workspace of 50 webhooks. All but one are
  * disabled, so that it has their deliveries stored, and 50 objects do not share one thread with it to send them too.
  */
 async function startScene(t) {
