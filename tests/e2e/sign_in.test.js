@@ -8,8 +8,6 @@ import { answered, createKey } from "../support/steps.js";
 import { isStored, readStorage } from "../support/storage.js";
 import { assertLeadsTo, assertPage, createLink, createVisitor, signIn } from "../support/visitor.js";
 
-/** @import { RequestOptions } from "../support/types.d.ts" */
-
 const HOME = "/settings/webhooks";
 const FOREIGN = "https://evil.example.com";
 
