@@ -26,7 +26,8 @@ import {
 import { alarmsFile, armedAlarm, objectFiles, onDatabase } from "../support/stored_state.js";
 
 const CRON = "5-55/5 0 * * *";
-const VARS = { RETRY_SCHEDULE: "1h,1h,1h,1h,1h" };
+// Here all objects share a thread with the walk, which wakes hundreds of them.
+const VARS = { RETRY_SCHEDULE: "1h,1h,1h,1h,1h", ATTEMPT_TIMEOUT: "12s" };
 const LATER_MS = 7_200_000;
 const TWO_DAYS_MS = 172_800_000;
 const RECOVERY_MS = 40_000;
