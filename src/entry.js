@@ -4,7 +4,7 @@
 // an object's caller waits for ever and an alarm hangs for 15 minutes. The guard rejects each pending call on an abort,
 // which worker-build's shim announces by setting `criticalError`; it makes a new instance at the next call.
 import "./finalization.js";
-import { DurableObject } from "cloudflare:workers";
+import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
 import RustWorker, {
   WebhookObject as RustWebhookObject,
   WorkspaceObject as RustWorkspaceObject,
@@ -102,6 +102,28 @@ function page(text, { status, headers }) {
 }
 
 const answer = RustWorker.prototype.fetch;
+const sendHired = RustWorker.prototype.send_hired;
+
+// Hired by a webhook's object (src/runtime/hire.js) to make attempts. Nobody outside reaches it: a route, a custom domain
+// and workers.dev lead to the default export only, and no binding names this one.
+export class Sender extends WorkerEntrypoint {
+  async fetch(request) {
+    const hire = await request.text();
+    const send = async () => {
+      // The answer leaves first: what follows may crash the instance.
+      await scheduler.wait(0);
+      try {
+        await guard(
+          critical ? new RustWorker(this.ctx, this.env).send_hired(hire, this.env) : sendHired(hire, this.env),
+        );
+      } catch (error) {
+        console.error("sender aborted:", error.message);
+      }
+    };
+    this.ctx.waitUntil(send());
+    return new Response(null, { status: 202 });
+  }
+}
 
 export class WorkspaceObject extends guarded(RustWorkspaceObject) {}
 export class WebhookObject extends guarded(RustWebhookObject) {}

@@ -1,6 +1,6 @@
 //! A webhook relay on Cloudflare Workers: an event goes in, a signed POST comes out, failures are retried on schedule.
 //!
-//! Dependencies go one way, `runtime → api, dashboard → domain`; read the modules in the order below.
+//! Dependencies go one way, `runtime → machines, api, dashboard → domain`; read the modules in the order below.
 //! ARCHITECTURE.md follows an event through them.
 
 #![cfg_attr(
@@ -12,6 +12,8 @@
 )]
 
 pub mod domain;
+
+pub mod machines;
 
 pub mod api;
 

@@ -242,7 +242,7 @@ impl Relay {
     }
 
     fn lease(&mut self) -> Option<(DeliveryId, webhook_relay::domain::delivery::Lease)> {
-        let id = self.dispatch.queue.next_due(self.now, true)?;
+        let (id, _) = self.dispatch.queue.next(self.now)?;
         let record = self.records.get_mut(&id).unwrap();
         let lease = self
             .dispatch

@@ -29,13 +29,15 @@ impl Budget {
 
     /// Takes at most `wanted` POSTs, and returns how many it took. Takes none if no call is left to report them.
     pub fn take_posts(&mut self, wanted: usize) -> usize {
-        let taken = if self.calls == 0 {
-            0
-        } else {
-            wanted.min(self.posts)
-        };
+        let taken = wanted.min(self.posts());
         self.posts = self.posts.saturating_sub(taken);
         taken
+    }
+
+    /// How many POSTs may be made.
+    #[must_use]
+    pub const fn posts(&self) -> usize {
+        if self.calls == 0 { 0 } else { self.posts }
     }
 
     /// Gives back POSTs that were taken and not made.
@@ -52,12 +54,6 @@ impl Budget {
     pub const fn exhaust(&mut self) {
         self.calls = 0;
     }
-
-    /// Whether no POST may be made.
-    #[must_use]
-    pub const fn is_spent(&self) -> bool {
-        self.posts == 0 || self.calls == 0
-    }
 }
 
 #[cfg(test)]
@@ -69,7 +65,7 @@ mod tests {
         let mut budget = Budget::new(50);
         assert_eq!(budget.take_posts(6), 6);
         assert_eq!(budget.take_posts(100), 44);
-        assert!(budget.is_spent());
+        assert_eq!(budget.posts(), 0);
         assert_eq!(budget.take_posts(1), 0);
     }
 

@@ -18,8 +18,11 @@ use super::{
 /// Leases that one Worker holds at a time over all webhooks: the platform's limit of connections awaiting a response.
 pub const WORKER_LEASES: usize = 6;
 
-/// Sends that an alarm has under way at a time; the same platform limit applies to an object.
-pub const ALARM_SENDS: usize = 6;
+/// Bytes of payload under lease at a time, for one webhook: they may all be in the memory of one isolate.
+pub const LEASED_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Bytes of the largest payload, about.
+const LARGEST_PAYLOAD: u64 = 257 * 1024;
 
 /// Bytes of events that a Worker sends to objects at a time for one post: the platform copies each command.
 pub const SENT_AT_A_TIME: usize = 4 * 1024 * 1024;
@@ -90,21 +93,26 @@ impl Dispatch {
         }
     }
 
-    /// Grants a lease of a delivery, while the webhook is enabled and fewer than `MAX_LEASES` are out; pings and tests
-    /// are made in any case.
+    /// Grants a lease of a delivery if one is free; pings and tests are made in any case.
     pub fn lease(&self, delivery: &mut Delivery, now: Timestamp, policy: &Policy) -> Option<Lease> {
-        let free = self.queue.leases() < policy.max_leases && self.is_enabled();
-        (free || delivery.kind() != Kind::Event)
+        (self.has_free_lease(policy) || delivery.kind() != Kind::Event)
             .then(|| delivery.lease(now, policy))
             .flatten()
     }
 
+    /// Whether a lease is free: the webhook is enabled, fewer than `MAX_LEASES` are out, and another payload has room.
+    #[must_use]
+    pub fn has_free_lease(&self, policy: &Policy) -> bool {
+        let has_room = self.queue.leased_bytes() <= LEASED_BYTES.saturating_sub(LARGEST_PAYLOAD);
+        self.is_enabled() && self.queue.leases() < policy.max_leases && has_room
+    }
+
     /// When there is something that can be done: something falls due and may be leased or held, or a lease ends.
     ///
-    /// While all leases are out, what is due has to wait for a report, or for the end of a lease.
+    /// While no lease is free, what is due has to wait for a report, or for the end of a lease.
     #[must_use]
     pub fn next_wake(&self, policy: &Policy) -> Option<Timestamp> {
-        if self.is_enabled() && self.queue.leases() >= policy.max_leases {
+        if self.is_enabled() && !self.has_free_lease(policy) {
             self.queue.next_lease_end()
         } else {
             self.queue.next_wake()
@@ -220,6 +228,7 @@ pub fn send_together(lengths: impl IntoIterator<Item = usize>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::event::EVENT_LIMIT;
 
     #[test]
     fn small_commands_are_sent_together_and_large_ones_one_at_a_time() {
@@ -227,6 +236,12 @@ mod tests {
         assert_eq!(send_together([SENT_AT_A_TIME / 16; 50]), 16);
         assert_eq!(send_together([SENT_AT_A_TIME, 1]), 1);
         assert_eq!(send_together([SENT_AT_A_TIME + 1; 2]), 1);
+    }
+
+    #[test]
+    fn the_largest_payload_is_that_of_the_largest_event() {
+        let limit = u64::try_from(EVENT_LIMIT).unwrap();
+        assert!((limit..limit + 2048).contains(&LARGEST_PAYLOAD));
     }
 
     #[test]

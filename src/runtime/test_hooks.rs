@@ -4,7 +4,11 @@
 //! `PUT /test/switches` (operator) sets them for this Wasm instance; the variable `TEST_SWITCHES` sets what an instance
 //! starts with, so that they apply after a panic and before the first request. Both are the JSON of `Switches`.
 
-use std::{cell::RefCell, collections::VecDeque, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    time::Duration,
+};
 
 use serde::Deserialize;
 use worker::{Delay, Env, Error, Fetch, Result, Url, console_error};
@@ -21,6 +25,8 @@ pub(super) struct Switches {
     kv_refuses: bool,
     /// How many milliseconds each of the next writes to KV takes.
     kv_delays_ms: VecDeque<u64>,
+    /// How many of the next hires of Senders are refused.
+    hires_refused: u32,
     /// The origin of a server that gets `GET /<step>` at each step; the relay goes on when it answers.
     gate: Option<String>,
 }
@@ -121,6 +127,65 @@ pub(super) async fn before_kv_put() -> Result<()> {
         return Err(Error::RustError("KV refuses writes, as asked".into()));
     }
     Ok(())
+}
+
+/// Returns whether a test asked that the next hire of a Sender is refused.
+pub(super) fn refuses_hire() -> bool {
+    SWITCHES.with_borrow_mut(|switches| {
+        let left = switches
+            .as_mut()
+            .map(|switches| &mut switches.hires_refused);
+        left.is_some_and(|left| {
+            let refuses = *left > 0;
+            *left = left.saturating_sub(1);
+            refuses
+        })
+    })
+}
+
+/// Says in the log which deliveries a Sender begins with.
+pub(super) fn log_hire(hire: &super::commands::Hire) {
+    let ids: Vec<_> = hire.grants.iter().map(|grant| grant.id.as_ref()).collect();
+    worker::console_log!("sender hired {}", serde_json::json!(ids));
+}
+
+/// Counts the attempts of one sender, and says them in the log when it ends.
+pub(super) struct Counted {
+    sender: &'static str,
+    made: Cell<u32>,
+    under_way: Cell<u32>,
+    most: Cell<u32>,
+}
+
+impl Counted {
+    /// Counts for a sender of a kind.
+    pub(super) const fn new(sender: &'static str) -> Self {
+        Self {
+            sender,
+            made: Cell::new(0),
+            under_way: Cell::new(0),
+            most: Cell::new(0),
+        }
+    }
+
+    /// An attempt begins.
+    pub(super) fn begins(&self) {
+        self.made.set(self.made.get().saturating_add(1));
+        self.under_way.set(self.under_way.get().saturating_add(1));
+        self.most.set(self.most.get().max(self.under_way.get()));
+    }
+
+    /// An attempt has ended.
+    pub(super) fn ends(&self) {
+        self.under_way.set(self.under_way.get().saturating_sub(1));
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let (sender, made, most) = (self.sender, self.made.get(), self.most.get());
+        worker::console_log!(r#"sender ended {{"sender":"{sender}","made":{made},"most":{most}}}"#);
+    }
 }
 
 /// Calls the test's gate after a step, and waits until it answers or fails.

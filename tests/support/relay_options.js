@@ -85,7 +85,7 @@ const TAIL = {
 // Holds each invocation to the platform's limit of subrequests, which local workerd does not enforce.
 function limitedEntry(root, limit) {
   const contents = `import { AsyncLocalStorage } from "node:async_hooks";
-    import relay, { WebhookObject as Relayed, WorkspaceObject } from "./entry.js";
+    import relay, { Sender as Hired, WebhookObject as Relayed, WorkspaceObject } from "./entry.js";
     const invocations = new AsyncLocalStorage();
     const limited = (call) => invocations.run({ made: 0 }, call);
     const { fetch } = globalThis;
@@ -98,6 +98,9 @@ function limitedEntry(root, limit) {
     export class WebhookObject extends Relayed {
       obey(command) { return limited(() => super.obey(command)); }
       alarm() { return limited(() => super.alarm()); }
+    }
+    export class Sender extends Hired {
+      fetch(request) { return limited(() => super.fetch(request)); }
     }
     export default { fetch: (...call) => limited(() => relay.fetch(...call)) };`;
   return { type: /** @type {const} */ ("ESModule"), path: path.join(root, "src/limited.js"), contents };

@@ -16,7 +16,15 @@ declare module "cloudflare:workers" {
     ctx: { storage: Storage };
     env: Env;
   }
+
+  export class WorkerEntrypoint<Env extends object = object> {
+    constructor(ctx: object, env: Env);
+    ctx: { waitUntil(promise: Promise<unknown>): void };
+    env: Env;
+  }
 }
+
+declare const scheduler: { wait(milliseconds: number): Promise<void> };
 
 // What src/entry.js uses of worker-build's shim.
 declare module "*/build/index.js" {
@@ -26,6 +34,7 @@ declare module "*/build/index.js" {
     env: object;
     fetch(this: { ctx: object; env: object }, request: Request): Promise<Response>;
     scheduled(event: object): Promise<void>;
+    send_hired(hire: string, env: object): Promise<void>;
   }
 
   class RustObject {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!             accept            attempt failed, schedule left (or lease lost: same attempt, due at once)
-//!  (nothing) ───────▶ Leased ──────────────▶ Scheduled ──alarm or Worker──▶ Leased
+//!  (nothing) ───────▶ Leased ──────────────▶ Scheduled ────next lease─────▶ Leased
 //!      └─▶ Scheduled    │                        │ due while disabled          │
 //!      └─▶ Held         ├── success ─▶ Delivered │                ◀────────────┤
 //!                       └── spent ───▶ Failed    └──▶ Held        ◀────────────┘
@@ -208,12 +208,7 @@ impl Delivery {
 
     /// Applies the report of an attempt.
     pub fn report(&mut self, now: Timestamp, policy: &Policy, report: &Report) -> Change {
-        let in_time = matches!(self.state, State::Leased { .. })
-            && report.lease
-                == Lease {
-                    attempt: self.attempts.saturating_add(1),
-                    lease: self.leases,
-                };
+        let in_time = self.is_out(report.lease);
         if report.outcome.is_success() {
             let is_open = !self.is_settled() || self.is_cancelled() || self.is_failed_by_lost();
             let settles = in_time || (is_open && report.lease.lease > self.leases_before);
@@ -228,6 +223,26 @@ impl Delivery {
         } else {
             Change::None
         }
+    }
+
+    /// Whether a lease is the one under which an attempt may be made.
+    fn is_out(&self, lease: Lease) -> bool {
+        let last = Lease {
+            attempt: self.attempts.saturating_add(1),
+            lease: self.leases,
+        };
+        matches!(self.state, State::Leased { .. }) && lease == last
+    }
+
+    /// Withdraws a lease that reached nobody: the same attempt is due at once, and no lease was lost. The next lease has
+    /// a number of its own, so a report under this one, should it come all the same, is a late one. Returns whether the
+    /// lease was out.
+    pub fn withdraw(&mut self, lease: Lease, now: Timestamp) -> bool {
+        let is_out = self.is_out(lease);
+        if is_out {
+            self.state = State::Scheduled { due: now };
+        }
+        is_out
     }
 
     /// Revokes a lease that ended without a report: the same attempt is due at once and costs no step of the

@@ -134,6 +134,47 @@ fn two_lost_leases_cost_no_step_and_the_third_counts_as_a_failed_attempt() {
 }
 
 #[test]
+fn a_withdrawn_lease_is_due_again_at_once_and_not_lost() {
+    let (mut delivery, first) = leased();
+    assert!(delivery.withdraw(first, at(1)));
+    assert_eq!(
+        (delivery.next_wake(), delivery.lost_leases()),
+        (Some(at(1)), 0)
+    );
+    let second = delivery.lease(at(2), &policy()).unwrap();
+    assert_eq!((second.attempt, second.lease), (1, 2));
+}
+
+#[test]
+fn only_the_lease_that_is_out_is_withdrawn() {
+    let (mut delivery, first) = leased();
+    assert!(delivery.withdraw(first, at(1)));
+    assert!(!delivery.withdraw(first, at(2)), "it is out no more");
+    delivery.lease(at(3), &policy());
+    assert!(!delivery.withdraw(first, at(4)), "another lease is out");
+    assert_eq!(delivery.next_wake(), Some(at(3 + 15)));
+}
+
+#[test]
+fn of_a_withdrawn_lease_only_a_success_is_believed() {
+    let (mut delivery, first) = leased();
+    delivery.withdraw(first, at(1));
+    delivery.lease(at(2), &policy());
+    assert_eq!(
+        delivery.report(at(3), &policy(), &failure(first, 500)),
+        Change::None
+    );
+    let success = Report {
+        outcome: Outcome::Succeeded,
+        ..failure(first, 200)
+    };
+    assert_eq!(
+        delivery.report(at(4), &policy(), &success),
+        Change::Delivered
+    );
+}
+
+#[test]
 fn gone_ends_a_delivery_at_once() {
     let (mut delivery, lease) = leased();
     assert_eq!(

@@ -1,10 +1,13 @@
-//! What the Worker and the objects say to each other: one command, one reply, as JSON in a call of the object.
+//! What the Worker, the objects and Senders say to each other: one command, one reply, as JSON in a call of the object;
+//! and a hire, as JSON in a request.
 
 mod workspace;
 
 mod webhook;
 
 mod refusal;
+
+mod hire;
 
 use js_sys::Promise;
 use serde::{Serialize, de::DeserializeOwned};
@@ -14,6 +17,7 @@ use wasm_bindgen_futures::JsFuture;
 use worker::{Env, Response};
 
 pub(super) use self::{
+    hire::{Hire, Hired},
     refusal::Refusal,
     webhook::{AttemptReport, Grant, NewDelivery, Recalled, Taken, WebhookCommand, WebhookReply},
     workspace::{NewWebhook, WebhookChange, WorkspaceCommand, WorkspaceReply},

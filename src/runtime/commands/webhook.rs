@@ -201,6 +201,9 @@ pub(crate) struct Grant {
     pub(crate) kind: Kind,
     pub(crate) event_type: String,
     pub(crate) lease: Lease,
+    /// When the lease ends; objects of an earlier release leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) until: Option<Timestamp>,
     pub(crate) revision: u64,
     pub(crate) url: String,
     pub(crate) headers: Vec<StoredHeader>,
@@ -227,6 +230,7 @@ impl Grant {
             kind: record.delivery.kind(),
             event_type: record.event_type.clone(),
             lease,
+            until: record.delivery.next_wake(),
             revision: settings.revision,
             url: settings.url.clone(),
             headers: settings.headers.clone(),

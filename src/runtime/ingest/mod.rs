@@ -57,10 +57,8 @@ use crate::{
         timestamp::Timestamp,
         token::{Scope, TokenHash},
     },
+    machines::shift::Shift,
 };
-
-/// How long the platform lets a Worker run on after its answer.
-const WORKER_TIME: Duration = Duration::from_secs(30);
 
 /// A webhook and its new deliveries.
 struct Batch {
@@ -158,7 +156,7 @@ pub(super) async fn post_events(mut call: Call<'_>, context: &Context) -> Answer
                 budget: Rc::clone(&budget),
                 workspace: call.workspace.clone(),
                 keys_revision,
-                until: now.saturating_add(WORKER_TIME),
+                shift: Shift::of_invocation(now, &config.policy),
             };
             let events = Rc::clone(&events);
             context.wait_until(async move { task.run(events, batch, answer).await });

@@ -1,18 +1,13 @@
 //! The task of one webhook, which outlives the answer: it stores the deliveries, tells the answer what was stored, and
 //! makes the attempts that it got leases for.
 
-use std::{cell::RefCell, pin::pin, rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc};
 
 use futures_channel::{mpsc, oneshot};
-use futures_util::{
-    StreamExt,
-    future::{Either, select},
-    stream::FuturesUnordered,
-};
 use serde_json::value::to_raw_value;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
-use worker::{Delay, Env, console_error};
+use worker::{Env, console_error};
 
 use super::{Batch, Found, Stored};
 use crate::{
@@ -20,28 +15,17 @@ use crate::{
         budget::Budget,
         event::{Event, Payload},
         ids::{DeliveryId, WebhookId, WorkspaceId},
-        timestamp::Timestamp,
     },
+    machines::shift::Shift,
     runtime::{
         commands::{
-            AttemptReport, CallError, Grant, NewDelivery, Refusal, WebhookCommand, WebhookReply,
-            ask_to_accept, ask_webhook,
+            CallError, Grant, NewDelivery, Refusal, WebhookCommand, WebhookReply, ask_to_accept,
         },
         config::Config,
-        entropy::now,
         observer::Observer,
-        sender,
+        sender::{Sending, ToObject},
     },
 };
-
-/// How long reporting takes at most, after the attempt.
-const REPORT_TIME: Duration = Duration::from_secs(5);
-
-/// How long an ended attempt waits to be reported together with others.
-const REPORTED_WITHIN: Duration = Duration::from_millis(3);
-
-/// How often a report is tried; if all tries fail, the lease is lost and the attempt is made again.
-const REPORT_TRIES: u32 = 3;
 
 /// The payload of an event's delivery.
 fn payload<'a>(event: &'a Event, id: &'a DeliveryId) -> Payload<'a> {
@@ -67,8 +51,8 @@ pub(super) struct Task {
     /// What the invocation may still send, with the leases asked for already taken from it.
     pub(super) budget: Rc<RefCell<Budget>>,
     pub(super) workspace: WorkspaceId,
-    /// When the platform ends the task.
-    pub(super) until: Timestamp,
+    /// How long it may send.
+    pub(super) shift: Shift,
     /// The revision of the keys by which the caller was let in.
     pub(super) keys_revision: Option<u64>,
     /// Gets a message whenever an attempt has ended.
@@ -160,75 +144,27 @@ impl Task {
         ask_to_accept(&self.env, &self.workspace, &batch.webhook, &command)
     }
 
-    /// Makes attempts, reports them, and goes on with the leases that the report is answered with, while time is left.
+    /// Makes attempts, reports them, and goes on with the leases that the report is answered with.
     async fn keep_sending(&self, webhook: &WebhookId, grants: Vec<Grant>) {
-        let observer = Observer::new(&self.env, self.workspace.as_ref(), webhook.as_ref());
-        let attempt = |grant| async {
-            let report = sender::attempt(grant, webhook, &self.config, &observer).await;
-            // The receiver is gone if the answer has left.
-            let _ = self.attempted.unbounded_send(());
-            report
+        let sending = Sending {
+            webhook,
+            config: &self.config,
+            observer: Observer::new(&self.env, self.workspace.as_ref(), webhook.as_ref()),
+            shift: self.shift,
+            budget: &self.budget,
+            reports: ToObject {
+                env: &self.env,
+                workspace: &self.workspace,
+                webhook,
+                budget: &self.budget,
+            },
+            ended: || {
+                // The receiver is gone if the answer has left.
+                let _ = self.attempted.unbounded_send(());
+            },
+            #[cfg(feature = "test-hooks")]
+            counted: crate::runtime::test_hooks::Counted::new("worker"),
         };
-        let mut sends: FuturesUnordered<_> = grants.into_iter().map(attempt).collect();
-        while let Some(ended) = sends.next().await {
-            let mut all_ended = vec![ended];
-            if !sends.is_empty() {
-                // Stops early when all have ended: a timer that fires costs a turn of the event loop.
-                let mut moment = pin!(Delay::from(REPORTED_WITHIN));
-                while let Either::Left((Some(ended), _)) = select(sends.next(), &mut moment).await {
-                    all_ended.push(ended);
-                }
-            }
-            let reports = all_ended.into_iter().filter_map(|ended| {
-                ended
-                    .map_err(|fault| {
-                        // It would lose the next leases too.
-                        self.budget.borrow_mut().exhaust();
-                        console_error!("{webhook}: {fault}");
-                    })
-                    .ok()
-            });
-            let reports: Vec<_> = reports.collect();
-            if !reports.is_empty() {
-                sends.extend(self.report(webhook, reports).await.into_iter().map(attempt));
-            }
-        }
-    }
-
-    /// Reports attempts; returns leases for at most as many further ones, if there is time for them.
-    async fn report(&self, webhook: &WebhookId, reports: Vec<AttemptReport>) -> Vec<Grant> {
-        let needed = self
-            .config
-            .policy
-            .attempt_timeout
-            .saturating_add(REPORT_TIME);
-        let has_time = now().saturating_add(needed) <= self.until;
-        let wanted = if has_time { reports.len() } else { 0 };
-        let leases = self.budget.borrow_mut().take_posts(wanted);
-        let grants = self.try_report(webhook, reports, leases).await;
-        let unused = leases.saturating_sub(grants.len());
-        self.budget.borrow_mut().give_back(unused);
-        grants
-    }
-
-    async fn try_report(
-        &self,
-        webhook: &WebhookId,
-        reports: Vec<AttemptReport>,
-        leases: usize,
-    ) -> Vec<Grant> {
-        let command = WebhookCommand::Report { reports, leases };
-        for attempt in 1..=REPORT_TRIES {
-            self.budget.borrow_mut().count_call();
-            match ask_webhook(&self.env, &self.workspace, webhook, &command).await {
-                Ok(WebhookReply::Granted(grants)) => return grants,
-                Ok(_) => return Vec::new(),
-                Err(error) => console_error!("report {attempt}: {error}"),
-            }
-            if attempt < REPORT_TRIES {
-                Delay::from(Duration::from_millis(200).saturating_mul(attempt)).await;
-            }
-        }
-        Vec::new()
+        sending.run(grants).await;
     }
 }

@@ -1,40 +1,29 @@
-//! The alarm: takes back ended leases, holds, sends what is due, tells the workspace, purges, and arms the next alarm.
+//! The alarm: takes back ended leases, holds, hires Senders for what is due, deletes, tells the workspace, and arms the
+//! next alarm.
 
-use std::{pin::pin, time::Duration};
+use std::{cell::RefCell, time::Duration};
 
-use futures_channel::mpsc::unbounded;
-use futures_util::{
-    StreamExt,
-    future::{Either, pending, select},
-    stream::FuturesUnordered,
-};
-use worker::{Delay, Result, console_error};
+use worker::{Result, console_error};
 
 use super::{WebhookObject, store::PURGE_SLICE};
 use crate::{
     domain::{
         budget::Budget,
         delivery::Change,
-        dispatch::ALARM_SENDS,
         event::EVENT_ID_KEPT,
         policy::Policy,
         record::DeliveryRecord,
         stats::{HOURS_LIMIT, hour_of},
         timestamp::Timestamp,
     },
+    machines::hiring::Means,
     runtime::{
         commands::{WorkspaceCommand, ask_workspace, parse_webhook_object_name},
-        config::config,
-        entropy::{now, wait},
+        config::{Config, config},
+        entropy::now,
         observer::Observer,
     },
 };
-
-/// How long an alarm goes on leasing before it leaves the rest to the next one; the platform ends it after 15 minutes.
-const ALARM_BUDGET: Duration = Duration::from_secs(60);
-
-/// How long a free slot of the alarm waits for others to become free.
-pub(super) const FILLED_WITHIN: Duration = Duration::from_millis(3);
 
 /// The time between two slices of a purge: more is deleted in it than is accepted.
 const BETWEEN_SLICES: Duration = Duration::from_millis(250);
@@ -45,100 +34,41 @@ const TRIM_AGAIN: Duration = Duration::from_secs(60);
 /// How many due deliveries of a disabled webhook are held at a time.
 const HOLD_SLICE: usize = 500;
 
-/// Waits a moment for further slots to become free, so that their reports and the next leases share one row and one
-/// commit.
-async fn fill_together(
-    sends: &mut FuturesUnordered<impl Future<Output = Result<bool>>>,
-    budget: &mut Budget,
-) -> Result<()> {
-    let mut moment = pin!(wait(FILLED_WITHIN));
-    while sends.len() > ALARM_SENDS / 2 {
-        match select(sends.next(), &mut moment).await {
-            Either::Left((Some(sent), _)) => stop_after_fault(sent?, budget),
-            _ => break,
-        }
-    }
-    Ok(())
-}
-
-/// A fault of the relay's own would lose the next leases too.
-const fn stop_after_fault(was_sent: bool, budget: &mut Budget) {
-    if !was_sent {
-        budget.exhaust();
-    }
-}
-
 impl WebhookObject {
-    /// The alarm's work: takes back ended leases, holds what is due at a disabled webhook, sends what is due, purges
-    /// what is old, tells the workspace, and arms the next alarm last.
+    /// The alarm's work: takes back ended leases, holds what is due at a disabled webhook, has attempts made of what is
+    /// due, deletes what is old, tells the workspace, and arms the next alarm last.
     pub(super) async fn work(&self) -> Result<()> {
         let config =
             config(&self.env).map_err(|error| worker::Error::RustError(error.to_string()))?;
-        let policy = &config.policy;
-        let end = now().saturating_add(ALARM_BUDGET);
-        let (wake, mut woken) = unbounded();
-        self.wake.replace(Some(wake));
-        let mut sends = FuturesUnordered::new();
-        let mut budget = Budget::new(policy.subrequests);
-        let mut alone = false;
-        let mut more_to_delete = true;
-        let mut next_slice = now();
-        loop {
-            let now = now();
-            let held_all = self.take_back_and_hold(now, policy)?;
-            while held_all && now < end && !alone && sends.len() < ALARM_SENDS && !budget.is_spent()
-            {
-                let idle = sends.is_empty();
-                let next = self
-                    .change_desk(|open| self.lease_next(&mut open.dispatch, now, policy, idle))?
-                    .flatten();
-                let Some((grant, suspect)) = next else { break };
-                budget.take_posts(1);
-                alone = suspect;
-                sends.push(self.attempt(grant, &config));
-            }
-            // A send begins after its lease is flushed, together with the reports of the last sends.
-            self.flush()?;
-            // A busy object's alarm lasts, and deletes meanwhile.
-            if more_to_delete && next_slice <= now {
-                more_to_delete = self.delete_old(policy)?;
-                next_slice = now.saturating_add(BETWEEN_SLICES);
-            }
-            if sends.is_empty() {
-                break;
-            }
-            // A new delivery, or one that falls due, wakes the alarm, so that a free slot does not wait for a hanging
-            // endpoint.
-            let has_slot = now < end && !alone && sends.len() < ALARM_SENDS && !budget.is_spent();
-            let due = self.until_next_due(now, policy)?.filter(|_| has_slot);
-            let slice = more_to_delete.then(|| next_slice.saturating_duration_since(now));
-            let due = due.into_iter().chain(slice).min();
-            let due = pin!(async move {
-                match due {
-                    Some(wait) => Delay::from(wait).await,
-                    None => pending().await,
-                }
-            });
-            let woken = select(woken.next(), due);
-            if let Either::Left((Some(sent), _)) = select(sends.next(), woken).await {
-                stop_after_fault(sent?, &mut budget);
-                alone = false;
-                fill_together(&mut sends, &mut budget).await?;
-            }
+        self.is_working.set(true);
+        let held_all = self.take_back_and_hold(now(), &config.policy)?;
+        self.flush()?;
+        if held_all {
+            self.have_attempts_made(&config).await?;
         }
-        self.wake.replace(None);
+        let more_to_delete = self.delete_in_turn(&config.policy)?;
+        self.is_working.set(false);
         self.tell_workspace().await;
         self.fold_counts()?;
         self.arm_or_go_on_deleting(more_to_delete).await
     }
 
-    /// How long it is until something falls due or a lease ends; none if that time has passed already.
-    fn until_next_due(&self, now: Timestamp, policy: &Policy) -> Result<Option<Duration>> {
-        let next = self
-            .with_desk(|open| Ok(open.dispatch.next_wake(policy)))?
-            .flatten();
-        let wait = next.map(|next| next.saturating_duration_since(now));
-        Ok(wait.filter(|wait| !wait.is_zero()))
+    /// Has attempts made of what is due.
+    async fn have_attempts_made(&self, config: &Config) -> Result<()> {
+        let requests = config.policy.subrequests;
+        let budget = RefCell::new(Budget::new(requests));
+        if let Means::Hire { at_most } = self.means(requests) {
+            let hires = self.hire(at_most, &config.policy).await?;
+            budget.borrow_mut().take_posts(hires);
+        }
+        if let Means::ByItself { until } = self.means(requests) {
+            self.send_by_itself(until, &budget, config).await?;
+        }
+        Ok(())
+    }
+
+    fn means(&self, requests: usize) -> Means {
+        self.hiring.borrow().means(now(), requests)
     }
 
     /// Takes back the leases that have ended; if the webhook is disabled, holds a slice of what is due. Returns whether
@@ -238,6 +168,22 @@ impl WebhookObject {
     pub(super) async fn look_at_alarm(&self, policy: &Policy) -> Result<()> {
         let more_to_delete = self.delete_old(policy)?;
         self.arm_or_go_on_deleting(more_to_delete).await
+    }
+
+    /// The same as [`Self::delete_old`] for an alarm, of which there may be many in a second: it does nothing if the last
+    /// slice was deleted a moment ago.
+    fn delete_in_turn(&self, policy: &Policy) -> Result<bool> {
+        let now = now();
+        let (next, more) = self.next_slice.get();
+        let wait = next.saturating_duration_since(now);
+        // The wait is longer if the clock was put back.
+        if !wait.is_zero() && wait <= BETWEEN_SLICES {
+            return Ok(more);
+        }
+        let more = self.delete_old(policy)?;
+        self.next_slice
+            .set((now.saturating_add(BETWEEN_SLICES), more));
+        Ok(more)
     }
 
     /// Deletes a slice of what is too old to keep, and of what there is no storage for; returns whether more of it is

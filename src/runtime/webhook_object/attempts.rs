@@ -2,23 +2,21 @@
 
 use std::time::Duration;
 
-use worker::{Result, console_error};
+use worker::Result;
 
 use super::{Open, WebhookObject};
 use crate::{
     domain::{
         delivery::{Change, Report},
         dispatch::Dispatch,
+        ids::DeliveryId,
         policy::Policy,
         record::DeliveryRecord,
         timestamp::Timestamp,
     },
     runtime::{
         commands::{AttemptReport, Grant, Refusal, WebhookReply},
-        config::Config,
         entropy::now,
-        observer::Observer,
-        sender,
     },
 };
 
@@ -36,10 +34,12 @@ impl WebhookObject {
                 self.settle(open, report, now, policy)?;
             }
             let mut grants = Vec::new();
-            while grants.len() < leases {
-                let next = self.lease_next(&mut open.dispatch, now, policy, false)?;
-                let Some((grant, _)) = next else { break };
-                grants.push(grant);
+            let dispatch = &mut open.dispatch;
+            while grants.len() < leases && dispatch.has_free_lease(policy) {
+                let Some(id) = dispatch.queue.next_to_go_on_with(now) else {
+                    break;
+                };
+                grants.extend(self.lease(dispatch, &id, now, policy)?);
             }
             Ok(grants)
         })?;
@@ -49,23 +49,6 @@ impl WebhookObject {
         self.arm().await?;
         self.write_report(&grants).await?;
         Ok(WebhookReply::Granted(grants))
-    }
-
-    /// Makes an attempt from the object and stores its report. Returns false after a fault of the relay's own.
-    pub(super) async fn attempt(&self, grant: Grant, config: &Config) -> Result<bool> {
-        let name = self.name();
-        let observer = Observer::of_object(&self.env, &name);
-        let webhook = self.webhook_id()?;
-        let report = match sender::attempt(grant, &webhook, config, &observer).await {
-            Ok(report) => report,
-            Err(fault) => {
-                console_error!("{name}: {fault}");
-                return Ok(false);
-            }
-        };
-        let now = now();
-        self.change_desk(|open| self.settle(open, report, now, &config.policy))?;
-        Ok(true)
     }
 
     /// Stores a report.
@@ -140,37 +123,27 @@ impl WebhookObject {
         Ok(())
     }
 
-    /// Leases the next due delivery, its payload included. `idle`: the caller sends nothing else. Returns whether the
-    /// delivery lost a lease before and must be sent by itself.
-    pub(super) fn lease_next(
+    /// Leases a delivery that is due, its payload included.
+    pub(super) fn lease(
         &self,
         dispatch: &mut Dispatch,
+        id: &DeliveryId,
         now: Timestamp,
         policy: &Policy,
-        idle: bool,
-    ) -> Result<Option<(Grant, bool)>> {
-        if !dispatch.is_enabled() || dispatch.queue.leases() >= policy.max_leases {
-            return Ok(None);
-        }
-        let Some(id) = dispatch.queue.next_due(now, idle) else {
+    ) -> Result<Option<Grant>> {
+        let Some(mut record) = self.store.read_whole(id)? else {
+            dispatch.queue.remove(id);
             return Ok(None);
         };
-        let Some(mut record) = self.store.read_whole(&id)? else {
-            dispatch.queue.remove(&id);
-            return Ok(None);
-        };
-        let Some(lease) = dispatch.lease(&mut record.delivery, now, policy) else {
-            return Ok(None);
-        };
+        let lease = dispatch.lease(&mut record.delivery, now, policy);
         self.put(dispatch, &record, false)?;
-        let alone = record.delivery.lost_leases() > 0;
+        let Some(lease) = lease else {
+            return Ok(None);
+        };
         let grant = Grant::new(&dispatch.settings, &record, lease, now);
-        Ok(Some((
-            Grant {
-                payload: record.payload,
-                ..grant
-            },
-            alone,
-        )))
+        Ok(Some(Grant {
+            payload: record.payload,
+            ..grant
+        }))
     }
 }

@@ -1,4 +1,5 @@
-//! The object of one webhook: its settings, its deliveries, the retry schedule; its alarm makes every retry.
+//! The object of one webhook: its settings, its deliveries, the retry schedule; its alarm hires
+//! Senders for every retry.
 //!
 //! Why an object: accepting, leasing and reporting must see each other's changes, so that an attempt is leased once and
 //! a duplicate is found while the first post is still in flight. One object per webhook, so that a slow endpoint delays
@@ -14,6 +15,8 @@ mod alarm;
 mod attempts;
 
 mod first_attempts;
+
+mod hires;
 
 mod intake;
 
@@ -36,7 +39,7 @@ use std::{
     time::Duration,
 };
 
-use futures_channel::{mpsc::UnboundedSender, oneshot};
+use futures_channel::oneshot;
 use wasm_bindgen::JsValue;
 use worker::{
     DurableObject, Env, Request, Response, Result, State, console_error, durable_object,
@@ -56,15 +59,18 @@ use super::{
     entropy::now,
     sealing::seal_anew,
 };
-use crate::domain::{
-    backoff::Backoff,
-    dispatch::Dispatch,
-    ids::WebhookId,
-    resend::ResendJob,
-    sealed::EncryptionKeys,
-    stats::Tally,
-    timestamp::Timestamp,
-    webhook::{ReportedStanding, Settings, StoredHeader},
+use crate::{
+    domain::{
+        backoff::Backoff,
+        dispatch::Dispatch,
+        ids::WebhookId,
+        resend::ResendJob,
+        sealed::EncryptionKeys,
+        stats::Tally,
+        timestamp::Timestamp,
+        webhook::{ReportedStanding, Settings, StoredHeader},
+    },
+    machines::hiring::Hiring,
 };
 
 /// How long after a fault of the relay itself the alarm tries again.
@@ -81,8 +87,12 @@ pub struct WebhookObject {
     store: WebhookStore,
     clock: AlarmClock,
     desk: RefCell<Desk>,
-    /// Tells a running alarm that there is more to do.
-    wake: RefCell<Option<UnboundedSender<()>>>,
+    /// Whether the alarm is running and will arm the next one.
+    is_working: Cell<bool>,
+    /// How hiring Senders goes.
+    hiring: RefCell<Hiring>,
+    /// When the alarm may delete again, and whether the last slice left more.
+    next_slice: Cell<(Timestamp, bool)>,
     /// When to tell the workspace again after it did not answer.
     tell_after: Cell<Timestamp>,
     /// How long the alarm waits after its faults.
@@ -156,7 +166,9 @@ impl DurableObject for WebhookObject {
             env,
             state,
             desk: RefCell::default(),
-            wake: RefCell::default(),
+            is_working: Cell::default(),
+            hiring: RefCell::default(),
+            next_slice: Cell::default(),
             tell_after: Cell::default(),
             faults: RefCell::new(Backoff::new(AFTER_FAULT, AFTER_FAULTS)),
             telling: RefCell::new(Backoff::new(AFTER_FAULT, AFTER_FAULTS)),
@@ -176,7 +188,7 @@ impl DurableObject for WebhookObject {
     async fn alarm(&self) -> Result<Response> {
         self.clock.fired();
         let worked = self.work().await;
-        self.wake.replace(None);
+        self.is_working.set(false);
         if let Err(error) = worked {
             console_error!("alarm of {}: {error}", self.name());
             self.forget();

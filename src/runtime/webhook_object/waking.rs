@@ -14,12 +14,10 @@ use crate::{
 const FOLD_WITHIN: Duration = Duration::from_secs(5);
 
 impl WebhookObject {
-    /// Arms the alarm for whatever comes first: a due delivery, the end of a lease, a message to the workspace. Wakes a
-    /// running alarm instead, which arms the next one when it is done.
+    /// Arms the alarm for whatever comes first: a due delivery, the end of a lease, a message to the workspace. A running
+    /// alarm arms the next one when it is done.
     pub(super) async fn arm(&self) -> Result<()> {
-        if let Some(wake) = &*self.wake.borrow() {
-            // The receiver is gone only if the alarm's loop is over, and then it has seen the change.
-            let _ = wake.unbounded_send(());
+        if self.is_working.get() {
             return Ok(());
         }
         let config =
@@ -50,6 +48,7 @@ impl WebhookObject {
             .has_older()
             .then(|| now.saturating_add(FOLD_WITHIN));
         let queue = open.dispatch.next_wake(policy);
+        let queue = queue.map(|time| self.hiring.borrow().wake(time, now));
         let trim = self
             .store
             .is_nearly_full(policy.max_storage)

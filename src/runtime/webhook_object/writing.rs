@@ -6,7 +6,7 @@ use futures_channel::oneshot;
 use wasm_bindgen_futures::JsFuture;
 use worker::Result;
 
-use super::{WebhookObject, alarm};
+use super::WebhookObject;
 use crate::{
     domain::timestamp::Timestamp,
     runtime::{
@@ -19,8 +19,8 @@ use crate::{
 /// again.
 const SETTLED_WITHIN: Duration = Duration::from_millis(20);
 
-/// How long a report that is answered with a lease waits for others: as long as a free slot of the alarm.
-const LEASED_WITHIN: Duration = alarm::FILLED_WITHIN;
+/// How long a report that is answered with a lease waits for others.
+const LEASED_WITHIN: Duration = Duration::from_millis(3);
 
 /// How late a command that waits to flush may be before another one waits in its place.
 const PATIENCE: Duration = Duration::from_secs(1);

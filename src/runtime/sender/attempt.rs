@@ -8,27 +8,29 @@ use thiserror::Error;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::{console_error, js_sys::Uint8Array};
 
-use super::{
-    commands::{AttemptReport, Grant},
-    config::Config,
-    entropy::now,
-    observer::Observer,
-    sealing::seal_anew,
-};
-use crate::domain::{
-    attempt::{Attempt, RESPONSE_BODY_LIMIT, RESPONSE_HEADERS_LIMIT},
-    delivery::Kind,
-    endpoint_url::{EndpointUrl, EndpointUrlError, UrlRules},
-    ids::WebhookId,
-    outcome::{Outcome, explain_status},
-    policy::Policy,
-    record::SentRequest,
-    retry::parse_retry_after,
-    sealed::{EncryptionKeys, Field, Sealed, SealedError},
-    secret::{Secret, SigningSecrets},
-    signature::sign,
-    timestamp::Timestamp,
-    webhook::StoredHeader,
+use crate::{
+    domain::{
+        attempt::{Attempt, RESPONSE_BODY_LIMIT, RESPONSE_HEADERS_LIMIT},
+        delivery::Kind,
+        endpoint_url::{EndpointUrl, EndpointUrlError, UrlRules},
+        ids::WebhookId,
+        outcome::{Outcome, explain_status},
+        policy::Policy,
+        record::SentRequest,
+        retry::parse_retry_after,
+        sealed::{EncryptionKeys, Field, Sealed, SealedError},
+        secret::{Secret, SigningSecrets},
+        signature::sign,
+        timestamp::Timestamp,
+        webhook::StoredHeader,
+    },
+    runtime::{
+        commands::{AttemptReport, Grant},
+        config::Config,
+        entropy::now,
+        observer::Observer,
+        sealing::seal_anew,
+    },
 };
 
 const USER_AGENT: &str = concat!("Secureagentics-Webhooks/", env!("CARGO_PKG_VERSION"));
@@ -90,7 +92,7 @@ struct Head {
 /// The relay could not make an attempt, for a reason that says nothing about the endpoint. The lease is lost: nothing is
 /// reported, and the attempt is made again when the lease has ended.
 #[derive(Debug, Error)]
-pub(super) enum OwnFault {
+pub(in crate::runtime) enum OwnFault {
     #[error("not sent: {0}")]
     Sealed(#[from] SealedError),
     #[error("not sent: {0}")]
@@ -104,7 +106,7 @@ pub(super) enum OwnFault {
 ///
 /// # Errors
 /// A fault of the relay's own.
-pub(super) async fn attempt(
+pub(in crate::runtime) async fn attempt(
     mut grant: Grant,
     webhook: &WebhookId,
     Config { policy, keys, .. }: &Config,

@@ -1,0 +1,302 @@
+//! A webhook's pending deliveries, in the order in which they are attempted; an index in memory over the stored rows.
+//!
+//! It is built from the rows when the object wakes and follows each change of a row, so finding what is due reads no
+//! row. Losing it loses nothing.
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::{
+    delivery::{Delivery, State},
+    ids::{CompactId, DeliveryId, DeliveryMap},
+    timestamp::Timestamp,
+};
+
+/// One in this many free slots goes to the most overdue retry; the others go to first attempts first.
+const SLOTS_PER_RETRY: u32 = 3;
+
+/// How long a delivery whose lease was lost waits while others are due.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// With whom a delivery may be sent. One that lost a lease may have ended the sender that held it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Company {
+    /// With any other that lost no lease.
+    Unsuspected,
+    /// With others that lost one lease.
+    Suspects,
+    /// With no other, and while no other such delivery of the webhook is under way.
+    Alone,
+}
+
+impl Company {
+    /// The company of a delivery, by how many leases of its attempt were lost.
+    const fn of(lost: u32) -> Self {
+        match lost {
+            0 => Self::Unsuspected,
+            1 => Self::Suspects,
+            _ => Self::Alone,
+        }
+    }
+}
+
+/// The unsettled deliveries of one webhook.
+#[derive(Debug, Default)]
+pub struct Queue {
+    entries: DeliveryMap<Entry>,
+    /// First attempts, by due time.
+    first_attempts: BTreeSet<(Timestamp, CompactId)>,
+    /// Further attempts, by due time.
+    retries: BTreeSet<(Timestamp, CompactId)>,
+    /// Those that lost one lease, by due time.
+    suspects: BTreeSet<(Timestamp, CompactId)>,
+    /// Those that lost more, by due time.
+    loners: BTreeSet<(Timestamp, CompactId)>,
+    /// Attempts under way, by the end of their lease.
+    leased: BTreeSet<(Timestamp, CompactId)>,
+    /// Of these, the ones that are sent alone.
+    leased_alone: usize,
+    leased_bytes: u64,
+    held: usize,
+    bytes: u64,
+    turn: u32,
+}
+
+#[derive(Debug)]
+struct Entry {
+    place: Place,
+    bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    FirstAttempt { due: Timestamp },
+    Retry { due: Timestamp },
+    Suspect { due: Timestamp },
+    Loner { due: Timestamp },
+    Leased { until: Timestamp, is_alone: bool },
+    Held,
+}
+
+impl Place {
+    const fn of(delivery: &Delivery) -> Option<Self> {
+        let company = Company::of(delivery.lost_leases());
+        Some(match delivery.state() {
+            State::Scheduled { due } => match company {
+                Company::Alone => Self::Loner { due },
+                Company::Suspects => Self::Suspect { due },
+                Company::Unsuspected if delivery.attempts() > 0 => Self::Retry { due },
+                Company::Unsuspected => Self::FirstAttempt { due },
+            },
+            State::Leased { until } => Self::Leased {
+                until,
+                is_alone: matches!(company, Company::Alone),
+            },
+            State::Held => Self::Held,
+            State::Delivered { .. } | State::Failed { .. } => return None,
+        })
+    }
+}
+
+impl Queue {
+    /// Files a delivery by its state; a settled one leaves. `bytes` is the length of its payload.
+    pub fn place(&mut self, id: impl Into<CompactId>, delivery: &Delivery, bytes: u64) {
+        let id = id.into();
+        self.remove(id);
+        let Some(place) = Place::of(delivery) else {
+            return;
+        };
+        let _ = match place {
+            Place::FirstAttempt { due } => self.first_attempts.insert((due, id)),
+            Place::Retry { due } => self.retries.insert((due, id)),
+            Place::Suspect { due } => self.suspects.insert((due, id)),
+            Place::Loner { due } => self.loners.insert((due, id)),
+            Place::Leased { until, is_alone } => {
+                self.leased_bytes = self.leased_bytes.saturating_add(bytes);
+                self.leased_alone = self.leased_alone.saturating_add(usize::from(is_alone));
+                self.leased.insert((until, id))
+            }
+            Place::Held => {
+                self.held = self.held.saturating_add(1);
+                true
+            }
+        };
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.entries.insert(id, Entry { place, bytes });
+    }
+
+    /// The length of a pending delivery's payload.
+    #[must_use]
+    pub fn bytes_of(&self, id: &DeliveryId) -> u64 {
+        let entry = self.entries.get(&CompactId::from(id));
+        entry.map_or(0, |entry| entry.bytes)
+    }
+
+    /// Removes a delivery.
+    pub fn remove(&mut self, id: impl Into<CompactId>) {
+        let id = id.into();
+        let Some(entry) = self.entries.remove(&id) else {
+            return;
+        };
+        self.bytes = self.bytes.saturating_sub(entry.bytes);
+        let _ = match entry.place {
+            Place::FirstAttempt { due } => self.first_attempts.remove(&(due, id)),
+            Place::Retry { due } => self.retries.remove(&(due, id)),
+            Place::Suspect { due } => self.suspects.remove(&(due, id)),
+            Place::Loner { due } => self.loners.remove(&(due, id)),
+            Place::Leased { until, is_alone } => {
+                self.leased_bytes = self.leased_bytes.saturating_sub(entry.bytes);
+                self.leased_alone = self.leased_alone.saturating_sub(usize::from(is_alone));
+                self.leased.remove(&(until, id))
+            }
+            Place::Held => {
+                self.held = self.held.saturating_sub(1);
+                true
+            }
+        };
+    }
+
+    /// The delivery to attempt next, if one is due. Those whose lease was lost come after all others, unless they have
+    /// waited long.
+    pub fn next(&mut self, now: Timestamp) -> Option<(DeliveryId, Company)> {
+        let suspect = self.next_suspect(now);
+        let (late, patient) = match suspect {
+            Some((due, id, company)) if is_late(due, now) => (Some((id, company)), None),
+            Some((_, id, company)) => (None, Some((id, company))),
+            None => (None, None),
+        };
+        late.or_else(|| Some((self.next_unsuspected(now)?, Company::Unsuspected)))
+            .or(patient)
+    }
+
+    /// The next of those that lost no lease, for a sender that goes on. None while another has waited so long that it
+    /// comes first.
+    pub fn next_to_go_on_with(&mut self, now: Timestamp) -> Option<DeliveryId> {
+        match self.next_suspect(now) {
+            Some((due, ..)) if is_late(due, now) => None,
+            _ => self.next_unsuspected(now),
+        }
+    }
+
+    /// First attempts before retries, but every third turn the most overdue retry.
+    fn next_unsuspected(&mut self, now: Timestamp) -> Option<DeliveryId> {
+        let due = |set: &BTreeSet<_>| first(set).filter(|(due, _)| *due <= now).map(|(_, id)| id);
+        let (first_attempt, retry) = (due(&self.first_attempts), due(&self.retries));
+        let retry_first = self.turn % SLOTS_PER_RETRY == SLOTS_PER_RETRY.saturating_sub(1);
+        let chosen = if retry_first {
+            retry.or(first_attempt)
+        } else {
+            first_attempt.or(retry)
+        };
+        if chosen.is_some() {
+            self.turn = self.turn.wrapping_add(1);
+        }
+        chosen.map(DeliveryId::from)
+    }
+
+    /// The first of those that lost a lease and may be leased, if it is due.
+    fn next_suspect(&self, now: Timestamp) -> Option<(Timestamp, DeliveryId, Company)> {
+        let suspect = first(&self.suspects).map(|(due, id)| (due, id, Company::Suspects));
+        let loner = self.free_loner().map(|(due, id)| (due, id, Company::Alone));
+        let (due, id, company) = [suspect, loner]
+            .into_iter()
+            .flatten()
+            .find(|(due, ..)| *due <= now)?;
+        Some((due, DeliveryId::from(id), company))
+    }
+
+    /// The first of those that are sent alone, if none of them is under way.
+    fn free_loner(&self) -> Option<(Timestamp, CompactId)> {
+        first(&self.loners).filter(|_| self.leased_alone == 0)
+    }
+
+    /// Any delivery that is due; used to hold them when the webhook is disabled.
+    #[must_use]
+    pub fn any_due(&self, now: Timestamp) -> Option<DeliveryId> {
+        let sets = [
+            &self.first_attempts,
+            &self.retries,
+            &self.suspects,
+            &self.loners,
+        ];
+        let (_, id) = sets
+            .into_iter()
+            .filter_map(first)
+            .filter(|(due, _)| *due <= now)
+            .min()?;
+        Some(DeliveryId::from(id))
+    }
+
+    /// A delivery whose lease has ended without a report.
+    #[must_use]
+    pub fn ended_lease(&self, now: Timestamp) -> Option<DeliveryId> {
+        let (_, id) = self.leased.first().filter(|(until, _)| *until <= now)?;
+        Some(DeliveryId::from(*id))
+    }
+
+    /// The next time at which something is due that may be leased, or at which a lease ends.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        let sets = [
+            &self.first_attempts,
+            &self.retries,
+            &self.suspects,
+            &self.leased,
+        ];
+        let times = sets.into_iter().filter_map(first).chain(self.free_loner());
+        times.map(|(time, _)| time).min()
+    }
+
+    /// When the next lease ends.
+    #[must_use]
+    pub fn next_lease_end(&self) -> Option<Timestamp> {
+        self.leased.first().map(|(until, _)| *until)
+    }
+
+    /// Leases that are out.
+    #[must_use]
+    pub fn leases(&self) -> usize {
+        self.leased.len()
+    }
+
+    /// Bytes of payload of the deliveries under way.
+    #[must_use]
+    pub const fn leased_bytes(&self) -> u64 {
+        self.leased_bytes
+    }
+
+    /// Unsettled deliveries, held ones included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Held deliveries.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Whether nothing is unsettled.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Bytes of payload of the unsettled deliveries.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// Whether what has been due since then comes before all others.
+fn is_late(due: Timestamp, now: Timestamp) -> bool {
+    now.saturating_duration_since(due) >= PATIENCE
+}
+
+fn first(set: &BTreeSet<(Timestamp, CompactId)>) -> Option<(Timestamp, CompactId)> {
+    set.first().copied()
+}
