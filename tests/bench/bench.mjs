@@ -2,7 +2,7 @@
 //
 // The figures depend on the machine; the ratios to the baselines of the same run are what counts. Takes about two
 // minutes after the build. Prints tables and writes bench.json. `npm run bench -- "32 producers"` runs the scenarios
-// with that text in their name.
+// with that text in their name; `bill` and `retries` are names too.
 import { build } from "../../scripts/build.mjs";
 import { nodeProgram, run, runAsProgram } from "../../scripts/programs.mjs";
 

@@ -6,11 +6,28 @@ import http from "node:http";
 import { clock, summarize } from "./figures.mjs";
 
 const SLOW_MS = 300;
+const LATER_MS = 100;
 const runs = new Map();
 
 function runOf(name) {
-  if (!runs.has(name)) runs.set(name, { seen: new Set(), duplicates: 0, latencies: [], last: 0 });
+  if (!runs.has(name)) runs.set(name, { seen: new Set(), duplicates: 0, latencies: [], last: 0, later: later() });
   return runs.get(name);
+}
+
+/** Of attempts that are not the first: how many, from when until when they came, and how many at most at a time. */
+function later() {
+  return { count: 0, first: 0, last: 0, underWay: 0, most: 0 };
+}
+
+function answerLater({ later }, response) {
+  later.count += 1;
+  later.last = clock();
+  later.first ||= later.last;
+  later.most = Math.max(later.most, ++later.underWay);
+  setTimeout(() => {
+    later.underWay -= 1;
+    response.writeHead(200, { "content-length": 2 }).end("ok");
+  }, LATER_MS);
 }
 
 function record(run, webhook, text) {
@@ -38,6 +55,10 @@ const server = http.createServer((request, response) => {
     const isPing = request.headers["x-secureagentics-event"] === "ping";
     const answer = () => response.writeHead(200, { "content-length": 2 }).end("ok");
     if (isPing) return answer();
+    if (behaviour === "failfirst") {
+      if (request.headers["x-secureagentics-attempt"] !== "1") return answerLater(runOf(name), response);
+      return response.writeHead(500, { "content-length": 0 }).end();
+    }
     record(runOf(name), webhook, text);
     if (behaviour === "slow") setTimeout(answer, SLOW_MS);
     else if (behaviour === "ok") answer();
@@ -51,6 +72,7 @@ server.listen(0, "127.0.0.1", () =>
 process.on("message", ({ ask, run: name }) => {
   const run = runOf(name);
   if (ask === "count") process.send({ count: run.seen.size, last: run.last });
+  if (ask === "later") process.send({ later: run.later });
   if (ask === "figures") {
     process.send({
       count: run.seen.size,

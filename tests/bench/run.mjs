@@ -7,10 +7,11 @@ import { PRICES, usageOf } from "./bill.mjs";
 import { measureLarge } from "./large.mjs";
 import { Stage } from "./measure.mjs";
 import { startProcess } from "./processes.mjs";
+import { measureRetries } from "./retries.mjs";
 import { BILLED, SCENARIOS } from "./scenarios.mjs";
 import { bundleSize, measureStartUp, showBundle } from "./startup.mjs";
 import { startSystem } from "./systems.mjs";
-import { showBill, showLarge, showScenarios } from "./table.mjs";
+import { showBill, showLarge, showRetries, showScenarios } from "./table.mjs";
 
 const SYSTEMS = ["forwarder", "relay", "textbook"];
 const progress = (line) => console.error(`[bench] ${line}`);
@@ -97,17 +98,22 @@ async function main() {
     later(() => load.stop());
     const stage = new Stage(receiver, load);
     if (wanted === "bill") return { billed: await countBilled(stage) };
+    const retries = () => measureRetries(stage, () => makeState(later));
+    if (wanted === "retries") return { retries: await retries() };
     const scenarios = await measureScenarios(stage, wanted);
     if (wanted !== "") return { scenarios };
     const billed = await countBilled(stage);
+    progress("second attempts");
+    const retried = await retries();
     progress("an object with 100,000 deliveries");
     const large = await measureLarge(stage, await makeState(later));
-    return { scenarios, billed, large };
+    return { scenarios, billed, retries: retried, large };
   });
   const [bundle, startUp] = [bundleSize(), await measureStartUp()];
   if (figures.scenarios) console.log(`\n${showScenarios(figures.scenarios)}\n`);
   if (figures.billed)
     console.log(`${showBill(figures.billed)}\nAt ${PRICES.source}, ${PRICES.date}; without a plan's included usage.\n`);
+  if (figures.retries) console.log(`${showRetries(figures.retries)}\n`);
   if (figures.large) console.log(`${showLarge(figures.large)}\n`);
   console.log(`${showBundle(bundle, startUp)}\nMeasured in ${((Date.now() - began) / 1000).toFixed(0)} s.`);
   const machine = { cpus: cpus().length, model: cpus()[0]?.model, node: process.version };

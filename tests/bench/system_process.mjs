@@ -17,7 +17,7 @@ const VARS = {
   ALLOW_PRIVATE_ENDPOINTS: "true",
 };
 
-const { system, state, hooks, port } = JSON.parse(process.argv[2]);
+const { system, state, hooks, vars, port } = JSON.parse(process.argv[2]);
 
 function baselineOptions() {
   const module = (file) => ({ type: /** @type {const} */ ("ESModule"), path: path.join(FOLDER, file) });
@@ -61,7 +61,7 @@ function workerdOf(parent) {
 }
 
 const miniflare = new Miniflare(
-  system === "relay" ? relayOptions({ vars: VARS, hooks, state, port, onLog }) : baselineOptions(),
+  system === "relay" ? relayOptions({ vars: { ...VARS, ...vars }, hooks, state, port, onLog }) : baselineOptions(),
 );
 const { port: listening } = await miniflare.ready;
 process.send({ port: Number(listening), workerd: workerdOf(process.pid), token: TOKEN });

@@ -8,9 +8,9 @@ import { startProcess } from "./processes.mjs";
 const SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 const EVENT_TYPES = ["alert.triggered"];
 
-/** Starts `relay`, `forwarder` or `textbook` on the storage in a folder. */
-export async function startSystem(system, state, { hooks = false } = {}) {
-  const running = await startProcess("system_process.mjs", { system, state, hooks, port: 0 });
+/** Starts `relay`, `forwarder` or `textbook` on the storage in a folder; `vars` are settings of the relay. */
+export async function startSystem(system, state, { hooks = false, vars = {} } = {}) {
+  const running = await startProcess("system_process.mjs", { system, state, hooks, vars, port: 0 });
   return { system, state, ...running, ...(system === "relay" ? RELAY : BASELINE) };
 }
 

@@ -79,6 +79,12 @@ export function showLarge(large) {
   );
 }
 
+/** How fast second attempts are made. */
+export function showRetries(retries) {
+  const rows = retries.map(({ subrequests, perSecond, most }) => [String(subrequests), whole(perSecond), String(most)]);
+  return table(["SUBREQUESTS", "second attempts/s, endpoint at 100 ms", "at most at a time"], rows);
+}
+
 /** The counts and their cost. */
 export function showBill(billed) {
   const rows = billed.map(({ name, system, usage }) => {

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
-import { answerWith } from "../support/receiver.js";
+import { answerInTurn, answerWith } from "../support/receiver.js";
 import { startRelay } from "../support/relay.js";
 import { armedAlarm } from "../support/stored_state.js";
 import { acceptArray, acceptForOne, alert, awaitSettled, listDeliveries, setUpWebhook } from "../support/steps.js";
@@ -15,8 +15,8 @@ let relay;
 before(async () => (relay = await startRelay({ hooks: true })));
 after(() => relay?.stop());
 
-async function readCounts({ workspace, webhook }) {
-  const answer = await relay.fetch(`/test/rows/${workspace}/${webhook.id}`);
+async function readCounts({ workspace, webhook }, of = relay) {
+  const answer = await of.fetch(`/test/rows/${workspace}/${webhook.id}`);
   assert.equal(answer.status, 200, answer.text);
   const { rows_written: written, rows_read: read, alarms_set: alarms, alarms_run: run } = answer.body;
   const { object_requests: commands } = answer.body;
@@ -84,6 +84,29 @@ test("an event that comes alone takes 3 rows, its alarm counted, and 3 requests 
   assert.equal(used.written + used.alarms, 3);
   assert.equal(used.commands + used.run, 3);
   assert.equal(armedAlarm(relay, scene), undefined, "an alarm is armed although nothing is pending");
+});
+
+describe("an event that fails once", () => {
+  // Longer than a lease, as in production.
+  const RETRY_AFTER_MS = 8_000;
+  let slow;
+  before(async () => (slow = await startRelay({ hooks: true, vars: { RETRY_SCHEDULE: `${RETRY_AFTER_MS}ms,1h` } })));
+  after(() => slow?.stop());
+
+  test("takes 10 rows with its retry, alarms counted, and 6 requests of its object", { timeout: 90_000 }, async (t) => {
+    const scene = await setUpWebhook(t, slow, answerInTurn(500, 200));
+    const isIdle = () => eventually(() => armedAlarm(slow, scene) === undefined, { timeout: 60_000 });
+    await isIdle();
+    const before = await readCounts(scene, slow);
+    await acceptForOne(slow, scene.workspace);
+    await eventually(() => scene.receiver.events().length === 2, { timeout: 60_000 });
+    await isIdle();
+    const after = await readCounts(scene, slow);
+    const used = Object.fromEntries(Object.entries(after).map(([name, count]) => [name, count - before[name]]));
+    t.diagnostic(JSON.stringify(used));
+    assert.ok(used.written + used.alarms <= 10, `${used.written + used.alarms} rows`);
+    assert.ok(used.commands + used.run <= 6, `${used.commands + used.run} requests`);
+  });
 });
 
 test("rows written by an event of an array of 100 are at most 1.1, alarms counted", { timeout: 120_000 }, async (t) => {
