@@ -46,6 +46,8 @@ mod sender;
 
 mod observer;
 
+mod platform_probe;
+
 mod sealing;
 
 mod commands;

@@ -12,6 +12,7 @@ use super::{
     http::{Request, Response, pairs},
     ingest, metrics,
     path_ids::{access_id, delivery_id, resend_id, webhook_id},
+    platform_probe,
     rate_limits::count_change,
     request::{Answer, Call, JSON, json, refusal},
     trace, webhooks, workspaces,
@@ -143,6 +144,11 @@ async fn route(
                 ("POST", ["v1", "workspaces"]) => workspaces::create(&request, &env).await,
                 ("GET", ["v1", "workspaces"]) => workspaces::list(&request, &env).await,
                 ("GET", ["metrics"]) => metrics::show(&request, &env, &config.keys).await,
+                ("POST", ["probe", step]) => {
+                    platform_probe::run(&request, &env, &config.policy, step)
+                        .boxed_local()
+                        .await
+                }
                 #[cfg(feature = "test-hooks")]
                 ("GET", ["test", "rows", workspace, webhook]) => {
                     let workspace = WorkspaceId::parse(workspace)
@@ -267,6 +273,10 @@ async fn route_workspace(
 fn allowed_methods(path: &[&str]) -> Option<&'static str> {
     Some(match path {
         ["healthz" | "openapi.json" | "metrics"] | ["v1", "event-types"] => "GET, HEAD",
+        [
+            "probe",
+            "wait" | "hires" | "lasts" | "connections" | "posts" | "read",
+        ] => "POST",
         #[cfg(feature = "test-hooks")]
         ["test", "rows", _, _] => "GET, HEAD",
         #[cfg(feature = "test-hooks")]

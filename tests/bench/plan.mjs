@@ -4,8 +4,6 @@
 import { table } from "./table.mjs";
 
 const LIMITS = {
-  /** Connections that may wait for headers, per Worker request and per object. */
-  connections: 6,
   /** Requests a second that an object handles if each writes: the cautious and the optimistic reading of the guide. */
   objectWrites: [200, 500],
   /** KV writes per second and key. */
@@ -15,6 +13,8 @@ const LIMITS = {
 };
 /** Requests that an object gets for one event: accept and report. */
 const REQUESTS_OF_AN_EVENT = 2;
+/** `MAX_LEASES`: attempts of one webhook under way. */
+const MAX_LEASES = 50;
 const LOAD = { eventsPerSecond: 1_000, webhooks: 100_000, lostRegionSeconds: 60 };
 
 const perSecond = (value) => `${value.toFixed(value < 10 ? 1 : 0)}/s`;
@@ -29,11 +29,11 @@ console.log(
 console.log(table(["an object handles", "events of one object", "sub-objects wh_...#n needed"], objects));
 
 const retries = [0.05, 0.3, 1, 10].map((seconds) => {
-  const rate = LIMITS.connections / seconds;
+  const rate = MAX_LEASES / seconds;
   return [`${seconds * 1000} ms`, perSecond(rate), `${(100_000 / rate / 60).toFixed(0)} min`];
 });
-console.log("\nRetries, which the object's alarm sends, six at a time:\n");
-console.log(table(["the endpoint answers after", "one object retries", "a backlog of 100,000 takes"], retries));
+console.log("\nRetries, of which MAX_LEASES are under way at a time:\n");
+console.log(table(["the endpoint answers after", "one webhook retries", "a backlog of 100,000 takes"], retries));
 
 // Each delivery of one invocation is an accept, a send and a report; the key's snapshot is one more.
 const fanOut = Object.entries(LIMITS.subrequests).map(([plan, limit]) => [

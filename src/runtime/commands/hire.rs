@@ -29,6 +29,16 @@ pub(crate) struct Hire {
     pub(crate) goes_on: bool,
 }
 
+/// What a Sender is asked to do.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Order<H = Hire> {
+    /// To make attempts.
+    Send(H),
+    /// To measure the platform; the text is `platform_probe.js`'s.
+    Probe(String),
+}
+
 /// What came of a hire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hired {
@@ -47,7 +57,7 @@ impl Hire {
         if crate::runtime::test_hooks::refuses_hire() {
             return Hired::Refused;
         }
-        let body = match serde_json::to_string(self) {
+        let body = match serde_json::to_string(&Order::Send(self)) {
             Ok(body) => body,
             Err(error) => {
                 console_error!("a hire of {}: {error}", self.webhook);

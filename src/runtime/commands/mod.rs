@@ -17,7 +17,7 @@ use wasm_bindgen_futures::JsFuture;
 use worker::{Env, Response};
 
 pub(super) use self::{
-    hire::{Hire, Hired},
+    hire::{Hire, Hired, Order},
     refusal::Refusal,
     webhook::{AttemptReport, Grant, NewDelivery, Recalled, Taken, WebhookCommand, WebhookReply},
     workspace::{NewWebhook, WebhookChange, WorkspaceCommand, WorkspaceReply},
@@ -69,6 +69,15 @@ pub(super) fn ask_to_accept(
     let name = webhook_object_name(workspace, webhook);
     let sent = send(env, "WEBHOOKS", &name, command);
     async move { receive(sent, name).await }
+}
+
+/// The object that measures the platform; it is no webhook's, and stores nothing.
+pub(super) const PROBE_OBJECT: &str = "probe";
+
+/// Asks the object that measures the platform.
+pub(super) async fn ask_probe_object(env: &Env, order: String) -> Result<WebhookReply, CallError> {
+    let command: WebhookCommand = WebhookCommand::ProbePlatform(order);
+    call(env, "WEBHOOKS", PROBE_OBJECT, &command).await
 }
 
 fn webhook_object_name(workspace: &WorkspaceId, webhook: &WebhookId) -> String {

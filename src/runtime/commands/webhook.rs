@@ -90,6 +90,8 @@ pub(crate) enum WebhookCommand<P = Box<RawValue>> {
     LookAtAlarm,
     /// Asks for all that a page shows.
     Show(Wanted),
+    /// Measures the platform; the order is `platform_probe.js`'s.
+    ProbePlatform(String),
     #[cfg(feature = "test-hooks")]
     Counted,
 }
@@ -150,6 +152,8 @@ pub(crate) enum WebhookReply {
         last_hour: HourTally,
     },
     Shown(Box<Shown>),
+    /// What was measured, as JSON.
+    Measured(String),
     Refused(Refusal),
     #[cfg(feature = "test-hooks")]
     Counted(Counted),

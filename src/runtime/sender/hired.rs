@@ -10,10 +10,11 @@ use crate::{
     domain::budget::Budget,
     machines::shift::Shift,
     runtime::{
-        commands::{Hire, read_command},
+        commands::{Order, read_command},
         config::config,
         entropy::now,
         observer::Observer,
+        platform_probe,
     },
 };
 
@@ -25,8 +26,14 @@ pub async fn send_hired(hire: String, env: Env) {
     #[cfg(feature = "test-hooks")]
     crate::runtime::test_hooks::begin(&env);
     let began = now();
-    let hire: Hire = match read_command(&hire) {
-        Ok(hire) => hire,
+    let hire = match read_command::<Order>(&hire) {
+        Ok(Order::Send(hire)) => hire,
+        Ok(Order::Probe(probe)) => {
+            if let Err(error) = platform_probe::in_sender(&env, &probe).await {
+                console_error!("a probe: {error}");
+            }
+            return;
+        }
         Err(error) => return console_error!("a hire: {error}"),
     };
     let config = match config(&env) {

@@ -46,7 +46,7 @@ impl WebhookObject {
         if held_all {
             self.have_attempts_made(&config).await?;
         }
-        let more_to_delete = self.delete_in_turn(&config.policy)?;
+        let more_to_delete = self.delete_old(&config.policy)?;
         self.is_working.set(false);
         self.tell_workspace().await;
         self.fold_counts()?;
@@ -170,26 +170,10 @@ impl WebhookObject {
         self.arm_or_go_on_deleting(more_to_delete).await
     }
 
-    /// The same as [`Self::delete_old`] for an alarm, of which there may be many in a second: it does nothing if the last
-    /// slice was deleted a moment ago.
-    fn delete_in_turn(&self, policy: &Policy) -> Result<bool> {
-        let now = now();
-        let (next, more) = self.next_slice.get();
-        let wait = next.saturating_duration_since(now);
-        // The wait is longer if the clock was put back.
-        if !wait.is_zero() && wait <= BETWEEN_SLICES {
-            return Ok(more);
-        }
-        let more = self.delete_old(policy)?;
-        self.next_slice
-            .set((now.saturating_add(BETWEEN_SLICES), more));
-        Ok(more)
-    }
-
     /// Deletes a slice of what is too old to keep, and of what there is no storage for; returns whether more of it is
     /// left.
     fn delete_old(&self, policy: &Policy) -> Result<bool> {
-        let more_to_purge = self.purge(policy)?;
+        let more_to_purge = self.purge_in_turn(policy)?;
         let more_to_trim = self.trim(policy)?;
         Ok(more_to_purge || more_to_trim)
     }
@@ -216,6 +200,22 @@ impl WebhookObject {
             Ok(false)
         })?;
         Ok(more.unwrap_or(false))
+    }
+
+    /// The same as [`Self::purge`], but nothing if the last slice was deleted a moment ago: there may be many alarms in a
+    /// second.
+    fn purge_in_turn(&self, policy: &Policy) -> Result<bool> {
+        let now = now();
+        let (next, more) = self.next_slice.get();
+        let wait = next.saturating_duration_since(now);
+        // The wait is longer if the clock was put back.
+        if !wait.is_zero() && wait <= BETWEEN_SLICES {
+            return Ok(more);
+        }
+        let more = self.purge(policy)?;
+        self.next_slice
+            .set((now.saturating_add(BETWEEN_SLICES), more));
+        Ok(more)
     }
 
     /// Deletes a slice of what is too old to keep; returns whether more of it is left.

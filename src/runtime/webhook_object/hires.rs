@@ -80,6 +80,10 @@ impl WebhookObject {
         config: &Config,
     ) -> Result<()> {
         let requests = budget.borrow().posts();
+        if requests == 0 {
+            // The hire took the only one; the next alarm sends.
+            return Ok(());
+        }
         let groups = self.lease_groups(Crew::new(1, requests), &config.policy)?;
         let name = self.name();
         let webhook = self.webhook_id()?;

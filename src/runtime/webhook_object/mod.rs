@@ -57,6 +57,7 @@ use super::{
     },
     config::config,
     entropy::now,
+    platform_probe,
     sealing::seal_anew,
 };
 use crate::{
@@ -91,7 +92,7 @@ pub struct WebhookObject {
     is_working: Cell<bool>,
     /// How hiring Senders goes.
     hiring: RefCell<Hiring>,
-    /// When the alarm may delete again, and whether the last slice left more.
+    /// When the next slice of what is too old may be deleted, and whether the last one left more.
     next_slice: Cell<(Timestamp, bool)>,
     /// When to tell the workspace again after it did not answer.
     tell_after: Cell<Timestamp>,
@@ -275,6 +276,10 @@ impl WebhookObject {
                 return Ok(WebhookReply::Done);
             }
             WebhookCommand::Show(wanted) => self.show(wanted)?,
+            WebhookCommand::ProbePlatform(order) => {
+                let measured = platform_probe::in_object(&self.state, &order).await?;
+                return Ok(WebhookReply::Measured(measured));
+            }
             #[cfg(feature = "test-hooks")]
             WebhookCommand::Counted => {
                 // Does not count itself.
