@@ -1,5 +1,20 @@
-//! What decides, without waiting: no clock, no randomness, no I/O, no `async`. `runtime` drives it.
+//! What decides: the machine of a webhook, the tables of a workspace, the rules of senders, and the messages between them.
+//!
+//! Plain Rust: no `async`, no clock, no randomness. Time and random bytes come in as arguments; storage is behind the
+//! `Sql` trait, so that natively the same statements run on SQLite.
+
+pub mod messages;
+
+pub mod sql;
+
+pub mod alarm_clock;
 
 pub mod shift;
 
 pub mod hiring;
+
+pub mod sender;
+
+pub mod webhook;
+
+pub mod workspace;

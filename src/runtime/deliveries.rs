@@ -1,11 +1,11 @@
 //! Deliveries: listing, reading, resending and cancelling them; a webhook's hourly counts.
 
 use super::{
+    commands::next_page,
     commands::{WebhookCommand, WebhookReply, ask_webhook},
     entropy::now,
     faults::{internal, unavailable, unexpected_reply},
     http::pairs,
-    page_reads::next_page,
     request::{Answer, Call, json, random_bytes, read_json_body},
 };
 use crate::{

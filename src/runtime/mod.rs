@@ -1,6 +1,6 @@
 //! Everything that touches Cloudflare: the Worker's entry, its two objects, KV, and outgoing requests.
 //!
-//! No business rules are here: an `if` on business data belongs in `domain`.
+//! No business rules are here: an `if` on business data belongs in `domain` or `machines`.
 
 mod router;
 
@@ -44,6 +44,8 @@ mod rate_limits;
 
 mod sender;
 
+mod hires;
+
 mod observer;
 
 mod platform_probe;
@@ -52,7 +54,7 @@ mod sealing;
 
 mod commands;
 
-mod page_reads;
+mod refusals;
 
 #[cfg(feature = "test-hooks")]
 mod object_calls;
@@ -61,9 +63,9 @@ mod workspace_object;
 
 mod webhook_object;
 
-mod database;
+mod object_sql;
 
-mod alarm_clock;
+mod object_alarm;
 
 mod entropy;
 

@@ -144,7 +144,7 @@ pub(super) fn refuses_hire() -> bool {
 }
 
 /// Says in the log which deliveries a Sender begins with.
-pub(super) fn log_hire(hire: &super::commands::Hire) {
+pub(super) fn log_hire(hire: &crate::machines::messages::Hire) {
     let ids: Vec<_> = hire.grants.iter().map(|grant| grant.id.as_ref()).collect();
     worker::console_log!("sender hired {}", serde_json::json!(ids));
 }

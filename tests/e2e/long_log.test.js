@@ -23,7 +23,7 @@ import { assertPage, signIn } from "../support/visitor.js";
 
 const LOGGED = 20_000;
 const FAILED = 10_000;
-// Of the log's scans in src/runtime/webhook_object/store/log.rs, in each of its four parts, and their boundaries.
+// Of the log's scans in src/machines/webhook/tables/log.rs, in each of its four parts, and their boundaries.
 const ROWS_A_PAGE = 5_000;
 const BACKLOG = 100_000;
 const WASM_BYTES = 64 * 1024 * 1024;

@@ -5,7 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 const HOUR_MS = 3_600_000;
 // Of MEMBERS_LIMIT in src/domain/segment.rs.
 export const MEMBERS = 16;
-// Of src/runtime/webhook_object/store/places.rs.
+// Of src/machines/webhook/tables/places.rs.
 const SETTLED = 2n ** 52n;
 const PLACES_A_MS = 2n ** 10n;
 // Spread over the last hour.

@@ -233,6 +233,25 @@ impl EncryptionKeys {
     ) -> Result<Sealed, SealedError> {
         self.seal(&self.open(sealed, webhook, field)?, webhook, field, nonce)
     }
+
+    /// Seals again the values that are not under the first key; returns whether any was changed. A value that cannot be
+    /// opened, or for which there is no nonce, stays as it is, so that its owner can still replace it.
+    pub fn renew_all<'a>(
+        &self,
+        webhook: &WebhookId,
+        values: impl Iterator<Item = (Field<'a>, &'a mut Sealed)>,
+        nonces: &dyn Fn() -> Option<Nonce>,
+    ) -> bool {
+        let mut is_renewed = false;
+        for (field, value) in values.filter(|(_, value)| !self.is_current(value)) {
+            let renewed = nonces().map(|nonce| self.renew(value, webhook, field, nonce));
+            if let Some(Ok(sealed)) = renewed {
+                *value = sealed;
+                is_renewed = true;
+            }
+        }
+        is_renewed
+    }
 }
 
 impl Key {

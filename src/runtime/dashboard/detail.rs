@@ -23,11 +23,11 @@ use crate::{
         webhook::Webhook,
     },
     runtime::{
+        commands::{Shown, Wanted, next_page},
         commands::{WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply},
         entropy::now,
         faults::{internal, unexpected_reply},
         http::{Response, pairs},
-        page_reads::{Shown, Wanted, next_page},
         webhook_changes::reveal_secret,
     },
 };

@@ -27,11 +27,11 @@ use crate::{
         webhook::Webhook,
     },
     runtime::{
+        commands::Wanted,
         commands::{WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply},
         entropy::now,
         faults::unexpected_reply,
         http::Response,
-        page_reads::Wanted,
         probes,
         request::{random_bytes, read_form_body, url_rules},
         webhook_changes,

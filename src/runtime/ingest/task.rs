@@ -156,7 +156,6 @@ impl Task {
                 env: &self.env,
                 workspace: &self.workspace,
                 webhook,
-                budget: &self.budget,
             },
             ended: || {
                 // The receiver is gone if the answer has left.

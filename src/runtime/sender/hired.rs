@@ -8,13 +8,9 @@ use worker::{Env, console_error};
 use super::{Sending, ToObject};
 use crate::{
     domain::budget::Budget,
-    machines::shift::Shift,
+    machines::{messages::Order, shift::Shift},
     runtime::{
-        commands::{Order, read_command},
-        config::config,
-        entropy::now,
-        observer::Observer,
-        platform_probe,
+        commands::read_command, config::config, entropy::now, observer::Observer, platform_probe,
     },
 };
 
@@ -54,7 +50,6 @@ pub async fn send_hired(hire: String, env: Env) {
             env: &env,
             workspace: &hire.workspace,
             webhook: &hire.webhook,
-            budget: &budget,
         },
         ended: || {},
         #[cfg(feature = "test-hooks")]

@@ -14,6 +14,6 @@ mod hired;
 
 pub(super) use self::{
     attempt::attempt,
-    reporting::{Reports, ToObject},
+    reporting::{Reports, ToObject, granted},
     sending::Sending,
 };

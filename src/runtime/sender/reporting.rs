@@ -1,24 +1,18 @@
 //! Where a sender reports: to the object of its webhook.
 
-use std::{cell::RefCell, time::Duration};
+use std::rc::Rc;
 
-use worker::{Delay, Env, console_error};
+use worker::{Env, console_error};
 
 use crate::{
-    domain::{
-        budget::Budget,
-        ids::{WebhookId, WorkspaceId},
-    },
-    runtime::commands::{AttemptReport, Grant, WebhookCommand, WebhookReply, ask_webhook},
+    domain::ids::{WebhookId, WorkspaceId},
+    runtime::commands::{Grant, WebhookCommand, WebhookReply, ask_webhook},
 };
-
-/// How often a report is tried; if all tries fail, the lease is lost and the attempt is made again.
-const TRIES: u32 = 3;
 
 /// Takes reports of attempts.
 pub(in crate::runtime) trait Reports {
-    /// Takes reports; returns at most `leases` further leases.
-    async fn report(&self, reports: Vec<AttemptReport>, leases: usize) -> Vec<Grant>;
+    /// Takes a report; returns the leases that it is answered with, or none if it is not answered.
+    async fn report(&self, report: Rc<WebhookCommand>) -> Option<Vec<Grant>>;
 }
 
 /// Reports by a call of the webhook's object.
@@ -26,23 +20,24 @@ pub(in crate::runtime) struct ToObject<'a> {
     pub(in crate::runtime) env: &'a Env,
     pub(in crate::runtime) workspace: &'a WorkspaceId,
     pub(in crate::runtime) webhook: &'a WebhookId,
-    pub(in crate::runtime) budget: &'a RefCell<Budget>,
 }
 
 impl Reports for ToObject<'_> {
-    async fn report(&self, reports: Vec<AttemptReport>, leases: usize) -> Vec<Grant> {
-        let command = WebhookCommand::Report { reports, leases };
-        for attempt in 1..=TRIES {
-            self.budget.borrow_mut().count_call();
-            match ask_webhook(self.env, self.workspace, self.webhook, &command).await {
-                Ok(WebhookReply::Granted(grants)) => return grants,
-                Ok(_) => return Vec::new(),
-                Err(error) => console_error!("report {attempt}: {error}"),
-            }
-            if attempt < TRIES {
-                Delay::from(Duration::from_millis(200).saturating_mul(attempt)).await;
+    async fn report(&self, report: Rc<WebhookCommand>) -> Option<Vec<Grant>> {
+        match ask_webhook(self.env, self.workspace, self.webhook, &report).await {
+            Ok(reply) => Some(granted(reply)),
+            Err(error) => {
+                console_error!("report: {error}");
+                None
             }
         }
-        Vec::new()
+    }
+}
+
+/// The leases in the reply to a report; a webhook that is deleted grants none.
+pub(in crate::runtime) fn granted(reply: WebhookReply) -> Vec<Grant> {
+    match reply {
+        WebhookReply::Granted(grants) => grants,
+        _ => Vec::new(),
     }
 }

@@ -10,6 +10,7 @@ use crate::{
         ids::WebhookId,
         webhook::Webhook,
     },
+    machines::sql,
     runtime::{
         commands::{Refusal, WorkspaceReply},
         entropy::now,
@@ -39,7 +40,10 @@ impl WorkspaceObject {
     }
 
     /// Finds the webhook that an earlier creation with the same key made, whose answer is not known.
-    pub(super) fn find_created(&self, idempotent: Option<&Idempotent>) -> Result<Option<Webhook>> {
+    pub(super) fn find_created(
+        &self,
+        idempotent: Option<&Idempotent>,
+    ) -> sql::Result<Option<Webhook>> {
         let Some(idempotent) = idempotent else {
             return Ok(None);
         };
@@ -52,7 +56,7 @@ impl WorkspaceObject {
     }
 
     /// Stores by what a creation is recognized, and what it made.
-    pub(super) fn recognize(&self, idempotent: Option<&Idempotent>, made: &str) -> Result<()> {
+    pub(super) fn recognize(&self, idempotent: Option<&Idempotent>, made: &str) -> sql::Result<()> {
         let Some(idempotent) = idempotent else {
             return Ok(());
         };

@@ -5,21 +5,13 @@
 //! the alarm tells again until it succeeds. A target gets the present state, not the change, so telling twice does no
 //! harm.
 
-mod access_rows;
-
-mod creations;
-
 mod idempotency;
 
 mod keys;
 
-mod outbox;
-
 mod publisher;
 
 mod sessions;
-
-mod store;
 
 mod telling;
 
@@ -27,6 +19,7 @@ mod webhooks;
 
 use std::{
     cell::{Cell, RefCell},
+    rc::Rc,
     time::Duration,
 };
 
@@ -38,22 +31,25 @@ use worker::{
 
 use self::{
     publisher::Publisher,
-    store::WorkspaceStore,
     telling::{TELL_AGAIN, TELL_AGAIN_LATEST},
 };
 use super::{
-    alarm_clock::AlarmClock,
     commands::{Refusal, WorkspaceCommand, WorkspaceReply, no_requests, read_command, reply_with},
     entropy::now,
+    object_alarm::ObjectAlarm,
+    object_sql::ObjectSql,
 };
-use crate::domain::{backoff::Backoff, ids::WorkspaceId, workspace::Workspace};
+use crate::{
+    domain::{backoff::Backoff, ids::WorkspaceId, workspace::Workspace},
+    machines::workspace::workspace_tables::WorkspaceTables,
+};
 
 /// The object of one workspace.
 #[durable_object(alarm)]
 pub struct WorkspaceObject {
     env: Env,
-    store: WorkspaceStore,
-    clock: AlarmClock,
+    store: WorkspaceTables,
+    clock: ObjectAlarm,
     publisher: Publisher,
     /// How long the alarm waits while it cannot tell.
     backoff: RefCell<Backoff>,
@@ -66,10 +62,11 @@ impl DurableObject for WorkspaceObject {
         #[cfg(feature = "test-hooks")]
         super::test_hooks::begin(&env);
         let storage = state.storage();
+        let sql = Rc::new(ObjectSql::new(&storage));
         Self {
-            store: WorkspaceStore::new(&storage),
-            publisher: Publisher::new(&env, &storage),
-            clock: AlarmClock::new(storage),
+            store: WorkspaceTables::new(Rc::clone(&sql) as _),
+            publisher: Publisher::new(&env, sql),
+            clock: ObjectAlarm::new(storage),
             env,
             backoff: RefCell::new(Backoff::new(TELL_AGAIN, TELL_AGAIN_LATEST)),
             watched: Cell::default(),
@@ -83,7 +80,9 @@ impl DurableObject for WorkspaceObject {
     async fn alarm(&self) -> Result<Response> {
         self.clock.fired();
         self.watch()?;
-        let forgotten = self.forget_old_secrets().and_then(|()| self.forget_ended());
+        let forgotten = self
+            .forget_old_secrets()
+            .and_then(|()| Ok(self.forget_ended()?));
         let told = match forgotten {
             Ok(()) => self.tell_all().await,
             Err(error) => Err(error),

@@ -14,13 +14,13 @@ use std::{
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use wasm_bindgen_futures::spawn_local;
-use worker::{Delay, Env, Result, Storage, console_error};
+use worker::{Delay, Env, Result, console_error};
 
-use super::store::WorkspaceStore;
 #[cfg(feature = "test-hooks")]
 use crate::runtime::test_hooks;
 use crate::{
     domain::timestamp::Timestamp,
+    machines::{sql::Sql, workspace::workspace_tables::WorkspaceTables},
     runtime::{entropy::now, subscriptions},
 };
 
@@ -43,7 +43,7 @@ pub(super) struct Publisher {
 
 struct Shared {
     env: Env,
-    store: WorkspaceStore,
+    store: WorkspaceTables,
     /// Whether the task runs.
     is_putting: Cell<bool>,
     /// The earliest time at which KV accepts another put.
@@ -55,10 +55,10 @@ struct Shared {
 }
 
 impl Publisher {
-    pub(super) fn new(env: &Env, storage: &Storage) -> Self {
+    pub(super) fn new(env: &Env, sql: Rc<dyn Sql>) -> Self {
         let shared = Shared {
             env: env.clone(),
-            store: WorkspaceStore::new(storage),
+            store: WorkspaceTables::new(sql),
             is_putting: Cell::default(),
             next_put: Cell::default(),
             is_in_doubt: Cell::default(),

@@ -14,6 +14,7 @@ use crate::{
         token::{Scope, TokenHash},
         workspace::Workspace,
     },
+    machines::sql,
     runtime::{
         commands::{Refusal, WorkspaceCommand, WorkspaceReply},
         entropy::now,
@@ -126,7 +127,7 @@ impl WorkspaceObject {
     }
 
     /// Deletes a slice of the links and sessions that have expired.
-    pub(super) fn forget_ended(&self) -> Result<()> {
+    pub(super) fn forget_ended(&self) -> sql::Result<()> {
         self.store.delete_ended(now())
     }
 }

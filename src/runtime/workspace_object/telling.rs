@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use worker::{Result, console_error};
 
-use super::{WorkspaceObject, outbox::Untold};
+use super::WorkspaceObject;
 #[cfg(feature = "test-hooks")]
 use crate::runtime::test_hooks;
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
         timestamp::Timestamp,
         workspace::Workspace,
     },
+    machines::workspace::outbox::Untold,
     runtime::{
         commands::{WebhookCommand, WorkspaceReply, ask_webhook},
         entropy::now,

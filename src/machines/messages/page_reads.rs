@@ -1,0 +1,58 @@
+//! All that a page asks of a webhook's object, in one call.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    ids::{DeliveryId, EventId},
+    record::{DeliveryFilter, DeliveryRecord},
+    resend::ResendJob,
+    stats::HourTally,
+};
+
+/// What a page wants to show.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Wanted {
+    /// How many of the last hours' counts.
+    pub hours: u32,
+    /// Whether the counts include how long attempts took, which is most of their size.
+    pub durations: bool,
+    /// A page of deliveries.
+    pub deliveries: Option<DeliveryFilter>,
+    /// One delivery, with its payload.
+    pub delivery: Option<DeliveryId>,
+    /// The delivery to look up, by its event's id or its own.
+    pub looked_up: Option<EventId>,
+    /// Whether to show the latest resend of many deliveries.
+    pub job: bool,
+}
+
+/// What was read for a `Wanted`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Shown {
+    /// Hour by hour, oldest first.
+    pub hours: Vec<(i64, HourTally)>,
+    /// In the order of the events.
+    pub deliveries: Vec<DeliveryRecord>,
+    /// Whether there may be older deliveries.
+    pub more: bool,
+    /// Where the next page begins; objects of an earlier release leave it out.
+    #[serde(default)]
+    pub next: Option<DeliveryId>,
+    /// The delivery.
+    pub delivery: Option<DeliveryRecord>,
+    /// The delivery that was looked up.
+    pub looked_up: Option<DeliveryId>,
+    /// The latest bulk resend.
+    pub job: Option<ResendJob>,
+}
+
+/// Where the page after these deliveries begins.
+#[must_use]
+pub fn next_page(
+    records: &[DeliveryRecord],
+    more: bool,
+    next: Option<DeliveryId>,
+) -> Option<DeliveryId> {
+    let last = records.last().map(|record| record.id.clone());
+    next.or(last.filter(|_| more))
+}

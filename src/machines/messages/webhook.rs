@@ -1,0 +1,326 @@
+//! The commands to a webhook's object, and its replies.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::Refusal;
+use crate::{
+    domain::{
+        attempt::Attempt,
+        delivery::{Kind, Lease, Status},
+        ids::{DeliveryId, EventId, ResendId},
+        record::{DeliveryFilter, DeliveryRecord, SentRequest},
+        resend::{ResendJob, Selection},
+        sealed::Sealed,
+        stats::HourTally,
+        timestamp::Timestamp,
+        webhook::{Settings, StoredHeader},
+    },
+    machines::messages::{Shown, Wanted},
+};
+
+/// A command to the object of a webhook; `P` is the payload of new deliveries, which a Worker writes from the posted
+/// event.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WebhookCommand<P = Box<RawValue>> {
+    /// From the workspace's object: new settings.
+    Apply(Settings),
+    /// From the workspace's object: the webhook is deleted.
+    Delete {
+        /// The revision.
+        revision: u64,
+    },
+    /// Accepts events; asks for at most `leases` leases, of these or of what others post at the same moment.
+    Accept {
+        /// The events.
+        events: Vec<NewDelivery<P>>,
+        /// How many leases are asked for at most.
+        leases: usize,
+        /// The revision of the keys by which the caller was let in; none if no key was judged by a copy.
+        #[serde(default)]
+        keys_revision: Option<u64>,
+    },
+    /// Asks for the deliveries that the webhook has for events; accepts nothing.
+    Recall {
+        /// The events' ids.
+        event_ids: Vec<EventId>,
+    },
+    /// Makes a ping or a test and leases it.
+    Probe {
+        /// The kind.
+        kind: Kind,
+        /// The delivery.
+        delivery: NewDelivery<P>,
+        /// Whether to make none if there is one of the kind.
+        #[serde(default)]
+        once: bool,
+    },
+    /// Reports attempts; asks for at most `leases` further leases.
+    Report {
+        /// The reports.
+        reports: Vec<AttemptReport>,
+        /// How many leases are asked for at most.
+        leases: usize,
+    },
+    /// Asks for one, with all that is kept of it.
+    Read {
+        /// Its id.
+        id: DeliveryId,
+    },
+    /// Asks for a delivery, by its event's id or its own.
+    Trace {
+        /// The event's id.
+        event_id: EventId,
+        /// Whether the asker needs of the answers only their statuses.
+        #[serde(default)]
+        is_brief: bool,
+    },
+    /// Asks for a page of the log.
+    List(DeliveryFilter),
+    /// Makes a delivery due at once.
+    Resend {
+        /// Its id.
+        id: DeliveryId,
+    },
+    /// Stops further attempts of a delivery.
+    Cancel {
+        /// Its id.
+        id: DeliveryId,
+    },
+    /// Starts a bulk resend.
+    StartJob {
+        /// Its id.
+        id: ResendId,
+        /// Which deliveries.
+        selection: Selection,
+    },
+    /// Asks how far a bulk resend is.
+    ReadJob {
+        /// Its id.
+        id: ResendId,
+    },
+    /// Stops a bulk resend.
+    StopJob {
+        /// Its id.
+        id: ResendId,
+    },
+    /// Asks for the counts of the last hours.
+    Stats {
+        /// How many hours, the present one included.
+        hours: u32,
+    },
+    /// Asks for what is pending and held, and for the counts of the last full hour.
+    Gauges,
+    /// Deletes what is too old, and sets the alarm if one is needed and missing.
+    LookAtAlarm,
+    /// Asks for all that a page shows.
+    Show(Wanted),
+    /// Measures the platform; the order is that of `platform_probe.js`.
+    ProbePlatform(String),
+    /// Asks what the object has used since it started.
+    #[cfg(feature = "test-hooks")]
+    Counted,
+}
+
+/// An event for one webhook.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct NewDelivery<P = Box<RawValue>> {
+    /// Its id.
+    pub id: DeliveryId,
+    /// The event's id.
+    pub event_id: EventId,
+    /// Whether the producer gave the event's id.
+    pub event_id_given: bool,
+    /// The event's type.
+    pub event_type: String,
+    /// The bytes that are signed and sent.
+    pub payload: P,
+}
+
+/// The report of an attempt.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AttemptReport {
+    /// Its id.
+    pub id: DeliveryId,
+    /// The lease.
+    pub lease: Lease,
+    /// The revision of the settings under which the attempt was made.
+    pub revision: u64,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// The endpoint's `Retry-After`, in milliseconds.
+    pub retry_after_ms: Option<u64>,
+    /// Kept for pings and tests.
+    pub request: Option<SentRequest>,
+}
+
+/// A reply from the object of a webhook.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WebhookReply {
+    /// It is done.
+    Done,
+    /// To `Accept`: what became of each event.
+    Taken {
+        /// In the order of the events.
+        deliveries: Vec<Taken>,
+        /// Leases.
+        grants: Vec<Grant>,
+        /// Whether many attempts are under way, these leases among them.
+        busy: bool,
+    },
+    /// To `Recall`: the deliveries, in the order of the events.
+    Recalled(Vec<Option<Recalled>>),
+    /// To `Report` and `Probe`: leases.
+    Granted(Vec<Grant>),
+    /// There is a probe of the kind.
+    Probed(DeliveryId),
+    /// A delivery.
+    Delivery(Box<DeliveryRecord>),
+    /// A page of the log, newest first.
+    Deliveries {
+        /// The deliveries.
+        records: Vec<DeliveryRecord>,
+        /// Whether there may be older ones.
+        more: bool,
+        /// Where the next page begins; objects of an earlier release leave it out.
+        #[serde(default)]
+        next: Option<DeliveryId>,
+    },
+    /// A bulk resend.
+    Job(Box<ResendJob>),
+    /// Hour by hour, oldest first.
+    Stats(Vec<(i64, HourTally)>),
+    /// Asks for what is pending and held, and for the counts of the last full hour.
+    Gauges {
+        /// Whether deliveries are attempted.
+        enabled: bool,
+        /// Deliveries that are pending.
+        pending: usize,
+        /// Deliveries that are held.
+        held: usize,
+        /// The counts of the last full hour.
+        last_hour: HourTally,
+    },
+    /// To `Show`: what was asked for.
+    Shown(Box<Shown>),
+    /// What was measured, as JSON.
+    Measured(String),
+    /// The command is refused.
+    Refused(Refusal),
+    /// Asks what the object has used since it started.
+    #[cfg(feature = "test-hooks")]
+    Counted(Counted),
+}
+
+/// What an object has used since it started.
+#[cfg(feature = "test-hooks")]
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Counted {
+    /// Rows read.
+    pub rows_read: usize,
+    /// Rows written.
+    pub rows_written: usize,
+    /// How often the alarm was set.
+    pub alarms_set: u32,
+    /// How often the alarm fired.
+    pub alarms_run: u32,
+    /// Commands received.
+    pub object_requests: u32,
+    /// The Wasm memory of the object's isolate; it never shrinks.
+    #[serde(default)]
+    pub wasm_bytes: usize,
+}
+
+/// How a webhook answers one event; in a reply, in the order of the events in the command.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Taken {
+    /// It is accepted.
+    New {
+        /// Its status.
+        status: Status,
+    },
+    /// An earlier post has made it.
+    Duplicate(Recalled),
+    /// The webhook does not select the type.
+    NotSelected,
+    /// The webhook's backlog is full.
+    BacklogFull,
+    /// The storage of its object is full.
+    StorageFull,
+}
+
+/// A delivery that an earlier post has made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Recalled {
+    /// Its id.
+    pub id: DeliveryId,
+    /// Its status.
+    pub status: Status,
+    /// The event's type.
+    pub event_type: String,
+}
+
+/// A lease with all that its attempt needs. It contains the secrets, so it is never printed.
+#[derive(Serialize, Deserialize)]
+pub struct Grant {
+    /// Its id.
+    pub id: DeliveryId,
+    /// The kind.
+    pub kind: Kind,
+    /// The event's type.
+    pub event_type: String,
+    /// The lease.
+    pub lease: Lease,
+    /// When the lease ends; objects of an earlier release leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// The revision.
+    pub revision: u64,
+    /// The endpoint URL.
+    pub url: String,
+    /// Custom headers.
+    pub headers: Vec<StoredHeader>,
+    /// The secret.
+    pub secret: Sealed,
+    /// The secret before, while the overlap of a rotation lasts.
+    pub previous_secret: Option<Sealed>,
+    /// None if the caller that asked for the lease has it.
+    pub payload: Option<Box<RawValue>>,
+}
+
+impl Grant {
+    /// Makes the grant of a lease, without its payload.
+    #[must_use]
+    pub fn new(settings: &Settings, record: &DeliveryRecord, lease: Lease, now: Timestamp) -> Self {
+        let previous = settings
+            .previous_secret
+            .as_ref()
+            .filter(|previous| now < previous.expires_at);
+        Self {
+            id: record.id.clone(),
+            kind: record.delivery.kind(),
+            event_type: record.event_type.clone(),
+            lease,
+            until: record.delivery.next_wake(),
+            revision: settings.revision,
+            url: settings.url.clone(),
+            headers: settings.headers.clone(),
+            secret: settings.secret.clone(),
+            previous_secret: previous.map(|previous| previous.secret.clone()),
+            payload: None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Grant {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Grant")
+            .field("id", &self.id)
+            .field("lease", &self.lease)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,137 @@
+//! Accepting deliveries: events from the Worker, pings and tests.
+
+use super::turn::Turn;
+use crate::{
+    domain::{
+        delivery::{Delivery, Kind},
+        dispatch::BacklogFull,
+        event::EVENT_ID_KEPT,
+        ids::{DeliveryId, EventId},
+        record::DeliveryRecord,
+    },
+    machines::{
+        messages::{Grant, NewDelivery, Recalled, Taken, WebhookReply},
+        sql::Result,
+    },
+};
+
+impl Turn<'_> {
+    /// Accepts events, and leases at most `leases` of the new deliveries; the grants have their payloads.
+    pub(super) fn accept(
+        &mut self,
+        events: Vec<NewDelivery>,
+        leases: usize,
+    ) -> Result<(Vec<Taken>, Vec<Grant>)> {
+        let mut deliveries = Vec::with_capacity(events.len());
+        let mut grants = Vec::new();
+        for event in events {
+            let (taken, grant) = self.accept_one(event, grants.len() < leases)?;
+            deliveries.push(taken);
+            grants.extend(grant);
+        }
+        Ok((deliveries, grants))
+    }
+
+    /// The order of the checks is that of API.md: a duplicate first, since it was accepted before.
+    fn accept_one(
+        &mut self,
+        event: NewDelivery,
+        may_lease: bool,
+    ) -> Result<(Taken, Option<Grant>)> {
+        let (now, policy) = (self.now, self.policy);
+        if event.event_id_given
+            && let Some(found) = self.find_event(&event.event_id)?
+        {
+            return Ok((Taken::Duplicate(found), None));
+        }
+        let dispatch = &mut self.open.dispatch;
+        if !dispatch.settings.selects(&event.event_type) {
+            return Ok((Taken::NotSelected, None));
+        }
+        let bytes = length(&event);
+        if self.tables.is_full(bytes, policy.max_storage) {
+            return Ok((Taken::StorageFull, None));
+        }
+        let mut delivery = match dispatch.admit(Kind::Event, bytes, now, policy) {
+            Ok(delivery) => delivery,
+            Err(BacklogFull) => return Ok((Taken::BacklogFull, None)),
+        };
+        let lease = if may_lease {
+            dispatch.lease(&mut delivery, now, policy)
+        } else {
+            None
+        };
+        let status = delivery.status();
+        if event.event_id_given {
+            self.tables.put_event_id(&event.event_id, &event.id, now);
+        }
+        let mut record = new_record(event, delivery);
+        let grant = lease.map(|lease| Grant {
+            payload: record.payload.clone(),
+            ..Grant::new(&dispatch.settings, &record, lease, now)
+        });
+        self.tables.insert(&mut record)?;
+        dispatch.queue.place(&record.id, &record.delivery, bytes);
+        Ok((Taken::New { status }, grant))
+    }
+
+    /// Finds the deliveries that the webhook has for events.
+    pub(super) fn recall(&self, event_ids: &[EventId]) -> Result<Vec<Option<Recalled>>> {
+        event_ids.iter().map(|id| self.find_event(id)).collect()
+    }
+
+    /// Finds the delivery that an earlier post of the same event made.
+    fn find_event(&self, id: &EventId) -> Result<Option<Recalled>> {
+        let found = self.tables.find_event(id, self.now, EVENT_ID_KEPT)?;
+        Ok(found.map(|found| Recalled {
+            id: found.id,
+            status: found.delivery.status(),
+            event_type: found.event_type,
+        }))
+    }
+
+    /// Makes a ping or a test, and leases it. `once`: only if there is none of the kind.
+    pub(super) fn probe(
+        &mut self,
+        kind: Kind,
+        event: NewDelivery,
+        once: bool,
+    ) -> Result<WebhookReply> {
+        if once && let Some(found) = self.tables.find_probe(kind)? {
+            return Ok(WebhookReply::Probed(found));
+        }
+        let (now, policy) = (self.now, self.policy);
+        let dispatch = &mut self.open.dispatch;
+        let bytes = length(&event);
+        let Ok(mut delivery) = dispatch.admit(kind, bytes, now, policy) else {
+            return Ok(WebhookReply::Granted(Vec::new()));
+        };
+        let lease = dispatch.lease(&mut delivery, now, policy);
+        let mut record = new_record(event, delivery);
+        self.tables.insert(&mut record)?;
+        dispatch.queue.place(&record.id, &record.delivery, bytes);
+        let grant = lease.map(|lease| Grant::new(&dispatch.settings, &record, lease, now));
+        Ok(WebhookReply::Granted(grant.into_iter().collect()))
+    }
+}
+
+fn length(event: &NewDelivery) -> u64 {
+    u64::try_from(event.payload.get().len()).unwrap_or(u64::MAX)
+}
+
+fn new_record(event: NewDelivery, delivery: Delivery) -> DeliveryRecord {
+    DeliveryRecord {
+        id: event.id,
+        event_id: event.event_id,
+        event_type: event.event_type,
+        delivery,
+        attempts: Vec::new(),
+        payload: Some(event.payload),
+        request: None,
+    }
+}
+
+/// The ids of new deliveries.
+pub(super) fn ids_of(events: &[NewDelivery]) -> Vec<DeliveryId> {
+    events.iter().map(|event| event.id.clone()).collect()
+}

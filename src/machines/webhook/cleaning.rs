@@ -1,0 +1,53 @@
+//! Deleting what is too old to keep, and what there is no storage for, slice by slice.
+
+use std::time::Duration;
+
+use super::{tables::PURGE_SLICE, turn::Turn};
+use crate::{
+    domain::{
+        event::EVENT_ID_KEPT,
+        stats::{HOURS_LIMIT, hour_of},
+    },
+    machines::sql::Result,
+};
+
+/// How long until there may be something to delete for want of storage, after there was nothing.
+const TRIM_AGAIN: Duration = Duration::from_secs(60);
+
+impl Turn<'_> {
+    /// Deletes a slice of what is too old; returns whether more of it may be left.
+    pub(super) fn purge(&mut self) -> Result<bool> {
+        let kept_since = self.now.saturating_sub(self.policy.retention);
+        let held = self.tables.held_before(kept_since)?;
+        for id in &held {
+            self.tables.delete_unsettled(id)?;
+            self.open.dispatch.queue.remove(id);
+        }
+        let first_hour = hour_of(self.now).saturating_sub(i64::from(HOURS_LIMIT));
+        self.tables.purge_hours(first_hour)?;
+        let event_ids_since = self.now.saturating_sub(EVENT_ID_KEPT);
+        let more = self.tables.purge(kept_since, event_ids_since)?;
+        Ok(more || held.len() == PURGE_SLICE)
+    }
+
+    /// Deletes a slice of what there is no storage for; returns whether more of it is left.
+    pub(super) fn trim(&mut self) -> Result<bool> {
+        let limit = self.policy.max_storage;
+        let has_to = if self.open.is_trimming {
+            !self.tables.is_trimmed(limit)
+        } else {
+            self.now >= self.open.trim_after && self.tables.is_nearly_full(limit)
+        };
+        self.open.is_trimming = has_to;
+        if !has_to {
+            return Ok(false);
+        }
+        if let Some(since) = self.tables.trim()? {
+            self.open.log_since = Some(since);
+            return Ok(true);
+        }
+        self.open.is_trimming = false;
+        self.open.trim_after = self.now.saturating_add(TRIM_AGAIN);
+        Ok(false)
+    }
+}

@@ -1,0 +1,69 @@
+//! The webhook's hourly counts and its gauges.
+
+use super::{memory::Open, turn::Turn};
+use crate::{
+    domain::stats::{HourTally, hour_of},
+    machines::{messages::WebhookReply, sql::Result},
+};
+
+/// How many attempts may wait in memory to be folded.
+const UNFOLDED_LIMIT: u64 = 50;
+
+impl Turn<'_> {
+    /// Folds the counts into the rows of the hours, once there are enough of them.
+    pub(super) fn fold_counts(&mut self) -> Result<()> {
+        if self.open.tally.should_fold(UNFOLDED_LIMIT) {
+            self.fold()?;
+        }
+        Ok(())
+    }
+
+    /// Folds the counts if they have an attempt that a reset would not count again: it is folded together with what it
+    /// changed.
+    pub(super) fn fold_older(&mut self) -> Result<()> {
+        if self.open.tally.has_older() {
+            self.fold()?;
+        }
+        Ok(())
+    }
+
+    fn fold(&mut self) -> Result<()> {
+        // What is counted must be stored, or it happens and is counted again.
+        self.tables.flush()?;
+        self.tables.fold(&self.open.tally, self.now)?;
+        self.open.tally.fold(self.now);
+        Ok(())
+    }
+
+    /// The counts of the last hours, the present one included, oldest first.
+    pub(super) fn hours(&self, hours: u32) -> Result<Vec<(i64, HourTally)>> {
+        let present = hour_of(self.now);
+        let first = present.saturating_sub(i64::from(hours)).saturating_add(1);
+        let mut folded = self.tables.hours(first)?;
+        let mut tally = |hour| {
+            let folded = folded.remove(&hour);
+            (hour, add_unfolded(folded, self.open, hour))
+        };
+        Ok((first..=present).map(&mut tally).collect())
+    }
+
+    pub(super) fn gauges(&self) -> Result<WebhookReply> {
+        let last_full = hour_of(self.now).saturating_sub(1);
+        let folded = self.tables.hours(last_full)?.remove(&last_full);
+        let queue = &self.open.dispatch.queue;
+        Ok(WebhookReply::Gauges {
+            enabled: self.open.dispatch.is_enabled(),
+            pending: queue.len().saturating_sub(queue.held()),
+            held: queue.held(),
+            last_hour: add_unfolded(folded, self.open, last_full),
+        })
+    }
+}
+
+fn add_unfolded(folded: Option<HourTally>, open: &Open, hour: i64) -> HourTally {
+    let mut sum = folded.unwrap_or_default();
+    if let Some(tally) = open.tally.hour(hour) {
+        sum.add(tally);
+    }
+    sum
+}

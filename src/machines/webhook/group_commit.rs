@@ -1,0 +1,189 @@
+//! The group commit: commands that arrive together share one flush, and are answered when it is done.
+//!
+//! Leases that are granted to the events of one group are shared among its commands: the first one that is answered
+//! takes as many as it asked for, so that attempts that begin together are reported together. A command that got none
+//! though its webhook is busy is answered a moment later, when its first attempt has ended: that paces producers.
+
+use std::{collections::VecDeque, time::Duration};
+
+use crate::{
+    domain::{dispatch::ANSWER_DELAY, ids::DeliveryId, timestamp::Timestamp},
+    machines::messages::{Grant, Taken, WebhookReply},
+};
+
+/// Tells the commands of one object's life apart; the driver chooses it.
+pub type CallId = u64;
+
+/// How long the report of an attempt waits to be flushed with others. If the object stops meanwhile, it is reported
+/// again.
+pub(super) const SETTLED_WITHIN: Duration = Duration::from_millis(20);
+
+/// How long a report that is answered with leases waits for others.
+pub(super) const LEASED_WITHIN: Duration = Duration::from_millis(3);
+
+/// How long new deliveries wait at most for the word that earlier writes are safe.
+pub(super) const SAFE_WITHIN: Duration = Duration::from_secs(1);
+
+/// A command that waits for the flush.
+pub(super) struct Waiting {
+    pub(super) call: CallId,
+    pub(super) answer: Answer,
+}
+
+/// What a command is answered with after the flush.
+pub(super) enum Answer {
+    /// This reply.
+    Ready(WebhookReply),
+    /// What became of its events, and leases of the group's.
+    Accepted(Accepted),
+}
+
+/// What became of the events of a command.
+pub(super) struct Accepted {
+    /// The ids that it gave to its deliveries.
+    pub(super) ids: Vec<DeliveryId>,
+    /// How many leases it asked for.
+    pub(super) leases: usize,
+    /// Whether one of its own deliveries was leased, and which one first.
+    pub(super) first_leased: Option<DeliveryId>,
+    pub(super) deliveries: Vec<Taken>,
+}
+
+/// An answer that waits for the end of an attempt.
+struct Delayed {
+    delivery: DeliveryId,
+    until: Timestamp,
+    call: CallId,
+    reply: WebhookReply,
+}
+
+/// The commands that wait, and for what.
+#[derive(Default)]
+pub(super) struct GroupCommit {
+    /// In the order of their arrival.
+    waiting: Vec<Waiting>,
+    /// Leases of this group.
+    granted: Vec<Grant>,
+    /// When the flush is due at the latest.
+    due: Option<Timestamp>,
+    /// Whether it comes as soon as earlier writes are safe.
+    awaits_safe: bool,
+    /// Answers that wait for an attempt, in the order of their arrival.
+    delayed: VecDeque<Delayed>,
+}
+
+impl GroupCommit {
+    /// Lets a command wait for the flush, which is due within `moment`.
+    pub(super) fn join(&mut self, waiting: Waiting, moment: Duration, now: Timestamp) {
+        self.waiting.push(waiting);
+        let due = now.saturating_add(moment);
+        self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+    }
+
+    /// The same for a command whose events were accepted: the flush comes as soon as earlier writes are safe, so that
+    /// commands that have already arrived run first. Returns whether the driver must be asked to say when they are.
+    pub(super) fn join_when_safe(
+        &mut self,
+        waiting: Waiting,
+        mut granted: Vec<Grant>,
+        now: Timestamp,
+    ) -> bool {
+        self.granted.append(&mut granted);
+        self.join(waiting, SAFE_WITHIN, now);
+        !std::mem::replace(&mut self.awaits_safe, true)
+    }
+
+    /// Earlier writes are safe: returns whether the flush is due.
+    pub(super) const fn is_safe(&mut self) -> bool {
+        std::mem::replace(&mut self.awaits_safe, false)
+    }
+
+    /// Whether the flush is due. A time far ahead means that the clock was put back.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        self.due
+            .is_some_and(|due| due <= now || due.saturating_duration_since(now) > SAFE_WITHIN)
+    }
+
+    /// When something is due next.
+    pub(super) fn next_time(&self) -> Option<Timestamp> {
+        let delayed = self.delayed.front().map(|first| first.until);
+        self.due.into_iter().chain(delayed).min()
+    }
+
+    /// Ends the group, whose changes are flushed: the commands that waited, in order, with their leases.
+    pub(super) fn flushed(&mut self) -> Vec<(CallId, Answer, Vec<Grant>)> {
+        self.due = None;
+        self.awaits_safe = false;
+        let mut granted = std::mem::take(&mut self.granted);
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        let flushed = waiting.map(|Waiting { call, answer }| {
+            let grants = match &answer {
+                Answer::Ready(_) => Vec::new(),
+                Answer::Accepted(accepted) => share(&mut granted, accepted),
+            };
+            (call, answer, grants)
+        });
+        flushed.collect()
+    }
+
+    /// Lets an answer wait for the end of a delivery's attempt, `ANSWER_DELAY` at most.
+    pub(super) fn delay(
+        &mut self,
+        call: CallId,
+        reply: WebhookReply,
+        delivery: DeliveryId,
+        now: Timestamp,
+    ) {
+        self.delayed.push_back(Delayed {
+            delivery,
+            until: now.saturating_add(ANSWER_DELAY),
+            call,
+            reply,
+        });
+    }
+
+    /// The answers that wait for no longer: their attempt is reported, or their time is up.
+    pub(super) fn released(
+        &mut self,
+        reported: &[DeliveryId],
+        now: Timestamp,
+    ) -> Vec<(CallId, WebhookReply)> {
+        let is_over = |one: &Delayed| {
+            let left = one.until.saturating_duration_since(now);
+            // More is left only if the clock was put back.
+            left.is_zero() || left > ANSWER_DELAY || reported.contains(&one.delivery)
+        };
+        let mut released = Vec::new();
+        for one in std::mem::take(&mut self.delayed) {
+            if is_over(&one) {
+                released.push((one.call, one.reply));
+            } else {
+                self.delayed.push_back(one);
+            }
+        }
+        released
+    }
+
+    /// Forgets the group, whose changes are lost: the commands that waited for the flush.
+    pub(super) fn lost(&mut self) -> Vec<CallId> {
+        self.due = None;
+        self.awaits_safe = false;
+        self.granted.clear();
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        waiting.map(|waiting| waiting.call).collect()
+    }
+}
+
+/// Takes leases of a group for a command: its own first, then in the order of the commands; none if another command has
+/// taken its own.
+fn share(granted: &mut Vec<Grant>, accepted: &Accepted) -> Vec<Grant> {
+    granted.sort_by_key(|grant| !accepted.ids.contains(&grant.id));
+    let is_own = granted
+        .first()
+        .is_some_and(|grant| accepted.ids.contains(&grant.id));
+    if !is_own {
+        return Vec::new();
+    }
+    let taken = accepted.leases.min(granted.len());
+    granted.drain(..taken).collect()
+}

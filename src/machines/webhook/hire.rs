@@ -1,0 +1,59 @@
+//! What an alarm has attempted: it leases what is due, in groups, one for each Sender that is to be hired.
+
+use super::turn::Turn;
+use crate::{
+    domain::{delivery::Lease, ids::DeliveryId, queue::Company},
+    machines::{hiring::Crew, messages::Grant, sql::Result},
+};
+
+/// The leases of one sender.
+#[derive(Debug, Default)]
+pub struct Group {
+    /// The leases, with their payloads.
+    pub grants: Vec<Grant>,
+    /// Whether the sender may go on with further leases: what lost a lease is sent only with its like.
+    pub goes_on: bool,
+}
+
+/// A lease that reached nobody.
+pub type Unused = (DeliveryId, Lease);
+
+impl Turn<'_> {
+    /// Leases what is due for the senders of a crew.
+    pub(super) fn lease_for(&mut self, mut crew: Crew) -> Result<Vec<Group>> {
+        let mut groups: Vec<Group> = Vec::new();
+        while self.open.dispatch.has_free_lease(self.policy) {
+            let queue = &mut self.open.dispatch.queue;
+            let Some((id, company)) = queue.next(self.now) else {
+                break;
+            };
+            let bytes = queue.bytes_of(&id);
+            let Some(sender) = crew.seat(company, bytes) else {
+                break;
+            };
+            if groups.len() <= sender {
+                groups.resize_with(sender.saturating_add(1), Group::default);
+            }
+            let grant = self.lease(&id)?;
+            if let Some(group) = groups.get_mut(sender) {
+                group.goes_on = company == Company::Unsuspected;
+                group.grants.extend(grant);
+            }
+        }
+        groups.retain(|group| !group.grants.is_empty());
+        Ok(groups)
+    }
+
+    /// Withdraws leases that reached nobody: the attempts are due at once, and no lease was lost.
+    pub(super) fn withdraw(&mut self, leases: &[Unused]) -> Result<()> {
+        for (id, lease) in leases {
+            let Some(mut record) = self.tables.read(id)? else {
+                continue;
+            };
+            if record.delivery.withdraw(*lease, self.now) {
+                self.put(&record, false)?;
+            }
+        }
+        Ok(())
+    }
+}

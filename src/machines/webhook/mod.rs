@@ -1,0 +1,390 @@
+//! The machine of one webhook: its settings, its deliveries, the retry schedule.
+//!
+//! **What may happen to it** is an [`Input`], **what it asks for** are its [`Outputs`]; its driver holds no rule. The order
+//! of a driver's calls: [`WebhookMachine::handle`] with what happened, then each part of the outputs in the order of
+//! their fields. What has to be awaited (a write that is safe, a hire, the workspace's answer) comes back as an input;
+//! other inputs may come meanwhile.
+//!
+//! Invariants:
+//! - Memory never differs from the rows: after a fault it is forgotten, and the next command reads the rows again.
+//! - A command is answered after its changes are flushed, and after the alarm is armed for what they need.
+//! - A lease leaves the machine after it is flushed. An attempt is under at most one lease at a time.
+//! - The alarm is armed for the least of all [`wake::Reason`]s, after each input.
+//! - Only the alarm hires Senders.
+
+pub mod hire;
+
+mod memory;
+
+mod tables;
+
+pub mod turn;
+
+pub mod wake;
+
+pub mod group_commit;
+
+mod accept;
+
+mod alarm;
+
+mod bulk_resend;
+
+mod cleaning;
+
+mod commands;
+
+mod counts;
+
+mod hold;
+
+mod page;
+
+mod report;
+
+mod settings;
+
+mod single_delivery;
+
+use std::{rc::Rc, time::Duration};
+
+use thiserror::Error;
+
+use self::{
+    group_commit::{CallId, GroupCommit},
+    hire::{Group, Unused},
+    memory::Memory,
+    tables::WebhookTables,
+    turn::{LostAttempt, Noted, Turn},
+};
+use super::{
+    hiring::Hiring,
+    messages::{WebhookCommand, WebhookReply},
+    sql::{Result, Sql, SqlError},
+};
+use crate::domain::{
+    backoff::Backoff,
+    ids::{DeliveryId, WebhookId},
+    policy::Policy,
+    sealed::{EncryptionKeys, Nonce},
+    timestamp::Timestamp,
+    webhook::ReportedStanding,
+};
+
+/// How long after a fault of the relay itself the alarm tries again.
+const AFTER_FAULT: Duration = Duration::from_secs(10);
+
+/// The most that it waits after several faults in a row: a setting that does not parse lasts until the next deployment.
+const AFTER_FAULTS: Duration = Duration::from_secs(60);
+
+/// What a machine cannot know by itself.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The present time.
+    pub now: Timestamp,
+    /// The webhook.
+    pub webhook: &'a WebhookId,
+    /// The deployment's settings.
+    pub policy: &'a Policy,
+    /// The keys of stored secrets.
+    pub keys: &'a EncryptionKeys,
+    /// Draws a nonce; none if there is no randomness.
+    pub nonces: &'a dyn Fn() -> Option<Nonce>,
+}
+
+/// What may happen to a webhook.
+#[derive(Debug)]
+pub enum Input {
+    /// A command arrived.
+    Command(CallId, WebhookCommand),
+    /// The writes before `sync` was asked for are safe.
+    Safe,
+    /// The timer that was asked for fired.
+    TimerFired,
+    /// All rows of a deleted webhook are deleted, and the alarm with them.
+    AllDeleted {
+        /// The command that deletes it.
+        call: CallId,
+        /// The revision of the deletion.
+        revision: u64,
+    },
+    /// The alarm fired.
+    AlarmFired,
+    /// What an input asked for failed: a write, or arming the alarm.
+    Failed,
+    /// The hires of an alarm were answered.
+    HiresAnswered {
+        /// How many Senders were hired.
+        hired: usize,
+        /// How many were not, or did not answer.
+        failed: usize,
+        /// The leases of those that were refused. The leases of one that did not answer stay out until they end.
+        unused: Vec<Unused>,
+    },
+    /// The workspace was told the standing.
+    Told {
+        /// What it was told.
+        standing: ReportedStanding,
+        /// Whether it answered.
+        is_answered: bool,
+    },
+}
+
+/// What a machine asks its driver for, in the order in which it is done.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    /// Deletes all rows and the alarm, then says [`Input::AllDeleted`].
+    pub delete_all: Option<(CallId, u64)>,
+    /// Makes sure that the alarm fires at this time or earlier. If that fails, [`Input::Failed`], and the answers below
+    /// are faults.
+    pub arm: Option<Timestamp>,
+    /// Answers commands.
+    pub answers: Vec<(CallId, std::result::Result<WebhookReply, Fault>)>,
+    /// Logs attempts that ended without a report.
+    pub lost: Vec<LostAttempt>,
+    /// Says [`Input::Safe`] when all writes so far are safe, or [`Input::Failed`].
+    pub sync: bool,
+    /// Says [`Input::TimerFired`] at this time.
+    pub timer: Option<Timestamp>,
+    /// Hires a Sender for each group of leases, then says [`Input::HiresAnswered`] once.
+    pub hires: Vec<Group>,
+    /// Makes attempts in the alarm itself, and goes on with the leases that their reports are answered with, until a
+    /// time.
+    pub attempts: Option<(Group, Timestamp)>,
+    /// Tells the workspace the standing, then says [`Input::Told`].
+    pub tell: Option<ReportedStanding>,
+    /// Logs a fault.
+    pub fault: Option<Fault>,
+}
+
+/// Why a command or an alarm could not be carried out. It may have been carried out all the same.
+#[derive(Debug, Error)]
+pub enum Fault {
+    /// A statement failed.
+    #[error(transparent)]
+    Storage(#[from] SqlError),
+    /// What the command changed was forgotten before it was flushed.
+    #[error("what was stored is lost by the fault of another command")]
+    Lost,
+    /// The alarm could not be armed.
+    #[error("the alarm could not be armed")]
+    NotArmed,
+    /// The deployment's settings do not parse.
+    #[error("the deployment's settings do not parse")]
+    Misconfigured,
+}
+
+/// The machine of one webhook.
+pub struct WebhookMachine {
+    tables: WebhookTables,
+    memory: Memory,
+    commit: GroupCommit,
+    hiring: Hiring,
+    /// When the timer fires that was asked for.
+    timer: Option<Timestamp>,
+    /// Whether the workspace is being told the standing.
+    is_telling: bool,
+    /// When to tell the workspace again after it did not answer.
+    tell_after: Timestamp,
+    telling: Backoff,
+    /// How long the alarm waits after its faults.
+    faults: Backoff,
+    /// When the next slice of what is too old may be deleted, and whether the last one left more.
+    purge_after: Timestamp,
+    has_more_to_purge: bool,
+    /// When the next slice is due, and whether there is more to delete.
+    delete_after: Timestamp,
+    has_more_to_delete: bool,
+    outputs: Outputs,
+}
+
+impl WebhookMachine {
+    /// The machine of a webhook whose tables are in an engine. Reads nothing.
+    #[must_use]
+    pub fn new(sql: Rc<dyn Sql>) -> Self {
+        Self {
+            tables: WebhookTables::new(sql),
+            memory: Memory::Unread,
+            commit: GroupCommit::default(),
+            hiring: Hiring::default(),
+            timer: None,
+            is_telling: false,
+            tell_after: Timestamp::default(),
+            telling: Backoff::new(AFTER_FAULT, AFTER_FAULTS),
+            faults: Backoff::new(AFTER_FAULT, AFTER_FAULTS),
+            purge_after: Timestamp::default(),
+            has_more_to_purge: false,
+            delete_after: Timestamp::default(),
+            has_more_to_delete: false,
+            outputs: Outputs::default(),
+        }
+    }
+
+    /// Lets something happen to the webhook, and returns what has to be done then.
+    pub fn handle(&mut self, input: Input, context: &Context<'_>) -> Outputs {
+        let call = match &input {
+            Input::Command(call, _) | Input::AllDeleted { call, .. } => Some(*call),
+            _ => None,
+        };
+        let is_alarm = matches!(input, Input::AlarmFired);
+        let handled = self.step(input, context).and_then(|()| {
+            // A timer that was lost with the request that set it holds up nobody for long.
+            if self.commit.is_due(context.now) {
+                self.flush(context)?;
+            }
+            self.arm(context)
+        });
+        match handled {
+            Ok(()) if is_alarm => self.faults.succeeded(),
+            Ok(()) => {}
+            Err(fault) => self.fail(fault, call, is_alarm, context),
+        }
+        self.ask_for_timer();
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// Puts off an alarm that could not be handled, because the deployment's settings do not parse; returns until when.
+    pub fn put_off(&mut self, now: Timestamp) -> Timestamp {
+        now.saturating_add(self.faults.failed())
+    }
+
+    /// Forgets what is in memory after a fault, and arms the alarm for what was stored before it.
+    fn fail(&mut self, fault: Fault, call: Option<CallId>, is_alarm: bool, context: &Context<'_>) {
+        self.forget();
+        if let Some(call) = call {
+            self.outputs
+                .answers
+                .retain(|(answered, _)| *answered != call);
+            self.outputs.answers.push((call, Err(fault)));
+        } else {
+            self.outputs.fault = Some(fault);
+        }
+        let again = || context.now.saturating_add(AFTER_FAULT);
+        if is_alarm {
+            let wait = self.faults.failed();
+            self.outputs.arm = Some(context.now.saturating_add(wait));
+            self.outputs.hires.clear();
+            self.outputs.attempts = None;
+            self.outputs.tell = None;
+        } else if self.arm(context).is_err() {
+            self.outputs.arm = Some(again());
+        }
+    }
+
+    /// Drops what is in memory, so that the next command reads the rows again.
+    fn forget(&mut self) {
+        self.memory = Memory::Unread;
+        self.tables.forget();
+        self.is_telling = false;
+        let lost = self.commit.lost().into_iter();
+        let lost = lost.map(|call| (call, Err(Fault::Lost)));
+        self.outputs.answers.extend(lost);
+    }
+
+    /// Runs `work` on the webhook's memory; returns `None` if it has no settings.
+    fn look<T>(
+        &mut self,
+        context: &Context<'_>,
+        work: impl FnOnce(&mut Turn<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        if matches!(self.memory, Memory::Unread) {
+            let read = self.tables.load()?;
+            self.memory = read.map_or(Memory::Closed, |open| Memory::Open(Box::new(open)));
+        }
+        let Memory::Open(open) = &mut self.memory else {
+            return Ok(None);
+        };
+        let mut noted = Noted::default();
+        let worked = work(&mut Turn {
+            tables: &self.tables,
+            open,
+            now: context.now,
+            policy: context.policy,
+            noted: &mut noted,
+        })?;
+        self.outputs.lost.append(&mut noted.lost);
+        self.release(&noted.reported, context.now);
+        Ok(Some(worked))
+    }
+
+    /// The same for work that changes rows: all of it is stored, or nothing. Whoever gets an error forgets what is in
+    /// memory, which has the change.
+    fn change<T>(
+        &mut self,
+        context: &Context<'_>,
+        work: impl FnOnce(&mut Turn<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        self.look(context, |turn| {
+            let tables = turn.tables;
+            tables.database().transaction(|| work(turn))
+        })
+    }
+
+    /// Answers the commands whose attempt is reported, or whose time is up.
+    fn release(&mut self, reported: &[DeliveryId], now: Timestamp) {
+        let released = self.commit.released(reported, now).into_iter();
+        let released = released.map(|(call, reply)| (call, Ok(reply)));
+        self.outputs.answers.extend(released);
+    }
+
+    fn ask_for_timer(&mut self) {
+        let next = self.commit.next_time();
+        if let Some(next) = next
+            && self.timer.is_none_or(|timer| next < timer)
+        {
+            self.timer = Some(next);
+            self.outputs.timer = Some(next);
+        }
+    }
+
+    /// Asks for the alarm at the least of the reasons to wake.
+    fn arm(&mut self, context: &Context<'_>) -> std::result::Result<(), Fault> {
+        let wake = self.next_wake(context)?;
+        self.outputs.arm = wake.map(|(time, _)| time);
+        Ok(())
+    }
+
+    /// When the webhook has to wake next, and why; none if nothing will be due.
+    ///
+    /// # Errors
+    /// If the rows cannot be read.
+    pub fn next_wake(
+        &mut self,
+        context: &Context<'_>,
+    ) -> Result<Option<(Timestamp, wake::Reason)>> {
+        let Some(reasons) = self.look(context, |turn| {
+            let at = |reason: wake::Reason| {
+                Some((
+                    reason.at(turn.open, turn.tables, turn.now, turn.policy)?,
+                    reason,
+                ))
+            };
+            Ok(wake::Reason::ALL.map(at))
+        })?
+        else {
+            return Ok(None);
+        };
+        let now = context.now;
+        let times = reasons.into_iter().flatten().filter_map(|(at, reason)| {
+            let at = match reason {
+                wake::Reason::Delivery => self.hiring.wake(at, now),
+                wake::Reason::Standing if self.is_telling => return None,
+                wake::Reason::Standing => at.max(self.tell_after),
+                _ => at,
+            };
+            Some((at, reason))
+        });
+        let deletion = self
+            .has_more_to_delete
+            .then_some((self.delete_after, wake::Reason::Deletion));
+        Ok(times.chain(deletion).min_by_key(|(at, _)| *at))
+    }
+}
+
+impl std::fmt::Debug for WebhookMachine {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("WebhookMachine")
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,51 @@
+//! All that a page of the dashboard shows of a webhook, in one reply.
+
+use super::turn::Turn;
+use crate::machines::{
+    messages::{Refusal, Shown, Wanted, WebhookReply},
+    sql::Result,
+};
+
+impl Turn<'_> {
+    pub(super) fn show(&mut self, wanted: Wanted) -> Result<WebhookReply> {
+        let mut shown = Shown::default();
+        if wanted.hours > 0 {
+            shown.hours = self.hours(wanted.hours)?;
+        }
+        if !wanted.durations {
+            for (_, tally) in &mut shown.hours {
+                tally.durations.clear();
+            }
+        }
+        let replies = [
+            wanted.deliveries.map(|filter| self.list(filter)),
+            wanted.delivery.map(|id| self.read(&id)),
+        ];
+        for reply in replies.into_iter().flatten() {
+            match reply? {
+                WebhookReply::Deliveries {
+                    records,
+                    more,
+                    next,
+                } => {
+                    shown.deliveries = records;
+                    shown.more = more;
+                    shown.next = next;
+                }
+                WebhookReply::Delivery(record) => shown.delivery = Some(*record),
+                WebhookReply::Refused(Refusal::NoDelivery) => {}
+                refused => return Ok(refused),
+            }
+        }
+        if let Some(id) = wanted.looked_up
+            && let WebhookReply::Delivery(record) = self.trace(&id, true)?
+        {
+            shown.looked_up = Some(record.id);
+        }
+        if wanted.job {
+            self.feed_resend()?;
+            shown.job.clone_from(&self.open.job);
+        }
+        Ok(WebhookReply::Shown(Box::new(shown)))
+    }
+}

@@ -1,0 +1,60 @@
+//! Reports of attempts: what each one changes, and the leases that a report is answered with.
+
+use std::time::Duration;
+
+use super::turn::Turn;
+use crate::{
+    domain::delivery::{Change, Report},
+    machines::{
+        messages::{AttemptReport, Grant},
+        sql::Result,
+    },
+};
+
+impl Turn<'_> {
+    /// Stores reports of attempts, and grants at most `leases` further leases.
+    pub(super) fn take_reports(
+        &mut self,
+        reports: Vec<AttemptReport>,
+        leases: usize,
+    ) -> Result<Vec<Grant>> {
+        for report in reports {
+            self.settle(report)?;
+        }
+        self.fold_older()?;
+        let mut grants = Vec::new();
+        while grants.len() < leases && self.open.dispatch.has_free_lease(self.policy) {
+            let Some(id) = self.open.dispatch.queue.next_to_go_on_with(self.now) else {
+                break;
+            };
+            grants.extend(self.lease(&id)?);
+        }
+        Ok(grants)
+    }
+
+    fn settle(&mut self, report: AttemptReport) -> Result<()> {
+        self.noted.reported.push(report.id.clone());
+        let Some(mut record) = self.tables.read(&report.id)? else {
+            return Ok(());
+        };
+        let was_settled = record.delivery.is_settled();
+        let told = Report {
+            lease: report.lease,
+            outcome: report.attempt.outcome,
+            response_status: report.attempt.response_status,
+            retry_after: report.retry_after_ms.map(Duration::from_millis),
+        };
+        let (now, policy) = (self.now, self.policy);
+        let change = self.and_standing(|dispatch| {
+            let attempt = report.attempt;
+            dispatch.take_report(&mut record, &told, attempt, report.revision, now, policy)
+        })?;
+        if change == Change::None {
+            return Ok(());
+        }
+        record.request = report.request.or(record.request);
+        self.put(&record, was_settled)?;
+        self.count(&record, change);
+        self.feed_resend()
+    }
+}

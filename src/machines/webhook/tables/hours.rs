@@ -1,0 +1,110 @@
+//! The rows of the hours' counts.
+//!
+//! Counts wait in memory until they are folded into these rows; what was not folded when the object stopped is counted
+//! again from its deliveries.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    WebhookTables,
+    deliveries::{damaged, record, summary},
+};
+use crate::{
+    domain::{
+        ids::DeliveryId,
+        stats::{HourTally, Tally},
+        timestamp::Timestamp,
+    },
+    machines::sql::{Result, integer, json, text},
+};
+
+/// One hour's row.
+#[derive(Serialize, Deserialize)]
+struct HourRow {
+    /// All attempts up to this time are folded, into this row and those of earlier hours.
+    through: Timestamp,
+    tally: HourTally,
+}
+
+impl WebhookTables {
+    /// Starts counting again what was counted since the last fold.
+    pub(super) fn tally(&self) -> Result<Tally> {
+        let last = text(
+            self.database
+                .value("SELECT value FROM stats ORDER BY hour DESC LIMIT 1", vec![])?,
+        );
+        let last: Option<HourRow> = last.map(|row| serde_json::from_str(&row)).transpose()?;
+        Ok(Tally::since(
+            last.map(|row| row.through).unwrap_or_default(),
+        ))
+    }
+
+    /// Counts again the settled deliveries made since the last fold.
+    pub(super) fn recount_settled(&self, tally: &mut Tally) -> Result<()> {
+        let since = DeliveryId::first_of(tally.folded_through());
+        let columns = summary();
+        let statement = format!("SELECT {columns} FROM deliveries WHERE settled = 1 AND id >= ?");
+        self.database
+            .each(&statement, vec![since.as_ref().into()], |row| {
+                let record = record(row)?;
+                tally.recount(&record.id, &record.delivery, &record.attempts);
+                Ok(())
+            })?;
+        self.settled_segments_since(tally.folded_through(), |segment| {
+            let members = segment.members().iter();
+            for member in members.filter(|member| *member.id() >= since) {
+                tally.recount(member.id(), member.delivery(), member.attempts());
+            }
+        })
+    }
+
+    /// Adds counts to the rows of their hours.
+    pub(crate) fn fold(&self, tally: &Tally, through: Timestamp) -> Result<()> {
+        for (hour, counted) in tally.hours() {
+            let mut sum = self
+                .hour_row(hour)?
+                .map(|row| row.tally)
+                .unwrap_or_default();
+            sum.add(counted);
+            let row = serde_json::to_string(&HourRow {
+                through,
+                tally: sum,
+            })?;
+            let statement = "INSERT OR REPLACE INTO stats (hour, value) VALUES (?, ?)";
+            self.database
+                .run(statement, vec![hour.into(), row.into()])?;
+        }
+        Ok(())
+    }
+
+    fn hour_row(&self, hour: i64) -> Result<Option<HourRow>> {
+        let value = self
+            .database
+            .value("SELECT value FROM stats WHERE hour = ?", vec![hour.into()])?;
+        Ok(text(value)
+            .map(|row| serde_json::from_str(&row))
+            .transpose()?)
+    }
+
+    /// Returns the folded counts of an hour and all later ones.
+    pub(crate) fn hours(&self, first: i64) -> Result<BTreeMap<i64, HourTally>> {
+        let rows = self.database.run(
+            "SELECT hour, value FROM stats WHERE hour >= ?",
+            vec![first.into()],
+        )?;
+        let hours = rows.into_iter().map(|mut row| {
+            let hour = integer(row.next().as_ref()).ok_or_else(|| damaged("hour"))?;
+            Ok((hour, json::<HourRow>(row.next())?.tally))
+        });
+        hours.collect()
+    }
+
+    /// Deletes the counts of the hours before `hour`.
+    pub(crate) fn purge_hours(&self, first: i64) -> Result<()> {
+        self.database
+            .run("DELETE FROM stats WHERE hour < ?", vec![first.into()])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,27 @@
+//! The API's words for an object's refusals.
+
+use crate::{api::error::ApiError, domain::delivery, machines::messages::Refusal};
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NoWorkspace => Self::NotFound("workspace"),
+            Refusal::NoWebhook => Self::NotFound("webhook"),
+            Refusal::NoDelivery => Self::NotFound("delivery"),
+            Refusal::NoKey => Self::NotFound("key"),
+            Refusal::NoJob => Self::NotFound("resend"),
+            Refusal::NoAccess => Self::NotFound("dashboard link or session"),
+            Refusal::NotSignedIn | Refusal::StaleKey => Self::Unauthorized,
+            Refusal::MissingScope(scope) => Self::MissingScope(scope),
+            Refusal::WorkspaceExists => Self::WorkspaceExists,
+            Refusal::WorkspaceDeleted => Self::WorkspaceDeleted,
+            Refusal::TooManyWebhooks => Self::TooManyWebhooks,
+            Refusal::AlreadyPending => Self::Refused(delivery::Refusal::AlreadyPending),
+            Refusal::NotResendable => Self::Refused(delivery::Refusal::NotResendable),
+            Refusal::AlreadySettled => Self::Refused(delivery::Refusal::AlreadySettled),
+            Refusal::WebhookDisabled => Self::WebhookDisabled,
+            Refusal::ResendRunning => Self::ResendRunning,
+            Refusal::IdempotencyMismatch => Self::IdempotencyMismatch,
+        }
+    }
+}

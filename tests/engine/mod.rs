@@ -1,0 +1,163 @@
+//! SQLite behind `Sql`, as the platform's: each statement takes effect by itself, a transaction all or nothing; a test can
+//! let statements fail.
+
+use std::cell::RefCell;
+
+use rusqlite::{
+    Connection,
+    types::{Value, ValueRef},
+};
+use webhook_relay::machines::sql::{Result, Row, Sql, SqlError, SqlValue};
+
+/// Which statements fail.
+#[derive(Default)]
+struct Failing {
+    text: &'static str,
+    after: u32,
+    times: u32,
+}
+
+/// A database in memory.
+pub(crate) struct Engine {
+    connection: Connection,
+    /// Statements with this text fail, so many times, after so many that work.
+    failing: RefCell<Failing>,
+}
+
+impl Engine {
+    pub(crate) fn new() -> Self {
+        let connection = Connection::open_in_memory().expect("SQLite opens a database in memory");
+        connection.set_prepared_statement_cache_capacity(200);
+        Self {
+            connection,
+            failing: RefCell::default(),
+        }
+    }
+
+    /// Lets the next `times` statements with this text fail, after `after` that work.
+    pub(crate) fn fail(&self, text: &'static str, after: u32, times: u32) {
+        self.failing.replace(Failing { text, after, times });
+    }
+
+    fn before(&self, statement: &str) -> Result<()> {
+        let failing = &mut *self.failing.borrow_mut();
+        if failing.times == 0 || !statement.contains(failing.text) {
+            return Ok(());
+        }
+        if failing.after > 0 {
+            failing.after -= 1;
+            return Ok(());
+        }
+        failing.times -= 1;
+        Err(SqlError::Refused("as asked".into()))
+    }
+
+    /// Begins turns that may be lost.
+    #[allow(dead_code, reason = "only the simulator loses turns")]
+    pub(crate) fn begin_turns(&self) {
+        self.execute("SAVEPOINT turns").expect("a savepoint begins");
+    }
+
+    /// Ends them, kept or lost.
+    #[allow(dead_code, reason = "only the simulator loses turns")]
+    pub(crate) fn end_turns(&self, are_kept: bool) {
+        if !are_kept {
+            self.execute("ROLLBACK TO turns").expect("it is undone");
+        }
+        self.execute("RELEASE turns").expect("a savepoint ends");
+    }
+
+    /// Deletes everything.
+    #[allow(dead_code, reason = "only the simulator deletes all")]
+    pub(crate) fn delete_all(&self) {
+        let tables =
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+        let mut names = Vec::new();
+        self.each(tables, vec![], &mut |mut row| {
+            names.extend(row.next());
+            Ok(())
+        })
+        .expect("the tables have names");
+        for name in names {
+            if let SqlValue::Text(name) = name {
+                self.execute(&format!("DROP TABLE {name}"))
+                    .expect("a table is dropped");
+            }
+        }
+    }
+
+    fn execute(&self, statement: &str) -> Result<()> {
+        self.connection.execute_batch(statement).map_err(refused)
+    }
+}
+
+impl Sql for Engine {
+    fn each(
+        &self,
+        statement: &str,
+        parameters: Vec<SqlValue>,
+        take: &mut dyn FnMut(Row) -> Result<()>,
+    ) -> Result<()> {
+        self.before(statement)?;
+        let mut prepared = self.connection.prepare_cached(statement).map_err(refused)?;
+        let columns = prepared.column_count();
+        let parameters = parameters.into_iter().map(to_sqlite);
+        let mut rows = prepared
+            .query(rusqlite::params_from_iter(parameters))
+            .map_err(refused)?;
+        while let Some(row) = rows.next().map_err(refused)? {
+            let values = (0..columns).map(|column| {
+                let value = row.get_ref(column).map_err(refused)?;
+                Ok(from_sqlite(value))
+            });
+            take(values.collect::<Result<Vec<_>>>()?.into_iter())?;
+        }
+        Ok(())
+    }
+
+    fn transaction(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        self.execute("SAVEPOINT step")?;
+        let worked = work();
+        if worked.is_err() {
+            self.execute("ROLLBACK TO step")?;
+        }
+        self.execute("RELEASE step")?;
+        worked
+    }
+
+    fn size(&self) -> u64 {
+        let pages = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+        let size = self
+            .connection
+            .query_row(pages, [], |row| row.get::<_, i64>(0));
+        u64::try_from(size.expect("a database has a size")).expect("a size is not negative")
+    }
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is passed to map_err by name"
+)]
+fn refused(error: rusqlite::Error) -> SqlError {
+    SqlError::Refused(error.to_string())
+}
+
+fn to_sqlite(value: SqlValue) -> Value {
+    match value {
+        SqlValue::Null => Value::Null,
+        SqlValue::Integer(number) => Value::Integer(number),
+        SqlValue::Real(number) => Value::Real(number),
+        SqlValue::Text(text) => Value::Text(text),
+        SqlValue::Blob(bytes) => Value::Blob(bytes),
+    }
+}
+
+fn from_sqlite(value: ValueRef<'_>) -> SqlValue {
+    match value {
+        ValueRef::Null => SqlValue::Null,
+        ValueRef::Integer(number) => SqlValue::Integer(number),
+        ValueRef::Real(number) => SqlValue::Real(number),
+        ValueRef::Text(text) => SqlValue::Text(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Blob(bytes) => SqlValue::Blob(bytes.to_vec()),
+    }
+}

@@ -1,0 +1,202 @@
+//! The machine of one sender: what it makes at a time, what it reports together, and when it stops.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    reason = "what is not as expected has to end the test"
+)]
+
+use std::{rc::Rc, time::Duration};
+
+use webhook_relay::{
+    domain::{
+        attempt::Attempt,
+        budget::Budget,
+        delivery::{Kind, Lease},
+        ids::{DeliveryId, WebhookId},
+        policy::Policy,
+        sealed::{EncryptionKeys, Field},
+        timestamp::Timestamp,
+    },
+    machines::{
+        messages::{AttemptReport, Grant, WebhookCommand},
+        sender::{SenderContext, SenderInput, SenderMachine, SenderOutputs},
+        shift::Shift,
+    },
+};
+
+#[test]
+fn what_ends_within_3_ms_is_reported_together() {
+    let mut sender = Sender::with(50);
+    assert_eq!(sender.lease(3).attempts.len(), 3);
+    assert_eq!(sender.ends(0).timer, Some(Duration::from_millis(3)));
+    assert!(sender.ends(1).report.is_none());
+    let (reported, leases) = report_in(&sender.happens(SenderInput::TimerFired));
+    assert_eq!((reported, leases), (2, 2));
+}
+
+#[test]
+fn the_last_attempt_is_reported_at_once() {
+    let mut sender = Sender::with(50);
+    sender.lease(2);
+    sender.ends(0);
+    let (reported, leases) = report_in(&sender.ends(1));
+    assert_eq!((reported, leases), (2, 2));
+}
+
+#[test]
+fn it_goes_on_with_the_leases_of_its_reports_and_never_has_more_under_way_than_at_first() {
+    let mut sender = Sender::with(50);
+    sender.lease(6);
+    for _ in 0..20 {
+        sender.ends(0);
+        let (_, leases) = report_in(&sender.happens(SenderInput::TimerFired));
+        let answered = sender.answered(leases);
+        assert_eq!(answered.attempts.len(), 1);
+        assert!(!answered.is_done);
+    }
+}
+
+#[test]
+fn a_report_that_is_not_answered_is_sent_again_twice_and_its_leases_are_given_back() {
+    let mut sender = Sender::with(1);
+    sender.lease(1);
+    let first = sender.ends(0).report.unwrap();
+    for wait in [200, 400] {
+        let unanswered = sender.happens(SenderInput::Answered(None));
+        assert_eq!(unanswered.timer, Some(Duration::from_millis(wait)));
+        let again = sender.happens(SenderInput::TimerFired).report.unwrap();
+        assert!(Rc::ptr_eq(&again, &first), "the same report");
+    }
+    let given_up = sender.happens(SenderInput::Answered(None));
+    assert!(given_up.is_done);
+    assert_eq!(sender.budget.posts(), 1);
+}
+
+#[test]
+fn without_requests_it_reports_and_asks_for_no_leases() {
+    let mut sender = Sender::with(0);
+    sender.lease(1);
+    let (reported, leases) = report_in(&sender.ends(0));
+    assert_eq!((reported, leases), (1, 0));
+    assert!(sender.answered(0).is_done);
+}
+
+#[test]
+fn after_a_fault_of_the_relays_own_it_asks_for_no_leases() {
+    let mut sender = Sender::with(50);
+    sender.lease(2);
+    assert!(sender.happens(SenderInput::Ended(None)).report.is_none());
+    let (reported, leases) = report_in(&sender.ends(1));
+    assert_eq!((reported, leases), (1, 0));
+}
+
+#[test]
+fn it_begins_nothing_that_it_could_not_report_in_time() {
+    let mut sender = Sender::with(50);
+    sender.now = sender.now.saturating_add(Duration::from_secs(16));
+    let late = sender.lease(1);
+    assert!(late.attempts.is_empty() && late.is_done);
+    assert_eq!(late.too_late.len(), 1);
+}
+
+#[test]
+fn a_lease_of_which_nothing_is_reported_ends_the_sender_all_the_same() {
+    let mut sender = Sender::with(50);
+    sender.lease(1);
+    assert!(sender.happens(SenderInput::Ended(None)).is_done);
+}
+
+/// A sender, what its invocation may still ask for, and the time.
+struct Sender {
+    machine: SenderMachine,
+    budget: Budget,
+    policy: Policy,
+    now: Timestamp,
+}
+
+impl Sender {
+    fn with(posts: usize) -> Self {
+        let policy = Policy::parse(|_| None).unwrap();
+        Self {
+            machine: SenderMachine::new(Shift::of_invocation(began(), &policy)),
+            budget: Budget::new(posts),
+            policy,
+            now: began(),
+        }
+    }
+
+    fn happens(&mut self, input: SenderInput) -> SenderOutputs {
+        let mut context = SenderContext {
+            now: self.now,
+            policy: &self.policy,
+            budget: &mut self.budget,
+        };
+        self.machine.handle(input, &mut context)
+    }
+
+    fn lease(&mut self, count: u8) -> SenderOutputs {
+        self.happens(SenderInput::Leased((0..count).map(grant).collect()))
+    }
+
+    fn ends(&mut self, number: u8) -> SenderOutputs {
+        self.happens(SenderInput::Ended(Some(Box::new(report(number)))))
+    }
+
+    fn answered(&mut self, leases: usize) -> SenderOutputs {
+        let grants = (0..u8::try_from(leases).unwrap()).map(grant).collect();
+        self.happens(SenderInput::Answered(Some(grants)))
+    }
+}
+
+fn report_in(outputs: &SenderOutputs) -> (usize, usize) {
+    match outputs.report.as_deref() {
+        Some(WebhookCommand::Report { reports, leases }) => (reports.len(), *leases),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn began() -> Timestamp {
+    Timestamp::from_millis(1_800_000_000_000)
+}
+
+fn id(number: u8) -> DeliveryId {
+    DeliveryId::mint(began(), [number; 10])
+}
+
+const LEASE: Lease = Lease {
+    attempt: 1,
+    lease: 1,
+};
+
+fn grant(number: u8) -> Grant {
+    let webhook = WebhookId::mint(began(), [0; 10]);
+    let keys = EncryptionKeys::default();
+    Grant {
+        id: id(number),
+        kind: Kind::Event,
+        event_type: "agent.error".into(),
+        lease: LEASE,
+        until: None,
+        revision: 1,
+        url: "https://hooks.example.com/".into(),
+        headers: Vec::new(),
+        secret: keys
+            .seal("whsec_AA==", &webhook, Field::Secret, [0; 12])
+            .unwrap(),
+        previous_secret: None,
+        payload: None,
+    }
+}
+
+fn report(number: u8) -> AttemptReport {
+    AttemptReport {
+        id: id(number),
+        lease: LEASE,
+        revision: 1,
+        attempt: Attempt::lost(1, began(), began()),
+        retry_after_ms: None,
+        request: None,
+    }
+}

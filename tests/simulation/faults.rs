@@ -1,0 +1,104 @@
+//! What the platform, the network and the endpoints do wrong in a world, and how often.
+
+use std::collections::BTreeMap;
+
+use crate::choices::Choices;
+
+/// A kind of fault; each one's rate is drawn for a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fault {
+    /// A call of an object fails before it arrives.
+    CallLost,
+    /// The reply to a call that was obeyed is lost.
+    ReplyLost,
+    /// A call takes seconds.
+    CallSlow,
+    /// A statement of an object fails.
+    Statement,
+    /// An object is reset; what has not left is lost, and it may lose its last turns.
+    Crash,
+    /// An object is reset with the turns whose outputs have not left.
+    TurnsLost,
+    /// An alarm cannot be set.
+    AlarmNotSet,
+    /// An alarm is late by up to a minute.
+    AlarmLate,
+    /// An alarm fires twice.
+    AlarmTwice,
+    /// An alarm is lost.
+    AlarmLost,
+    /// A hire is refused.
+    HireRefused,
+    /// A hired Sender dies at once.
+    HireDead,
+    /// A hire is taken, and its answer lost.
+    HireUnanswered,
+    /// A sender ends at any wait.
+    SenderEnds,
+    /// A fault of the relay's own instead of an attempt.
+    SendingFails,
+    /// The endpoint gets a request, and its answer is lost.
+    AnswerLost,
+    /// The workspace does not answer.
+    WorkspaceSilent,
+}
+
+impl Fault {
+    pub(crate) const ALL: [Self; 17] = [
+        Self::CallLost,
+        Self::ReplyLost,
+        Self::CallSlow,
+        Self::Statement,
+        Self::Crash,
+        Self::TurnsLost,
+        Self::AlarmNotSet,
+        Self::AlarmLate,
+        Self::AlarmTwice,
+        Self::AlarmLost,
+        Self::HireRefused,
+        Self::HireDead,
+        Self::HireUnanswered,
+        Self::SenderEnds,
+        Self::SendingFails,
+        Self::AnswerLost,
+        Self::WorkspaceSilent,
+    ];
+}
+
+/// The rates of a world in a thousand, and how often each fault occurred.
+#[derive(Default)]
+pub(crate) struct Faults {
+    rates: BTreeMap<Fault, u64>,
+    pub(crate) occurred: BTreeMap<Fault, u64>,
+}
+
+impl Faults {
+    /// Draws which faults a world has: in a calm world none.
+    pub(crate) fn draw(choices: &mut Choices) -> Self {
+        let mut faults = Self::default();
+        if choices.happens(50) {
+            return faults;
+        }
+        for fault in Fault::ALL {
+            if choices.happens(400) {
+                faults.rates.insert(fault, choices.between(1, 60));
+            }
+        }
+        faults
+    }
+
+    /// No fault occurs from now on.
+    pub(crate) fn end(&mut self) {
+        self.rates.clear();
+    }
+
+    /// Whether a fault occurs at this opportunity.
+    pub(crate) fn occurs(&mut self, fault: Fault, choices: &mut Choices) -> bool {
+        let rate = self.rates.get(&fault).copied().unwrap_or(0);
+        let occurs = choices.happens(rate);
+        if occurs {
+            *self.occurred.entry(fault).or_default() += 1;
+        }
+        occurs
+    }
+}
