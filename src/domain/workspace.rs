@@ -27,6 +27,17 @@ pub struct Workspace {
     pub keys_revision: u64,
 }
 
+impl Workspace {
+    /// The same in the next revision, with which a change is stored.
+    #[must_use]
+    pub fn next_revision(self) -> Self {
+        Self {
+            revision: self.revision.saturating_add(1),
+            ..self
+        }
+    }
+}
+
 /// Whether a number is left out where it is stored.
 #[allow(
     clippy::trivially_copy_pass_by_ref,

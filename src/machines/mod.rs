@@ -1,4 +1,4 @@
-//! What decides: the machine of a webhook, the tables of a workspace, the rules of senders, and the messages between them.
+//! What decides: the machines of a webhook and of a workspace, the rules of senders, and the messages between them.
 //!
 //! Plain Rust: no `async`, no clock, no randomness. Time and random bytes come in as arguments; storage is behind the
 //! `Sql` trait, so that natively the same statements run on SQLite.

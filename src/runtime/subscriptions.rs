@@ -160,11 +160,11 @@ fn key(workspace: &WorkspaceId) -> String {
     format!("{PREFIX}{workspace}")
 }
 
-/// Puts a workspace's snapshot to KV, or deletes that of a deleted workspace.
+/// Puts a workspace's snapshot to KV, or deletes it.
 pub(super) async fn publish(
     env: &Env,
     workspace: &Workspace,
-    snapshot: &Snapshot,
+    snapshot: Option<&Snapshot>,
 ) -> worker::Result<()> {
     #[cfg(feature = "test-hooks")]
     {
@@ -173,9 +173,9 @@ pub(super) async fn publish(
     }
     let kv = env.kv(BINDING)?;
     let key = key(&workspace.id);
-    if workspace.deleted_at.is_some() {
+    let Some(snapshot) = snapshot else {
         return Ok(kv.delete(&key).await?);
-    }
+    };
     let metadata = Metadata {
         name: workspace.name.clone(),
         created_at: workspace.created_at,

@@ -1,19 +1,19 @@
 //! The outbox: who must still be told of a change, a webhook's object or KV. It is written in the transaction of the change.
 
-use super::workspace_tables::WorkspaceTables;
+use super::WorkspaceTables;
 use crate::{
     domain::{ids::WebhookId, timestamp::Timestamp},
     machines::sql::{Result, SqlValue, text},
 };
 
 /// The outbox's entry for KV; all others are webhook ids.
-pub const SNAPSHOT_TARGET: &str = "kv";
+pub(crate) const SNAPSHOT_TARGET: &str = "kv";
 
 /// The key under which it is stored when KV must be told again.
 const PUT_AGAIN: &str = "put_again_at";
 
 /// A target that must still be told of changes, up to a revision of the workspace.
-pub enum Untold {
+pub(crate) enum Untold {
     /// KV must hold the present snapshot.
     Snapshot,
     /// The object of a webhook must have its present settings.
@@ -27,7 +27,7 @@ pub enum Untold {
 
 impl WorkspaceTables {
     /// Returns the targets that must still be told.
-    pub fn untold(&self) -> Result<Vec<Untold>> {
+    pub(crate) fn untold(&self) -> Result<Vec<Untold>> {
         if !self.database().has_table("outbox")? {
             return Ok(Vec::new());
         }
@@ -52,12 +52,12 @@ impl WorkspaceTables {
     }
 
     /// Records that a webhook's object knows everything up to a revision.
-    pub fn webhook_told(&self, id: &WebhookId, revision: u64) -> Result<()> {
+    pub(crate) fn webhook_told(&self, id: &WebhookId, revision: u64) -> Result<()> {
         self.told(id.as_ref(), revision)
     }
 
     /// Stores that the object of each webhook must be told; `revision` is that of the workspace.
-    pub fn put_all_untold(&self, revision: u64) -> Result<()> {
+    pub(crate) fn put_all_untold(&self, revision: u64) -> Result<()> {
         for webhook in self.webhooks()? {
             self.put_untold(webhook.id.as_ref(), revision)?;
         }
@@ -65,7 +65,7 @@ impl WorkspaceTables {
     }
 
     /// Whether KV must be told at a time, or told again.
-    pub fn has_to_put(&self, now: Timestamp) -> Result<bool> {
+    pub(crate) fn has_to_put(&self, now: Timestamp) -> Result<bool> {
         let untold = self.untold()?;
         let is_untold = untold
             .iter()
@@ -74,7 +74,7 @@ impl WorkspaceTables {
     }
 
     /// When KV must be told again what it was told last, because an earlier put may have come after it.
-    pub fn put_again_at(&self) -> Result<Option<Timestamp>> {
+    pub(crate) fn put_again_at(&self) -> Result<Option<Timestamp>> {
         if !self.database().has_table("meta")? {
             return Ok(None);
         }
@@ -85,7 +85,7 @@ impl WorkspaceTables {
     }
 
     /// Records at a time that KV has everything up to a revision, and when it must be told again.
-    pub fn snapshot_put(
+    pub(crate) fn snapshot_put(
         &self,
         revision: u64,
         now: Timestamp,
@@ -105,7 +105,7 @@ impl WorkspaceTables {
     }
 
     /// Stores that a target must be told everything up to a revision.
-    pub fn put_untold(&self, target: &str, revision: u64) -> Result<()> {
+    pub(crate) fn put_untold(&self, target: &str, revision: u64) -> Result<()> {
         let statement = "INSERT OR REPLACE INTO outbox (target, revision) VALUES (?, ?)";
         self.database().run(
             statement,

@@ -1,6 +1,6 @@
 //! The rows of dashboard links and sessions, each under the hash of its token.
 
-use super::workspace_tables::WorkspaceTables;
+use super::WorkspaceTables;
 use crate::{
     domain::{
         access::Access,
@@ -25,7 +25,7 @@ const ID: &str = "COALESCE(json_extract(value, '$.id'),
 
 impl WorkspaceTables {
     /// Stores a dashboard link.
-    pub fn put_link(&self, hash: &TokenHash, link: &DashboardLink) -> Result<()> {
+    pub(crate) fn put_link(&self, hash: &TokenHash, link: &DashboardLink) -> Result<()> {
         let statement = "INSERT OR REPLACE INTO dashboard_links (hash, value) VALUES (?, ?)";
         let value = serde_json::to_string(link)?;
         self.database()
@@ -34,13 +34,13 @@ impl WorkspaceTables {
     }
 
     /// Reads a dashboard link.
-    pub fn link(&self, hash: &TokenHash) -> Result<Option<DashboardLink>> {
+    pub(crate) fn link(&self, hash: &TokenHash) -> Result<Option<DashboardLink>> {
         let statement = "SELECT value FROM dashboard_links WHERE hash = ?";
         self.read(statement, hash.as_ref())
     }
 
     /// Deletes a dashboard link.
-    pub fn delete_link(&self, hash: &TokenHash) -> Result<()> {
+    pub(crate) fn delete_link(&self, hash: &TokenHash) -> Result<()> {
         let statement = "DELETE FROM dashboard_links WHERE hash = ?";
         self.database().run(statement, vec![hash.as_ref().into()])?;
         Ok(())
@@ -48,7 +48,7 @@ impl WorkspaceTables {
 
     /// Stores a session; the first one creates the table. If there are too many, of its key or in all, those that would
     /// expire first are deleted.
-    pub fn put_session(&self, hash: &TokenHash, session: &Session) -> Result<()> {
+    pub(crate) fn put_session(&self, hash: &TokenHash, session: &Session) -> Result<()> {
         let table = "CREATE TABLE IF NOT EXISTS sessions (hash TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID";
         self.database().run(table, vec![])?;
         let statement = "INSERT OR REPLACE INTO sessions (hash, value) VALUES (?, ?)";
@@ -81,7 +81,7 @@ impl WorkspaceTables {
     }
 
     /// Reads a session, valid or not.
-    pub fn session(&self, hash: &TokenHash) -> Result<Option<Session>> {
+    pub(crate) fn session(&self, hash: &TokenHash) -> Result<Option<Session>> {
         if !self.has_sessions()? {
             return Ok(None);
         }
@@ -89,12 +89,12 @@ impl WorkspaceTables {
     }
 
     /// Deletes a session.
-    pub fn delete_session(&self, hash: &TokenHash) -> Result<()> {
+    pub(crate) fn delete_session(&self, hash: &TokenHash) -> Result<()> {
         self.delete_sessions("hash = ?", hash.as_ref())
     }
 
     /// Deletes the sessions that a key opened.
-    pub fn delete_sessions_of(&self, key: &KeyId) -> Result<()> {
+    pub(crate) fn delete_sessions_of(&self, key: &KeyId) -> Result<()> {
         self.delete_sessions("json_extract(value, '$.key') = ?", key.as_ref())
     }
 
@@ -107,7 +107,7 @@ impl WorkspaceTables {
     }
 
     /// Deletes a slice of the links and sessions that have expired.
-    pub fn delete_ended(&self, now: Timestamp) -> Result<()> {
+    pub(crate) fn delete_ended(&self, now: Timestamp) -> Result<()> {
         for table in self.access_tables()? {
             let statement = format!(
                 "DELETE FROM {table} WHERE hash IN
@@ -120,7 +120,7 @@ impl WorkspaceTables {
     }
 
     /// Lists at most `limit` links and sessions that are open, ordered by id, after an id.
-    pub fn access(
+    pub(crate) fn access(
         &self,
         now: Timestamp,
         after: Option<&AccessId>,
@@ -156,7 +156,7 @@ impl WorkspaceTables {
     }
 
     /// Deletes the link and the sessions of an id, or all; returns whether there were any.
-    pub fn end_access(&self, id: Option<&AccessId>) -> Result<bool> {
+    pub(crate) fn end_access(&self, id: Option<&AccessId>) -> Result<bool> {
         let mut found = false;
         for table in self.access_tables()? {
             let rows = if let Some(id) = id {

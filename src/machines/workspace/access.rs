@@ -1,27 +1,41 @@
-//! Dashboard sessions: opened by a key or, once, by a link; stored as hashes.
+//! Dashboard links and the sessions that a key opens, or once a link; stored as hashes.
 //!
 //! A session is looked up by its hash, without a comparison in constant time: an attacker cannot choose the hash of a
 //! guess.
 
-use worker::Result;
-
-use super::WorkspaceObject;
+use super::{Context, Result, WorkspaceMachine, telling::Step};
 use crate::{
     domain::{
         access::may_sign_in,
+        idempotency::Idempotent,
         ids::AccessId,
         session::{Credential, Session},
+        timestamp::Timestamp,
         token::{Scope, TokenHash},
-        workspace::Workspace,
+        workspace::{DashboardLink, Workspace},
     },
-    machines::sql,
-    runtime::{
-        commands::{Refusal, WorkspaceCommand, WorkspaceReply},
-        entropy::now,
-    },
+    machines::messages::{Refusal, WorkspaceCommand, WorkspaceReply},
 };
 
-impl WorkspaceObject {
+impl WorkspaceMachine {
+    pub(super) fn create_link(
+        &self,
+        hash: &TokenHash,
+        link: &DashboardLink,
+        idempotent: Option<&Idempotent>,
+        now: Timestamp,
+    ) -> Result<WorkspaceReply> {
+        if let Some(reply) = self.answer_again(idempotent, now)? {
+            return Ok(reply);
+        }
+        self.tables.transaction(|| {
+            self.tables.delete_ended(now)?;
+            self.tables.put_link(hash, link)?;
+            self.recognize(idempotent, hash.as_ref(), now)
+        })?;
+        Ok(WorkspaceReply::Done { applied: true })
+    }
+
     /// Opens a session. A link is used up together with the session that it opens, and only then.
     pub(super) fn sign_in(
         &self,
@@ -29,15 +43,15 @@ impl WorkspaceObject {
         with: &Credential,
         hash: &TokenHash,
         id: Option<AccessId>,
+        now: Timestamp,
     ) -> Result<WorkspaceReply> {
-        let now = now();
         let opened = match with {
             Credential::Key(key) => {
                 let key = self.find_key(key)?;
                 key.map(|key| Session::of_key(&key, id, now))
             }
             Credential::Link(link) => {
-                let link = self.store.link(link)?;
+                let link = self.tables.link(link)?;
                 link.and_then(|link| Session::of_link(link, now))
             }
         };
@@ -48,12 +62,12 @@ impl WorkspaceObject {
             let missing = Refusal::MissingScope(Scope::WebhooksRead);
             return Ok(WorkspaceReply::Refused(missing));
         }
-        self.store.transaction(|| {
+        self.tables.transaction(|| {
             if let Credential::Link(link) = with {
-                self.store.delete_link(link)?;
+                self.tables.delete_link(link)?;
             }
-            self.forget_ended()?;
-            self.store.put_session(hash, &session)
+            self.tables.delete_ended(now)?;
+            self.tables.put_session(hash, &session)
         })?;
         Ok(WorkspaceReply::Session {
             scopes: session.scopes,
@@ -67,9 +81,10 @@ impl WorkspaceObject {
         &self,
         workspace: Workspace,
         hash: &TokenHash,
+        now: Timestamp,
     ) -> Result<WorkspaceReply> {
-        let link = self.store.link(hash)?;
-        Ok(match link.and_then(|link| Session::of_link(link, now())) {
+        let link = self.tables.link(hash)?;
+        Ok(match link.and_then(|link| Session::of_link(link, now)) {
             Some(_) => WorkspaceReply::Workspace {
                 workspace,
                 created: false,
@@ -78,18 +93,9 @@ impl WorkspaceObject {
         })
     }
 
-    pub(super) fn list_access(
-        &self,
-        after: Option<&AccessId>,
-        limit: u32,
-    ) -> Result<WorkspaceReply> {
-        let open = self.store.access(now(), after, limit)?;
-        Ok(WorkspaceReply::Access(open))
-    }
-
     /// Ends a link and its session, or all links and sessions.
     pub(super) fn end_access(&self, id: Option<&AccessId>) -> Result<WorkspaceReply> {
-        let found = self.store.transaction(|| self.store.end_access(id))?;
+        let found = self.tables.transaction(|| self.tables.end_access(id))?;
         Ok(if found || id.is_none() {
             WorkspaceReply::Done { applied: true }
         } else {
@@ -99,35 +105,28 @@ impl WorkspaceObject {
 
     /// Ends a session; not an error if it has ended already.
     pub(super) fn sign_out(&self, hash: &TokenHash) -> Result<WorkspaceReply> {
-        self.store.delete_session(hash)?;
+        self.tables.delete_session(hash)?;
         Ok(WorkspaceReply::Done { applied: true })
     }
 
-    pub(super) async fn as_session(
-        &self,
+    /// Runs a command with the rights of a session.
+    pub(super) fn as_session(
+        &mut self,
         workspace: Workspace,
         hash: &TokenHash,
         needs: Option<Scope>,
         command: WorkspaceCommand,
-    ) -> Result<WorkspaceReply> {
-        let session = self.store.session(hash)?;
-        let Some(session) = session.filter(|session| session.is_good(now())) else {
-            return Ok(WorkspaceReply::Refused(Refusal::NotSignedIn));
+        context: &Context<'_>,
+    ) -> Result<Step> {
+        let session = self.tables.session(hash)?;
+        let Some(session) = session.filter(|session| session.is_good(context.now)) else {
+            return Ok(Step::Answer(WorkspaceReply::Refused(Refusal::NotSignedIn)));
         };
         let missing = needs.filter(|scope| !session.scopes.contains(scope));
-        let reply = match missing {
-            Some(scope) => WorkspaceReply::Refused(Refusal::MissingScope(scope)),
-            None => Box::pin(self.carry_out(command)).await?,
+        let step = match missing {
+            Some(scope) => Step::Answer(WorkspaceReply::Refused(Refusal::MissingScope(scope))),
+            None => self.carry_out(command, context)?,
         };
-        Ok(WorkspaceReply::Session {
-            scopes: session.scopes,
-            workspace_name: workspace.name,
-            reply: Box::new(reply),
-        })
-    }
-
-    /// Deletes a slice of the links and sessions that have expired.
-    pub(super) fn forget_ended(&self) -> sql::Result<()> {
-        self.store.delete_ended(now())
+        Ok(step.in_session(session, workspace.name))
     }
 }

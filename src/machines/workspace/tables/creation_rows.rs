@@ -1,6 +1,6 @@
 //! The rows by which creations are recognized when they are repeated.
 
-use super::workspace_tables::WorkspaceTables;
+use super::WorkspaceTables;
 use crate::{
     domain::{idempotency::Idempotent, timestamp::Timestamp},
     machines::sql::{Result, text},
@@ -10,18 +10,18 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS creations (creation TEXT NOT NUL
     body TEXT NOT NULL, made TEXT NOT NULL, answer TEXT, PRIMARY KEY (creation, key)) WITHOUT ROWID";
 
 /// The first creation with a key.
-pub struct FirstCreation {
+pub(crate) struct FirstCreation {
     /// A hash of its body.
-    pub body: String,
+    pub(crate) body: String,
     /// The id of what it made.
-    pub made: String,
+    pub(crate) made: String,
     /// Its answer, encrypted, if there was one.
-    pub answer: Option<String>,
+    pub(crate) answer: Option<String>,
 }
 
 impl WorkspaceTables {
     /// Finds the creation of the same kind and key, unless it is older than a time.
-    pub fn find_creation(
+    pub(crate) fn find_creation(
         &self,
         idempotent: &Idempotent,
         since: Timestamp,
@@ -49,7 +49,7 @@ impl WorkspaceTables {
     }
 
     /// Stores a creation, and deletes those that are older than a time; the first one makes the table.
-    pub fn put_creation(
+    pub(crate) fn put_creation(
         &self,
         idempotent: &Idempotent,
         made: &str,
@@ -75,7 +75,7 @@ impl WorkspaceTables {
     }
 
     /// Keeps the answer to a creation, if it has none.
-    pub fn keep_answer(&self, idempotent: &Idempotent) -> Result<()> {
+    pub(crate) fn keep_answer(&self, idempotent: &Idempotent) -> Result<()> {
         let statement =
             "UPDATE creations SET answer = ? WHERE creation = ? AND key = ? AND answer IS NULL";
         self.database().run(

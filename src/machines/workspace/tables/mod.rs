@@ -1,10 +1,18 @@
 //! The rows of a workspace's object: a few, since a workspace has at most 50 webhooks.
 
+mod access_rows;
+
+mod creation_rows;
+
+mod outbox;
+
 use std::rc::Rc;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::outbox::SNAPSHOT_TARGET;
+pub(crate) use self::outbox::Untold;
+
+use self::outbox::SNAPSHOT_TARGET;
 use crate::domain::{
     history::{CHANGES_LIMIT, SelectionChange},
     ids::{KeyId, WebhookId},
@@ -32,14 +40,14 @@ const TABLES: [&str; 6] = [
 ];
 
 /// The tables of one workspace.
-pub struct WorkspaceTables {
+pub(crate) struct WorkspaceTables {
     database: Database,
 }
 
 impl WorkspaceTables {
     /// The tables in an engine; none is read or made.
     #[must_use]
-    pub fn new(sql: Rc<dyn Sql>) -> Self {
+    pub(crate) fn new(sql: Rc<dyn Sql>) -> Self {
         Self {
             database: Database::new(sql),
         }
@@ -47,7 +55,7 @@ impl WorkspaceTables {
 
     /// The database.
     #[must_use]
-    pub const fn database(&self) -> &Database {
+    pub(crate) const fn database(&self) -> &Database {
         &self.database
     }
 
@@ -55,12 +63,12 @@ impl WorkspaceTables {
     ///
     /// # Errors
     /// Those of `work`.
-    pub fn transaction<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(crate) fn transaction<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         self.database.transaction(work)
     }
 
     /// Reads the workspace, even if it is deleted; none if it was never created.
-    pub fn workspace(&self) -> Result<Option<Workspace>> {
+    pub(crate) fn workspace(&self) -> Result<Option<Workspace>> {
         if !self.database.has_table("meta")? {
             return Ok(None);
         }
@@ -87,13 +95,13 @@ impl WorkspaceTables {
     }
 
     /// Reads a value.
-    pub fn meta(&self, key: &str) -> Result<Option<String>> {
+    pub(crate) fn meta(&self, key: &str) -> Result<Option<String>> {
         let value = "SELECT value FROM meta WHERE key = ?";
         Ok(text(self.database.value(value, vec![key.into()])?))
     }
 
     /// Stores a value.
-    pub fn put_meta<T: Serialize>(&self, key: &str, value: &T) -> Result<()> {
+    pub(crate) fn put_meta<T: Serialize>(&self, key: &str, value: &T) -> Result<()> {
         let statement = format!("INSERT OR REPLACE INTO meta (key, value) VALUES ('{key}', ?)");
         let value = serde_json::to_string(value)?;
         self.database.run(&statement, vec![value.into()])?;
@@ -101,7 +109,7 @@ impl WorkspaceTables {
     }
 
     /// Creates the tables and stores the workspace.
-    pub fn create(&self, workspace: &Workspace) -> Result<()> {
+    pub(crate) fn create(&self, workspace: &Workspace) -> Result<()> {
         self.transaction(|| {
             for table in TABLES {
                 self.database.run(table, vec![])?;
@@ -118,7 +126,11 @@ impl WorkspaceTables {
     ///
     /// # Errors
     /// Those of `work`.
-    pub fn change<T>(&self, workspace: &Workspace, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(crate) fn change<T>(
+        &self,
+        workspace: &Workspace,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
         self.transaction(|| {
             let before = self.published()?;
             let done = work()?;
@@ -147,23 +159,23 @@ impl WorkspaceTables {
     }
 
     /// Reads a webhook.
-    pub fn webhook(&self, id: &WebhookId) -> Result<Option<Webhook>> {
+    pub(crate) fn webhook(&self, id: &WebhookId) -> Result<Option<Webhook>> {
         self.read("SELECT value FROM webhooks WHERE id = ?", id.as_ref())
     }
 
     /// Reads all webhooks, ordered by id.
-    pub fn webhooks(&self) -> Result<Vec<Webhook>> {
+    pub(crate) fn webhooks(&self) -> Result<Vec<Webhook>> {
         self.list("SELECT value FROM webhooks ORDER BY id")
     }
 
     /// Stores a webhook, and that its object must be told; `revision` is that of the workspace.
-    pub fn put_webhook(&self, webhook: &Webhook, revision: u64) -> Result<()> {
+    pub(crate) fn put_webhook(&self, webhook: &Webhook, revision: u64) -> Result<()> {
         self.put_standing(webhook)?;
         self.put_untold(webhook.id.as_ref(), revision)
     }
 
     /// Stores a webhook whose object already knows its settings.
-    pub fn put_standing(&self, webhook: &Webhook) -> Result<()> {
+    pub(crate) fn put_standing(&self, webhook: &Webhook) -> Result<()> {
         self.database.run(
             "INSERT OR REPLACE INTO webhooks (id, value) VALUES (?, ?)",
             vec![
@@ -175,7 +187,12 @@ impl WorkspaceTables {
     }
 
     /// Deletes a webhook, and stores that its object must be told.
-    pub fn delete_webhook(&self, id: &WebhookId, revision: u64, now: Timestamp) -> Result<()> {
+    pub(crate) fn delete_webhook(
+        &self,
+        id: &WebhookId,
+        revision: u64,
+        now: Timestamp,
+    ) -> Result<()> {
         self.put_selection(
             &SelectionChange {
                 webhook: id.clone(),
@@ -192,7 +209,7 @@ impl WorkspaceTables {
     }
 
     /// Stores what a webhook selects from a revision on.
-    pub fn put_selection(&self, change: &SelectionChange, revision: u64) -> Result<()> {
+    pub(crate) fn put_selection(&self, change: &SelectionChange, revision: u64) -> Result<()> {
         self.database.run(
             "INSERT OR REPLACE INTO selection_changes (webhook_id, revision, at, value) VALUES (?, ?, ?, ?)",
             vec![
@@ -207,7 +224,7 @@ impl WorkspaceTables {
 
     /// Lets the record of selections begin at a time, or later if there are too many changes since: keeps what was in
     /// force then and what came after.
-    pub fn trim_selections(&self, begin: Timestamp) -> Result<()> {
+    pub(crate) fn trim_selections(&self, begin: Timestamp) -> Result<()> {
         let skipped = CHANGES_LIMIT.saturating_sub(1);
         let statement =
             format!("SELECT at FROM selection_changes ORDER BY at DESC LIMIT 1 OFFSET {skipped}");
@@ -227,7 +244,7 @@ impl WorkspaceTables {
     }
 
     /// Since when the record of selections is whole; none if nothing was dropped.
-    pub fn recorded_since(&self) -> Result<Option<Timestamp>> {
+    pub(crate) fn recorded_since(&self) -> Result<Option<Timestamp>> {
         let since = self.meta(RECORDED_SINCE)?;
         Ok(since
             .map(|since| serde_json::from_str(&since))
@@ -235,17 +252,17 @@ impl WorkspaceTables {
     }
 
     /// Returns what each webhook selected and when, webhook by webhook, oldest first.
-    pub fn history(&self) -> Result<Vec<SelectionChange>> {
+    pub(crate) fn history(&self) -> Result<Vec<SelectionChange>> {
         self.list("SELECT value FROM selection_changes ORDER BY webhook_id, revision")
     }
 
     /// Reads all keys, ordered by id.
-    pub fn keys(&self) -> Result<Vec<ApiKey>> {
+    pub(crate) fn keys(&self) -> Result<Vec<ApiKey>> {
         self.list("SELECT value FROM api_keys ORDER BY id")
     }
 
     /// Stores a key.
-    pub fn put_key(&self, key: &ApiKey) -> Result<()> {
+    pub(crate) fn put_key(&self, key: &ApiKey) -> Result<()> {
         let statement = "INSERT OR REPLACE INTO api_keys (id, value) VALUES (?, ?)";
         self.database.run(
             statement,
@@ -255,20 +272,20 @@ impl WorkspaceTables {
     }
 
     /// Deletes a key.
-    pub fn delete_key(&self, id: &KeyId) -> Result<()> {
+    pub(crate) fn delete_key(&self, id: &KeyId) -> Result<()> {
         let statement = "DELETE FROM api_keys WHERE id = ?";
         self.database.run(statement, vec![id.as_ref().into()])?;
         Ok(())
     }
 
     /// Deletes all keys, links and sessions.
-    pub fn delete_tokens(&self) -> Result<()> {
+    pub(crate) fn delete_tokens(&self) -> Result<()> {
         self.database.run("DELETE FROM api_keys", vec![])?;
         self.end_access(None).map(drop)
     }
 
     /// Builds what KV should hold.
-    pub fn snapshot(&self, workspace: &Workspace) -> Result<Snapshot> {
+    pub(crate) fn snapshot(&self, workspace: &Workspace) -> Result<Snapshot> {
         let webhooks = self.webhooks()?.into_iter();
         let webhooks = webhooks.map(|webhook| Subscription {
             since: webhook.selected_since(),
@@ -284,7 +301,7 @@ impl WorkspaceTables {
     }
 
     /// Reads the value of the row with an id or a hash.
-    pub fn read<T: DeserializeOwned>(&self, statement: &str, id: &str) -> Result<Option<T>> {
+    pub(crate) fn read<T: DeserializeOwned>(&self, statement: &str, id: &str) -> Result<Option<T>> {
         let value = text(self.database.value(statement, vec![id.into()])?);
         Ok(value
             .map(|value| serde_json::from_str(&value))

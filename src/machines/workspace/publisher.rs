@@ -1,0 +1,252 @@
+//! When the snapshot is put to KV: one put at a time, so that a slow one does not overtake a newer one, and a second apart.
+//!
+//! A put that takes too long, or that an earlier life of the object began, may still arrive after a newer one. Then the
+//! present snapshot is put, and once more a minute later, when nothing old is on its way any longer.
+
+use std::time::Duration;
+
+use super::CallId;
+use crate::domain::timestamp::Timestamp;
+
+/// KV accepts one write a second for a key.
+const BETWEEN_PUTS: Duration = Duration::from_secs(1);
+
+/// How long a put may take, before nobody knows whether it will arrive.
+const PUT_TIME: Duration = Duration::from_secs(30);
+
+/// When the snapshot is put again, because an older put may have arrived after it.
+const PUT_AGAIN: Duration = Duration::from_secs(60);
+
+/// How long a call waits for its put.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Tells the puts of one object's life apart.
+pub type PutNumber = u64;
+
+/// The puts of one workspace.
+#[derive(Debug, Default)]
+pub(super) struct Publisher {
+    /// Whether KV has to get what it lacks; a put that failed ends that, until somebody asks again.
+    is_wanted: bool,
+    under_way: Option<UnderWay>,
+    /// The earliest time at which KV accepts another put.
+    next_put: Timestamp,
+    /// Whether an older put may still arrive.
+    is_in_doubt: bool,
+    /// How many have been begun.
+    begun: PutNumber,
+    /// The calls that wait.
+    waiting: Vec<Waiting>,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    number: PutNumber,
+    revision: u64,
+    /// Whether an older put could still arrive when it began.
+    was_in_doubt: bool,
+    until: Timestamp,
+}
+
+/// A call that waits until KV has a revision.
+#[derive(Debug)]
+struct Waiting {
+    call: CallId,
+    revision: u64,
+    until: Timestamp,
+}
+
+/// A put that has ended well.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Ended {
+    /// What KV has.
+    pub(super) revision: u64,
+    /// When the snapshot must be put again, if an older put may have arrived after this one.
+    pub(super) again_at: Option<Timestamp>,
+}
+
+impl Publisher {
+    /// Records that a put whose end nobody knows may still arrive.
+    pub(super) const fn doubt(&mut self) {
+        self.is_in_doubt = true;
+    }
+
+    /// Lets a call wait until KV has a revision, `PATIENCE` at most.
+    pub(super) fn wait(&mut self, call: CallId, revision: u64, now: Timestamp) {
+        self.is_wanted = true;
+        self.waiting.push(Waiting {
+            call,
+            revision,
+            until: now.saturating_add(PATIENCE),
+        });
+    }
+
+    /// Whether the next put is to be begun as soon as it may be.
+    pub(super) const fn has_to_put(&self) -> bool {
+        self.is_wanted && self.under_way.is_none()
+    }
+
+    /// Whether KV accepts another put.
+    pub(super) fn may_put(&self, now: Timestamp) -> bool {
+        is_over(self.next_put, BETWEEN_PUTS, now)
+    }
+
+    /// Begins a put of the snapshot at a revision.
+    pub(super) fn begin(&mut self, revision: u64, now: Timestamp) -> PutNumber {
+        self.begun = self.begun.saturating_add(1);
+        self.next_put = now.saturating_add(BETWEEN_PUTS);
+        self.under_way = Some(UnderWay {
+            number: self.begun,
+            revision,
+            was_in_doubt: self.is_in_doubt,
+            until: now.saturating_add(PUT_TIME),
+        });
+        self.begun
+    }
+
+    /// Gives up the put under way if it takes too long; returns whether it did.
+    pub(super) fn give_up(&mut self, now: Timestamp) -> bool {
+        let gives_up = self
+            .under_way
+            .as_ref()
+            .is_some_and(|put| is_over(put.until, PUT_TIME, now));
+        if gives_up {
+            self.under_way = None;
+            self.doubt();
+        }
+        gives_up
+    }
+
+    /// A put has ended well; none if it was given up before.
+    pub(super) fn ended(&mut self, number: PutNumber, now: Timestamp) -> Option<Ended> {
+        let put = self.under_way.take_if(|put| put.number == number)?;
+        Some(Ended {
+            revision: put.revision,
+            again_at: put.was_in_doubt.then(|| now.saturating_add(PUT_AGAIN)),
+        })
+    }
+
+    /// A put has failed; returns whether it was not given up before.
+    pub(super) fn failed(&mut self, number: PutNumber) -> bool {
+        self.under_way.take_if(|put| put.number == number).is_some()
+    }
+
+    /// It is stored what KV has: returns the calls that wait for no more than that.
+    pub(super) fn stored(&mut self, ended: &Ended) -> Vec<CallId> {
+        if ended.again_at.is_some() {
+            self.is_in_doubt = false;
+        }
+        self.release(|waiting| waiting.revision <= ended.revision)
+    }
+
+    /// Puts no more, until somebody asks again: returns the calls that waited.
+    pub(super) fn stop(&mut self) -> Vec<CallId> {
+        self.is_wanted = false;
+        self.release(|_| true)
+    }
+
+    /// Returns the calls that have waited long enough.
+    pub(super) fn out_of_patience(&mut self, now: Timestamp) -> Vec<CallId> {
+        self.release(|waiting| is_over(waiting.until, PATIENCE, now))
+    }
+
+    /// When something is due next.
+    pub(super) fn next_time(&self) -> Option<Timestamp> {
+        let put = match &self.under_way {
+            Some(put) => Some(put.until),
+            None => self.is_wanted.then_some(self.next_put),
+        };
+        let waiting = self.waiting.iter().map(|waiting| waiting.until);
+        waiting.chain(put).min()
+    }
+
+    fn release(&mut self, is_released: impl Fn(&Waiting) -> bool) -> Vec<CallId> {
+        let released = self.waiting.extract_if(.., |waiting| is_released(waiting));
+        released.map(|waiting| waiting.call).collect()
+    }
+}
+
+/// Whether a time that was at most so far ahead has come. A longer wait means that the clock was put back.
+fn is_over(time: Timestamp, longest: Duration, now: Timestamp) -> bool {
+    let left = time.saturating_duration_since(now);
+    left.is_zero() || left > longest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_put_at_a_time_begun_a_second_apart() {
+        let mut publisher = Publisher::default();
+        assert!(!publisher.has_to_put(), "nobody has asked");
+        publisher.wait(1, 7, at(0));
+        assert!(publisher.has_to_put() && publisher.may_put(at(0)));
+        let number = publisher.begin(7, at(0));
+        publisher.wait(2, 8, at(0));
+        assert!(!publisher.has_to_put(), "one is under way");
+        let ended = publisher.ended(number, at(0)).unwrap();
+        assert_eq!(publisher.stored(&ended), [1]);
+        assert!(publisher.has_to_put() && !publisher.may_put(at(0)));
+        assert_eq!(publisher.next_time(), Some(at(1)));
+        assert!(publisher.may_put(at(1)));
+    }
+
+    #[test]
+    fn a_put_of_30_s_is_given_up_and_the_next_one_is_repeated_a_minute_after_its_end() {
+        let mut publisher = Publisher::default();
+        publisher.wait(1, 7, at(0));
+        let slow = publisher.begin(7, at(0));
+        assert!(!publisher.give_up(at(29)));
+        assert!(publisher.give_up(at(30)) && publisher.has_to_put());
+        let next = publisher.begin(7, at(30));
+        assert_eq!(publisher.ended(slow, at(31)), None, "its end says nothing");
+        assert!(!publisher.failed(slow));
+        let ended = publisher.ended(next, at(31)).unwrap();
+        assert_eq!(ended.again_at, Some(at(91)));
+        publisher.stored(&ended);
+        let last = publisher.begin(7, at(91));
+        assert_eq!(publisher.ended(last, at(91)).unwrap().again_at, None);
+    }
+
+    #[test]
+    fn doubt_that_comes_while_a_put_is_under_way_lasts_until_after_the_next_one() {
+        let mut publisher = Publisher::default();
+        let before = publisher.begin(7, at(0));
+        publisher.doubt();
+        let ended = publisher.ended(before, at(1)).unwrap();
+        assert_eq!(ended.again_at, None);
+        publisher.stored(&ended);
+        let after = publisher.begin(7, at(1));
+        assert!(publisher.ended(after, at(1)).unwrap().again_at.is_some());
+    }
+
+    #[test]
+    fn a_call_waits_5_s_and_a_put_that_failed_holds_up_nobody() {
+        let mut publisher = Publisher::default();
+        publisher.wait(1, 7, at(0));
+        publisher.wait(2, 7, at(3));
+        let number = publisher.begin(7, at(0));
+        assert_eq!(publisher.next_time(), Some(at(5)));
+        assert!(publisher.out_of_patience(at(4)).is_empty());
+        assert_eq!(publisher.out_of_patience(at(5)), [1]);
+        assert!(publisher.failed(number));
+        assert_eq!(publisher.stop(), [2]);
+        assert!(!publisher.has_to_put(), "the alarm asks again");
+        assert_eq!(publisher.next_time(), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_put_back_holds_up_nobody() {
+        let mut publisher = Publisher::default();
+        publisher.wait(1, 7, at(1000));
+        publisher.begin(7, at(1000));
+        assert!(publisher.may_put(at(0)));
+        assert!(publisher.give_up(at(0)));
+        assert_eq!(publisher.out_of_patience(at(0)), [1]);
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1000)
+    }
+}
