@@ -134,6 +134,21 @@ fn an_alarm_hires_a_sender_for_each_six_deliveries_that_are_due() {
 }
 
 #[test]
+fn a_statement_that_fails_after_the_leases_are_stored_keeps_no_sender_from_being_hired() {
+    let mut world = World::start();
+    world.accept_unleased(1);
+    world.engine.fail("DELETE FROM deliveries", 0, 1);
+    let alarm = world.happens(Input::AlarmFired);
+    assert!(matches!(alarm.fault, Some(Fault::Storage(_))));
+    assert_eq!(alarm.hires.len(), 1);
+    assert_eq!(
+        alarm.arm,
+        Some(world.now.saturating_add(SECOND * 10)),
+        "what is left to do is done then"
+    );
+}
+
+#[test]
 fn never_more_leases_are_out_than_allowed_and_a_full_width_wakes_nobody() {
     let mut world = World::start();
     for number in 1..=60 {

@@ -174,7 +174,7 @@ impl WebhookMachine {
         }
         let answer = Answer::Accepted(accepted);
         let waiting = Waiting { call, answer };
-        self.outputs.sync |= self.commit.join_when_safe(waiting, granted, context.now);
+        self.outputs.sync |= self.commit.join_when_safe(waiting, granted);
         Ok(())
     }
 

@@ -21,9 +21,6 @@ pub(super) const SETTLED_WITHIN: Duration = Duration::from_millis(20);
 /// How long a report that is answered with leases waits for others.
 pub(super) const LEASED_WITHIN: Duration = Duration::from_millis(3);
 
-/// How long new deliveries wait at most for the word that earlier writes are safe.
-pub(super) const SAFE_WITHIN: Duration = Duration::from_secs(1);
-
 /// A command that waits for the flush.
 pub(super) struct Waiting {
     pub(super) call: CallId,
@@ -82,14 +79,9 @@ impl GroupCommit {
 
     /// The same for a command whose events were accepted: the flush comes as soon as earlier writes are safe, so that
     /// commands that have already arrived run first. Returns whether the driver must be asked to say when they are.
-    pub(super) fn join_when_safe(
-        &mut self,
-        waiting: Waiting,
-        mut granted: Vec<Grant>,
-        now: Timestamp,
-    ) -> bool {
+    pub(super) fn join_when_safe(&mut self, waiting: Waiting, mut granted: Vec<Grant>) -> bool {
         self.granted.append(&mut granted);
-        self.join(waiting, SAFE_WITHIN, now);
+        self.waiting.push(waiting);
         !std::mem::replace(&mut self.awaits_safe, true)
     }
 
@@ -101,7 +93,7 @@ impl GroupCommit {
     /// Whether the flush is due. A time far ahead means that the clock was put back.
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
         self.due
-            .is_some_and(|due| due <= now || due.saturating_duration_since(now) > SAFE_WITHIN)
+            .is_some_and(|due| due <= now || due.saturating_duration_since(now) > SETTLED_WITHIN)
     }
 
     /// When something is due next.

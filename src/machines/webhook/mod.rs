@@ -262,10 +262,8 @@ impl WebhookMachine {
         let again = || context.now.saturating_add(AFTER_FAULT);
         if is_alarm {
             let wait = self.faults.failed();
+            // What is hired for is stored by now, so it is attempted all the same.
             self.outputs.arm = Some(context.now.saturating_add(wait));
-            self.outputs.hires.clear();
-            self.outputs.attempts = None;
-            self.outputs.tell = None;
         } else if self.arm(context).is_err() {
             self.outputs.arm = Some(again());
         }
