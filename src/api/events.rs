@@ -8,6 +8,7 @@ use super::{
     members::{Members, first_items, parse_json},
 };
 use crate::domain::{
+    delivery::Status,
     event::{EVENT_LIMIT, EVENTS_LIMIT, Event},
     event_type::EventType,
     ids::{DeliveryId, EventId, WebhookId},
@@ -134,6 +135,17 @@ pub enum AcceptedStatus {
     Held,
     /// Its webhook's backlog is full.
     Refused,
+}
+
+impl From<Status> for AcceptedStatus {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Pending => Self::Pending,
+            Status::Delivered => Self::Delivered,
+            Status::Failed => Self::Failed,
+            Status::Held => Self::Held,
+        }
+    }
 }
 
 /// One delivery of the 202.

@@ -1,4 +1,4 @@
-//! What decides: the machines of a webhook and of a workspace, the rules of senders, and the messages between them.
+//! What decides: the machines of a post, of a sender, of a webhook and of a workspace, and the messages between them.
 //!
 //! Plain Rust: no `async`, no clock, no randomness. Time and random bytes come in as arguments; storage is behind the
 //! `Sql` trait, so that natively the same statements run on SQLite.
@@ -12,6 +12,8 @@ pub mod alarm_clock;
 pub mod shift;
 
 pub mod hiring;
+
+pub mod ingest;
 
 pub mod sender;
 

@@ -9,7 +9,7 @@ use wasm_bindgen_futures::JsFuture;
 use worker::{Env, Response};
 
 pub(super) use crate::machines::messages::{
-    AttemptReport, Grant, NewDelivery, NewWebhook, Refusal, Shown, Taken, Wanted, WebhookChange,
+    AttemptReport, Grant, NewDelivery, NewWebhook, Refusal, Shown, Wanted, WebhookChange,
     WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply, next_page,
 };
 

@@ -9,9 +9,7 @@ use worker::{Env, console_error};
 use super::entropy::now;
 use crate::{
     api::error::ApiError,
-    domain::{
-        event::Event, ids::WorkspaceId, subscriptions::Snapshot, timestamp::Timestamp, until::Until,
-    },
+    domain::{ids::WorkspaceId, timestamp::Timestamp, until::Until},
 };
 
 /// A binding, and what it counts.
@@ -106,13 +104,8 @@ impl RateLimit {
 pub(super) async fn count_ingest(
     env: &Env,
     workspace: &WorkspaceId,
-    snapshot: &Snapshot,
-    events: &[Event],
+    webhooks: impl FnOnce() -> usize,
 ) -> Result<(), ApiError> {
-    let webhooks = || {
-        let types = events.iter().map(|event| event.event_type.as_str());
-        snapshot.count_matching(&types.collect::<Vec<_>>())
-    };
     INGEST.count(env, workspace.as_ref(), webhooks).await
 }
 

@@ -1,12 +1,7 @@
 //! The copy of a workspace's webhooks and keys in KV: writing it, reading it, and asking the workspace's object if it
 //! does not suffice.
 
-use std::{
-    cell::{Cell, RefCell},
-    collections::BTreeMap,
-    rc::Rc,
-    time::Duration,
-};
+use std::{cell::RefCell, rc::Rc};
 
 use serde::{Deserialize, Serialize};
 use worker::{Env, console_error, kv::KvError};
@@ -14,13 +9,14 @@ use worker::{Env, console_error, kv::KvError};
 use super::{
     commands::{Refusal, WorkspaceCommand, WorkspaceReply, ask_workspace},
     entropy::now,
-    faults::internal,
+    faults::{internal, unavailable},
 };
 use crate::{
     api::{error::ApiError, workspaces::WorkspaceView},
     domain::{
         ids::WorkspaceId, subscriptions::Snapshot, timestamp::Timestamp, workspace::Workspace,
     },
+    machines::ingest::snapshots::Snapshots,
 };
 
 const BINDING: &str = "SUBSCRIPTIONS";
@@ -34,46 +30,8 @@ const WALKED_TO: &str = "walked-to";
 /// How many seconds a location may answer from its own cache; the least that KV allows.
 const CACHE_SECONDS: u64 = 30;
 
-/// How long the answer of a workspace's object counts as present.
-const ANSWER_FRESH: Duration = Duration::from_secs(5);
-
-/// How long an answer is kept in place of an older copy: longer than KV takes to show a change.
-const ANSWER_KEPT: Duration = Duration::from_secs(300);
-
-/// How long an isolate keeps what it read from KV: far shorter than KV's own delay, but a busy workspace is read once a
-/// second and not once per event.
-const COPY_KEPT: Duration = Duration::from_secs(1);
-
-/// How many snapshots an isolate keeps, of either origin.
-const KEPT_LIMIT: usize = 1000;
-
 thread_local! {
-    static ANSWERS: RefCell<Kept> = const { RefCell::new(Kept(BTreeMap::new())) };
-    static COPIES: RefCell<Kept> = const { RefCell::new(Kept(BTreeMap::new())) };
-    /// How many changes this isolate has made: a copy is not kept if this changes while it is read.
-    static CHANGES: Cell<u64> = const { Cell::new(0) };
-}
-
-/// Snapshots that an isolate keeps for a while, each with the time since when.
-struct Kept(BTreeMap<WorkspaceId, (Timestamp, Rc<Snapshot>)>);
-
-impl Kept {
-    /// Finds a snapshot that is at most so old.
-    fn find(&self, workspace: &WorkspaceId, age: Duration) -> Option<Rc<Snapshot>> {
-        let (kept_at, snapshot) = self.0.get(workspace)?;
-        let now = now();
-        // A time in the future means that the clock was put back.
-        let fresh = *kept_at <= now && now.saturating_duration_since(*kept_at) < age;
-        fresh.then(|| Rc::clone(snapshot))
-    }
-
-    fn keep(&mut self, workspace: &WorkspaceId, snapshot: &Rc<Snapshot>) {
-        if self.0.len() >= KEPT_LIMIT {
-            self.0.clear();
-        }
-        self.0
-            .insert(workspace.clone(), (now(), Rc::clone(snapshot)));
-    }
+    static SNAPSHOTS: RefCell<Snapshots> = const { RefCell::new(Snapshots::new()) };
 }
 
 /// What a list of workspaces shows without reading each of them.
@@ -188,8 +146,8 @@ pub(super) async fn publish(
     Ok(())
 }
 
-/// Reads a workspace's snapshot from KV, unless the caller or the isolate has it, and asks the workspace's object if it
-/// is missing or does not suffice. An answer of the object is preferred to an older copy.
+/// Reads a workspace's snapshot from KV, unless the caller or the isolate has it, and asks the workspace's object if
+/// what is kept does not suffice.
 ///
 /// # Errors
 /// `NotFound` if there is no such workspace, `Unavailable` if its object did not answer.
@@ -199,7 +157,6 @@ pub(super) async fn read(
     known: Option<Rc<Snapshot>>,
     suffices: impl Fn(&Snapshot) -> bool,
 ) -> Result<Rc<Snapshot>, ApiError> {
-    let answered = |age| ANSWERS.with_borrow(|answers| answers.find(workspace, age));
     let copy = match known {
         Some(snapshot) => Some(snapshot),
         None => copy(env, workspace).await.unwrap_or_else(|error| {
@@ -207,19 +164,10 @@ pub(super) async fn read(
             None
         }),
     };
-    let is_newer = |answer: &Rc<Snapshot>| {
-        copy.as_ref()
-            .is_some_and(|copy| answer.revision >= copy.revision)
-    };
-    let newest = answered(ANSWER_KEPT).filter(is_newer);
-    if let Some(snapshot) = newest.or_else(|| copy.clone())
-        && suffices(&snapshot)
-    {
-        return Ok(snapshot);
-    }
-    let is_old = |answer: &Rc<Snapshot>| copy.is_some() && !is_newer(answer);
-    match answered(ANSWER_FRESH).filter(|answer| !is_old(answer)) {
-        Some(answer) => Ok(answer),
+    let chosen =
+        SNAPSHOTS.with_borrow(|kept| kept.choose(workspace, copy.as_ref(), suffices, now()));
+    match chosen {
+        Some(snapshot) => Ok(snapshot),
         None => ask(env, workspace).await,
     }
 }
@@ -229,31 +177,21 @@ pub(super) async fn copy(
     env: &Env,
     workspace: &WorkspaceId,
 ) -> Result<Option<Rc<Snapshot>>, KvError> {
-    match COPIES.with_borrow(|copies| copies.find(workspace, COPY_KEPT)) {
-        Some(kept) => Ok(Some(kept)),
-        None => read_copy(env, workspace).await,
+    if let Some(kept) = SNAPSHOTS.with_borrow(|kept| kept.copy(workspace, now())) {
+        return Ok(Some(kept));
     }
-}
-
-async fn read_copy(env: &Env, workspace: &WorkspaceId) -> Result<Option<Rc<Snapshot>>, KvError> {
     let kv = env
         .kv(BINDING)
         .map_err(|error| KvError::InvalidKvStore(error.to_string()))?;
     #[cfg(feature = "test-hooks")]
     READS.set(READS.get().saturating_add(1));
-    let changes = CHANGES.get();
-    let stored = kv
-        .get(&key(workspace))
-        .cache_ttl(CACHE_SECONDS)
-        .text()
-        .await?;
-    let copy = stored
-        .and_then(|stored| Snapshot::parse(&stored))
-        .map(Rc::new);
-    if let Some(copy) = &copy
-        && CHANGES.get() == changes
-    {
-        COPIES.with_borrow_mut(|copies| copies.keep(workspace, copy));
+    let reading = SNAPSHOTS.with_borrow(Snapshots::begin_reading);
+    let stored = kv.get(&key(workspace)).cache_ttl(CACHE_SECONDS);
+    let stored = stored.text().await?;
+    let copy = stored.and_then(|stored| Snapshot::parse(&stored));
+    let copy = copy.map(Rc::new);
+    if let Some(copy) = &copy {
+        SNAPSHOTS.with_borrow_mut(|kept| kept.keep_copy(workspace, copy, reading, now()));
     }
     Ok(copy)
 }
@@ -266,29 +204,23 @@ pub(super) async fn ask(env: &Env, workspace: &WorkspaceId) -> Result<Rc<Snapsho
     match ask_workspace(env, workspace, &WorkspaceCommand::Snapshot).await {
         Ok(WorkspaceReply::Snapshot(snapshot)) => {
             let snapshot = Rc::new(snapshot);
-            ANSWERS.with_borrow_mut(|answers| answers.keep(workspace, &snapshot));
+            SNAPSHOTS.with_borrow_mut(|kept| kept.keep_answer(workspace, &snapshot, now()));
             Ok(snapshot)
         }
         Ok(_) => Err(Refusal::NoWorkspace.into()),
-        Err(error) => {
-            console_error!("{error}");
-            Err(ApiError::Unavailable)
-        }
+        Err(error) => Err(unavailable(&error)),
     }
 }
 
 /// Drops what the isolate keeps of a workspace, because this isolate has changed it.
 pub(super) fn forget(workspace: &WorkspaceId) {
-    CHANGES.set(CHANGES.get().wrapping_add(1));
-    for kept in [&ANSWERS, &COPIES] {
-        kept.with_borrow_mut(|kept| kept.0.remove(workspace));
-    }
+    SNAPSHOTS.with_borrow_mut(|kept| kept.forget(workspace));
 }
 
 #[cfg(feature = "test-hooks")]
 thread_local! {
-    static READS: Cell<u32> = const { Cell::new(0) };
-    static PUTS: Cell<u32> = const { Cell::new(0) };
+    static READS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    static PUTS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
 /// How often this isolate read KV and wrote to it.
