@@ -104,7 +104,7 @@ function page(text, { status, headers }) {
 const answer = RustWorker.prototype.fetch;
 const sendHired = RustWorker.prototype.send_hired;
 
-// Hired by a webhook's object (src/runtime/hire.js) to make attempts. Nobody outside reaches it: a route, a custom domain
+// Hired by a webhook's object (src/runtime/platform/hire.js) to make attempts. Nobody outside reaches it: a route, a custom domain
 // and workers.dev lead to the default export only, and no binding names this one.
 export class Sender extends WorkerEntrypoint {
   async fetch(request) {

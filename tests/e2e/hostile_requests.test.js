@@ -74,7 +74,7 @@ const fill = (template, ids) =>
   template.replaceAll(/\{(\w+)\}/g, (_, name) => ids[name] ?? assert.fail(`the test has no value for {${name}}`));
 
 // Every dashboard route below a webhook's id, read from the source: the two matches on the path.
-const DASHBOARD = readFileSync(path.join(REPOSITORY, "src/runtime/dashboard/mod.rs"), "utf8");
+const DASHBOARD = readFileSync(path.join(REPOSITORY, "src/runtime/worker/dashboard/mod.rs"), "utf8");
 const IDS = { id: "webhook_id", delivery: "delivery_id", resend: "resend_id" };
 const PAGES = ["show", "act"]
   .flatMap((name) => {

@@ -11,7 +11,7 @@ use crate::domain::ids::{WebhookId, WorkspaceId};
 pub enum Order<H = Hire> {
     /// To make attempts.
     Send(H),
-    /// To measure the platform; the text is that of `platform_probe.js`.
+    /// To measure the platform; the text is that of `measuring.js`.
     Probe(String),
 }
 

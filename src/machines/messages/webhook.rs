@@ -116,7 +116,7 @@ pub enum WebhookCommand<P = Box<RawValue>> {
     LookAtAlarm,
     /// Asks for all that a page shows.
     Show(Wanted),
-    /// Measures the platform; the order is that of `platform_probe.js`.
+    /// Measures the platform; the order is that of `measuring.js`.
     ProbePlatform(String),
     /// Asks what the object has used since it started.
     #[cfg(feature = "test-hooks")]

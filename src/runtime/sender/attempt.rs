@@ -24,10 +24,10 @@ use crate::{
         timestamp::Timestamp,
         webhook::StoredHeader,
     },
-    runtime::{
-        commands::{AttemptReport, Grant},
+    runtime::platform::{
         config::Config,
         entropy::now,
+        object_calls::{AttemptReport, Grant},
         observer::Observer,
         sealing::seal_anew,
     },
@@ -35,7 +35,7 @@ use crate::{
 
 const USER_AGENT: &str = concat!("Secureagentics-Webhooks/", env!("CARGO_PKG_VERSION"));
 
-#[wasm_bindgen(module = "/src/runtime/post.js")]
+#[wasm_bindgen(module = "/src/runtime/sender/post.js")]
 extern "C" {
     /// Posts a body with headers (a JSON object) and returns the JSON of a `Posted`.
     #[wasm_bindgen(catch)]

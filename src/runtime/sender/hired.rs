@@ -9,8 +9,8 @@ use super::{Sending, ToObject};
 use crate::{
     domain::budget::Budget,
     machines::{messages::Order, shift::Shift},
-    runtime::{
-        commands::read_command, config::config, entropy::now, observer::Observer, platform_probe,
+    runtime::platform::{
+        config::config, entropy::now, measuring, object_calls::read_command, observer::Observer,
     },
 };
 
@@ -25,7 +25,7 @@ pub async fn send_hired(hire: String, env: Env) {
     let hire = match read_command::<Order>(&hire) {
         Ok(Order::Send(hire)) => hire,
         Ok(Order::Probe(probe)) => {
-            if let Err(error) = platform_probe::in_sender(&env, &probe).await {
+            if let Err(error) = measuring::in_sender(&env, &probe).await {
                 console_error!("a probe: {error}");
             }
             return;

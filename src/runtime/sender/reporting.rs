@@ -6,7 +6,7 @@ use worker::{Env, console_error};
 
 use crate::{
     domain::ids::{WebhookId, WorkspaceId},
-    runtime::commands::{Grant, WebhookCommand, WebhookReply, ask_webhook},
+    runtime::platform::object_calls::{Grant, WebhookCommand, WebhookReply, ask_webhook},
 };
 
 /// Takes reports of attempts.

@@ -17,7 +17,7 @@ use crate::{
         sender::{SenderContext, SenderInput, SenderMachine, SenderOutputs},
         shift::Shift,
     },
-    runtime::{config::Config, entropy::now, observer::Observer},
+    runtime::platform::{config::Config, entropy::now, observer::Observer},
 };
 
 /// A sender of one webhook.

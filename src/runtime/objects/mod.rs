@@ -1,0 +1,5 @@
+//! The two Durable Objects: each carries what happens to its machine, and what the machine asks for to the platform.
+
+mod workspace_object;
+
+mod webhook_object;

@@ -1,0 +1,204 @@
+//! The edge to HTTP: a request is read in one call of JavaScript, and an answer is made in one.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use wasm_bindgen_futures::JsFuture;
+use worker::{
+    ByteStream, Url,
+    js_sys::Uint8Array,
+    web_sys::{Request as RawRequest, Response as RawResponse},
+};
+
+use crate::{
+    api::{
+        entrance::{ATTEMPT_HEADER, Arrival},
+        error::ApiError,
+    },
+    runtime::platform::faults::internal,
+};
+
+#[wasm_bindgen(module = "/src/runtime/platform/http.js")]
+extern "C" {
+    fn describe(request: &RawRequest, headers: &str) -> String;
+
+    #[wasm_bindgen(catch)]
+    fn respond(status: u16, headers: &str, body: Option<&str>) -> Result<RawResponse, JsValue>;
+}
+
+/// The headers that `describe` returns; any other costs a call of its own.
+const DESCRIBED: &str = concat!(
+    "authorization cf-connecting-ip cf-ray content-encoding content-length content-type cookie origin ",
+    "x-secureagentics-attempt"
+);
+
+/// A request; its body is read only on demand.
+pub(in crate::runtime) struct Request {
+    raw: RawRequest,
+    /// The result of `describe`.
+    lines: String,
+}
+
+impl Request {
+    pub(in crate::runtime) fn new(raw: RawRequest) -> Self {
+        Self {
+            lines: describe(&raw, DESCRIBED),
+            raw,
+        }
+    }
+
+    /// Returns the method as it was sent, even if it is unknown; HEAD is GET, as the runtime leaves out the body of an
+    /// answer to it.
+    pub(in crate::runtime) fn method(&self) -> &str {
+        match self.lines.lines().next() {
+            Some("HEAD") => "GET",
+            method => method.unwrap_or_default(),
+        }
+    }
+
+    /// Returns what is known before the request's route.
+    pub(in crate::runtime) fn arrival(&self) -> Arrival {
+        Arrival {
+            only_reads: self.method() == "GET",
+            is_https: self.address().starts_with("https:"),
+            is_attempt: self.header(ATTEMPT_HEADER).is_some(),
+            has_encoded_body: self.header("content-encoding").is_some()
+                && self.raw.body().is_some(),
+        }
+    }
+
+    /// Returns a header by its name in lower case.
+    pub(in crate::runtime) fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+        if DESCRIBED.split(' ').any(|described| described == name) {
+            let mut headers = self.lines.lines().skip(2);
+            return headers
+                .find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.into()));
+        }
+        let value = self.raw.headers().get(name).ok().flatten()?;
+        Some(value.into())
+    }
+
+    /// Returns the path without the query.
+    ///
+    /// # Errors
+    /// As `url`.
+    pub(in crate::runtime) fn path(&self) -> Result<String, ApiError> {
+        let address = self.address();
+        let path = address.split_once("://").and_then(|(_, rest)| {
+            let path = rest.find('/').and_then(|start| rest.get(start..))?;
+            path.split('?').next()
+        });
+        // Parsing the URL would not change a plain path, so it is left out.
+        let is_plain =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_');
+        match path.filter(|path| path.bytes().all(is_plain)) {
+            Some(path) => Ok(path.to_string()),
+            None => Ok(self.url()?.path().to_string()),
+        }
+    }
+
+    /// Returns the whole URL.
+    ///
+    /// # Errors
+    /// `Internal` if it does not parse: the runtime made it.
+    pub(in crate::runtime) fn url(&self) -> Result<Url, ApiError> {
+        let parsed = Url::parse(self.address());
+        parsed.map_err(|error| internal("reading a request's address", &error))
+    }
+
+    /// Returns the parameters of the query, decoded.
+    ///
+    /// # Errors
+    /// As `url`.
+    pub(in crate::runtime) fn query(&self) -> Result<Vec<(String, String)>, ApiError> {
+        let url = self.url()?;
+        let pairs = url.query_pairs();
+        let owned = pairs.map(|(name, value)| (name.into_owned(), value.into_owned()));
+        Ok(owned.collect())
+    }
+
+    fn address(&self) -> &str {
+        self.lines.lines().nth(1).unwrap_or_default()
+    }
+
+    /// Reads the whole body.
+    ///
+    /// # Errors
+    /// If it does not arrive.
+    pub(in crate::runtime) async fn bytes(&self) -> worker::Result<Vec<u8>> {
+        let buffer = JsFuture::from(self.raw.array_buffer()?).await?;
+        Ok(Uint8Array::new(&buffer).to_vec())
+    }
+
+    /// Reads the body chunk by chunk.
+    ///
+    /// # Errors
+    /// If there is no body.
+    pub(in crate::runtime) fn stream(&self) -> worker::Result<ByteStream> {
+        // Clones the reference: the request's own `clone` would read the body twice.
+        worker::Request::from(Clone::clone(&self.raw)).stream()
+    }
+}
+
+/// Borrows the parameters of a query, as the parsers expect them.
+pub(in crate::runtime) fn pairs(query: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
+    query
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+}
+
+/// An answer: a status, headers and a text body.
+pub(in crate::runtime) struct Response {
+    status: u16,
+    headers: BTreeMap<&'static str, Cow<'static, str>>,
+    body: Option<Cow<'static, str>>,
+}
+
+impl Response {
+    /// Makes an answer without headers and body.
+    pub(in crate::runtime) const fn new(status: u16) -> Self {
+        Self {
+            status,
+            headers: BTreeMap::new(),
+            body: None,
+        }
+    }
+
+    /// Sets a header.
+    pub(in crate::runtime) fn with(
+        mut self,
+        name: &'static str,
+        value: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.headers.insert(name, value.into());
+        self
+    }
+
+    /// Sets a header that the answer does not have yet.
+    pub(in crate::runtime) fn or_with(
+        mut self,
+        (name, value): (&'static str, &'static str),
+    ) -> Self {
+        self.headers.entry(name).or_insert(Cow::Borrowed(value));
+        self
+    }
+
+    /// Sets the body and its content type.
+    pub(in crate::runtime) fn with_body(
+        mut self,
+        content_type: &'static str,
+        body: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.body = Some(body.into());
+        self.with("Content-Type", content_type)
+    }
+
+    /// Converts the answer into the runtime's type.
+    ///
+    /// # Errors
+    /// If a header is not valid.
+    pub(in crate::runtime) fn into_raw(self) -> worker::Result<RawResponse> {
+        let headers = serde_json::to_string(&self.headers)?;
+        Ok(respond(self.status, &headers, self.body.as_deref())?)
+    }
+}

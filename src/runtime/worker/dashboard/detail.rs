@@ -1,0 +1,192 @@
+//! The page of a webhook; rendered again, with a remark, if a form posted from it is refused.
+
+use super::{
+    HOME,
+    answers::{page, see_other},
+    visit::{Detour, Visit},
+};
+use crate::{
+    api::{deliveries::show_sent_headers, error::ApiError, header_views::show_headers},
+    dashboard::{
+        detail::DetailPage,
+        detail_query::DetailQuery,
+        forms::{RotateForm, WebhookErrors, WebhookForm},
+        frame::Notice,
+        probe::{Probe, SentParts},
+    },
+    domain::{
+        ids::{EventId, WebhookId, WorkspaceId},
+        record::SentRequest,
+        resend::{JobStatus, ResendJob},
+        sealed::{EncryptionKeys, SealedError},
+        token::Scope,
+        webhook::Webhook,
+    },
+    runtime::{
+        platform::{
+            entropy::now,
+            faults::{internal, unexpected_reply},
+            http::{Response, pairs},
+            object_calls::{
+                Shown, Wanted, WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply,
+                next_page,
+            },
+        },
+        worker::webhook_changes::reveal_secret,
+    },
+};
+
+/// What the page says about a form that was refused.
+#[derive(Default)]
+pub(super) struct Remarks {
+    pub(super) status: u16,
+    pub(super) form: Option<(WebhookForm, WebhookErrors)>,
+    pub(super) rotation: Option<(RotateForm, String)>,
+    pub(super) resend_error: Option<String>,
+    /// A problem that belongs to no field.
+    pub(super) problem: Option<String>,
+}
+
+impl Remarks {
+    pub(super) fn refused(status: u16) -> Self {
+        Self {
+            status,
+            ..Self::default()
+        }
+    }
+}
+
+pub(super) async fn show(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
+    let query = visit.request.query()?;
+    let query = DetailQuery::parse(pairs(&query));
+    render(visit, Scope::WebhooksRead, id, query, Remarks::refused(200)).await
+}
+
+/// Shows the page after a refusal.
+pub(super) async fn remark(
+    visit: &Visit<'_>,
+    id: WebhookId,
+    remarks: Remarks,
+) -> Result<Response, Detour> {
+    let query = DetailQuery::default();
+    render(visit, Scope::WebhooksWrite, id, query, remarks).await
+}
+
+async fn render(
+    visit: &Visit<'_>,
+    needs: Scope,
+    id: WebhookId,
+    query: DetailQuery,
+    remarks: Remarks,
+) -> Result<Response, Detour> {
+    let (workspace, webhook) = read_webhook(visit, needs, id).await?;
+    let shown = read_shown(visit, &workspace, &webhook.id, &query).await?;
+    if let Some(found) = &shown.looked_up {
+        return Ok(see_other(format!(
+            "{HOME}/{}/deliveries/{found}",
+            webhook.id
+        )));
+    }
+    let may_write = visit.may_write();
+    let keys = &visit.config.keys;
+    let read = |error: SealedError| internal("showing a webhook", &error);
+    let headers =
+        show_headers(&webhook.settings.headers, &webhook.id, keys, may_write).map_err(read)?;
+    let (form, errors) = remarks.form.unwrap_or_else(|| {
+        (
+            WebhookForm::of(&webhook, &headers),
+            WebhookErrors::default(),
+        )
+    });
+    let (rotation, rotation_error) = match remarks.rotation {
+        Some((form, error)) => (form, Some(error)),
+        None => (RotateForm::default(), None),
+    };
+    let secret = if may_write && query.shows_secret {
+        Some(reveal_secret(keys, &webhook)?.secret)
+    } else {
+        None
+    };
+    let probe = shown.delivery.map(|record| {
+        let request =
+            sent_parts(record.request.as_ref(), &webhook.id, keys, may_write).map_err(read)?;
+        Ok::<_, ApiError>(Probe { record, request })
+    });
+    let shown = DetailPage {
+        frame: match remarks.problem {
+            Some(problem) => visit.frame_with(Some(Notice::Problem(problem))),
+            None => visit.frame(&query.done),
+        },
+        form,
+        errors,
+        rotation,
+        rotation_error,
+        secret,
+        probe: probe.transpose()?,
+        hours: Some(shown.hours),
+        job: shown.job.filter(|job| is_wanted(job, &query)),
+        resend_error: remarks.resend_error,
+        older: next_page(&shown.deliveries, shown.more, shown.next),
+        deliveries: shown.deliveries,
+        id_error: (!query.id.is_empty()).then(|| UNKNOWN_ID.to_string()),
+        webhook,
+        query,
+    };
+    Ok(page(remarks.status, &shown)?)
+}
+
+const UNKNOWN_ID: &str = "This webhook has no delivery of that id. Delivery ids begin with evt_.";
+
+fn is_wanted(job: &ResendJob, query: &DetailQuery) -> bool {
+    job.status == JobStatus::Running || query.resend.as_ref() == Some(&job.id)
+}
+
+/// Reads a webhook of the session's workspace.
+pub(super) async fn read_webhook(
+    visit: &Visit<'_>,
+    needs: Scope,
+    id: WebhookId,
+) -> Result<(WorkspaceId, Webhook), Detour> {
+    let command = WorkspaceCommand::ReadWebhook { id };
+    match visit.ask(needs, command).await? {
+        (workspace, WorkspaceReply::Webhook { webhook, .. }) => Ok((workspace, *webhook)),
+        _ => Err(unexpected_reply().into()),
+    }
+}
+
+async fn read_shown(
+    visit: &Visit<'_>,
+    workspace: &WorkspaceId,
+    webhook: &WebhookId,
+    query: &DetailQuery,
+) -> Result<Shown, Detour> {
+    let wanted = Wanted {
+        hours: query.chart.hours(),
+        durations: true,
+        deliveries: Some(query.filter(now())),
+        delivery: query.test.clone().or_else(|| query.created.clone()),
+        looked_up: EventId::parse(&query.id).ok(),
+        job: true,
+    };
+    let command = WebhookCommand::Show(wanted);
+    match visit.ask_webhook(workspace, webhook, &command).await? {
+        WebhookReply::Shown(shown) => Ok(*shown),
+        _ => Err(unexpected_reply().into()),
+    }
+}
+
+/// Shows what is kept of the request of a ping or test.
+pub(super) fn sent_parts(
+    request: Option<&SentRequest>,
+    webhook: &WebhookId,
+    keys: &EncryptionKeys,
+    may_write: bool,
+) -> Result<Option<SentParts>, SealedError> {
+    let show = |request: &SentRequest| {
+        Ok(SentParts {
+            url: request.url.clone(),
+            headers: show_sent_headers(request, webhook, keys, may_write)?,
+        })
+    };
+    request.map(show).transpose()
+}

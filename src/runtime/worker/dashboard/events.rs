@@ -1,0 +1,98 @@
+//! Looking up the outcome of an event.
+
+use std::collections::BTreeMap;
+
+use super::{
+    answers::page,
+    visit::{Detour, Visit},
+};
+use crate::{
+    api::{error::ApiError, traces::TraceQuery},
+    dashboard::{
+        event::{EventPage, EventQuery, Trace, TracedWebhook},
+        forms::parse_time,
+    },
+    domain::{
+        event_type::EventType,
+        ids::{EventId, WebhookId},
+        token::Scope,
+    },
+    runtime::{
+        platform::{
+            faults::unexpected_reply,
+            http::{Response, pairs},
+            object_calls::{WorkspaceCommand, WorkspaceReply},
+        },
+        worker::trace::{self, by_webhook},
+    },
+};
+
+const NOT_FOUND: &str = "No delivery of this event is kept. Choose its type and the time at which it was posted to see why.";
+
+pub(super) async fn show(visit: &Visit<'_>) -> Result<Response, Detour> {
+    let query = visit.request.query()?;
+    let query = EventQuery::parse(pairs(&query));
+    let command = WorkspaceCommand::History;
+    let (workspace, reply) = visit.ask(Scope::WebhooksRead, command).await?;
+    let WorkspaceReply::History {
+        changes,
+        urls,
+        recorded_since,
+    } = reply
+    else {
+        return Err(unexpected_reply().into());
+    };
+    let (status, error, trace) = match question(&query) {
+        Err(error) => (422, Some(error), None),
+        Ok(None) => (200, None, None),
+        Ok(Some((id, asked))) => {
+            let selections = by_webhook(changes, recorded_since);
+            let found = trace::trace(visit.env, &workspace, selections, id, asked).await;
+            match found {
+                Ok(found) => (200, None, Some(with_urls(found, urls))),
+                Err(ApiError::EventNotFound) => (404, Some(NOT_FOUND.to_string()), None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    };
+    let shown = EventPage {
+        frame: visit.frame(""),
+        query,
+        error,
+        trace,
+    };
+    Ok(page(status, &shown)?)
+}
+
+/// Parses the search form; none if no id was typed, an error message if it is invalid.
+fn question(query: &EventQuery) -> Result<Option<(EventId, TraceQuery)>, String> {
+    if query.id.is_empty() {
+        return Ok(None);
+    }
+    let unreadable = "An id has 1 to 128 letters, digits and the characters . _ : -";
+    let id = EventId::parse(&query.id).map_err(|_| unreadable)?;
+    let typed = Some(query.event_type.as_str()).filter(|name| !name.is_empty());
+    let known = typed.map(EventType::parse).transpose();
+    let known = known.map_err(|_| "Choose one of the event types.")?;
+    let asked = TraceQuery {
+        event_type: known.map(|known| known.as_str().to_string()),
+        at: parse_time(&query.at)?,
+    };
+    Ok(Some((id, asked)))
+}
+
+fn with_urls(found: trace::Trace, urls: Vec<(WebhookId, String)>) -> Trace {
+    let mut urls: BTreeMap<_, _> = urls.into_iter().collect();
+    let webhooks = found.webhooks.into_iter().map(|(id, found)| TracedWebhook {
+        url: urls.remove(&id),
+        id,
+        found: found.map(Box::new),
+    });
+    Trace {
+        event_id: found.event_id,
+        event_type: found.event_type,
+        at: found.at,
+        recorded_since: found.recorded_since,
+        webhooks: webhooks.collect(),
+    }
+}

@@ -1,0 +1,183 @@
+//! A visit: a request for a page and its session, which the workspace's object checks in the call that serves the page.
+
+use std::cell::OnceCell;
+
+use worker::Env;
+
+use crate::{
+    api::error::ApiError,
+    dashboard::{
+        docs::DocsPage,
+        frame::{Done, Frame, Notice, Session},
+    },
+    domain::{
+        ids::{WebhookId, WorkspaceId},
+        token::Scope,
+    },
+    runtime::{
+        platform::{
+            config::Config,
+            entropy::now,
+            faults::{unavailable, unexpected_reply},
+            http::Request,
+            object_calls::{
+                Refusal, WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply,
+                ask_webhook, ask_workspace,
+            },
+        },
+        worker::{
+            authentication::{SessionToken, session_token},
+            guesses::{self, Guess},
+            rate_limits,
+        },
+    },
+};
+
+/// Why a request does not get the page that it asked for.
+pub(super) enum Detour {
+    /// Nobody is signed in.
+    SignIn,
+    Refused(ApiError),
+}
+
+impl From<ApiError> for Detour {
+    fn from(error: ApiError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// A request for a page.
+pub(super) struct Visit<'a> {
+    pub(super) request: Request,
+    pub(super) env: &'a Env,
+    pub(super) config: &'a Config,
+    pub(super) guess: Guess,
+    /// Known after the first `ask`.
+    session: OnceCell<Session>,
+}
+
+impl<'a> Visit<'a> {
+    pub(super) const fn new(request: Request, env: &'a Env, config: &'a Config) -> Self {
+        Self {
+            request,
+            env,
+            config,
+            guess: Guess::new(),
+            session: OnceCell::new(),
+        }
+    }
+
+    /// Refuses a request without a session cookie, before anything else of it is read.
+    pub(super) fn require_cookie(&self) -> Result<(), Detour> {
+        self.token().map(drop)
+    }
+
+    fn token(&self) -> Result<SessionToken, Detour> {
+        session_token(&self.request)?.ok_or(Detour::SignIn)
+    }
+
+    /// Asks the workspace's object to run a command if the session is valid and has the scope; returns the workspace
+    /// and the reply.
+    pub(super) async fn ask(
+        &self,
+        needs: Scope,
+        command: WorkspaceCommand,
+    ) -> Result<(WorkspaceId, WorkspaceReply), Detour> {
+        self.ask_as(Some(needs), command).await
+    }
+
+    /// Counts a change, on behalf of the session's workspace. The session is judged before, if this isolate does not know
+    /// that it is valid: otherwise anybody could use up what the workspace may do.
+    pub(super) async fn count_change(&self) -> Result<(), Detour> {
+        let SessionToken { workspace, hash } = self.token()?;
+        if !guesses::is_known(&hash) {
+            self.ask_as(None, WorkspaceCommand::Read).await?;
+        }
+        Ok(rate_limits::count_change(self.env, &workspace).await?)
+    }
+
+    async fn ask_as(
+        &self,
+        needs: Option<Scope>,
+        command: WorkspaceCommand,
+    ) -> Result<(WorkspaceId, WorkspaceReply), Detour> {
+        let SessionToken { workspace, hash } = self.token()?;
+        self.guess
+            .admit(&self.request, self.env, &workspace, &hash)
+            .await?;
+        let command = WorkspaceCommand::AsSession {
+            session: hash.clone(),
+            needs,
+            command: Box::new(command),
+        };
+        let reply = ask_workspace(self.env, &workspace, &command).await;
+        let reply = reply.map_err(|error| unavailable(&error))?;
+        guesses::judged(&hash, matches!(reply, WorkspaceReply::Session { .. }));
+        match reply {
+            WorkspaceReply::Session {
+                scopes,
+                workspace_name,
+                reply,
+            } => {
+                self.session.get_or_init(|| Session {
+                    workspace: workspace.clone(),
+                    workspace_name,
+                    may_write: scopes.contains(&Scope::WebhooksWrite),
+                });
+                match *reply {
+                    WorkspaceReply::Refused(refusal) => Err(ApiError::from(refusal).into()),
+                    reply => Ok((workspace, reply)),
+                }
+            }
+            WorkspaceReply::Refused(Refusal::NoWorkspace | Refusal::NotSignedIn) => {
+                Err(ApiError::Unauthorized.into())
+            }
+            _ => Err(unexpected_reply().into()),
+        }
+    }
+
+    /// Asks the object of a webhook, on behalf of a session that `ask` has found valid.
+    pub(super) async fn ask_webhook(
+        &self,
+        workspace: &WorkspaceId,
+        webhook: &WebhookId,
+        command: &WebhookCommand,
+    ) -> Result<WebhookReply, ApiError> {
+        let reply = ask_webhook(self.env, workspace, webhook, command).await;
+        match reply.map_err(|error| unavailable(&error))? {
+            WebhookReply::Refused(refusal) => Err(refusal.into()),
+            reply => Ok(reply),
+        }
+    }
+
+    /// Whether the session may change webhooks.
+    pub(super) fn may_write(&self) -> bool {
+        self.session.get().is_some_and(|session| session.may_write)
+    }
+
+    /// The frame of a page; `done` is the word for what just happened.
+    pub(super) fn frame(&self, done: &str) -> Frame {
+        self.frame_with(Done::of_word(done).map(Notice::Done))
+    }
+
+    /// The page for customers' developers, which needs no session.
+    pub(super) fn docs_page(&self) -> DocsPage {
+        DocsPage {
+            frame: self.frame_with(None),
+            policy: self.config.policy.clone(),
+        }
+    }
+
+    /// The frame of a page, with a notice if there is one.
+    pub(super) fn frame_with(&self, notice: Option<Notice>) -> Frame {
+        let policy = &self.config.policy;
+        Frame {
+            session: self.session.get().cloned(),
+            allow_private_endpoints: policy.allow_private_endpoints,
+            notice,
+            now: now(),
+            attempt_timeout: policy.attempt_timeout,
+            disable_after: policy.disable_after,
+        }
+    }
+}

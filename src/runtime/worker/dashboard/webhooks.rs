@@ -1,0 +1,270 @@
+//! The list of webhooks, and the forms that change one: add, save, enable, disable, delete, rotate, test.
+
+use futures_util::future::join_all;
+use worker::Url;
+
+use super::{
+    HOME,
+    answers::{page, see_other, sentence},
+    detail::{self, Remarks},
+    visit::{Detour, Visit},
+};
+use crate::{
+    api::{
+        error::ApiError,
+        webhooks::{NewWebhook, Rotation, WebhookChange},
+    },
+    dashboard::{
+        add::AddPage,
+        delete::DeletePage,
+        forms::{CheckedWebhook, RotateForm, WebhookErrors, WebhookForm, parse_test},
+        frame::{Done, Notice},
+        list::{ListPage, ListedWebhook},
+    },
+    domain::{
+        ids::{WebhookId, WorkspaceId},
+        token::Scope,
+        webhook::Webhook,
+    },
+    runtime::{
+        platform::{
+            entropy::now,
+            faults::unexpected_reply,
+            http::Response,
+            object_calls::{
+                Wanted, WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply,
+            },
+        },
+        worker::{
+            probes,
+            request::{random_bytes, read_form_body, url_rules},
+            webhook_changes,
+        },
+    },
+};
+
+/// How many hours the small charts of the list show.
+const HOURS: u32 = 24;
+
+pub(super) async fn list(visit: &Visit<'_>, url: &Url) -> Result<Response, Detour> {
+    let (workspace, reply) = visit
+        .ask(Scope::WebhooksRead, WorkspaceCommand::ListWebhooks)
+        .await?;
+    let WorkspaceReply::Webhooks(webhooks) = reply else {
+        return Err(unexpected_reply().into());
+    };
+    let listed = webhooks
+        .into_iter()
+        .map(|webhook| listed(visit, &workspace, webhook));
+    let done = url.query_pairs().find(|(name, _)| name == "done");
+    let shown = ListPage {
+        webhooks: join_all(listed).await,
+        frame: visit.frame(&done.map(|(_, word)| word).unwrap_or_default()),
+    };
+    Ok(page(200, &shown)?)
+}
+
+/// Reads the last hours of a webhook; if its object does not answer, it is listed without them.
+async fn listed(visit: &Visit<'_>, workspace: &WorkspaceId, webhook: Webhook) -> ListedWebhook {
+    let command = WebhookCommand::Show(Wanted {
+        hours: HOURS,
+        ..Wanted::default()
+    });
+    let hours = match visit.ask_webhook(workspace, &webhook.id, &command).await {
+        Ok(WebhookReply::Shown(shown)) => Some(shown.hours),
+        _ => None,
+    };
+    ListedWebhook { webhook, hours }
+}
+
+pub(super) async fn ask_new(visit: &Visit<'_>) -> Result<Response, Detour> {
+    visit
+        .ask(Scope::WebhooksWrite, WorkspaceCommand::Read)
+        .await?;
+    let shown = AddPage {
+        frame: visit.frame(""),
+        form: WebhookForm::default(),
+        errors: WebhookErrors::default(),
+    };
+    Ok(page(200, &shown)?)
+}
+
+pub(super) async fn create(visit: &Visit<'_>) -> Result<Response, Detour> {
+    let form = WebhookForm::parse(&read_form_body(&visit.request).await?);
+    let checked = match form.check(&url_rules(&visit.request, &visit.config.policy)) {
+        Ok(checked) => checked,
+        Err(errors) => {
+            visit
+                .ask(Scope::WebhooksWrite, WorkspaceCommand::Read)
+                .await?;
+            return refuse_new(visit, 422, None, form, errors);
+        }
+    };
+    let id = WebhookId::mint(now(), random_bytes()?);
+    let (command, _) =
+        webhook_changes::creation(&visit.config.keys, id.clone(), new_webhook(checked), None)?;
+    let workspace = match visit.ask(Scope::WebhooksWrite, command).await {
+        Ok((workspace, reply)) => {
+            webhook_changes::created(&workspace, reply)?;
+            workspace
+        }
+        Err(Detour::Refused(error @ ApiError::TooManyWebhooks)) => {
+            let problem = Notice::Problem(sentence(&error));
+            let status = error.status();
+            return refuse_new(visit, status, Some(problem), form, WebhookErrors::default());
+        }
+        Err(detour) => return Err(detour),
+    };
+    let ping = probes::ping(visit.env, visit.config, &workspace, &id).await;
+    let created = ping.map(|ping| format!("created={ping}&"));
+    let created = created.unwrap_or_default();
+    let done = Done::Created.word();
+    Ok(see_other(format!(
+        "{HOME}/{id}?{created}secret=shown&done={done}"
+    )))
+}
+
+fn refuse_new(
+    visit: &Visit<'_>,
+    status: u16,
+    problem: Option<Notice>,
+    form: WebhookForm,
+    errors: WebhookErrors,
+) -> Result<Response, Detour> {
+    let shown = AddPage {
+        frame: visit.frame_with(problem),
+        form,
+        errors,
+    };
+    Ok(page(status, &shown)?)
+}
+
+pub(super) async fn save(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
+    let form = WebhookForm::parse(&read_form_body(&visit.request).await?);
+    match form.check(&url_rules(&visit.request, &visit.config.policy)) {
+        Ok(checked) => {
+            let change = WebhookChange {
+                url: Some(checked.url),
+                events: Some(checked.events),
+                description: Some(checked.description),
+                headers: Some(checked.headers),
+                enabled: None,
+            };
+            change_webhook(visit, id, change, Done::Saved).await
+        }
+        Err(errors) => {
+            let remarks = Remarks {
+                form: Some((form, errors)),
+                ..Remarks::refused(422)
+            };
+            detail::remark(visit, id, remarks).await
+        }
+    }
+}
+
+pub(super) async fn set_enabled(
+    visit: &Visit<'_>,
+    id: WebhookId,
+    enabled: bool,
+) -> Result<Response, Detour> {
+    read_form_body(&visit.request).await?;
+    let change = WebhookChange {
+        enabled: Some(enabled),
+        ..WebhookChange::default()
+    };
+    let done = if enabled {
+        Done::Enabled
+    } else {
+        Done::Disabled
+    };
+    change_webhook(visit, id, change, done).await
+}
+
+async fn change_webhook(
+    visit: &Visit<'_>,
+    id: WebhookId,
+    change: WebhookChange,
+    done: Done,
+) -> Result<Response, Detour> {
+    let command = webhook_changes::change(&visit.config.keys, id.clone(), change)?;
+    let (workspace, reply) = visit.ask(Scope::WebhooksWrite, command).await?;
+    webhook_changes::changed(&workspace, reply)?;
+    Ok(see_other(format!("{HOME}/{id}?done={}", done.word())))
+}
+
+pub(super) async fn ask_deletion(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
+    let command = WorkspaceCommand::ReadWebhook { id };
+    let (_, reply) = visit.ask(Scope::WebhooksWrite, command).await?;
+    let WorkspaceReply::Webhook { webhook, .. } = reply else {
+        return Err(unexpected_reply().into());
+    };
+    let shown = DeletePage {
+        frame: visit.frame(""),
+        webhook: *webhook,
+    };
+    Ok(page(200, &shown)?)
+}
+
+pub(super) async fn delete(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
+    read_form_body(&visit.request).await?;
+    let command = WorkspaceCommand::DeleteWebhook { id };
+    let (workspace, reply) = visit.ask(Scope::WebhooksWrite, command).await?;
+    webhook_changes::deleted(&workspace, &reply)?;
+    Ok(see_other(format!("{HOME}?done={}", Done::Deleted.word())))
+}
+
+pub(super) async fn rotate(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
+    let form = RotateForm::parse(&read_form_body(&visit.request).await?);
+    let checked = match form.check() {
+        Ok(checked) => checked,
+        Err(error) => {
+            let remarks = Remarks {
+                rotation: Some((form, error)),
+                ..Remarks::refused(422)
+            };
+            return detail::remark(visit, id, remarks).await;
+        }
+    };
+    let rotation = Rotation {
+        secret: checked.secret,
+        overlap_seconds: checked.overlap_seconds,
+    };
+    let command = webhook_changes::rotation(&visit.config.keys, id.clone(), rotation)?;
+    let (workspace, reply) = visit.ask(Scope::WebhooksWrite, command).await?;
+    webhook_changes::changed(&workspace, reply)?;
+    let done = Done::Rotated.word();
+    Ok(see_other(format!(
+        "{HOME}/{id}?secret=shown&done={done}#secret"
+    )))
+}
+
+pub(super) async fn test(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
+    let event_type = match parse_test(&read_form_body(&visit.request).await?) {
+        Ok(event_type) => event_type,
+        Err(problem) => {
+            let remarks = Remarks {
+                problem: Some(problem),
+                ..Remarks::refused(422)
+            };
+            return detail::remark(visit, id, remarks).await;
+        }
+    };
+    let (workspace, _) = visit
+        .ask(Scope::WebhooksWrite, WorkspaceCommand::Read)
+        .await?;
+    let test = probes::test(visit.env, visit.config, &workspace, &id, event_type).await?;
+    let done = Done::Tested.word();
+    Ok(see_other(format!(
+        "{HOME}/{id}?test={test}&done={done}#test"
+    )))
+}
+
+fn new_webhook(checked: CheckedWebhook) -> NewWebhook {
+    NewWebhook {
+        url: checked.url,
+        events: checked.events,
+        secret: checked.secret,
+        description: checked.description,
+        headers: checked.headers,
+    }
+}

@@ -1,0 +1,66 @@
+//! The Worker: its entry, its routes, the API's and the dashboard's handlers.
+
+mod router;
+
+mod request;
+
+mod path_ids;
+
+mod refusals;
+
+mod authentication;
+
+mod guesses;
+
+mod rate_limits;
+
+mod subscriptions;
+
+mod ingest;
+
+mod workspaces;
+
+mod webhooks;
+
+mod webhook_changes;
+
+mod probes;
+
+mod deliveries;
+
+mod trace;
+
+mod metrics;
+
+mod dashboard;
+
+mod daily_walk;
+
+mod platform_probe;
+
+use worker::{
+    Context, Env, Result, ScheduleContext, ScheduledEvent, console_error, event,
+    web_sys::{Request, Response},
+};
+
+use super::platform::http;
+#[cfg(feature = "test-hooks")]
+use super::test_hooks;
+
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
+    #[cfg(feature = "test-hooks")]
+    test_hooks::begin(&env);
+    router::answer(http::Request::new(request), env, context)
+        .await
+        .into_raw()
+}
+
+#[event(scheduled)]
+async fn scheduled(_: ScheduledEvent, env: Env, _: ScheduleContext) {
+    #[cfg(feature = "test-hooks")]
+    test_hooks::begin(&env);
+    if let Err(error) = daily_walk::walk(&env).await {
+        console_error!("the daily walk: {error}");
+    }
+}

@@ -1,0 +1,119 @@
+//! Pings and tests: one attempt, made at once by the Worker that got the request.
+
+use serde_json::value::{RawValue, to_raw_value};
+use worker::Env;
+
+use crate::{
+    api::error::ApiError,
+    domain::{
+        delivery::Kind,
+        event::Payload,
+        event_type::EventType,
+        ids::{DeliveryId, EventId, WebhookId, WorkspaceId},
+    },
+    runtime::{
+        platform::{
+            config::Config,
+            entropy::now,
+            faults::{internal, unavailable, unexpected_reply},
+            object_calls::{NewDelivery, WebhookCommand, WebhookReply, ask_webhook},
+            observer::Observer,
+        },
+        sender,
+        worker::request::random_bytes,
+    },
+};
+
+/// Sends a ping to a new webhook; returns its delivery. If its creation is repeated, the ping is not.
+pub(super) async fn ping(
+    env: &Env,
+    config: &Config,
+    workspace: &WorkspaceId,
+    webhook: &WebhookId,
+) -> Result<DeliveryId, ApiError> {
+    let data = to_raw_value(&serde_json::json!({ "webhook_id": webhook }))
+        .map_err(|error| internal("building a payload", &error))?;
+    let probe = Probe {
+        kind: Kind::Ping,
+        event_type: EventType::ping(),
+        data: &data,
+    };
+    probe.send(env, config, workspace, webhook).await
+}
+
+/// Sends the sample of an event type; returns its delivery.
+pub(super) async fn test(
+    env: &Env,
+    config: &Config,
+    workspace: &WorkspaceId,
+    webhook: &WebhookId,
+    event_type: EventType,
+) -> Result<DeliveryId, ApiError> {
+    let sample = event_type
+        .sample()
+        .ok_or_else(|| internal("making a test", &"the type has no sample"))?;
+    let probe = Probe {
+        kind: Kind::Test,
+        event_type,
+        data: sample,
+    };
+    probe.send(env, config, workspace, webhook).await
+}
+
+struct Probe<'a> {
+    kind: Kind,
+    event_type: EventType,
+    data: &'a RawValue,
+}
+
+impl Probe<'_> {
+    async fn send(
+        self,
+        env: &Env,
+        config: &Config,
+        workspace: &WorkspaceId,
+        webhook: &WebhookId,
+    ) -> Result<DeliveryId, ApiError> {
+        let now = now();
+        let id = DeliveryId::mint(now, random_bytes()?);
+        let event_type = self.event_type.as_str();
+        let payload = to_raw_value(&Payload {
+            id: &id,
+            event_type,
+            timestamp: &now.to_string(),
+            data: self.data,
+        });
+        let payload = payload.map_err(|error| internal("building a payload", &error))?;
+        let delivery = NewDelivery {
+            id: id.clone(),
+            event_id: EventId::mint(now, random_bytes()?),
+            event_id_given: false,
+            event_type: event_type.to_string(),
+            payload: payload.clone(),
+        };
+        let ask = |command| async move {
+            ask_webhook(env, workspace, webhook, &command)
+                .await
+                .map_err(|error| unavailable(&error))
+        };
+        let kind = self.kind;
+        let command = WebhookCommand::Probe {
+            kind,
+            delivery,
+            once: kind == Kind::Ping,
+        };
+        let granted = match ask(command).await? {
+            WebhookReply::Probed(id) => return Ok(id),
+            WebhookReply::Granted(mut grants) => grants.pop(),
+            WebhookReply::Refused(refusal) => return Err(refusal.into()),
+            _ => None,
+        };
+        let mut grant = granted.ok_or_else(unexpected_reply)?;
+        grant.payload = Some(payload);
+        let observer = Observer::new(env, workspace.as_ref(), webhook.as_ref());
+        let report = sender::attempt(grant, webhook, config, &observer).await;
+        let reports = vec![report.map_err(|fault| internal("sending", &fault))?];
+        ask(WebhookCommand::Report { reports, leases: 0 }).await?;
+        Ok(id)
+    }
+}

@@ -1,0 +1,180 @@
+//! The outcome of an event: for each webhook its delivery, or why there is none.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+use percent_encoding::percent_decode_str;
+use worker::Env;
+
+use crate::{
+    api::{
+        error::ApiError,
+        traces::{TraceQuery, TraceView, TracedWebhook, parse_trace_query},
+    },
+    domain::{
+        history::{Absence, SelectionChange, explain},
+        ids::{EventId, WebhookId, WorkspaceId},
+        record::DeliveryRecord,
+        timestamp::Timestamp,
+        token::Scope,
+    },
+    runtime::{
+        platform::{
+            entropy::now,
+            faults::{unavailable, unexpected_reply},
+            http::pairs,
+            object_calls::{
+                Refusal, WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply,
+                ask_webhook, ask_workspace,
+            },
+        },
+        worker::request::{Answer, Call, json},
+    },
+};
+
+/// What the webhooks of a workspace selected and when.
+pub(super) struct Selections {
+    /// Each webhook, deleted ones too, with its changes, oldest first.
+    webhooks: BTreeMap<WebhookId, Vec<SelectionChange>>,
+    /// Since when they are all that there were; none if always.
+    recorded_since: Option<Timestamp>,
+}
+
+/// The outcome of an event.
+pub(super) struct Trace {
+    pub(super) event_id: EventId,
+    pub(super) event_type: String,
+    /// The time for which a missing delivery is explained.
+    pub(super) at: Timestamp,
+    /// Since when the record that explains it is whole; none if it always was.
+    pub(super) recorded_since: Option<Timestamp>,
+    /// Each webhook of the workspace, deleted ones too: its delivery, or why it has none.
+    pub(super) webhooks: Vec<(WebhookId, Result<DeliveryRecord, Absence>)>,
+}
+
+/// Answers a trace; `id` is the event's id, or the id of one of its deliveries.
+pub(super) async fn show(call: Call<'_>, id: &str) -> Answer {
+    call.caller.require(Scope::WebhooksRead)?;
+    let query = call.request.query()?;
+    let query = parse_trace_query(pairs(&query))?;
+    let id = percent_decode_str(id).decode_utf8_lossy();
+    let event_id = EventId::parse(&id).map_err(|_| ApiError::NotFound("event"))?;
+    let reply = ask_workspace(call.env, &call.workspace, &WorkspaceCommand::History).await;
+    let selections = match reply.map_err(|error| unavailable(&error))? {
+        WorkspaceReply::History {
+            changes,
+            recorded_since,
+            ..
+        } => by_webhook(changes, recorded_since),
+        WorkspaceReply::Refused(refusal) => return Err(refusal.into()),
+        _ => return Err(unexpected_reply()),
+    };
+    let trace = trace(call.env, &call.workspace, selections, event_id, query).await?;
+    let webhooks = trace
+        .webhooks
+        .into_iter()
+        .map(|(webhook, found)| match found {
+            Ok(record) => TracedWebhook::delivery(webhook, record),
+            Err(absence) => TracedWebhook::absent(webhook, absence),
+        });
+    json(
+        200,
+        &TraceView {
+            event_id: trace.event_id,
+            event_type: trace.event_type,
+            at: trace.at,
+            recorded_since: trace.recorded_since,
+            webhooks: webhooks.collect(),
+        },
+    )
+}
+
+/// Groups selections by webhook.
+pub(super) fn by_webhook(
+    changes: Vec<SelectionChange>,
+    recorded_since: Option<Timestamp>,
+) -> Selections {
+    let mut webhooks = BTreeMap::<_, Vec<_>>::new();
+    for change in changes {
+        webhooks
+            .entry(change.webhook.clone())
+            .or_default()
+            .push(change);
+    }
+    Selections {
+        webhooks,
+        recorded_since,
+    }
+}
+
+/// Finds an event's deliveries, by the event's id or by that of one of them, and explains missing ones.
+pub(super) async fn trace(
+    env: &Env,
+    workspace: &WorkspaceId,
+    selections: Selections,
+    mut event_id: EventId,
+    TraceQuery { event_type, at }: TraceQuery,
+) -> Result<Trace, ApiError> {
+    let mut found = find(env, workspace, &selections, &event_id).await?;
+    // `event_id` was a delivery's: the event's id finds the other deliveries.
+    if let Some(other) = found
+        .values()
+        .map(|record| &record.event_id)
+        .find(|other| **other != event_id)
+    {
+        event_id = other.clone();
+        for (webhook, record) in find(env, workspace, &selections, &event_id).await? {
+            found.entry(webhook).or_insert(record);
+        }
+    }
+    let stored = found.values().next();
+    let stored_type = stored.map(|record| record.event_type.clone());
+    let event_type = stored_type.or(event_type).ok_or(ApiError::EventNotFound)?;
+    let at = stored
+        .map(|record| record.id.minted_at())
+        .or(at)
+        .unwrap_or_else(now);
+    let recorded_since = selections.recorded_since;
+    let webhooks = selections.webhooks.into_iter().map(|(webhook, changes)| {
+        let delivery = found.remove(&webhook);
+        let traced = delivery.ok_or_else(|| explain(&changes, &event_type, at, recorded_since));
+        (webhook, traced)
+    });
+    let webhooks = webhooks.collect();
+    Ok(Trace {
+        event_id,
+        event_type,
+        at,
+        recorded_since,
+        webhooks,
+    })
+}
+
+/// Asks the webhooks for their deliveries of an event.
+async fn find(
+    env: &Env,
+    workspace: &WorkspaceId,
+    selections: &Selections,
+    event_id: &EventId,
+) -> Result<BTreeMap<WebhookId, DeliveryRecord>, ApiError> {
+    let command = WebhookCommand::Trace {
+        event_id: event_id.clone(),
+        is_brief: true,
+    };
+    let live = selections
+        .webhooks
+        .iter()
+        .filter(|(_, changes)| changes.last().is_some_and(|change| change.events.is_some()));
+    let asked = live.map(|(webhook, _)| async {
+        match ask_webhook(env, workspace, webhook, &command)
+            .await
+            .map_err(|error| unavailable(&error))?
+        {
+            WebhookReply::Delivery(record) => Ok(Some((webhook.clone(), *record))),
+            WebhookReply::Refused(Refusal::NoDelivery | Refusal::NoWebhook) => Ok(None),
+            _ => Err(unexpected_reply()),
+        }
+    });
+    let found: Result<Vec<_>, ApiError> = join_all(asked).await.into_iter().collect();
+    Ok(found?.into_iter().flatten().collect())
+}

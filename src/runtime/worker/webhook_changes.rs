@@ -1,0 +1,165 @@
+//! Changes of webhooks as commands, and their results, for the API and the dashboard: a checked change is sealed here,
+//! and has succeeded only if the webhook's object has it.
+
+use crate::{
+    api::{
+        error::ApiError,
+        webhooks::{self, Rotation, SecretView},
+    },
+    domain::{
+        event_type::EventType,
+        idempotency::Idempotent,
+        ids::{WebhookId, WorkspaceId},
+        sealed::{EncryptionKeys, Field},
+        secret::Secret,
+        webhook::Webhook,
+    },
+    runtime::{
+        platform::{
+            entropy::now,
+            faults::{internal, unexpected_reply},
+            object_calls::{NewWebhook, WebhookChange, WorkspaceCommand, WorkspaceReply},
+            sealing::{seal, seal_headers},
+        },
+        worker::{request::random_bytes, subscriptions},
+    },
+};
+
+/// Makes the command that creates a webhook; returns it with the secret, given by the owner or generated.
+pub(super) fn creation(
+    keys: &EncryptionKeys,
+    id: WebhookId,
+    new: webhooks::NewWebhook,
+    idempotent: Option<Idempotent>,
+) -> Result<(WorkspaceCommand, Secret), ApiError> {
+    let secret = given_or_generated(new.secret)?;
+    let webhook = NewWebhook {
+        url: new.url.as_str().to_string(),
+        events: names(&new.events),
+        description: new.description,
+        headers: seal_headers(keys, &id, &new.headers).map_err(|error| not_sealed(&error))?,
+        secret: seal(keys, &id, Field::Secret, secret.expose())
+            .map_err(|error| not_sealed(&error))?,
+    };
+    let command = WorkspaceCommand::CreateWebhook {
+        id,
+        webhook,
+        idempotent,
+    };
+    Ok((command, secret))
+}
+
+/// Makes the command that changes a webhook.
+pub(super) fn change(
+    keys: &EncryptionKeys,
+    id: WebhookId,
+    change: webhooks::WebhookChange,
+) -> Result<WorkspaceCommand, ApiError> {
+    let headers = change.headers.as_deref();
+    let headers = headers.map(|headers| seal_headers(keys, &id, headers));
+    let change = WebhookChange {
+        url: change.url.map(|url| url.as_str().to_string()),
+        events: change.events.as_deref().map(names),
+        description: change.description,
+        headers: headers.transpose().map_err(|error| not_sealed(&error))?,
+        enabled: change.enabled,
+    };
+    Ok(WorkspaceCommand::ChangeWebhook { id, change })
+}
+
+/// Makes the command that rotates a webhook's secret.
+pub(super) fn rotation(
+    keys: &EncryptionKeys,
+    id: WebhookId,
+    rotation: Rotation,
+) -> Result<WorkspaceCommand, ApiError> {
+    let is_generated = rotation.secret.is_none();
+    let secret = given_or_generated(rotation.secret)?;
+    Ok(WorkspaceCommand::RotateSecret {
+        is_generated,
+        secret: seal(keys, &id, Field::Secret, secret.expose())
+            .map_err(|error| not_sealed(&error))?,
+        id,
+        overlap_seconds: rotation.overlap_seconds,
+    })
+}
+
+/// Returns the created webhook; an error, which names it, if its object does not have it.
+pub(super) fn created(workspace: &WorkspaceId, reply: WorkspaceReply) -> Result<Webhook, ApiError> {
+    match reply {
+        WorkspaceReply::Webhook {
+            webhook,
+            applied: false,
+        } => {
+            subscriptions::forget(workspace);
+            Err(ApiError::NotApplied {
+                webhook_id: Some(webhook.id),
+            })
+        }
+        reply => changed(workspace, reply),
+    }
+}
+
+/// Returns the changed webhook; an error if its object does not have the change.
+pub(super) fn changed(workspace: &WorkspaceId, reply: WorkspaceReply) -> Result<Webhook, ApiError> {
+    subscriptions::forget(workspace);
+    match reply {
+        WorkspaceReply::Webhook {
+            webhook,
+            applied: true,
+        } => Ok(*webhook),
+        WorkspaceReply::Webhook { applied: false, .. } => {
+            Err(ApiError::NotApplied { webhook_id: None })
+        }
+        WorkspaceReply::Refused(refusal) => Err(refusal.into()),
+        _ => Err(unexpected_reply()),
+    }
+}
+
+/// Checks the reply to a deletion; an error if the webhook's object does not know of it.
+pub(super) fn deleted(workspace: &WorkspaceId, reply: &WorkspaceReply) -> Result<(), ApiError> {
+    subscriptions::forget(workspace);
+    match reply {
+        WorkspaceReply::Done { applied: true } => Ok(()),
+        WorkspaceReply::Done { applied: false } => Err(ApiError::NotApplied { webhook_id: None }),
+        WorkspaceReply::Refused(refusal) => Err((*refusal).into()),
+        _ => Err(unexpected_reply()),
+    }
+}
+
+/// Opens a webhook's secret, for callers that may see it.
+pub(super) fn reveal_secret(
+    keys: &EncryptionKeys,
+    webhook: &Webhook,
+) -> Result<SecretView, ApiError> {
+    let settings = &webhook.settings;
+    let secret = keys
+        .open(&settings.secret, &webhook.id, Field::Secret)
+        .map_err(|error| internal("showing a secret", &error))?;
+    let previous = settings
+        .previous_secret
+        .as_ref()
+        .filter(|previous| now() < previous.expires_at);
+    Ok(SecretView {
+        secret,
+        previous_expires_at: previous.map(|previous| previous.expires_at),
+    })
+}
+
+fn given_or_generated(secret: Option<Secret>) -> Result<Secret, ApiError> {
+    match secret {
+        Some(secret) => Ok(secret),
+        None => Ok(Secret::generate(random_bytes()?)),
+    }
+}
+
+fn names(types: &[EventType]) -> Vec<String> {
+    types
+        .iter()
+        .map(|event_type| event_type.as_str().to_string())
+        .collect()
+}
+
+fn not_sealed(error: &worker::Error) -> ApiError {
+    internal("sealing a value", error)
+}

@@ -1,0 +1,201 @@
+//! Creating, reading, changing and deleting webhooks over the API.
+
+use std::time::Duration;
+
+use worker::console_error;
+
+use crate::{
+    api::{
+        deliveries::{DeliveryView, Page},
+        error::ApiError,
+        webhooks::{
+            CreatedWebhook, WebhookView, parse_new_webhook, parse_rotation, parse_test,
+            parse_webhook_change,
+        },
+    },
+    domain::{
+        idempotency::Creation,
+        ids::{DeliveryId, WebhookId},
+        token::Scope,
+        webhook::Webhook,
+    },
+    runtime::{
+        platform::{
+            entropy::{now, wait},
+            faults::{internal, unavailable, unexpected_reply},
+            object_calls::{
+                WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply, ask_webhook,
+                ask_workspace,
+            },
+        },
+        worker::{
+            probes,
+            request::{
+                Answer, Call, answer_again, creation_answer, idempotency_key, json, no_content,
+                random_bytes, read_json_body, url_rules,
+            },
+            webhook_changes::{self, changed, created, deleted, reveal_secret},
+        },
+    },
+};
+
+/// How long to wait before the ping of another call is read again.
+const BETWEEN_READS: Duration = Duration::from_millis(100);
+
+pub(super) async fn create(call: Call<'_>) -> Answer {
+    call.caller.require(Scope::WebhooksWrite)?;
+    let rules = url_rules(&call.request, &call.config.policy);
+    let key = idempotency_key(&call.request)?;
+    let body = read_json_body(&call.request).await?;
+    let new = parse_new_webhook(&body, &rules)?;
+    let idempotent = key.as_ref().map(|key| key.of(Creation::Webhook, &body));
+    let id = WebhookId::mint(now(), random_bytes()?);
+    let (command, _) = webhook_changes::creation(&call.config.keys, id, new, idempotent.clone())?;
+    let webhook = match ask(&call, &command).await? {
+        WorkspaceReply::Answered { answer } => return answer_again(key.as_ref(), &answer),
+        reply => created(&call.workspace, reply)?,
+    };
+    // If the creation is repeated, this is an earlier webhook with its own generated secret.
+    let secret = reveal_secret(&call.config.keys, &webhook)?.secret;
+    let id = webhook.id.clone();
+    let ping = match probes::ping(call.env, call.config, &call.workspace, &id).await {
+        Ok(ping) => read_ended_probe(&call, &id, ping).await,
+        Err(error) => Err(error),
+    };
+    let webhook = view(&call, webhook, true)?;
+    let shown = CreatedWebhook {
+        webhook,
+        secret,
+        ping: ping.ok(),
+    };
+    let (answer, kept) = creation_answer(&shown, key.as_ref(), idempotent)?;
+    if let Some(kept) = kept {
+        // Without it a repeated creation still finds the webhook, and answers with what it is then.
+        if let Err(error) = ask(&call, &WorkspaceCommand::KeepAnswer(kept)).await {
+            console_error!("keeping the answer to a creation: {error}");
+        }
+    }
+    Ok(answer)
+}
+
+pub(super) async fn list(call: Call<'_>) -> Answer {
+    call.caller.require(Scope::WebhooksRead)?;
+    let may_write = call.caller.has(Scope::WebhooksWrite);
+    match ask(&call, &WorkspaceCommand::ListWebhooks).await? {
+        WorkspaceReply::Webhooks(webhooks) => {
+            let data = webhooks
+                .into_iter()
+                .map(|webhook| view(&call, webhook, may_write))
+                .collect::<Result<_, _>>()?;
+            json(
+                200,
+                &Page {
+                    data,
+                    next_cursor: None,
+                },
+            )
+        }
+        WorkspaceReply::Refused(refusal) => Err(refusal.into()),
+        _ => Err(unexpected_reply()),
+    }
+}
+
+pub(super) async fn read(call: Call<'_>, id: WebhookId) -> Answer {
+    call.caller.require(Scope::WebhooksRead)?;
+    match ask(&call, &WorkspaceCommand::ReadWebhook { id }).await? {
+        WorkspaceReply::Webhook { webhook, .. } => json(
+            200,
+            &view(&call, *webhook, call.caller.has(Scope::WebhooksWrite))?,
+        ),
+        WorkspaceReply::Refused(refusal) => Err(refusal.into()),
+        _ => Err(unexpected_reply()),
+    }
+}
+
+pub(super) async fn change(call: Call<'_>, id: WebhookId) -> Answer {
+    call.caller.require(Scope::WebhooksWrite)?;
+    let rules = url_rules(&call.request, &call.config.policy);
+    let change = parse_webhook_change(&read_json_body(&call.request).await?, &rules)?;
+    let command = webhook_changes::change(&call.config.keys, id, change)?;
+    let webhook = changed(&call.workspace, ask(&call, &command).await?)?;
+    json(200, &view(&call, webhook, true)?)
+}
+
+pub(super) async fn delete(call: Call<'_>, id: WebhookId) -> Answer {
+    call.caller.require(Scope::WebhooksWrite)?;
+    let reply = ask(&call, &WorkspaceCommand::DeleteWebhook { id }).await?;
+    deleted(&call.workspace, &reply)?;
+    Ok(no_content())
+}
+
+pub(super) async fn read_secret(call: Call<'_>, id: WebhookId) -> Answer {
+    call.caller.require(Scope::WebhooksWrite)?;
+    match ask(&call, &WorkspaceCommand::ReadWebhook { id }).await? {
+        WorkspaceReply::Webhook { webhook, .. } => {
+            json(200, &reveal_secret(&call.config.keys, &webhook)?)
+        }
+        WorkspaceReply::Refused(refusal) => Err(refusal.into()),
+        _ => Err(unexpected_reply()),
+    }
+}
+
+pub(super) async fn rotate_secret(call: Call<'_>, id: WebhookId) -> Answer {
+    call.caller.require(Scope::WebhooksWrite)?;
+    let rotation = parse_rotation(&read_json_body(&call.request).await?)?;
+    let command = webhook_changes::rotation(&call.config.keys, id, rotation)?;
+    let webhook = changed(&call.workspace, ask(&call, &command).await?)?;
+    json(200, &reveal_secret(&call.config.keys, &webhook)?)
+}
+
+pub(super) async fn test(call: Call<'_>, id: WebhookId) -> Answer {
+    call.caller.require(Scope::WebhooksWrite)?;
+    let event_type = parse_test(&read_json_body(&call.request).await?)?;
+    let test = probes::test(call.env, call.config, &call.workspace, &id, event_type).await?;
+    json(200, &read_probe(&call, &id, test).await?)
+}
+
+async fn ask(call: &Call<'_>, command: &WorkspaceCommand) -> Result<WorkspaceReply, ApiError> {
+    ask_workspace(call.env, &call.workspace, command)
+        .await
+        .map_err(|error| unavailable(&error))
+}
+
+/// Reads the delivery of a ping, when its attempt is over: a repeated creation may find the ping of the first under way.
+async fn read_ended_probe(
+    call: &Call<'_>,
+    webhook: &WebhookId,
+    id: DeliveryId,
+) -> Result<DeliveryView, ApiError> {
+    let until = now().saturating_add(call.config.policy.lease_length());
+    loop {
+        let probe = read_probe(call, webhook, id.clone()).await?;
+        if !probe.is_pending() || now() >= until {
+            return Ok(probe);
+        }
+        wait(BETWEEN_READS).await;
+    }
+}
+
+/// Reads the delivery of a ping or test.
+async fn read_probe(
+    call: &Call<'_>,
+    webhook: &WebhookId,
+    id: DeliveryId,
+) -> Result<DeliveryView, ApiError> {
+    let command = WebhookCommand::Read { id };
+    let reply = ask_webhook(call.env, &call.workspace, webhook, &command).await;
+    match reply.map_err(|error| unavailable(&error))? {
+        WebhookReply::Delivery(record) => {
+            let may_write = call.caller.has(Scope::WebhooksWrite);
+            DeliveryView::whole(*record, webhook.clone(), &call.config.keys, may_write)
+                .map_err(|error| internal("showing a delivery", &error))
+        }
+        WebhookReply::Refused(refusal) => Err(refusal.into()),
+        _ => Err(unexpected_reply()),
+    }
+}
+
+fn view(call: &Call<'_>, webhook: Webhook, may_write: bool) -> Result<WebhookView, ApiError> {
+    WebhookView::new(webhook, &call.config.keys, may_write)
+        .map_err(|error| internal("showing a webhook", &error))
+}
