@@ -229,11 +229,7 @@ async fn scopes_of_key(
     hash: TokenHash,
 ) -> Result<Vec<Scope>, ApiError> {
     let command = WorkspaceCommand::Authenticate { hash: hash.clone() };
-    let reply = ask_workspace(env, owner, &command).await;
-    let scopes = match reply.map_err(|error| unavailable(&error))? {
-        WorkspaceReply::Scopes(scopes) => scopes,
-        _ => None,
-    };
+    let scopes = judged_by(env, owner, &command).await?;
     guesses::judged(&hash, scopes.is_some());
     scopes.ok_or(ApiError::Unauthorized)
 }
@@ -244,11 +240,21 @@ async fn scopes_of_session(env: &Env, session: SessionToken) -> Result<Vec<Scope
         needs: None,
         command: Box::new(WorkspaceCommand::Read),
     };
-    let reply = ask_workspace(env, &session.workspace, &command).await;
-    let scopes = match reply.map_err(|error| unavailable(&error))? {
-        WorkspaceReply::Session { scopes, .. } => Some(scopes),
-        _ => None,
-    };
+    let scopes = judged_by(env, &session.workspace, &command).await?;
     guesses::judged(&session.hash, scopes.is_some());
     scopes.ok_or(ApiError::Unauthorized)
+}
+
+/// The scopes that a workspace's object says a credential has; none if it is not valid.
+async fn judged_by(
+    env: &Env,
+    workspace: &WorkspaceId,
+    command: &WorkspaceCommand,
+) -> Result<Option<Vec<Scope>>, ApiError> {
+    let reply = ask_workspace(env, workspace, command).await;
+    Ok(match reply.map_err(|error| unavailable(&error))? {
+        WorkspaceReply::Scopes(scopes) => scopes,
+        WorkspaceReply::Session { scopes, .. } => Some(scopes),
+        _ => None,
+    })
 }

@@ -3,20 +3,16 @@
 use crate::{
     api::{
         deliveries::{DeliveryView, Page, parse_filter},
-        error::ApiError,
         resends::{HourView, JobView, parse_hours, parse_selection},
     },
     domain::{
         ids::{DeliveryId, ResendId, WebhookId},
+        record::DeliveryRecord,
+        resend::ResendJob,
         token::Scope,
     },
     runtime::{
-        platform::{
-            entropy::now,
-            faults::{internal, unavailable, unexpected_reply},
-            http::pairs,
-            object_calls::{WebhookCommand, WebhookReply, ask_webhook, next_page},
-        },
+        platform::{entropy::now, faults::internal, http::pairs},
         worker::request::{Answer, Call, json, random_bytes, read_json_body},
     },
 };
@@ -24,154 +20,99 @@ use crate::{
 pub(super) async fn list(call: Call<'_>, webhook: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksRead)?;
     let query = call.request.query()?;
-    let filter = parse_filter(pairs(&query))?;
-    match ask(&call, &webhook, &WebhookCommand::List(filter)).await? {
-        WebhookReply::Deliveries {
-            records,
-            more,
-            next,
-        } => {
-            let next = next_page(&records, more, next);
-            let data = records
-                .into_iter()
-                .map(|record| DeliveryView::summary(record, webhook.clone()))
-                .collect();
-            json(
-                200,
-                &Page::<DeliveryView> {
-                    data,
-                    next_cursor: next.map(Into::into),
-                },
-            )
-        }
-        WebhookReply::Refused(refusal) => Err(refusal.into()),
-        _ => Err(unexpected_reply()),
-    }
+    let (records, next) = call
+        .webhook(&webhook)
+        .list(parse_filter(pairs(&query))?)
+        .await?;
+    let summary = |record| DeliveryView::summary(record, webhook.clone());
+    let page = Page::<DeliveryView> {
+        data: records.into_iter().map(summary).collect(),
+        next_cursor: next.map(Into::into),
+    };
+    json(200, &page)
 }
 
 pub(super) async fn read(call: Call<'_>, webhook: WebhookId, id: DeliveryId) -> Answer {
     call.caller.require(Scope::WebhooksRead)?;
-    let reply = ask(&call, &webhook, &WebhookCommand::Read { id }).await?;
-    show(&call, webhook, reply, 200)
+    let record = call.webhook(&webhook).read(id).await?;
+    show(&call, webhook, record, 200)
 }
 
 pub(super) async fn resend(call: Call<'_>, webhook: WebhookId, id: DeliveryId) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
-    let reply = ask(&call, &webhook, &WebhookCommand::Resend { id }).await?;
-    show(&call, webhook, reply, 202)
+    let record = call.webhook(&webhook).resend(id).await?;
+    show(&call, webhook, record, 202)
 }
 
 pub(super) async fn cancel(call: Call<'_>, webhook: WebhookId, id: DeliveryId) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
-    let reply = ask(&call, &webhook, &WebhookCommand::Cancel { id }).await?;
-    show(&call, webhook, reply, 200)
+    let record = call.webhook(&webhook).cancel(id).await?;
+    show(&call, webhook, record, 200)
 }
 
-fn show(call: &Call<'_>, webhook: WebhookId, reply: WebhookReply, status: u16) -> Answer {
-    match reply {
-        WebhookReply::Delivery(record) => {
-            let shown = DeliveryView::whole(
-                *record,
-                webhook,
-                &call.config.keys,
-                call.caller.has(Scope::WebhooksWrite),
-            );
-            json(
-                status,
-                &shown.map_err(|error| internal("showing a delivery", &error))?,
-            )
-        }
-        WebhookReply::Refused(refusal) => Err(refusal.into()),
-        _ => Err(unexpected_reply()),
-    }
+fn show(call: &Call<'_>, webhook: WebhookId, record: DeliveryRecord, status: u16) -> Answer {
+    let may_write = call.caller.has(Scope::WebhooksWrite);
+    let shown = DeliveryView::whole(record, webhook, &call.config.keys, may_write);
+    json(
+        status,
+        &shown.map_err(|error| internal("showing a delivery", &error))?,
+    )
 }
 
 pub(super) async fn start_resend(call: Call<'_>, webhook: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
     let selection = parse_selection(&read_json_body(&call.request).await?)?;
     let id = ResendId::mint(now(), random_bytes()?);
-    show_job(
-        ask(&call, &webhook, &WebhookCommand::StartJob { id, selection }).await?,
+    show_resend(
         202,
+        call.webhook(&webhook).start_resend(id, selection).await?,
     )
 }
 
 pub(super) async fn read_resend(call: Call<'_>, webhook: WebhookId, id: ResendId) -> Answer {
     call.caller.require(Scope::WebhooksRead)?;
-    show_job(
-        ask(&call, &webhook, &WebhookCommand::ReadJob { id }).await?,
-        200,
-    )
+    show_resend(200, call.webhook(&webhook).read_resend(id).await?)
 }
 
 pub(super) async fn stop_resend(call: Call<'_>, webhook: WebhookId, id: ResendId) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
-    show_job(
-        ask(&call, &webhook, &WebhookCommand::StopJob { id }).await?,
-        200,
-    )
+    show_resend(200, call.webhook(&webhook).stop_resend(id).await?)
 }
 
-fn show_job(reply: WebhookReply, status: u16) -> Answer {
-    match reply {
-        WebhookReply::Job(job) => json(status, &JobView::from(*job)),
-        WebhookReply::Refused(refusal) => Err(refusal.into()),
-        _ => Err(unexpected_reply()),
-    }
+fn show_resend(status: u16, job: ResendJob) -> Answer {
+    json(status, &JobView::from(job))
 }
 
 pub(super) async fn stats(call: Call<'_>, webhook: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksRead)?;
     let query = call.request.query()?;
-    let hours = parse_hours(pairs(&query))?;
-    match ask(&call, &webhook, &WebhookCommand::Stats { hours }).await? {
-        WebhookReply::Stats(hours) => {
-            let data: Vec<_> = hours
-                .iter()
-                .map(|(hour, tally)| HourView::new(*hour, tally))
-                .collect();
-            json(200, &serde_json::json!({ "data": data }))
-        }
-        WebhookReply::Refused(refusal) => Err(refusal.into()),
-        _ => Err(unexpected_reply()),
-    }
+    let hours = call
+        .webhook(&webhook)
+        .stats(parse_hours(pairs(&query))?)
+        .await?;
+    let hours = hours
+        .iter()
+        .map(|(hour, tally)| HourView::new(*hour, tally));
+    let data: Vec<_> = hours.collect();
+    json(200, &serde_json::json!({ "data": data }))
 }
 
 /// Answers what a webhook's object has used, and how often this isolate read KV; for tests.
 #[cfg(feature = "test-hooks")]
-pub(super) async fn counts(
-    env: &worker::Env,
-    workspace: &crate::domain::ids::WorkspaceId,
-    webhook: &WebhookId,
-) -> Answer {
-    let reply = ask_webhook(env, workspace, webhook, &WebhookCommand::Counted).await;
-    match reply.map_err(|error| unavailable(&error))? {
-        WebhookReply::Counted(counted) => {
-            #[derive(serde::Serialize)]
-            struct Shown {
-                #[serde(flatten)]
-                counted: crate::runtime::platform::object_calls::Counted,
-                kv_reads: u32,
-                kv_puts: u32,
-            }
-            let (kv_reads, kv_puts) = crate::runtime::platform::kv::counted();
-            let shown = Shown {
-                counted,
-                kv_reads,
-                kv_puts,
-            };
-            json(200, &shown)
-        }
-        _ => Err(unexpected_reply()),
+pub(super) async fn counts(webhook: super::object_clients::WebhookClient<'_>) -> Answer {
+    #[derive(serde::Serialize)]
+    struct Shown {
+        #[serde(flatten)]
+        counted: crate::machines::messages::Counted,
+        kv_reads: u32,
+        kv_puts: u32,
     }
-}
-
-async fn ask(
-    call: &Call<'_>,
-    webhook: &WebhookId,
-    command: &WebhookCommand,
-) -> Result<WebhookReply, ApiError> {
-    ask_webhook(call.env, &call.workspace, webhook, command)
-        .await
-        .map_err(|error| unavailable(&error))
+    let counted = webhook.counted().await?;
+    let (kv_reads, kv_puts) = crate::runtime::platform::kv::counted();
+    let shown = Shown {
+        counted,
+        kv_reads,
+        kv_puts,
+    };
+    json(200, &shown)
 }

@@ -8,6 +8,8 @@ mod path_ids;
 
 mod refusals;
 
+mod object_clients;
+
 mod authentication;
 
 mod guesses;

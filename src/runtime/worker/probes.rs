@@ -13,14 +13,11 @@ use crate::{
     },
     runtime::{
         platform::{
-            config::Config,
-            entropy::now,
-            faults::{internal, unavailable, unexpected_reply},
-            object_calls::{NewDelivery, WebhookCommand, WebhookReply, ask_webhook},
+            config::Config, entropy::now, faults::internal, object_calls::NewDelivery,
             observer::Observer,
         },
         sender,
-        worker::request::random_bytes,
+        worker::{object_clients::WebhookClient, request::random_bytes},
     },
 };
 
@@ -91,29 +88,20 @@ impl Probe<'_> {
             event_type: event_type.to_string(),
             payload: payload.clone(),
         };
-        let ask = |command| async move {
-            ask_webhook(env, workspace, webhook, &command)
-                .await
-                .map_err(|error| unavailable(&error))
+        let client = WebhookClient {
+            env,
+            workspace,
+            webhook,
         };
-        let kind = self.kind;
-        let command = WebhookCommand::Probe {
-            kind,
-            delivery,
-            once: kind == Kind::Ping,
+        let mut grant = match client.probe(self.kind, delivery).await? {
+            Ok(grant) => grant,
+            Err(earlier) => return Ok(earlier),
         };
-        let granted = match ask(command).await? {
-            WebhookReply::Probed(id) => return Ok(id),
-            WebhookReply::Granted(mut grants) => grants.pop(),
-            WebhookReply::Refused(refusal) => return Err(refusal.into()),
-            _ => None,
-        };
-        let mut grant = granted.ok_or_else(unexpected_reply)?;
         grant.payload = Some(payload);
         let observer = Observer::new(env, workspace.as_ref(), webhook.as_ref());
         let report = sender::attempt(grant, webhook, config, &observer).await;
-        let reports = vec![report.map_err(|fault| internal("sending", &fault))?];
-        ask(WebhookCommand::Report { reports, leases: 0 }).await?;
+        let report = report.map_err(|fault| internal("sending", &fault))?;
+        client.report(report).await?;
         Ok(id)
     }
 }

@@ -12,7 +12,7 @@ use crate::{
         endpoint_url::UrlRules,
         event::REQUEST_LIMIT,
         idempotency::{IdempotencyKey, Idempotent},
-        ids::WorkspaceId,
+        ids::{WebhookId, WorkspaceId},
         policy::Policy,
         subscriptions::Snapshot,
         token::TokenHash,
@@ -24,7 +24,10 @@ use crate::{
             faults::internal,
             http::{Request, Response},
         },
-        worker::authentication::Caller,
+        worker::{
+            authentication::Caller,
+            object_clients::{WebhookClient, WorkspaceClient},
+        },
     },
 };
 
@@ -221,4 +224,26 @@ pub(super) struct Call<'a> {
     pub(super) caller: Caller,
     /// The snapshot that identified the caller, if one did, and the hash of the caller's key.
     pub(super) by: Option<(Rc<Snapshot>, TokenHash)>,
+}
+
+impl<'a> Call<'a> {
+    /// The workspace's object.
+    pub(super) const fn workspace(&self) -> WorkspaceClient<'_> {
+        WorkspaceClient {
+            env: self.env,
+            workspace: &self.workspace,
+        }
+    }
+
+    /// The object of one of its webhooks.
+    pub(super) const fn webhook<'b>(&'b self, webhook: &'b WebhookId) -> WebhookClient<'b>
+    where
+        'a: 'b,
+    {
+        WebhookClient {
+            env: self.env,
+            workspace: &self.workspace,
+            webhook,
+        }
+    }
 }

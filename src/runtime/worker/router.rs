@@ -6,7 +6,10 @@ use futures_util::FutureExt;
 use worker::{Context, Env};
 
 #[cfg(feature = "test-hooks")]
-use crate::runtime::{platform::faults::internal, worker::request::read_json_body};
+use crate::runtime::{
+    platform::faults::internal,
+    worker::{object_clients::WebhookClient, request::read_json_body},
+};
 use crate::{
     api::{
         entrance::{ANSWER_HEADERS, Arrival, Entrance, HTTPS_ONLY, enter},
@@ -159,7 +162,12 @@ async fn route(
                 ("GET", ["test", "rows", workspace, webhook]) => {
                     let workspace = WorkspaceId::parse(workspace)
                         .map_err(|_| ApiError::NotFound("workspace"))?;
-                    deliveries::counts(&env, &workspace, &webhook_id(webhook)?).await
+                    deliveries::counts(WebhookClient {
+                        env: &env,
+                        workspace: &workspace,
+                        webhook: &webhook_id(webhook)?,
+                    })
+                    .await
                 }
                 #[cfg(feature = "test-hooks")]
                 ("GET", ["test", "memory"]) => json(200, &crate::runtime::test_hooks::memory()),

@@ -21,14 +21,13 @@ use crate::{
     runtime::{
         platform::{
             entropy::now,
-            faults::{unavailable, unexpected_reply},
             http::pairs,
-            object_calls::{
-                Refusal, WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply,
-                ask_webhook, ask_workspace,
-            },
+            object_calls::{WorkspaceCommand, WorkspaceReply},
         },
-        worker::request::{Answer, Call, json},
+        worker::{
+            object_clients::WebhookClient,
+            request::{Answer, Call, json},
+        },
     },
 };
 
@@ -59,16 +58,8 @@ pub(super) async fn show(call: Call<'_>, id: &str) -> Answer {
     let query = parse_trace_query(pairs(&query))?;
     let id = percent_decode_str(id).decode_utf8_lossy();
     let event_id = EventId::parse(&id).map_err(|_| ApiError::NotFound("event"))?;
-    let reply = ask_workspace(call.env, &call.workspace, &WorkspaceCommand::History).await;
-    let selections = match reply.map_err(|error| unavailable(&error))? {
-        WorkspaceReply::History {
-            changes,
-            recorded_since,
-            ..
-        } => by_webhook(changes, recorded_since),
-        WorkspaceReply::Refused(refusal) => return Err(refusal.into()),
-        _ => return Err(unexpected_reply()),
-    };
+    let history = call.workspace().ask(&WorkspaceCommand::History, history);
+    let (selections, _) = history.await?;
     let trace = trace(call.env, &call.workspace, selections, event_id, query).await?;
     let webhooks = trace
         .webhooks
@@ -89,22 +80,26 @@ pub(super) async fn show(call: Call<'_>, id: &str) -> Answer {
     )
 }
 
-/// Groups selections by webhook.
-pub(super) fn by_webhook(
-    changes: Vec<SelectionChange>,
-    recorded_since: Option<Timestamp>,
-) -> Selections {
+/// Reads what each webhook selected and when, and the URLs of those that exist.
+pub(super) fn history(reply: WorkspaceReply) -> Option<(Selections, Vec<(WebhookId, String)>)> {
+    let WorkspaceReply::History {
+        changes,
+        urls,
+        recorded_since,
+    } = reply
+    else {
+        return None;
+    };
     let mut webhooks = BTreeMap::<_, Vec<_>>::new();
     for change in changes {
-        webhooks
-            .entry(change.webhook.clone())
-            .or_default()
-            .push(change);
+        let own = webhooks.entry(change.webhook.clone());
+        own.or_default().push(change);
     }
-    Selections {
+    let selections = Selections {
         webhooks,
         recorded_since,
-    }
+    };
+    Some((selections, urls))
 }
 
 /// Finds an event's deliveries, by the event's id or by that of one of them, and explains missing ones.
@@ -157,23 +152,18 @@ async fn find(
     selections: &Selections,
     event_id: &EventId,
 ) -> Result<BTreeMap<WebhookId, DeliveryRecord>, ApiError> {
-    let command = WebhookCommand::Trace {
-        event_id: event_id.clone(),
-        is_brief: true,
-    };
     let live = selections
         .webhooks
         .iter()
         .filter(|(_, changes)| changes.last().is_some_and(|change| change.events.is_some()));
     let asked = live.map(|(webhook, _)| async {
-        match ask_webhook(env, workspace, webhook, &command)
-            .await
-            .map_err(|error| unavailable(&error))?
-        {
-            WebhookReply::Delivery(record) => Ok(Some((webhook.clone(), *record))),
-            WebhookReply::Refused(Refusal::NoDelivery | Refusal::NoWebhook) => Ok(None),
-            _ => Err(unexpected_reply()),
-        }
+        let client = WebhookClient {
+            env,
+            workspace,
+            webhook,
+        };
+        let found = client.trace(event_id.clone()).await?;
+        Ok(found.map(|record| (webhook.clone(), record)))
     });
     let found: Result<Vec<_>, ApiError> = join_all(asked).await.into_iter().collect();
     Ok(found?.into_iter().flatten().collect())

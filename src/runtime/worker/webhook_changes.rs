@@ -9,7 +9,7 @@ use crate::{
     domain::{
         event_type::EventType,
         idempotency::Idempotent,
-        ids::{WebhookId, WorkspaceId},
+        ids::WebhookId,
         sealed::{EncryptionKeys, Field},
         secret::Secret,
         webhook::Webhook,
@@ -17,11 +17,11 @@ use crate::{
     runtime::{
         platform::{
             entropy::now,
-            faults::{internal, unexpected_reply},
-            object_calls::{NewWebhook, WebhookChange, WorkspaceCommand, WorkspaceReply},
+            faults::internal,
+            object_calls::{NewWebhook, WebhookChange, WorkspaceCommand},
             sealing::{seal, seal_headers},
         },
-        worker::{request::random_bytes, subscriptions},
+        worker::{object_clients::applied, request::random_bytes},
     },
 };
 
@@ -85,46 +85,18 @@ pub(super) fn rotation(
 }
 
 /// Returns the created webhook; an error, which names it, if its object does not have it.
-pub(super) fn created(workspace: &WorkspaceId, reply: WorkspaceReply) -> Result<Webhook, ApiError> {
-    match reply {
-        WorkspaceReply::Webhook {
-            webhook,
-            applied: false,
-        } => {
-            subscriptions::forget(workspace);
-            Err(ApiError::NotApplied {
-                webhook_id: Some(webhook.id),
-            })
-        }
-        reply => changed(workspace, reply),
+pub(super) fn created((webhook, applied): (Webhook, bool)) -> Result<Webhook, ApiError> {
+    if applied {
+        return Ok(webhook);
     }
+    Err(ApiError::NotApplied {
+        webhook_id: Some(webhook.id),
+    })
 }
 
 /// Returns the changed webhook; an error if its object does not have the change.
-pub(super) fn changed(workspace: &WorkspaceId, reply: WorkspaceReply) -> Result<Webhook, ApiError> {
-    subscriptions::forget(workspace);
-    match reply {
-        WorkspaceReply::Webhook {
-            webhook,
-            applied: true,
-        } => Ok(*webhook),
-        WorkspaceReply::Webhook { applied: false, .. } => {
-            Err(ApiError::NotApplied { webhook_id: None })
-        }
-        WorkspaceReply::Refused(refusal) => Err(refusal.into()),
-        _ => Err(unexpected_reply()),
-    }
-}
-
-/// Checks the reply to a deletion; an error if the webhook's object does not know of it.
-pub(super) fn deleted(workspace: &WorkspaceId, reply: &WorkspaceReply) -> Result<(), ApiError> {
-    subscriptions::forget(workspace);
-    match reply {
-        WorkspaceReply::Done { applied: true } => Ok(()),
-        WorkspaceReply::Done { applied: false } => Err(ApiError::NotApplied { webhook_id: None }),
-        WorkspaceReply::Refused(refusal) => Err((*refusal).into()),
-        _ => Err(unexpected_reply()),
-    }
+pub(super) fn changed((webhook, is_applied): (Webhook, bool)) -> Result<Webhook, ApiError> {
+    applied(is_applied).map(|()| webhook)
 }
 
 /// Opens a webhook's secret, for callers that may see it.

@@ -22,19 +22,17 @@ use crate::{
     runtime::{
         platform::{
             entropy::{now, wait},
-            faults::{internal, unavailable, unexpected_reply},
-            object_calls::{
-                WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply, ask_webhook,
-                ask_workspace,
-            },
+            faults::internal,
+            object_calls::WorkspaceCommand,
         },
         worker::{
+            object_clients::{Made, changed_webhook, made, webhook, webhooks},
             probes,
             request::{
                 Answer, Call, answer_again, creation_answer, idempotency_key, json, no_content,
                 random_bytes, read_json_body, url_rules,
             },
-            webhook_changes::{self, changed, created, deleted, reveal_secret},
+            webhook_changes::{self, changed, created, reveal_secret},
         },
     },
 };
@@ -51,9 +49,13 @@ pub(super) async fn create(call: Call<'_>) -> Answer {
     let idempotent = key.as_ref().map(|key| key.of(Creation::Webhook, &body));
     let id = WebhookId::mint(now(), random_bytes()?);
     let (command, _) = webhook_changes::creation(&call.config.keys, id, new, idempotent.clone())?;
-    let webhook = match ask(&call, &command).await? {
-        WorkspaceReply::Answered { answer } => return answer_again(key.as_ref(), &answer),
-        reply => created(&call.workspace, reply)?,
+    let webhook = match call
+        .workspace()
+        .change(&command, made(changed_webhook))
+        .await?
+    {
+        Made::First(made) => created(made)?,
+        Made::Before(answer) => return answer_again(key.as_ref(), &answer),
     };
     // If the creation is repeated, this is an earlier webhook with its own generated secret.
     let secret = reveal_secret(&call.config.keys, &webhook)?.secret;
@@ -71,7 +73,8 @@ pub(super) async fn create(call: Call<'_>) -> Answer {
     let (answer, kept) = creation_answer(&shown, key.as_ref(), idempotent)?;
     if let Some(kept) = kept {
         // Without it a repeated creation still finds the webhook, and answers with what it is then.
-        if let Err(error) = ask(&call, &WorkspaceCommand::KeepAnswer(kept)).await {
+        let command = WorkspaceCommand::KeepAnswer(kept);
+        if let Err(error) = call.workspace().ask(&command, |_| Some(())).await {
             console_error!("keeping the answer to a creation: {error}");
         }
     }
@@ -81,35 +84,23 @@ pub(super) async fn create(call: Call<'_>) -> Answer {
 pub(super) async fn list(call: Call<'_>) -> Answer {
     call.caller.require(Scope::WebhooksRead)?;
     let may_write = call.caller.has(Scope::WebhooksWrite);
-    match ask(&call, &WorkspaceCommand::ListWebhooks).await? {
-        WorkspaceReply::Webhooks(webhooks) => {
-            let data = webhooks
-                .into_iter()
-                .map(|webhook| view(&call, webhook, may_write))
-                .collect::<Result<_, _>>()?;
-            json(
-                200,
-                &Page {
-                    data,
-                    next_cursor: None,
-                },
-            )
-        }
-        WorkspaceReply::Refused(refusal) => Err(refusal.into()),
-        _ => Err(unexpected_reply()),
-    }
+    let webhooks = call
+        .workspace()
+        .ask(&WorkspaceCommand::ListWebhooks, webhooks);
+    let webhooks = webhooks.await?.into_iter();
+    let views = webhooks.map(|webhook| view(&call, webhook, may_write));
+    let page = Page {
+        data: views.collect::<Result<_, _>>()?,
+        next_cursor: None,
+    };
+    json(200, &page)
 }
 
 pub(super) async fn read(call: Call<'_>, id: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksRead)?;
-    match ask(&call, &WorkspaceCommand::ReadWebhook { id }).await? {
-        WorkspaceReply::Webhook { webhook, .. } => json(
-            200,
-            &view(&call, *webhook, call.caller.has(Scope::WebhooksWrite))?,
-        ),
-        WorkspaceReply::Refused(refusal) => Err(refusal.into()),
-        _ => Err(unexpected_reply()),
-    }
+    let may_write = call.caller.has(Scope::WebhooksWrite);
+    let webhook = read_webhook(&call, id).await?;
+    json(200, &view(&call, webhook, may_write)?)
 }
 
 pub(super) async fn change(call: Call<'_>, id: WebhookId) -> Answer {
@@ -117,33 +108,33 @@ pub(super) async fn change(call: Call<'_>, id: WebhookId) -> Answer {
     let rules = url_rules(&call.request, &call.config.policy);
     let change = parse_webhook_change(&read_json_body(&call.request).await?, &rules)?;
     let command = webhook_changes::change(&call.config.keys, id, change)?;
-    let webhook = changed(&call.workspace, ask(&call, &command).await?)?;
+    let webhook = changed(call.workspace().change(&command, changed_webhook).await?)?;
     json(200, &view(&call, webhook, true)?)
 }
 
 pub(super) async fn delete(call: Call<'_>, id: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
-    let reply = ask(&call, &WorkspaceCommand::DeleteWebhook { id }).await?;
-    deleted(&call.workspace, &reply)?;
+    let command = WorkspaceCommand::DeleteWebhook { id };
+    call.workspace().change_and_apply(&command).await?;
     Ok(no_content())
 }
 
 pub(super) async fn read_secret(call: Call<'_>, id: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
-    match ask(&call, &WorkspaceCommand::ReadWebhook { id }).await? {
-        WorkspaceReply::Webhook { webhook, .. } => {
-            json(200, &reveal_secret(&call.config.keys, &webhook)?)
-        }
-        WorkspaceReply::Refused(refusal) => Err(refusal.into()),
-        _ => Err(unexpected_reply()),
-    }
+    let webhook = read_webhook(&call, id).await?;
+    json(200, &reveal_secret(&call.config.keys, &webhook)?)
+}
+
+async fn read_webhook(call: &Call<'_>, id: WebhookId) -> Result<Webhook, ApiError> {
+    let command = WorkspaceCommand::ReadWebhook { id };
+    call.workspace().ask(&command, webhook).await
 }
 
 pub(super) async fn rotate_secret(call: Call<'_>, id: WebhookId) -> Answer {
     call.caller.require(Scope::WebhooksWrite)?;
     let rotation = parse_rotation(&read_json_body(&call.request).await?)?;
     let command = webhook_changes::rotation(&call.config.keys, id, rotation)?;
-    let webhook = changed(&call.workspace, ask(&call, &command).await?)?;
+    let webhook = changed(call.workspace().change(&command, changed_webhook).await?)?;
     json(200, &reveal_secret(&call.config.keys, &webhook)?)
 }
 
@@ -152,12 +143,6 @@ pub(super) async fn test(call: Call<'_>, id: WebhookId) -> Answer {
     let event_type = parse_test(&read_json_body(&call.request).await?)?;
     let test = probes::test(call.env, call.config, &call.workspace, &id, event_type).await?;
     json(200, &read_probe(&call, &id, test).await?)
-}
-
-async fn ask(call: &Call<'_>, command: &WorkspaceCommand) -> Result<WorkspaceReply, ApiError> {
-    ask_workspace(call.env, &call.workspace, command)
-        .await
-        .map_err(|error| unavailable(&error))
 }
 
 /// Reads the delivery of a ping, when its attempt is over: a repeated creation may find the ping of the first under way.
@@ -182,17 +167,10 @@ async fn read_probe(
     webhook: &WebhookId,
     id: DeliveryId,
 ) -> Result<DeliveryView, ApiError> {
-    let command = WebhookCommand::Read { id };
-    let reply = ask_webhook(call.env, &call.workspace, webhook, &command).await;
-    match reply.map_err(|error| unavailable(&error))? {
-        WebhookReply::Delivery(record) => {
-            let may_write = call.caller.has(Scope::WebhooksWrite);
-            DeliveryView::whole(*record, webhook.clone(), &call.config.keys, may_write)
-                .map_err(|error| internal("showing a delivery", &error))
-        }
-        WebhookReply::Refused(refusal) => Err(refusal.into()),
-        _ => Err(unexpected_reply()),
-    }
+    let record = call.webhook(webhook).read(id).await?;
+    let may_write = call.caller.has(Scope::WebhooksWrite);
+    DeliveryView::whole(record, webhook.clone(), &call.config.keys, may_write)
+        .map_err(|error| internal("showing a delivery", &error))
 }
 
 fn view(call: &Call<'_>, webhook: Webhook, may_write: bool) -> Result<WebhookView, ApiError> {

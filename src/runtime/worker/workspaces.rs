@@ -6,11 +6,11 @@ use crate::{
     api::{
         dashboard_links::{AccessView, LinkView, parse_access_query, parse_new_link},
         deliveries::Page,
-        error::ApiError,
         keys::{CreatedKey, KeyView, parse_new_key},
         workspaces::{WorkspaceView, parse_new_name, parse_new_workspace, parse_page_query},
     },
     domain::{
+        access::Access,
         idempotency::Creation,
         ids::{AccessId, KeyId, WorkspaceId},
         session::sign_in_address,
@@ -20,18 +20,17 @@ use crate::{
     runtime::{
         platform::{
             entropy::now,
-            faults::{unavailable, unexpected_reply},
             http::{Request, pairs},
             kv,
-            object_calls::{WorkspaceCommand, WorkspaceReply, ask_workspace},
+            object_calls::{WorkspaceCommand, WorkspaceReply},
         },
         worker::{
+            object_clients::{Made, WorkspaceClient, done, made, workspace},
             rate_limits::count_change,
             request::{
                 Answer, Call, answer_again, creation_answer, idempotency_key, json, no_content,
                 random_bytes, read_json_body,
             },
-            subscriptions,
         },
     },
 };
@@ -47,25 +46,24 @@ pub(super) async fn create(request: &Request, env: &Env) -> Answer {
         id: id.clone(),
         name: new.name,
     };
-    let reply = ask_workspace(env, &id, &command)
-        .await
-        .map_err(|error| unavailable(&error))?;
-    subscriptions::forget(&id);
+    let client = WorkspaceClient {
+        env,
+        workspace: &id,
+    };
+    let (workspace, is_new) = client.change(&command, created_workspace).await?;
+    json(if is_new { 201 } else { 200 }, &view(workspace))
+}
+
+fn created_workspace(reply: WorkspaceReply) -> Option<(Workspace, bool)> {
     match reply {
-        WorkspaceReply::Workspace { workspace, created } => {
-            json(if created { 201 } else { 200 }, &view(workspace))
-        }
-        WorkspaceReply::Refused(refusal) => Err(refusal.into()),
-        _ => Err(unexpected_reply()),
+        WorkspaceReply::Workspace { workspace, created } => Some((workspace, created)),
+        _ => None,
     }
 }
 
 pub(super) async fn read(call: Call<'_>) -> Answer {
-    match ask(&call, &WorkspaceCommand::Read).await? {
-        WorkspaceReply::Workspace { workspace, .. } => json(200, &view(workspace)),
-        WorkspaceReply::Refused(refusal) => Err(refusal.into()),
-        _ => Err(unexpected_reply()),
-    }
+    let read = call.workspace().ask(&WorkspaceCommand::Read, workspace);
+    json(200, &view(read.await?))
 }
 
 pub(super) async fn list(request: &Request, env: &Env) -> Answer {
@@ -77,15 +75,13 @@ pub(super) async fn list(request: &Request, env: &Env) -> Answer {
 
 pub(super) async fn rename(call: Call<'_>) -> Answer {
     let name = parse_new_name(&read_json_body(&call.request).await?)?;
-    match ask(&call, &WorkspaceCommand::Rename { name }).await? {
-        WorkspaceReply::Workspace { workspace, .. } => json(200, &view(workspace)),
-        WorkspaceReply::Refused(refusal) => Err(refusal.into()),
-        _ => Err(unexpected_reply()),
-    }
+    let command = WorkspaceCommand::Rename { name };
+    let renamed = call.workspace().change(&command, workspace).await?;
+    json(200, &view(renamed))
 }
 
 pub(super) async fn delete(call: Call<'_>) -> Answer {
-    done(&ask(&call, &WorkspaceCommand::Delete).await?)
+    change(&call, WorkspaceCommand::Delete).await
 }
 
 pub(super) async fn create_key(call: Call<'_>) -> Answer {
@@ -112,33 +108,30 @@ pub(super) async fn create_key(call: Call<'_>) -> Answer {
         key: record,
         idempotent,
     };
-    match ask(&call, &command).await? {
-        WorkspaceReply::Keys(_) => Ok(answer),
-        WorkspaceReply::Answered { answer } => answer_again(idempotency.as_ref(), &answer),
-        WorkspaceReply::Refused(refusal) => Err(refusal.into()),
-        _ => Err(unexpected_reply()),
+    match call.workspace().change(&command, made(keys)).await? {
+        Made::First(_) => Ok(answer),
+        Made::Before(answer) => answer_again(idempotency.as_ref(), &answer),
     }
 }
 
 pub(super) async fn list_keys(call: Call<'_>) -> Answer {
-    match ask(&call, &WorkspaceCommand::ListKeys).await? {
-        WorkspaceReply::Keys(keys) => {
-            let data: Vec<KeyView> = keys.into_iter().map(KeyView::from).collect();
-            json(
-                200,
-                &Page {
-                    data,
-                    next_cursor: None,
-                },
-            )
-        }
-        WorkspaceReply::Refused(refusal) => Err(refusal.into()),
-        _ => Err(unexpected_reply()),
+    let keys = call.workspace().ask(&WorkspaceCommand::ListKeys, keys);
+    let page = Page {
+        data: keys.await?.into_iter().map(KeyView::from).collect(),
+        next_cursor: None,
+    };
+    json(200, &page)
+}
+
+fn keys(reply: WorkspaceReply) -> Option<Vec<ApiKey>> {
+    match reply {
+        WorkspaceReply::Keys(keys) => Some(keys),
+        _ => None,
     }
 }
 
 pub(super) async fn revoke_key(call: Call<'_>, id: KeyId) -> Answer {
-    done(&ask(&call, &WorkspaceCommand::RevokeKey { id }).await?)
+    change(&call, WorkspaceCommand::RevokeKey { id }).await
 }
 
 pub(super) async fn create_link(call: Call<'_>) -> Answer {
@@ -173,11 +166,9 @@ pub(super) async fn create_link(call: Call<'_>) -> Answer {
         link,
         idempotent,
     };
-    match ask(&call, &command).await? {
-        WorkspaceReply::Done { .. } => Ok(answer),
-        WorkspaceReply::Answered { answer } => answer_again(idempotency.as_ref(), &answer),
-        WorkspaceReply::Refused(refusal) => Err(refusal.into()),
-        _ => Err(unexpected_reply()),
+    match call.workspace().change(&command, made(done)).await? {
+        Made::First(_) => Ok(answer),
+        Made::Before(answer) => answer_again(idempotency.as_ref(), &answer),
     }
 }
 
@@ -188,11 +179,7 @@ pub(super) async fn list_access(call: Call<'_>) -> Answer {
         after: page.cursor,
         limit: page.limit.saturating_add(1),
     };
-    let open = match ask(&call, &command).await? {
-        WorkspaceReply::Access(open) => open,
-        WorkspaceReply::Refused(refusal) => return Err(refusal.into()),
-        _ => return Err(unexpected_reply()),
-    };
+    let open = call.workspace().ask(&command, access).await?;
     let mut data: Vec<AccessView> = open.into_iter().map(AccessView::from).collect();
     let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
     let more = data.len() > limit;
@@ -207,24 +194,21 @@ pub(super) async fn list_access(call: Call<'_>) -> Answer {
     )
 }
 
+fn access(reply: WorkspaceReply) -> Option<Vec<Access>> {
+    match reply {
+        WorkspaceReply::Access(open) => Some(open),
+        _ => None,
+    }
+}
+
 /// Ends a link and its session, or all links and sessions.
 pub(super) async fn end_access(call: Call<'_>, id: Option<AccessId>) -> Answer {
-    done(&ask(&call, &WorkspaceCommand::EndAccess { id }).await?)
+    change(&call, WorkspaceCommand::EndAccess { id }).await
 }
 
-async fn ask(call: &Call<'_>, command: &WorkspaceCommand) -> Result<WorkspaceReply, ApiError> {
-    let reply = ask_workspace(call.env, &call.workspace, command).await;
-    subscriptions::forget(&call.workspace);
-    reply.map_err(|error| unavailable(&error))
-}
-
-fn done(reply: &WorkspaceReply) -> Answer {
-    match reply {
-        WorkspaceReply::Done { applied: true } => Ok(no_content()),
-        WorkspaceReply::Done { applied: false } => Err(ApiError::NotApplied { webhook_id: None }),
-        WorkspaceReply::Refused(refusal) => Err((*refusal).into()),
-        _ => Err(unexpected_reply()),
-    }
+async fn change(call: &Call<'_>, command: WorkspaceCommand) -> Answer {
+    call.workspace().change_and_apply(&command).await?;
+    Ok(no_content())
 }
 
 fn view(workspace: Workspace) -> WorkspaceView {

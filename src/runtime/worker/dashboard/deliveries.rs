@@ -22,13 +22,11 @@ use crate::{
         webhook::Webhook,
     },
     runtime::{
-        platform::{
-            entropy::now,
-            faults::{internal, unexpected_reply},
-            http::Response,
-            object_calls::{WebhookCommand, WebhookReply, WorkspaceCommand},
+        platform::{entropy::now, faults::internal, http::Response},
+        worker::{
+            object_clients::WebhookClient,
+            request::{random_bytes, read_form_body},
         },
-        worker::request::{random_bytes, read_form_body},
     },
 };
 
@@ -39,7 +37,7 @@ pub(super) async fn show(
     url: &Url,
 ) -> Result<Response, Detour> {
     let (workspace, webhook) = read_webhook(visit, Scope::WebhooksRead, webhook).await?;
-    let record = ask(visit, &workspace, &webhook.id, WebhookCommand::Read { id }).await?;
+    let record = visit.webhook(&workspace, &webhook.id).read(id).await?;
     let done = url.query_pairs().find(|(name, _)| name == "done");
     let frame = visit.frame(&done.map(|(_, word)| word).unwrap_or_default());
     render(visit, 200, frame, webhook, record)
@@ -50,8 +48,10 @@ pub(super) async fn resend(
     webhook: WebhookId,
     id: DeliveryId,
 ) -> Result<Response, Detour> {
-    let command = WebhookCommand::Resend { id: id.clone() };
-    change(visit, webhook, id, command, Done::Resent).await
+    let (workspace, webhook) = begin_change(visit, webhook).await?;
+    let client = visit.webhook(&workspace, &webhook.id);
+    let resent = client.resend(id.clone()).await;
+    end_change(visit, &client, &webhook, id, resent, Done::Resent).await
 }
 
 pub(super) async fn cancel(
@@ -59,30 +59,38 @@ pub(super) async fn cancel(
     webhook: WebhookId,
     id: DeliveryId,
 ) -> Result<Response, Detour> {
-    let command = WebhookCommand::Cancel { id: id.clone() };
-    change(visit, webhook, id, command, Done::Cancelled).await
+    let (workspace, webhook) = begin_change(visit, webhook).await?;
+    let client = visit.webhook(&workspace, &webhook.id);
+    let cancelled = client.cancel(id.clone()).await;
+    end_change(visit, &client, &webhook, id, cancelled, Done::Cancelled).await
 }
 
-/// Changes a delivery; shows a refusal on its page.
-async fn change(
+async fn begin_change(
     visit: &Visit<'_>,
     webhook: WebhookId,
+) -> Result<(WorkspaceId, Webhook), Detour> {
+    read_form_body(&visit.request).await?;
+    read_webhook(visit, Scope::WebhooksWrite, webhook).await
+}
+
+/// Shows a changed delivery, or a refusal on its page.
+async fn end_change(
+    visit: &Visit<'_>,
+    client: &WebhookClient<'_>,
+    webhook: &Webhook,
     id: DeliveryId,
-    command: WebhookCommand,
+    changed: Result<DeliveryRecord, ApiError>,
     done: Done,
 ) -> Result<Response, Detour> {
-    read_form_body(&visit.request).await?;
-    let (workspace, webhook) = read_webhook(visit, Scope::WebhooksWrite, webhook).await?;
-    match ask(visit, &workspace, &webhook.id, command).await {
+    match changed {
         Ok(_) => {
             let address = format!("{HOME}/{}/deliveries/{id}", webhook.id);
             Ok(see_other(format!("{address}?done={}", done.word())))
         }
         Err(error) if error.status() == 409 => {
-            let read = WebhookCommand::Read { id };
-            let record = ask(visit, &workspace, &webhook.id, read).await?;
+            let record = client.read(id).await?;
             let frame = visit.frame_with(Some(Notice::Problem(sentence(&error))));
-            render(visit, error.status(), frame, webhook, record)
+            render(visit, error.status(), frame, webhook.clone(), record)
         }
         Err(error) => Err(error.into()),
     }
@@ -107,18 +115,6 @@ fn render(
     Ok(page(status, &shown)?)
 }
 
-async fn ask(
-    visit: &Visit<'_>,
-    workspace: &WorkspaceId,
-    webhook: &WebhookId,
-    command: WebhookCommand,
-) -> Result<DeliveryRecord, ApiError> {
-    match visit.ask_webhook(workspace, webhook, &command).await? {
-        WebhookReply::Delivery(record) => Ok(*record),
-        _ => Err(unexpected_reply()),
-    }
-}
-
 pub(super) async fn start_resend(
     visit: &Visit<'_>,
     webhook: WebhookId,
@@ -135,20 +131,18 @@ pub(super) async fn start_resend(
         }
     };
     let id = ResendId::mint(now(), random_bytes()?);
-    let command = WebhookCommand::StartJob {
-        id: id.clone(),
-        selection,
-    };
-    match change_job(visit, &webhook, &command).await {
-        Ok(()) => Ok(to_job(&webhook, &id, Done::ResendStarted)),
-        Err(Detour::Refused(error)) if error.status() == 409 => {
+    let workspace = visit.may_change().await?;
+    let client = visit.webhook(&workspace, &webhook);
+    match client.start_resend(id.clone(), selection).await {
+        Ok(_) => Ok(to_resend(&webhook, &id, Done::ResendStarted)),
+        Err(error) if error.status() == 409 => {
             let remarks = Remarks {
                 problem: Some(sentence(&error)),
                 ..Remarks::refused(error.status())
             };
             detail::remark(visit, webhook, remarks).await
         }
-        Err(detour) => Err(detour),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -158,26 +152,15 @@ pub(super) async fn stop_resend(
     id: ResendId,
 ) -> Result<Response, Detour> {
     read_form_body(&visit.request).await?;
-    let command = WebhookCommand::StopJob { id: id.clone() };
-    change_job(visit, &webhook, &command).await?;
-    Ok(to_job(&webhook, &id, Done::ResendStopped))
-}
-
-async fn change_job(
-    visit: &Visit<'_>,
-    webhook: &WebhookId,
-    command: &WebhookCommand,
-) -> Result<(), Detour> {
-    let (workspace, _) = visit
-        .ask(Scope::WebhooksWrite, WorkspaceCommand::Read)
+    let workspace = visit.may_change().await?;
+    visit
+        .webhook(&workspace, &webhook)
+        .stop_resend(id.clone())
         .await?;
-    match visit.ask_webhook(&workspace, webhook, command).await? {
-        WebhookReply::Job(_) => Ok(()),
-        _ => Err(unexpected_reply().into()),
-    }
+    Ok(to_resend(&webhook, &id, Done::ResendStopped))
 }
 
-fn to_job(webhook: &WebhookId, id: &ResendId, done: Done) -> Response {
+fn to_resend(webhook: &WebhookId, id: &ResendId, done: Done) -> Response {
     let done = done.word();
     see_other(format!("{HOME}/{webhook}?resend={id}&done={done}#resend"))
 }

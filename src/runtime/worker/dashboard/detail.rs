@@ -25,14 +25,11 @@ use crate::{
     runtime::{
         platform::{
             entropy::now,
-            faults::{internal, unexpected_reply},
+            faults::internal,
             http::{Response, pairs},
-            object_calls::{
-                Shown, Wanted, WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply,
-                next_page,
-            },
+            object_calls::{Shown, Wanted, WorkspaceCommand, next_page},
         },
-        worker::webhook_changes::reveal_secret,
+        worker::{object_clients::webhook, webhook_changes::reveal_secret},
     },
 };
 
@@ -148,10 +145,7 @@ pub(super) async fn read_webhook(
     id: WebhookId,
 ) -> Result<(WorkspaceId, Webhook), Detour> {
     let command = WorkspaceCommand::ReadWebhook { id };
-    match visit.ask(needs, command).await? {
-        (workspace, WorkspaceReply::Webhook { webhook, .. }) => Ok((workspace, *webhook)),
-        _ => Err(unexpected_reply().into()),
-    }
+    visit.ask(needs, command, webhook).await
 }
 
 async fn read_shown(
@@ -159,7 +153,7 @@ async fn read_shown(
     workspace: &WorkspaceId,
     webhook: &WebhookId,
     query: &DetailQuery,
-) -> Result<Shown, Detour> {
+) -> Result<Shown, ApiError> {
     let wanted = Wanted {
         hours: query.chart.hours(),
         durations: true,
@@ -168,11 +162,7 @@ async fn read_shown(
         looked_up: EventId::parse(&query.id).ok(),
         job: true,
     };
-    let command = WebhookCommand::Show(wanted);
-    match visit.ask_webhook(workspace, webhook, &command).await? {
-        WebhookReply::Shown(shown) => Ok(*shown),
-        _ => Err(unexpected_reply().into()),
-    }
+    visit.webhook(workspace, webhook).show(wanted).await
 }
 
 /// Shows what is kept of the request of a ping or test.

@@ -19,11 +19,10 @@ use crate::{
     },
     runtime::{
         platform::{
-            faults::unexpected_reply,
             http::{Response, pairs},
-            object_calls::{WorkspaceCommand, WorkspaceReply},
+            object_calls::WorkspaceCommand,
         },
-        worker::trace::{self, by_webhook},
+        worker::trace,
     },
 };
 
@@ -33,20 +32,12 @@ pub(super) async fn show(visit: &Visit<'_>) -> Result<Response, Detour> {
     let query = visit.request.query()?;
     let query = EventQuery::parse(pairs(&query));
     let command = WorkspaceCommand::History;
-    let (workspace, reply) = visit.ask(Scope::WebhooksRead, command).await?;
-    let WorkspaceReply::History {
-        changes,
-        urls,
-        recorded_since,
-    } = reply
-    else {
-        return Err(unexpected_reply().into());
-    };
+    let asked = visit.ask(Scope::WebhooksRead, command, trace::history);
+    let (workspace, (selections, urls)) = asked.await?;
     let (status, error, trace) = match question(&query) {
         Err(error) => (422, Some(error), None),
         Ok(None) => (200, None, None),
         Ok(Some((id, asked))) => {
-            let selections = by_webhook(changes, recorded_since);
             let found = trace::trace(visit.env, &workspace, selections, id, asked).await;
             match found {
                 Ok(found) => (200, None, Some(with_urls(found, urls))),

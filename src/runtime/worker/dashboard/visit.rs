@@ -20,15 +20,13 @@ use crate::{
             entropy::now,
             faults::{unavailable, unexpected_reply},
             http::Request,
-            object_calls::{
-                Refusal, WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply,
-                ask_webhook, ask_workspace,
-            },
+            object_calls::{Refusal, WorkspaceCommand, WorkspaceReply, ask_workspace},
         },
         worker::{
             authentication::{SessionToken, session_token},
             guesses::{self, Guess},
-            rate_limits,
+            object_clients::{WebhookClient, read_reply},
+            rate_limits, subscriptions,
         },
     },
 };
@@ -77,13 +75,36 @@ impl<'a> Visit<'a> {
     }
 
     /// Asks the workspace's object to run a command if the session is valid and has the scope; returns the workspace
-    /// and the reply.
-    pub(super) async fn ask(
+    /// and what `read` reads in the reply.
+    pub(super) async fn ask<T>(
         &self,
         needs: Scope,
         command: WorkspaceCommand,
-    ) -> Result<(WorkspaceId, WorkspaceReply), Detour> {
-        self.ask_as(Some(needs), command).await
+        read: impl FnOnce(WorkspaceReply) -> Option<T>,
+    ) -> Result<(WorkspaceId, T), Detour> {
+        let (workspace, reply) = self.ask_as(Some(needs), command).await?;
+        Ok((workspace, read_reply(reply, read)?))
+    }
+
+    /// Asks for a change, for which a session needs the scope `webhooks:write`.
+    pub(super) async fn change<T>(
+        &self,
+        command: WorkspaceCommand,
+        read: impl FnOnce(WorkspaceReply) -> Option<T>,
+    ) -> Result<(WorkspaceId, T), Detour> {
+        let changed = self.ask(Scope::WebhooksWrite, command, read).await;
+        let SessionToken { workspace, .. } = self.token()?;
+        subscriptions::forget(&workspace);
+        changed
+    }
+
+    /// Finds the session's workspace if the session may change webhooks.
+    pub(super) async fn may_change(&self) -> Result<WorkspaceId, Detour> {
+        let command = WorkspaceCommand::Read;
+        let (workspace, ()) = self
+            .ask(Scope::WebhooksWrite, command, |_| Some(()))
+            .await?;
+        Ok(workspace)
     }
 
     /// Counts a change, on behalf of the session's workspace. The session is judged before, if this isolate does not know
@@ -124,10 +145,7 @@ impl<'a> Visit<'a> {
                     workspace_name,
                     may_write: scopes.contains(&Scope::WebhooksWrite),
                 });
-                match *reply {
-                    WorkspaceReply::Refused(refusal) => Err(ApiError::from(refusal).into()),
-                    reply => Ok((workspace, reply)),
-                }
+                Ok((workspace, *reply))
             }
             WorkspaceReply::Refused(Refusal::NoWorkspace | Refusal::NotSignedIn) => {
                 Err(ApiError::Unauthorized.into())
@@ -136,17 +154,19 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Asks the object of a webhook, on behalf of a session that `ask` has found valid.
-    pub(super) async fn ask_webhook(
-        &self,
-        workspace: &WorkspaceId,
-        webhook: &WebhookId,
-        command: &WebhookCommand,
-    ) -> Result<WebhookReply, ApiError> {
-        let reply = ask_webhook(self.env, workspace, webhook, command).await;
-        match reply.map_err(|error| unavailable(&error))? {
-            WebhookReply::Refused(refusal) => Err(refusal.into()),
-            reply => Ok(reply),
+    /// The object of a webhook; for a session that `ask` has found valid.
+    pub(super) const fn webhook<'b>(
+        &'b self,
+        workspace: &'b WorkspaceId,
+        webhook: &'b WebhookId,
+    ) -> WebhookClient<'b>
+    where
+        'a: 'b,
+    {
+        WebhookClient {
+            env: self.env,
+            workspace,
+            webhook,
         }
     }
 

@@ -6,7 +6,7 @@ use worker::Url;
 use super::{
     HOME,
     answers::{page, see_other, sentence},
-    detail::{self, Remarks},
+    detail::{self, Remarks, read_webhook},
     visit::{Detour, Visit},
 };
 use crate::{
@@ -29,13 +29,11 @@ use crate::{
     runtime::{
         platform::{
             entropy::now,
-            faults::unexpected_reply,
             http::Response,
-            object_calls::{
-                Wanted, WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply,
-            },
+            object_calls::{Wanted, WorkspaceCommand},
         },
         worker::{
+            object_clients::{applied, changed_webhook, done, webhooks},
             probes,
             request::{random_bytes, read_form_body, url_rules},
             webhook_changes,
@@ -47,12 +45,8 @@ use crate::{
 const HOURS: u32 = 24;
 
 pub(super) async fn list(visit: &Visit<'_>, url: &Url) -> Result<Response, Detour> {
-    let (workspace, reply) = visit
-        .ask(Scope::WebhooksRead, WorkspaceCommand::ListWebhooks)
-        .await?;
-    let WorkspaceReply::Webhooks(webhooks) = reply else {
-        return Err(unexpected_reply().into());
-    };
+    let command = WorkspaceCommand::ListWebhooks;
+    let (workspace, webhooks) = visit.ask(Scope::WebhooksRead, command, webhooks).await?;
     let listed = webhooks
         .into_iter()
         .map(|webhook| listed(visit, &workspace, webhook));
@@ -66,21 +60,17 @@ pub(super) async fn list(visit: &Visit<'_>, url: &Url) -> Result<Response, Detou
 
 /// Reads the last hours of a webhook; if its object does not answer, it is listed without them.
 async fn listed(visit: &Visit<'_>, workspace: &WorkspaceId, webhook: Webhook) -> ListedWebhook {
-    let command = WebhookCommand::Show(Wanted {
+    let wanted = Wanted {
         hours: HOURS,
         ..Wanted::default()
-    });
-    let hours = match visit.ask_webhook(workspace, &webhook.id, &command).await {
-        Ok(WebhookReply::Shown(shown)) => Some(shown.hours),
-        _ => None,
     };
+    let shown = visit.webhook(workspace, &webhook.id).show(wanted).await;
+    let hours = shown.ok().map(|shown| shown.hours);
     ListedWebhook { webhook, hours }
 }
 
 pub(super) async fn ask_new(visit: &Visit<'_>) -> Result<Response, Detour> {
-    visit
-        .ask(Scope::WebhooksWrite, WorkspaceCommand::Read)
-        .await?;
+    visit.may_change().await?;
     let shown = AddPage {
         frame: visit.frame(""),
         form: WebhookForm::default(),
@@ -94,18 +84,16 @@ pub(super) async fn create(visit: &Visit<'_>) -> Result<Response, Detour> {
     let checked = match form.check(&url_rules(&visit.request, &visit.config.policy)) {
         Ok(checked) => checked,
         Err(errors) => {
-            visit
-                .ask(Scope::WebhooksWrite, WorkspaceCommand::Read)
-                .await?;
+            visit.may_change().await?;
             return refuse_new(visit, 422, None, form, errors);
         }
     };
     let id = WebhookId::mint(now(), random_bytes()?);
     let (command, _) =
         webhook_changes::creation(&visit.config.keys, id.clone(), new_webhook(checked), None)?;
-    let workspace = match visit.ask(Scope::WebhooksWrite, command).await {
-        Ok((workspace, reply)) => {
-            webhook_changes::created(&workspace, reply)?;
+    let workspace = match visit.change(command, changed_webhook).await {
+        Ok((workspace, made)) => {
+            webhook_changes::created(made)?;
             workspace
         }
         Err(Detour::Refused(error @ ApiError::TooManyWebhooks)) => {
@@ -187,20 +175,16 @@ async fn change_webhook(
     done: Done,
 ) -> Result<Response, Detour> {
     let command = webhook_changes::change(&visit.config.keys, id.clone(), change)?;
-    let (workspace, reply) = visit.ask(Scope::WebhooksWrite, command).await?;
-    webhook_changes::changed(&workspace, reply)?;
+    let (_, made) = visit.change(command, changed_webhook).await?;
+    webhook_changes::changed(made)?;
     Ok(see_other(format!("{HOME}/{id}?done={}", done.word())))
 }
 
 pub(super) async fn ask_deletion(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
-    let command = WorkspaceCommand::ReadWebhook { id };
-    let (_, reply) = visit.ask(Scope::WebhooksWrite, command).await?;
-    let WorkspaceReply::Webhook { webhook, .. } = reply else {
-        return Err(unexpected_reply().into());
-    };
+    let (_, webhook) = read_webhook(visit, Scope::WebhooksWrite, id).await?;
     let shown = DeletePage {
         frame: visit.frame(""),
-        webhook: *webhook,
+        webhook,
     };
     Ok(page(200, &shown)?)
 }
@@ -208,8 +192,8 @@ pub(super) async fn ask_deletion(visit: &Visit<'_>, id: WebhookId) -> Result<Res
 pub(super) async fn delete(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
     read_form_body(&visit.request).await?;
     let command = WorkspaceCommand::DeleteWebhook { id };
-    let (workspace, reply) = visit.ask(Scope::WebhooksWrite, command).await?;
-    webhook_changes::deleted(&workspace, &reply)?;
+    let (_, is_applied) = visit.change(command, done).await?;
+    applied(is_applied)?;
     Ok(see_other(format!("{HOME}?done={}", Done::Deleted.word())))
 }
 
@@ -230,8 +214,8 @@ pub(super) async fn rotate(visit: &Visit<'_>, id: WebhookId) -> Result<Response,
         overlap_seconds: checked.overlap_seconds,
     };
     let command = webhook_changes::rotation(&visit.config.keys, id.clone(), rotation)?;
-    let (workspace, reply) = visit.ask(Scope::WebhooksWrite, command).await?;
-    webhook_changes::changed(&workspace, reply)?;
+    let (_, made) = visit.change(command, changed_webhook).await?;
+    webhook_changes::changed(made)?;
     let done = Done::Rotated.word();
     Ok(see_other(format!(
         "{HOME}/{id}?secret=shown&done={done}#secret"
@@ -249,9 +233,7 @@ pub(super) async fn test(visit: &Visit<'_>, id: WebhookId) -> Result<Response, D
             return detail::remark(visit, id, remarks).await;
         }
     };
-    let (workspace, _) = visit
-        .ask(Scope::WebhooksWrite, WorkspaceCommand::Read)
-        .await?;
+    let workspace = visit.may_change().await?;
     let test = probes::test(visit.env, visit.config, &workspace, &id, event_type).await?;
     let done = Done::Tested.word();
     Ok(see_other(format!(
