@@ -99,7 +99,7 @@ pub enum ApiError {
     #[error("this path allows {allow} only")]
     MethodNotAllowed {
         /// The methods, separated by `, `.
-        allow: &'static str,
+        allow: String,
     },
     /// The body is not declared as JSON.
     #[error("the body must be JSON, with Content-Type: application/json")]
@@ -343,7 +343,7 @@ impl ApiError {
     #[must_use]
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         match self {
-            Self::MethodNotAllowed { allow } => vec![("Allow", (*allow).to_string())],
+            Self::MethodNotAllowed { allow } => vec![("Allow", allow.clone())],
             Self::Unauthorized => vec![("WWW-Authenticate", "Bearer".to_string())],
             Self::RateLimited { seconds, .. } => vec![("Retry-After", seconds.to_string())],
             error if error.status() == 503 => {

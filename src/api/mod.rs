@@ -4,6 +4,10 @@ pub mod error;
 
 pub mod entrance;
 
+pub mod routing;
+
+pub mod routes;
+
 pub mod members;
 
 pub mod query;

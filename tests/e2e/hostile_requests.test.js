@@ -73,25 +73,12 @@ const CALLS = Object.entries(DOCUMENT.paths).flatMap(([template, item]) => {
 const fill = (template, ids) =>
   template.replaceAll(/\{(\w+)\}/g, (_, name) => ids[name] ?? assert.fail(`the test has no value for {${name}}`));
 
-// Every dashboard route below a webhook's id, read from the source: the two matches on the path.
-const DASHBOARD = readFileSync(path.join(REPOSITORY, "src/runtime/worker/dashboard/mod.rs"), "utf8");
-const IDS = { id: "webhook_id", delivery: "delivery_id", resend: "resend_id" };
-const PAGES = ["show", "act"]
-  .flatMap((name) => {
-    const [body] = DASHBOARD.match(new RegExp(`^async fn ${name}\\([^]*?^}`, "m"));
-    const arms = [...body.matchAll(/^ +\[(.+)\] =>/gm)].map(([, arm]) => arm.split(", "));
-    const routes = arms.map((arm) =>
-      arm.map((part) =>
-        part.startsWith('"') ? part.slice(1, -1) : `{${IDS[part] ?? assert.fail(`the test does not know ${part}`)}}`,
-      ),
-    );
-    return routes.map((parts) => ({
-      posts: name === "act",
-      template: `/settings/webhooks/${parts.join("/")}`,
-      names: namesOf(parts.join("/")),
-    }));
-  })
-  .filter(({ names }) => names.length > 0);
+// Every dashboard route with ids in its path, read from the source.
+const DASHBOARD = readFileSync(path.join(REPOSITORY, "src/runtime/worker/dashboard/routes.rs"), "utf8");
+const PAGES = [...DASHBOARD.matchAll(/^ +route\("(GET|POST)", "(\/settings\/[^"]*\{[^"]*)"/gm)].map(
+  ([, method, template]) => ({ posts: method === "POST", template, names: namesOf(template) }),
+);
+assert.ok(PAGES.length > 10);
 
 // Valid bodies, so that the path and not the body is refused.
 const BODIES = {

@@ -20,7 +20,10 @@ use std::collections::BTreeSet;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use webhook_relay::{
-    api::events::AcceptedStatus,
+    api::{
+        events::AcceptedStatus,
+        routes::{Access, ROUTES},
+    },
     domain::{
         delivery::{FailedReason, Kind, Status},
         event_type::catalogue,
@@ -76,6 +79,28 @@ fn every_operation_has_a_name_and_says_how_it_can_fail() {
         }
     }
     assert_eq!(names.len(), operations(&document).len());
+}
+
+#[test]
+fn every_operation_of_the_program_is_described_with_its_path_and_who_may_call_it() {
+    let document = read();
+    let described = operations(&document).into_iter().map(|(place, operation)| {
+        let tokens = &operation["security"][0]["bearer"][0];
+        let name = text(&operation["operationId"]).to_lowercase();
+        (place, name, tokens.as_str().map(str::to_string))
+    });
+    let described: BTreeSet<_> = described.collect();
+    let known = ROUTES.iter().map(|route| {
+        let (operation, access) = route.name;
+        let token = match access {
+            Access::Anybody => None,
+            Access::Operator => Some("operator".to_string()),
+            Access::Scoped(scope) => Some(text(&json!(scope)).to_string()),
+        };
+        let place = format!("{} {}", route.method.to_lowercase(), route.path);
+        (place, format!("{operation:?}").to_lowercase(), token)
+    });
+    assert_eq!(described, known.collect());
 }
 
 #[test]

@@ -18,7 +18,6 @@ use crate::{
 };
 
 pub(super) async fn list(call: Call<'_>, webhook: WebhookId) -> Answer {
-    call.caller.require(Scope::WebhooksRead)?;
     let query = call.request.query()?;
     let (records, next) = call
         .webhook(&webhook)
@@ -33,19 +32,16 @@ pub(super) async fn list(call: Call<'_>, webhook: WebhookId) -> Answer {
 }
 
 pub(super) async fn read(call: Call<'_>, webhook: WebhookId, id: DeliveryId) -> Answer {
-    call.caller.require(Scope::WebhooksRead)?;
     let record = call.webhook(&webhook).read(id).await?;
     show(&call, webhook, record, 200)
 }
 
 pub(super) async fn resend(call: Call<'_>, webhook: WebhookId, id: DeliveryId) -> Answer {
-    call.caller.require(Scope::WebhooksWrite)?;
     let record = call.webhook(&webhook).resend(id).await?;
     show(&call, webhook, record, 202)
 }
 
 pub(super) async fn cancel(call: Call<'_>, webhook: WebhookId, id: DeliveryId) -> Answer {
-    call.caller.require(Scope::WebhooksWrite)?;
     let record = call.webhook(&webhook).cancel(id).await?;
     show(&call, webhook, record, 200)
 }
@@ -60,7 +56,6 @@ fn show(call: &Call<'_>, webhook: WebhookId, record: DeliveryRecord, status: u16
 }
 
 pub(super) async fn start_resend(call: Call<'_>, webhook: WebhookId) -> Answer {
-    call.caller.require(Scope::WebhooksWrite)?;
     let selection = parse_selection(&read_json_body(&call.request).await?)?;
     let id = ResendId::mint(now(), random_bytes()?);
     show_resend(
@@ -70,12 +65,10 @@ pub(super) async fn start_resend(call: Call<'_>, webhook: WebhookId) -> Answer {
 }
 
 pub(super) async fn read_resend(call: Call<'_>, webhook: WebhookId, id: ResendId) -> Answer {
-    call.caller.require(Scope::WebhooksRead)?;
     show_resend(200, call.webhook(&webhook).read_resend(id).await?)
 }
 
 pub(super) async fn stop_resend(call: Call<'_>, webhook: WebhookId, id: ResendId) -> Answer {
-    call.caller.require(Scope::WebhooksWrite)?;
     show_resend(200, call.webhook(&webhook).stop_resend(id).await?)
 }
 
@@ -84,7 +77,6 @@ fn show_resend(status: u16, job: ResendJob) -> Answer {
 }
 
 pub(super) async fn stats(call: Call<'_>, webhook: WebhookId) -> Answer {
-    call.caller.require(Scope::WebhooksRead)?;
     let query = call.request.query()?;
     let hours = call
         .webhook(&webhook)

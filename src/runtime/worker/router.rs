@@ -1,4 +1,4 @@
-//! All routes of the API.
+//! Leads each request to its handler. The routes of the API stand in `api::routes`, those of pages in `dashboard`.
 
 use std::rc::Rc;
 
@@ -16,12 +16,10 @@ use crate::{
         error::ApiError,
         openapi,
         query::Query,
+        routes::{Access, Operation, ROUTES},
+        routing::{PathIds, Route, find},
     },
-    domain::{
-        event_type::catalogue,
-        ids::{KeyId, WorkspaceId},
-        token::Scope,
-    },
+    domain::{event_type::catalogue, ids::WorkspaceId},
     runtime::{
         platform::{
             config::{Config, config},
@@ -29,9 +27,7 @@ use crate::{
         },
         worker::{
             authentication::{Authenticated, Caller, authenticate, require_operator},
-            dashboard, deliveries, ingest, metrics,
-            path_ids::{access_id, delivery_id, resend_id, webhook_id},
-            platform_probe,
+            dashboard, deliveries, ingest, metrics, platform_probe,
             rate_limits::count_change,
             request::{Answer, Call, JSON, json, refusal},
             trace, webhooks, workspaces,
@@ -120,95 +116,141 @@ async fn route(
     context: Context,
     config: &Config,
 ) -> Answer {
-    let path: Vec<&str> = path
-        .strip_prefix('/')
-        .unwrap_or_default()
-        .split('/')
-        .collect();
-    let path = path.as_slice();
-    let allowed = allowed_methods(path).ok_or(ApiError::NotFound("page"))?;
-    if !allowed
-        .split(", ")
-        .any(|allowed| allowed == request.method())
-    {
-        return Err(ApiError::MethodNotAllowed { allow: allowed });
-    }
-    match path {
-        ["v1", "workspaces", workspace, path @ ..] => {
-            let workspace = WorkspaceId::parse(workspace);
-            route_workspace(request, &env, &context, config, path, workspace.ok()).await
+    let Ok((hidden, ids)) = find(HIDDEN, request.method(), path) else {
+        let ((operation, access), ids) = find(ROUTES, request.method(), path)?;
+        if ids.has("workspace_id") {
+            let place = Place {
+                operation,
+                access,
+                ids,
+            };
+            return route_workspace(request, &env, &context, config, place).await;
         }
-        ["healthz"] => json(
-            200,
-            &serde_json::json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}),
-        ),
-        ["openapi.json"] => Ok(openapi_document()),
-        ["v1", "event-types"] => json(
-            200,
-            &serde_json::json!({"data": catalogue(), "next_cursor": null}),
-        ),
-        _ => {
+        if access == Access::Operator {
             require_operator(&request, &env, config).await?;
-            match (request.method(), path) {
-                ("POST", ["v1", "workspaces"]) => workspaces::create(&request, &env).await,
-                ("GET", ["v1", "workspaces"]) => workspaces::list(&request, &env).await,
-                ("GET", ["metrics"]) => metrics::show(&request, &env, &config.keys).await,
-                ("POST", ["probe", step]) => {
-                    platform_probe::run(&request, &env, &config.policy, step)
-                        .boxed_local()
-                        .await
-                }
-                #[cfg(feature = "test-hooks")]
-                ("GET", ["test", "rows", workspace, webhook]) => {
-                    let workspace = WorkspaceId::parse(workspace)
-                        .map_err(|_| ApiError::NotFound("workspace"))?;
-                    deliveries::counts(WebhookClient {
-                        env: &env,
-                        workspace: &workspace,
-                        webhook: &webhook_id(webhook)?,
-                    })
-                    .await
-                }
-                #[cfg(feature = "test-hooks")]
-                ("GET", ["test", "memory"]) => json(200, &crate::runtime::test_hooks::memory()),
-                #[cfg(feature = "test-hooks")]
-                ("PUT", ["test", "switches"]) => {
-                    let switches = read_json_body(&request).await?;
-                    crate::runtime::test_hooks::turn(&switches)
-                        .map_err(|error| internal("reading switches", &error))?;
-                    json(200, &serde_json::json!({}))
-                }
-                _ => Err(ApiError::NotFound("page")),
-            }
+        }
+        return match operation {
+            Operation::GetHealth => json(
+                200,
+                &serde_json::json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}),
+            ),
+            Operation::GetOpenApiDocument => Ok(openapi_document()),
+            Operation::ListEventTypes => json(
+                200,
+                &serde_json::json!({"data": catalogue(), "next_cursor": null}),
+            ),
+            Operation::CreateWorkspace => workspaces::create(&request, &env).await,
+            Operation::ListWorkspaces => workspaces::list(&request, &env).await,
+            Operation::GetMetrics => metrics::show(&request, &env, &config.keys).await,
+            _ => Err(ApiError::NotFound("page")),
+        };
+    };
+    require_operator(&request, &env, config).await?;
+    match hidden {
+        Hidden::Probe => {
+            platform_probe::run(&request, &env, &config.policy, ids.at("step"))
+                .boxed_local()
+                .await
+        }
+        #[cfg(feature = "test-hooks")]
+        Hidden::Counts => {
+            let workspace = WorkspaceId::parse(ids.at("workspace_id"));
+            deliveries::counts(WebhookClient {
+                env: &env,
+                workspace: &workspace.map_err(|_| ApiError::NotFound("workspace"))?,
+                webhook: &ids.webhook()?,
+            })
+            .await
+        }
+        #[cfg(feature = "test-hooks")]
+        Hidden::Memory => json(200, &crate::runtime::test_hooks::memory()),
+        #[cfg(feature = "test-hooks")]
+        Hidden::Switches => {
+            let switches = read_json_body(&request).await?;
+            crate::runtime::test_hooks::turn(&switches)
+                .map_err(|error| internal("reading switches", &error))?;
+            json(200, &serde_json::json!({}))
         }
     }
 }
 
-/// Routes the paths of one workspace; `workspace` is none if the id in the path is not valid.
+/// What is no part of the API, and for the operator only.
+#[derive(Clone, Copy)]
+enum Hidden {
+    Probe,
+    #[cfg(feature = "test-hooks")]
+    Counts,
+    #[cfg(feature = "test-hooks")]
+    Memory,
+    #[cfg(feature = "test-hooks")]
+    Switches,
+}
+
+const HIDDEN: &[Route<Hidden>] = &[
+    Route {
+        method: "POST",
+        path: "/probe/{step}",
+        name: Hidden::Probe,
+    },
+    #[cfg(feature = "test-hooks")]
+    Route {
+        method: "GET",
+        path: "/test/rows/{workspace_id}/{webhook_id}",
+        name: Hidden::Counts,
+    },
+    #[cfg(feature = "test-hooks")]
+    Route {
+        method: "GET",
+        path: "/test/memory",
+        name: Hidden::Memory,
+    },
+    #[cfg(feature = "test-hooks")]
+    Route {
+        method: "PUT",
+        path: "/test/switches",
+        name: Hidden::Switches,
+    },
+];
+
+/// A route of a workspace, with the ids in its path.
+struct Place<'a> {
+    operation: Operation,
+    access: Access,
+    ids: PathIds<'a>,
+}
+
+/// Routes the operations of one workspace.
 async fn route_workspace(
     request: Request,
     env: &Env,
     context: &Context,
     config: &Config,
-    path: &[&str],
-    workspace: Option<WorkspaceId>,
+    Place {
+        operation,
+        access,
+        ids,
+    }: Place<'_>,
 ) -> Answer {
-    let Some(workspace) = workspace else {
+    let Ok(workspace) = WorkspaceId::parse(ids.at("workspace_id")) else {
         // The same answer as for any workspace that is not the caller's own.
         return Err(match require_operator(&request, env, config).await {
             Ok(()) | Err(ApiError::OperatorOnly) => ApiError::NotFound("workspace"),
             Err(error) => error,
         });
     };
+    let posts_events = operation == Operation::PostEvents;
     let Authenticated { caller, by } =
-        authenticate(&request, env, config, &workspace, path == ["events"]).await?;
-    let operators = matches!(path, [] | ["keys" | "dashboard-links", ..]);
-    if operators && !matches!(caller, Caller::Operator) {
+        authenticate(&request, env, config, &workspace, posts_events).await?;
+    if let Access::Scoped(scope) = access {
+        caller.require(scope)?;
+    } else if !matches!(caller, Caller::Operator) {
         return Err(ApiError::OperatorOnly);
     }
-    let changes = !matches!(request.method(), "GET" | "HEAD") && path != ["events"];
-    if changes && caller.has(Scope::WebhooksWrite) {
+    if request.method() != "GET" && !posts_events {
         count_change(env, &workspace).await?;
+    }
+    if matches!(operation, Operation::ListKeys | Operation::ListWebhooks) {
+        refuse_parameters(&request)?;
     }
     let call = Call {
         request,
@@ -219,103 +261,55 @@ async fn route_workspace(
         by,
     };
     // Boxed one by one: otherwise all are one function, which the runtime compiles whole for the first request.
-    let method = call.request.method().to_string();
-    let handler = match (method.as_str(), path) {
-        ("GET", []) => workspaces::read(call).boxed_local(),
-        ("PATCH", []) => workspaces::rename(call).boxed_local(),
-        ("DELETE", []) => workspaces::delete(call).boxed_local(),
-        ("POST", ["keys"]) => workspaces::create_key(call).boxed_local(),
-        ("GET", ["keys"]) => {
-            refuse_parameters(&call.request)?;
-            workspaces::list_keys(call).boxed_local()
+    let handler = match operation {
+        Operation::GetWorkspace => workspaces::read(call).boxed_local(),
+        Operation::ChangeWorkspace => workspaces::rename(call).boxed_local(),
+        Operation::DeleteWorkspace => workspaces::delete(call).boxed_local(),
+        Operation::CreateKey => workspaces::create_key(call).boxed_local(),
+        Operation::ListKeys => workspaces::list_keys(call).boxed_local(),
+        Operation::RevokeKey => workspaces::revoke_key(call, ids.key()?).boxed_local(),
+        Operation::CreateDashboardLink => workspaces::create_link(call).boxed_local(),
+        Operation::ListDashboardLinks => workspaces::list_access(call).boxed_local(),
+        Operation::EndDashboardAccess => workspaces::end_access(call, None).boxed_local(),
+        Operation::EndDashboardLink => {
+            workspaces::end_access(call, Some(ids.access()?)).boxed_local()
         }
-        ("DELETE", ["keys", key]) => workspaces::revoke_key(call, key_id(key)?).boxed_local(),
-        ("POST", ["dashboard-links"]) => workspaces::create_link(call).boxed_local(),
-        ("GET", ["dashboard-links"]) => workspaces::list_access(call).boxed_local(),
-        ("DELETE", ["dashboard-links"]) => workspaces::end_access(call, None).boxed_local(),
-        ("DELETE", ["dashboard-links", id]) => {
-            workspaces::end_access(call, Some(access_id(id)?)).boxed_local()
+        Operation::PostEvents => ingest::post_events(call, context).boxed_local(),
+        Operation::TraceEvent => trace::show(call, ids.at("event_id")).boxed_local(),
+        Operation::CreateWebhook => webhooks::create(call).boxed_local(),
+        Operation::ListWebhooks => webhooks::list(call).boxed_local(),
+        Operation::GetWebhook => webhooks::read(call, ids.webhook()?).boxed_local(),
+        Operation::ChangeWebhook => webhooks::change(call, ids.webhook()?).boxed_local(),
+        Operation::DeleteWebhook => webhooks::delete(call, ids.webhook()?).boxed_local(),
+        Operation::RevealSecret => webhooks::read_secret(call, ids.webhook()?).boxed_local(),
+        Operation::RotateSecret => webhooks::rotate_secret(call, ids.webhook()?).boxed_local(),
+        Operation::TestWebhook => webhooks::test(call, ids.webhook()?).boxed_local(),
+        Operation::GetStats => deliveries::stats(call, ids.webhook()?).boxed_local(),
+        Operation::ListDeliveries => deliveries::list(call, ids.webhook()?).boxed_local(),
+        Operation::GetDelivery => {
+            deliveries::read(call, ids.webhook()?, ids.delivery()?).boxed_local()
         }
-        ("POST", ["events"]) => ingest::post_events(call, context).boxed_local(),
-        ("GET", ["events", event]) => trace::show(call, event).boxed_local(),
-        ("POST", ["webhooks"]) => webhooks::create(call).boxed_local(),
-        ("GET", ["webhooks"]) => {
-            refuse_parameters(&call.request)?;
-            webhooks::list(call).boxed_local()
+        Operation::ResendDelivery => {
+            deliveries::resend(call, ids.webhook()?, ids.delivery()?).boxed_local()
         }
-        ("GET", ["webhooks", id]) => webhooks::read(call, webhook_id(id)?).boxed_local(),
-        ("PATCH", ["webhooks", id]) => webhooks::change(call, webhook_id(id)?).boxed_local(),
-        ("DELETE", ["webhooks", id]) => webhooks::delete(call, webhook_id(id)?).boxed_local(),
-        ("GET", ["webhooks", id, "secret"]) => {
-            webhooks::read_secret(call, webhook_id(id)?).boxed_local()
+        Operation::CancelDelivery => {
+            deliveries::cancel(call, ids.webhook()?, ids.delivery()?).boxed_local()
         }
-        ("POST", ["webhooks", id, "secret", "rotate"]) => {
-            webhooks::rotate_secret(call, webhook_id(id)?).boxed_local()
+        Operation::StartResend => deliveries::start_resend(call, ids.webhook()?).boxed_local(),
+        Operation::GetResend => {
+            deliveries::read_resend(call, ids.webhook()?, ids.resend()?).boxed_local()
         }
-        ("POST", ["webhooks", id, "test"]) => webhooks::test(call, webhook_id(id)?).boxed_local(),
-        ("GET", ["webhooks", id, "stats"]) => {
-            deliveries::stats(call, webhook_id(id)?).boxed_local()
+        Operation::StopResend => {
+            deliveries::stop_resend(call, ids.webhook()?, ids.resend()?).boxed_local()
         }
-        ("POST", ["webhooks", id, "resend"]) => {
-            deliveries::start_resend(call, webhook_id(id)?).boxed_local()
-        }
-        (method, ["webhooks", id, "resend", resend]) => {
-            let (id, resend) = (webhook_id(id)?, resend_id(resend)?);
-            match method {
-                "DELETE" => deliveries::stop_resend(call, id, resend).boxed_local(),
-                _ => deliveries::read_resend(call, id, resend).boxed_local(),
-            }
-        }
-        ("GET", ["webhooks", id, "deliveries"]) => {
-            deliveries::list(call, webhook_id(id)?).boxed_local()
-        }
-        (_, ["webhooks", id, "deliveries", delivery, action @ ..]) => {
-            let (id, delivery) = (webhook_id(id)?, delivery_id(delivery)?);
-            match action {
-                ["resend"] => deliveries::resend(call, id, delivery).boxed_local(),
-                ["cancel"] => deliveries::cancel(call, id, delivery).boxed_local(),
-                _ => deliveries::read(call, id, delivery).boxed_local(),
-            }
-        }
-        _ => return Err(ApiError::NotFound("page")),
+        Operation::GetHealth
+        | Operation::GetOpenApiDocument
+        | Operation::ListEventTypes
+        | Operation::CreateWorkspace
+        | Operation::ListWorkspaces
+        | Operation::GetMetrics => return Err(ApiError::NotFound("page")),
     };
     handler.await
-}
-
-/// The methods that a path allows; none if the path does not exist.
-#[expect(clippy::match_same_arms, reason = "in the order of the contract")]
-fn allowed_methods(path: &[&str]) -> Option<&'static str> {
-    Some(match path {
-        ["healthz" | "openapi.json" | "metrics"] | ["v1", "event-types"] => "GET, HEAD",
-        [
-            "probe",
-            "wait" | "hires" | "lasts" | "connections" | "posts" | "read",
-        ] => "POST",
-        #[cfg(feature = "test-hooks")]
-        ["test", "rows", _, _] => "GET, HEAD",
-        #[cfg(feature = "test-hooks")]
-        ["test", "memory"] => "GET, HEAD",
-        #[cfg(feature = "test-hooks")]
-        ["test", "switches"] => "PUT",
-        ["v1", "workspaces"] => "GET, HEAD, POST",
-        ["v1", "workspaces", _, path @ ..] => match path {
-            [] => "GET, HEAD, PATCH, DELETE",
-            ["keys" | "webhooks"] => "GET, HEAD, POST",
-            ["keys" | "dashboard-links", _] => "DELETE",
-            ["dashboard-links"] => "GET, HEAD, POST, DELETE",
-            ["events"] => "POST",
-            ["webhooks", _] => "GET, HEAD, PATCH, DELETE",
-            ["events", _]
-            | ["webhooks", _, "secret" | "stats" | "deliveries"]
-            | ["webhooks", _, "deliveries", _] => "GET, HEAD",
-            ["webhooks", _, "test" | "resend"]
-            | ["webhooks", _, "secret", "rotate"]
-            | ["webhooks", _, "deliveries", _, "resend" | "cancel"] => "POST",
-            ["webhooks", _, "resend", _] => "GET, HEAD, DELETE",
-            _ => return None,
-        },
-        _ => return None,
-    })
 }
 
 fn openapi_document() -> Response {
@@ -328,8 +322,4 @@ fn openapi_document() -> Response {
 fn refuse_parameters(request: &Request) -> Result<(), ApiError> {
     let query = request.query()?;
     Query::parse(pairs(&query), &[]).map(drop)
-}
-
-fn key_id(segment: &str) -> Result<KeyId, ApiError> {
-    KeyId::parse(segment).map_err(|_| ApiError::NotFound("key"))
 }

@@ -41,7 +41,6 @@ use crate::{
 const BETWEEN_READS: Duration = Duration::from_millis(100);
 
 pub(super) async fn create(call: Call<'_>) -> Answer {
-    call.caller.require(Scope::WebhooksWrite)?;
     let rules = url_rules(&call.request, &call.config.policy);
     let key = idempotency_key(&call.request)?;
     let body = read_json_body(&call.request).await?;
@@ -82,7 +81,6 @@ pub(super) async fn create(call: Call<'_>) -> Answer {
 }
 
 pub(super) async fn list(call: Call<'_>) -> Answer {
-    call.caller.require(Scope::WebhooksRead)?;
     let may_write = call.caller.has(Scope::WebhooksWrite);
     let webhooks = call
         .workspace()
@@ -97,14 +95,12 @@ pub(super) async fn list(call: Call<'_>) -> Answer {
 }
 
 pub(super) async fn read(call: Call<'_>, id: WebhookId) -> Answer {
-    call.caller.require(Scope::WebhooksRead)?;
     let may_write = call.caller.has(Scope::WebhooksWrite);
     let webhook = read_webhook(&call, id).await?;
     json(200, &view(&call, webhook, may_write)?)
 }
 
 pub(super) async fn change(call: Call<'_>, id: WebhookId) -> Answer {
-    call.caller.require(Scope::WebhooksWrite)?;
     let rules = url_rules(&call.request, &call.config.policy);
     let change = parse_webhook_change(&read_json_body(&call.request).await?, &rules)?;
     let command = webhook_changes::change(&call.config.keys, id, change)?;
@@ -113,14 +109,12 @@ pub(super) async fn change(call: Call<'_>, id: WebhookId) -> Answer {
 }
 
 pub(super) async fn delete(call: Call<'_>, id: WebhookId) -> Answer {
-    call.caller.require(Scope::WebhooksWrite)?;
     let command = WorkspaceCommand::DeleteWebhook { id };
     call.workspace().change_and_apply(&command).await?;
     Ok(no_content())
 }
 
 pub(super) async fn read_secret(call: Call<'_>, id: WebhookId) -> Answer {
-    call.caller.require(Scope::WebhooksWrite)?;
     let webhook = read_webhook(&call, id).await?;
     json(200, &reveal_secret(&call.config.keys, &webhook)?)
 }
@@ -131,7 +125,6 @@ async fn read_webhook(call: &Call<'_>, id: WebhookId) -> Result<Webhook, ApiErro
 }
 
 pub(super) async fn rotate_secret(call: Call<'_>, id: WebhookId) -> Answer {
-    call.caller.require(Scope::WebhooksWrite)?;
     let rotation = parse_rotation(&read_json_body(&call.request).await?)?;
     let command = webhook_changes::rotation(&call.config.keys, id, rotation)?;
     let webhook = changed(call.workspace().change(&command, changed_webhook).await?)?;
@@ -139,7 +132,6 @@ pub(super) async fn rotate_secret(call: Call<'_>, id: WebhookId) -> Answer {
 }
 
 pub(super) async fn test(call: Call<'_>, id: WebhookId) -> Answer {
-    call.caller.require(Scope::WebhooksWrite)?;
     let event_type = parse_test(&read_json_body(&call.request).await?)?;
     let test = probes::test(call.env, call.config, &call.workspace, &id, event_type).await?;
     json(200, &read_probe(&call, &id, test).await?)
