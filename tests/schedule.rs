@@ -22,6 +22,7 @@ use webhook_relay::domain::{
     sealed::{EncryptionKeys, Field},
     timestamp::Timestamp,
     webhook::{AutoDisableReason, Settings, Standing},
+    width::Width,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -192,6 +193,7 @@ impl Relay {
                 },
                 standing: Standing::default(),
                 queue: Queue::default(),
+                width: Width::begin(false),
             },
             records: BTreeMap::new(),
             made: 0,

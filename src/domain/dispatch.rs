@@ -13,6 +13,7 @@ use super::{
     record::DeliveryRecord,
     timestamp::Timestamp,
     webhook::{AutoDisableReason, Settings, Standing},
+    width::Width,
 };
 
 /// Leases that one Worker holds at a time over all webhooks: the platform's limit of connections awaiting a response.
@@ -39,6 +40,8 @@ pub struct Dispatch {
     pub standing: Standing,
     /// Its pending deliveries.
     pub queue: Queue,
+    /// How many attempts may be under way.
+    pub width: Width,
 }
 
 /// A webhook already holds as many deliveries, or bytes, as it may.
@@ -93,6 +96,19 @@ impl Dispatch {
         }
     }
 
+    /// Grants a lease of a new delivery if one is free; the last free one is left to an overdue retry whose turn it is.
+    /// Pings and tests are made in any case.
+    pub fn lease_first(
+        &self,
+        delivery: &mut Delivery,
+        now: Timestamp,
+        policy: &Policy,
+    ) -> Option<Lease> {
+        let kept_free = usize::from(self.queue.owes_retry(now));
+        let may_lease = delivery.kind() != Kind::Event || self.has_free_leases(kept_free, policy);
+        may_lease.then(|| delivery.lease(now, policy)).flatten()
+    }
+
     /// Grants a lease of a delivery if one is free; pings and tests are made in any case.
     pub fn lease(&self, delivery: &mut Delivery, now: Timestamp, policy: &Policy) -> Option<Lease> {
         (self.has_free_lease(policy) || delivery.kind() != Kind::Event)
@@ -100,11 +116,17 @@ impl Dispatch {
             .flatten()
     }
 
-    /// Whether a lease is free: the webhook is enabled, fewer than `MAX_LEASES` are out, and another payload has room.
+    /// Whether a lease is free: the webhook is enabled, fewer are out than it is wide, and another payload has room.
     #[must_use]
     pub fn has_free_lease(&self, policy: &Policy) -> bool {
+        self.has_free_leases(0, policy)
+    }
+
+    /// Whether a lease is free beside so many others.
+    fn has_free_leases(&self, others: usize, policy: &Policy) -> bool {
         let has_room = self.queue.leased_bytes() <= LEASED_BYTES.saturating_sub(LARGEST_PAYLOAD);
-        self.is_enabled() && self.queue.leases() < policy.max_leases && has_room
+        let taken = self.queue.leases().saturating_add(others);
+        self.is_enabled() && taken < self.width.slots(policy.max_leases) && has_room
     }
 
     /// When there is something that can be done: something falls due and may be leased or held, or a lease ends.
@@ -132,19 +154,19 @@ impl Dispatch {
         let change = record.delivery.report(now, policy, report);
         if change != Change::None {
             attempt::record(&mut record.attempts, attempt);
-            self.judge(
-                record.delivery.kind(),
-                change,
-                revision,
-                now,
-                policy.disable_after,
-            );
+            // Pings and tests say nothing about the endpoint, and neither does an attempt that was made under older
+            // settings, whose URL may differ.
+            if record.delivery.kind() == Kind::Event && revision >= self.settings.revision {
+                let (outcome, status) = (report.outcome, report.response_status);
+                self.width.attempt_ended(outcome, status, policy.max_leases);
+                self.judge(change, revision, now, policy.disable_after);
+            }
         }
         change
     }
 
     /// Takes a lease back that ended without a report; the last one in a row is recorded as a lost attempt. It says
-    /// nothing about the endpoint, so it does not count towards disabling the webhook.
+    /// nothing about the endpoint, so it touches neither the width nor what counts towards disabling the webhook.
     pub fn take_back_lease(
         &mut self,
         record: &mut DeliveryRecord,
@@ -164,19 +186,8 @@ impl Dispatch {
         change
     }
 
-    /// What an attempt's end says about the endpoint. Pings and tests say nothing, and neither does an attempt that was
-    /// made under older settings, whose URL may differ.
-    fn judge(
-        &mut self,
-        kind: Kind,
-        change: Change,
-        revision: u64,
-        now: Timestamp,
-        disable_after: Duration,
-    ) {
-        if kind != Kind::Event || revision < self.settings.revision {
-            return;
-        }
+    /// What an attempt's end says about the endpoint.
+    fn judge(&mut self, change: Change, revision: u64, now: Timestamp, disable_after: Duration) {
         match change {
             Change::Delivered => self.standing.attempt_succeeded(),
             Change::Rescheduled => self.standing.attempt_failed(now),

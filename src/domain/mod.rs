@@ -56,6 +56,8 @@ pub mod budget;
 
 pub mod backoff;
 
+pub mod width;
+
 pub mod dispatch;
 
 pub mod resend;

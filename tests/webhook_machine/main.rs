@@ -12,6 +12,8 @@
 #[path = "../engine/mod.rs"]
 mod engine;
 
+mod width;
+
 mod world;
 
 use std::{rc::Rc, time::Duration};

@@ -9,13 +9,13 @@ mod tests;
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    delivery::{Delivery, State},
+    delivery::{Delivery, Kind, State},
     ids::{CompactId, DeliveryId, DeliveryMap},
     timestamp::Timestamp,
 };
 
-/// One in this many free slots goes to the most overdue retry; the others go to first attempts first.
-const SLOTS_PER_RETRY: u32 = 3;
+/// First attempts go before retries, but after this many of them the next slot goes to the most overdue retry.
+const FIRST_ATTEMPTS_PER_RETRY: u32 = 2;
 
 /// How long a delivery whose lease was lost waits while others are due.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -61,7 +61,8 @@ pub struct Queue {
     leased_bytes: u64,
     held: usize,
     bytes: u64,
-    turn: u32,
+    /// First attempts under way since the last retry was, up to `FIRST_ATTEMPTS_PER_RETRY`.
+    since_retry: u32,
 }
 
 #[derive(Debug)]
@@ -104,10 +105,13 @@ impl Queue {
     /// Files a delivery by its state; a settled one leaves. `bytes` is the length of its payload.
     pub fn place(&mut self, id: impl Into<CompactId>, delivery: &Delivery, bytes: u64) {
         let id = id.into();
-        self.remove(id);
+        let before = self.take(id);
         let Some(place) = Place::of(delivery) else {
             return;
         };
+        if matches!(place, Place::Leased { .. }) && delivery.kind() == Kind::Event {
+            self.note_lease(before);
+        }
         let _ = match place {
             Place::FirstAttempt { due } => self.first_attempts.insert((due, id)),
             Place::Retry { due } => self.retries.insert((due, id)),
@@ -134,12 +138,36 @@ impl Queue {
         entry.map_or(0, |entry| entry.bytes)
     }
 
+    /// Counts a lease for the turns of first attempts and retries.
+    const fn note_lease(&mut self, before: Option<Place>) {
+        match before {
+            Some(Place::Retry { .. }) => self.since_retry = 0,
+            // A new delivery has no place before.
+            Some(Place::FirstAttempt { .. }) | None if !self.is_retrys_turn() => {
+                self.since_retry = self.since_retry.saturating_add(1);
+            }
+            _ => {}
+        }
+    }
+
+    const fn is_retrys_turn(&self) -> bool {
+        self.since_retry >= FIRST_ATTEMPTS_PER_RETRY
+    }
+
+    /// Whether the next free slot is that of a retry that is due.
+    #[must_use]
+    pub fn owes_retry(&self, now: Timestamp) -> bool {
+        self.is_retrys_turn() && first(&self.retries).is_some_and(|(due, _)| due <= now)
+    }
+
     /// Removes a delivery.
     pub fn remove(&mut self, id: impl Into<CompactId>) {
-        let id = id.into();
-        let Some(entry) = self.entries.remove(&id) else {
-            return;
-        };
+        self.take(id.into());
+    }
+
+    /// Removes a delivery; returns the place that it had.
+    fn take(&mut self, id: CompactId) -> Option<Place> {
+        let entry = self.entries.remove(&id)?;
         self.bytes = self.bytes.saturating_sub(entry.bytes);
         let _ = match entry.place {
             Place::FirstAttempt { due } => self.first_attempts.remove(&(due, id)),
@@ -156,11 +184,13 @@ impl Queue {
                 true
             }
         };
+        Some(entry.place)
     }
 
     /// The delivery to attempt next, if one is due. Those whose lease was lost come after all others, unless they have
     /// waited long.
-    pub fn next(&mut self, now: Timestamp) -> Option<(DeliveryId, Company)> {
+    #[must_use]
+    pub fn next(&self, now: Timestamp) -> Option<(DeliveryId, Company)> {
         let suspect = self.next_suspect(now);
         let (late, patient) = match suspect {
             Some((due, id, company)) if is_late(due, now) => (Some((id, company)), None),
@@ -173,26 +203,23 @@ impl Queue {
 
     /// The next of those that lost no lease, for a sender that goes on. None while another has waited so long that it
     /// comes first.
-    pub fn next_to_go_on_with(&mut self, now: Timestamp) -> Option<DeliveryId> {
+    #[must_use]
+    pub fn next_to_go_on_with(&self, now: Timestamp) -> Option<DeliveryId> {
         match self.next_suspect(now) {
             Some((due, ..)) if is_late(due, now) => None,
             _ => self.next_unsuspected(now),
         }
     }
 
-    /// First attempts before retries, but every third turn the most overdue retry.
-    fn next_unsuspected(&mut self, now: Timestamp) -> Option<DeliveryId> {
+    /// A first attempt before a retry, unless it is a retry's turn.
+    fn next_unsuspected(&self, now: Timestamp) -> Option<DeliveryId> {
         let due = |set: &BTreeSet<_>| first(set).filter(|(due, _)| *due <= now).map(|(_, id)| id);
         let (first_attempt, retry) = (due(&self.first_attempts), due(&self.retries));
-        let retry_first = self.turn % SLOTS_PER_RETRY == SLOTS_PER_RETRY.saturating_sub(1);
-        let chosen = if retry_first {
+        let chosen = if self.is_retrys_turn() {
             retry.or(first_attempt)
         } else {
             first_attempt.or(retry)
         };
-        if chosen.is_some() {
-            self.turn = self.turn.wrapping_add(1);
-        }
         chosen.map(DeliveryId::from)
     }
 

@@ -17,13 +17,49 @@ fn first_attempts_go_before_retries_but_every_third_slot_goes_to_the_most_overdu
     let taken: Vec<_> = std::iter::from_fn(|| {
         let (id, company) = queue.next(at(1000))?;
         assert_eq!(company, Company::Unsuspected);
-        queue.remove(&id);
+        lease(&mut queue, &id);
         Some(id)
     })
     .collect();
     let expected = [0, 1, 100, 2, 3, 101, 4, 5, 102, 103, 104, 105].map(id);
     assert_eq!(taken, expected);
-    assert_eq!((queue.len(), queue.bytes()), (0, 0));
+}
+
+#[test]
+fn a_retry_has_its_turn_after_two_first_attempts_whoever_leased_them() {
+    let mut queue = Queue::default();
+    queue.place(&id(100), &retry_due_at(60), 10);
+    for number in 0..2 {
+        assert!(!queue.owes_retry(at(100)));
+        // As a Worker leases what it has just posted.
+        let mut accepted = Delivery::due(Kind::Event, at(100));
+        accepted.lease(at(100), &policy());
+        queue.place(&id(number), &accepted, 10);
+    }
+    assert!(!queue.owes_retry(at(59)), "it is not due");
+    assert!(queue.owes_retry(at(100)));
+    queue.place(&id(3), &Delivery::due(Kind::Event, at(50)), 10);
+    assert_eq!(queue.next(at(100)), Some((id(100), Company::Unsuspected)));
+    assert_eq!(
+        queue.next(at(100)),
+        Some((id(100), Company::Unsuspected)),
+        "what was seen but not leased keeps its turn"
+    );
+    lease(&mut queue, &id(100));
+    queue.place(&id(101), &retry_due_at(60), 10);
+    assert_eq!(queue.next(at(100)), Some((id(3), Company::Unsuspected)));
+}
+
+#[test]
+fn pings_and_tests_take_no_turns() {
+    let mut queue = Queue::default();
+    queue.place(&id(100), &retry_due_at(60), 10);
+    for (number, kind) in [Kind::Ping, Kind::Test, Kind::Test].into_iter().enumerate() {
+        let mut probe = Delivery::due(kind, at(100));
+        probe.lease(at(100), &policy());
+        queue.place(&id(number.try_into().unwrap()), &probe, 10);
+    }
+    assert!(!queue.owes_retry(at(100)));
 }
 
 #[test]
@@ -131,6 +167,16 @@ fn placing_a_delivery_again_moves_it() {
     settled.cancel(at(2)).unwrap();
     queue.place(&id(1), &settled, 5);
     assert!(queue.is_empty());
+}
+
+fn lease(queue: &mut Queue, id: &DeliveryId) {
+    let mut delivery = if queue.retries.iter().any(|(_, one)| *one == id.into()) {
+        retry_due_at(60)
+    } else {
+        Delivery::due(Kind::Event, at(0))
+    };
+    delivery.lease(at(1000), &policy()).unwrap();
+    queue.place(id, &delivery, 10);
 }
 
 fn retry_due_at(seconds: i64) -> Delivery {

@@ -57,7 +57,7 @@ impl Turn<'_> {
             Err(BacklogFull) => return Ok((Taken::BacklogFull, None)),
         };
         let lease = if may_lease {
-            dispatch.lease(&mut delivery, now, policy)
+            dispatch.lease_first(&mut delivery, now, policy)
         } else {
             None
         };

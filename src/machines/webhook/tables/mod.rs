@@ -37,6 +37,7 @@ use crate::{
         resend::ResendJob,
         timestamp::Timestamp,
         webhook::{ReportedStanding, Settings, Standing},
+        width::Width,
     },
     machines::sql::{Database, Result, Sql, SqlError, text},
 };
@@ -100,10 +101,12 @@ impl WebhookTables {
         self.load_segments(&mut queue, &mut tally)?;
         self.load_rows(&mut queue, &mut tally)?;
         self.recount_settled(&mut tally)?;
+        let standing: Standing = self.meta("standing")?.unwrap_or_default();
         Ok(Some(Open {
             dispatch: Dispatch {
+                width: Width::begin(standing.failing_since.is_some()),
                 settings,
-                standing: self.meta("standing")?.unwrap_or_default(),
+                standing,
                 queue,
             },
             told: self.meta("told")?.unwrap_or_default(),
