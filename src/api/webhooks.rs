@@ -17,26 +17,11 @@ use crate::domain::{
     sealed::{EncryptionKeys, SealedError},
     secret::Secret,
     timestamp::{Timestamp, as_iso, as_iso_option},
-    webhook::{DESCRIPTION_LIMIT, DisabledReason, OVERLAP_LIMIT, Webhook},
+    webhook::{DESCRIPTION_LIMIT, DisabledReason, OVERLAP_LIMIT, Rotation, Webhook, WebhookDraft},
 };
 
 /// How long it does by default, in seconds: a day.
 const OVERLAP: u64 = 86_400;
-
-/// A webhook to create.
-#[derive(Debug)]
-pub struct NewWebhook {
-    /// The endpoint URL, checked.
-    pub url: EndpointUrl,
-    /// At least one type.
-    pub events: Vec<EventType>,
-    /// The customer's own secret, if one was given.
-    pub secret: Option<Secret>,
-    /// A note for people.
-    pub description: String,
-    /// Custom headers, names and values.
-    pub headers: Vec<(String, String)>,
-}
 
 /// What to change of a webhook.
 #[derive(Debug, Default)]
@@ -57,13 +42,13 @@ pub struct WebhookChange {
 ///
 /// # Errors
 /// The first refusal.
-pub fn parse_new_webhook(body: &[u8], rules: &UrlRules) -> Result<NewWebhook, ApiError> {
+pub fn parse_new_webhook(body: &[u8], rules: &UrlRules) -> Result<WebhookDraft, ApiError> {
     let known = ["url", "events", "secret", "description", "headers"];
     let members = Members::parse(parse_json(body)?, "", &known)?;
     let missing = |field: &str| ApiError::MissingField {
         field: field.into(),
     };
-    Ok(NewWebhook {
+    Ok(WebhookDraft {
         url: parse_url(&members, rules)?.ok_or_else(|| missing("url"))?,
         events: parse_event_types(&members)?.ok_or_else(|| missing("events"))?,
         secret: parse_secret(&members)?,
@@ -181,15 +166,6 @@ fn parse_headers(members: &Members) -> Result<Option<Vec<(String, String)>>, Api
     let headers = headers.collect::<Result<Vec<_>, ApiError>>()?;
     check_headers(&headers)?;
     Ok(Some(headers))
-}
-
-/// A rotation of a webhook's secret.
-#[derive(Debug)]
-pub struct Rotation {
-    /// The customer's own new secret, if one was given.
-    pub secret: Option<Secret>,
-    /// How long the old secret continues to sign, in seconds.
-    pub overlap_seconds: u64,
 }
 
 /// Reads `{"secret"?, "overlap_seconds"?}`.
@@ -379,7 +355,7 @@ mod tests {
         assert_eq!(error.code(), "invalid_status");
     }
 
-    fn parse(body: &str) -> Result<NewWebhook, ApiError> {
+    fn parse(body: &str) -> Result<WebhookDraft, ApiError> {
         parse_new_webhook(body.as_bytes(), &UrlRules::default())
     }
 }

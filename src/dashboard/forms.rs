@@ -9,7 +9,7 @@ use crate::domain::{
     resend::Selection,
     secret::Secret,
     timestamp::Timestamp,
-    webhook::{DESCRIPTION_LIMIT, OVERLAP_LIMIT, Webhook},
+    webhook::{DESCRIPTION_LIMIT, OVERLAP_LIMIT, Rotation, Webhook, WebhookDraft},
 };
 
 /// How long an old secret continues to sign by default, in seconds: a day.
@@ -62,20 +62,6 @@ pub struct WebhookForm {
     pub headers: String,
     /// The customer's own secret; empty to have one generated. Only in the form that creates a webhook.
     pub secret: String,
-}
-
-/// A webhook's settings, checked.
-pub struct CheckedWebhook {
-    /// The endpoint URL.
-    pub url: EndpointUrl,
-    /// At least one type.
-    pub events: Vec<EventType>,
-    /// A note for people.
-    pub description: String,
-    /// Custom headers, names and values.
-    pub headers: Vec<(String, String)>,
-    /// The customer's own secret, if one was typed.
-    pub secret: Option<Secret>,
 }
 
 /// What is wrong with a webhook's settings, field by field.
@@ -142,7 +128,7 @@ impl WebhookForm {
     ///
     /// # Errors
     /// All that is wrong, by field.
-    pub fn check(&self, rules: &UrlRules) -> Result<CheckedWebhook, WebhookErrors> {
+    pub fn check(&self, rules: &UrlRules) -> Result<WebhookDraft, WebhookErrors> {
         let url = self.check_url(rules);
         let events = self.check_events();
         let headers = self.check_headers();
@@ -153,12 +139,12 @@ impl WebhookForm {
             Ok(self.description.clone())
         };
         match (url, events, description, headers, secret) {
-            (Ok(url), Ok(events), Ok(description), Ok(headers), Ok(secret)) => Ok(CheckedWebhook {
+            (Ok(url), Ok(events), Ok(description), Ok(headers), Ok(secret)) => Ok(WebhookDraft {
                 url,
                 events,
+                secret,
                 description,
                 headers,
-                secret,
             }),
             (url, events, description, headers, secret) => Err(WebhookErrors {
                 url: url.err(),
@@ -226,14 +212,6 @@ pub struct RotateForm {
     pub overlap_seconds: String,
 }
 
-/// A rotation, checked.
-pub struct CheckedRotation {
-    /// The customer's own new secret, if one was typed.
-    pub secret: Option<Secret>,
-    /// How long the old one continues to sign.
-    pub overlap_seconds: u64,
-}
-
 impl Default for RotateForm {
     fn default() -> Self {
         Self {
@@ -267,12 +245,12 @@ impl RotateForm {
     ///
     /// # Errors
     /// What is wrong with the secret, or with the overlap, as a sentence.
-    pub fn check(&self) -> Result<CheckedRotation, String> {
+    pub fn check(&self) -> Result<Rotation, String> {
         let overlap = self.overlap_seconds.parse().ok();
         let overlap_seconds = overlap
             .filter(|seconds| *seconds <= OVERLAP_LIMIT)
             .ok_or("Choose how long the old secret stays valid: at most 7 days.")?;
-        Ok(CheckedRotation {
+        Ok(Rotation {
             secret: check_secret(&self.secret)?,
             overlap_seconds,
         })

@@ -97,7 +97,9 @@ fn every_refusal() -> Vec<ApiError> {
         ApiError::LoopDetected,
         ApiError::NotFound("webhook"),
         ApiError::EventNotFound,
-        ApiError::MethodNotAllowed { allow: "GET".into() },
+        ApiError::MethodNotAllowed {
+            allow: "GET".into(),
+        },
         ApiError::UnsupportedMediaType,
         ApiError::EncodedBody,
         ApiError::PayloadTooLarge {

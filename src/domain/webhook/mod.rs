@@ -5,6 +5,8 @@
 //! acts on outdated news from the other: a person's `enabled` ends an auto-disable that happened under an older
 //! revision, and no other change does.
 
+mod draft;
+
 mod settings;
 
 mod standing;
@@ -14,6 +16,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    draft::{Rotation, WebhookDraft},
     settings::{PreviousSecret, Settings, StoredHeader},
     standing::{AutoDisable, AutoDisableReason, ReportedStanding, Standing},
 };

@@ -4,7 +4,7 @@
 use crate::{
     api::{
         error::ApiError,
-        webhooks::{self, Rotation, SecretView},
+        webhooks::{self, SecretView},
     },
     domain::{
         event_type::EventType,
@@ -12,7 +12,7 @@ use crate::{
         ids::WebhookId,
         sealed::{EncryptionKeys, Field},
         secret::Secret,
-        webhook::Webhook,
+        webhook::{Rotation, Webhook, WebhookDraft},
     },
     runtime::{
         platform::{
@@ -29,7 +29,7 @@ use crate::{
 pub(super) fn creation(
     keys: &EncryptionKeys,
     id: WebhookId,
-    new: webhooks::NewWebhook,
+    new: WebhookDraft,
     idempotent: Option<Idempotent>,
 ) -> Result<(WorkspaceCommand, Secret), ApiError> {
     let secret = given_or_generated(new.secret)?;

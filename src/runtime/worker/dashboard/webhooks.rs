@@ -10,14 +10,11 @@ use super::{
     visit::{Detour, Visit},
 };
 use crate::{
-    api::{
-        error::ApiError,
-        webhooks::{NewWebhook, Rotation, WebhookChange},
-    },
+    api::{error::ApiError, webhooks::WebhookChange},
     dashboard::{
         add::AddPage,
         delete::DeletePage,
-        forms::{CheckedWebhook, RotateForm, WebhookErrors, WebhookForm, parse_test},
+        forms::{RotateForm, WebhookErrors, WebhookForm, parse_test},
         frame::{Done, Notice},
         list::{ListPage, ListedWebhook},
     },
@@ -89,8 +86,7 @@ pub(super) async fn create(visit: &Visit<'_>) -> Result<Response, Detour> {
         }
     };
     let id = WebhookId::mint(now(), random_bytes()?);
-    let (command, _) =
-        webhook_changes::creation(&visit.config.keys, id.clone(), new_webhook(checked), None)?;
+    let (command, _) = webhook_changes::creation(&visit.config.keys, id.clone(), checked, None)?;
     let workspace = match visit.change(command, changed_webhook).await {
         Ok((workspace, made)) => {
             webhook_changes::created(made)?;
@@ -199,8 +195,8 @@ pub(super) async fn delete(visit: &Visit<'_>, id: WebhookId) -> Result<Response,
 
 pub(super) async fn rotate(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
     let form = RotateForm::parse(&read_form_body(&visit.request).await?);
-    let checked = match form.check() {
-        Ok(checked) => checked,
+    let rotation = match form.check() {
+        Ok(rotation) => rotation,
         Err(error) => {
             let remarks = Remarks {
                 rotation: Some((form, error)),
@@ -208,10 +204,6 @@ pub(super) async fn rotate(visit: &Visit<'_>, id: WebhookId) -> Result<Response,
             };
             return detail::remark(visit, id, remarks).await;
         }
-    };
-    let rotation = Rotation {
-        secret: checked.secret,
-        overlap_seconds: checked.overlap_seconds,
     };
     let command = webhook_changes::rotation(&visit.config.keys, id.clone(), rotation)?;
     let (_, made) = visit.change(command, changed_webhook).await?;
@@ -239,14 +231,4 @@ pub(super) async fn test(visit: &Visit<'_>, id: WebhookId) -> Result<Response, D
     Ok(see_other(format!(
         "{HOME}/{id}?test={test}&done={done}#test"
     )))
-}
-
-fn new_webhook(checked: CheckedWebhook) -> NewWebhook {
-    NewWebhook {
-        url: checked.url,
-        events: checked.events,
-        secret: checked.secret,
-        description: checked.description,
-        headers: checked.headers,
-    }
 }
