@@ -74,7 +74,7 @@ const fill = (template, ids) =>
   template.replaceAll(/\{(\w+)\}/g, (_, name) => ids[name] ?? assert.fail(`the test has no value for {${name}}`));
 
 // Every dashboard route with ids in its path, read from the source.
-const DASHBOARD = readFileSync(path.join(REPOSITORY, "src/runtime/worker/dashboard/routes.rs"), "utf8");
+const DASHBOARD = readFileSync(path.join(REPOSITORY, "src/runtime/worker/dashboard/page_routes.rs"), "utf8");
 const PAGES = [...DASHBOARD.matchAll(/^ +route\("(GET|POST)", "(\/settings\/[^"]*\{[^"]*)"/gm)].map(
   ([, method, template]) => ({ posts: method === "POST", template, names: namesOf(template) }),
 );

@@ -20,15 +20,15 @@ mod subscriptions;
 
 mod ingest;
 
-mod workspaces;
+mod workspace_calls;
 
-mod webhooks;
+mod webhook_calls;
 
 mod webhook_changes;
 
 mod probes;
 
-mod deliveries;
+mod delivery_calls;
 
 mod trace;
 

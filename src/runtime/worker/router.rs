@@ -27,10 +27,10 @@ use crate::{
         },
         worker::{
             authentication::{Authenticated, Caller, authenticate, require_operator},
-            dashboard, deliveries, ingest, metrics, platform_probe,
+            dashboard, delivery_calls, ingest, metrics, platform_probe,
             rate_limits::count_change,
             request::{Answer, Call, JSON, json, refusal},
-            trace, webhooks, workspaces,
+            trace, webhook_calls, workspace_calls,
         },
     },
 };
@@ -139,8 +139,8 @@ async fn route(
                 200,
                 &serde_json::json!({"data": catalogue(), "next_cursor": null}),
             ),
-            Operation::CreateWorkspace => workspaces::create(&request, &env).await,
-            Operation::ListWorkspaces => workspaces::list(&request, &env).await,
+            Operation::CreateWorkspace => workspace_calls::create(&request, &env).await,
+            Operation::ListWorkspaces => workspace_calls::list(&request, &env).await,
             Operation::GetMetrics => metrics::show(&request, &env, &config.keys).await,
             _ => Err(ApiError::NotFound("page")),
         };
@@ -155,7 +155,7 @@ async fn route(
         #[cfg(feature = "test-hooks")]
         Hidden::Counts => {
             let workspace = WorkspaceId::parse(ids.at("workspace_id"));
-            deliveries::counts(WebhookClient {
+            delivery_calls::counts(WebhookClient {
                 env: &env,
                 workspace: &workspace.map_err(|_| ApiError::NotFound("workspace"))?,
                 webhook: &ids.webhook()?,
@@ -262,45 +262,45 @@ async fn route_workspace(
     };
     // Boxed one by one: otherwise all are one function, which the runtime compiles whole for the first request.
     let handler = match operation {
-        Operation::GetWorkspace => workspaces::read(call).boxed_local(),
-        Operation::ChangeWorkspace => workspaces::rename(call).boxed_local(),
-        Operation::DeleteWorkspace => workspaces::delete(call).boxed_local(),
-        Operation::CreateKey => workspaces::create_key(call).boxed_local(),
-        Operation::ListKeys => workspaces::list_keys(call).boxed_local(),
-        Operation::RevokeKey => workspaces::revoke_key(call, ids.key()?).boxed_local(),
-        Operation::CreateDashboardLink => workspaces::create_link(call).boxed_local(),
-        Operation::ListDashboardLinks => workspaces::list_access(call).boxed_local(),
-        Operation::EndDashboardAccess => workspaces::end_access(call, None).boxed_local(),
+        Operation::GetWorkspace => workspace_calls::read(call).boxed_local(),
+        Operation::ChangeWorkspace => workspace_calls::rename(call).boxed_local(),
+        Operation::DeleteWorkspace => workspace_calls::delete(call).boxed_local(),
+        Operation::CreateKey => workspace_calls::create_key(call).boxed_local(),
+        Operation::ListKeys => workspace_calls::list_keys(call).boxed_local(),
+        Operation::RevokeKey => workspace_calls::revoke_key(call, ids.key()?).boxed_local(),
+        Operation::CreateDashboardLink => workspace_calls::create_link(call).boxed_local(),
+        Operation::ListDashboardLinks => workspace_calls::list_access(call).boxed_local(),
+        Operation::EndDashboardAccess => workspace_calls::end_access(call, None).boxed_local(),
         Operation::EndDashboardLink => {
-            workspaces::end_access(call, Some(ids.access()?)).boxed_local()
+            workspace_calls::end_access(call, Some(ids.access()?)).boxed_local()
         }
         Operation::PostEvents => ingest::post_events(call, context).boxed_local(),
         Operation::TraceEvent => trace::show(call, ids.at("event_id")).boxed_local(),
-        Operation::CreateWebhook => webhooks::create(call).boxed_local(),
-        Operation::ListWebhooks => webhooks::list(call).boxed_local(),
-        Operation::GetWebhook => webhooks::read(call, ids.webhook()?).boxed_local(),
-        Operation::ChangeWebhook => webhooks::change(call, ids.webhook()?).boxed_local(),
-        Operation::DeleteWebhook => webhooks::delete(call, ids.webhook()?).boxed_local(),
-        Operation::RevealSecret => webhooks::read_secret(call, ids.webhook()?).boxed_local(),
-        Operation::RotateSecret => webhooks::rotate_secret(call, ids.webhook()?).boxed_local(),
-        Operation::TestWebhook => webhooks::test(call, ids.webhook()?).boxed_local(),
-        Operation::GetStats => deliveries::stats(call, ids.webhook()?).boxed_local(),
-        Operation::ListDeliveries => deliveries::list(call, ids.webhook()?).boxed_local(),
+        Operation::CreateWebhook => webhook_calls::create(call).boxed_local(),
+        Operation::ListWebhooks => webhook_calls::list(call).boxed_local(),
+        Operation::GetWebhook => webhook_calls::read(call, ids.webhook()?).boxed_local(),
+        Operation::ChangeWebhook => webhook_calls::change(call, ids.webhook()?).boxed_local(),
+        Operation::DeleteWebhook => webhook_calls::delete(call, ids.webhook()?).boxed_local(),
+        Operation::RevealSecret => webhook_calls::read_secret(call, ids.webhook()?).boxed_local(),
+        Operation::RotateSecret => webhook_calls::rotate_secret(call, ids.webhook()?).boxed_local(),
+        Operation::TestWebhook => webhook_calls::test(call, ids.webhook()?).boxed_local(),
+        Operation::GetStats => delivery_calls::stats(call, ids.webhook()?).boxed_local(),
+        Operation::ListDeliveries => delivery_calls::list(call, ids.webhook()?).boxed_local(),
         Operation::GetDelivery => {
-            deliveries::read(call, ids.webhook()?, ids.delivery()?).boxed_local()
+            delivery_calls::read(call, ids.webhook()?, ids.delivery()?).boxed_local()
         }
         Operation::ResendDelivery => {
-            deliveries::resend(call, ids.webhook()?, ids.delivery()?).boxed_local()
+            delivery_calls::resend(call, ids.webhook()?, ids.delivery()?).boxed_local()
         }
         Operation::CancelDelivery => {
-            deliveries::cancel(call, ids.webhook()?, ids.delivery()?).boxed_local()
+            delivery_calls::cancel(call, ids.webhook()?, ids.delivery()?).boxed_local()
         }
-        Operation::StartResend => deliveries::start_resend(call, ids.webhook()?).boxed_local(),
+        Operation::StartResend => delivery_calls::start_resend(call, ids.webhook()?).boxed_local(),
         Operation::GetResend => {
-            deliveries::read_resend(call, ids.webhook()?, ids.resend()?).boxed_local()
+            delivery_calls::read_resend(call, ids.webhook()?, ids.resend()?).boxed_local()
         }
         Operation::StopResend => {
-            deliveries::stop_resend(call, ids.webhook()?, ids.resend()?).boxed_local()
+            delivery_calls::stop_resend(call, ids.webhook()?, ids.resend()?).boxed_local()
         }
         Operation::GetHealth
         | Operation::GetOpenApiDocument

@@ -3,7 +3,7 @@
 //! A page costs one call to the workspace's object, which checks the session and reads or changes in the same call, and
 //! then one call to the object of each webhook that it shows. Errors are pages too, never JSON.
 
-mod routes;
+mod page_routes;
 
 mod answers;
 
@@ -11,19 +11,19 @@ mod visit;
 
 mod sign_in;
 
-mod webhooks;
+mod webhook_pages;
 
 mod detail;
 
-mod deliveries;
+mod delivery_pages;
 
-mod events;
+mod event_page;
 
 use futures_util::FutureExt;
 use worker::Env;
 
 use self::{
-    routes::{ROUTES, Target},
+    page_routes::{ROUTES, Target},
     visit::{Detour, Visit},
 };
 use crate::{
@@ -100,30 +100,30 @@ async fn route(visit: &Visit<'_>) -> Result<Response, Detour> {
         Target::SignInPage => sign_in::show(visit, &url).boxed_local(),
         Target::SignIn => sign_in::sign_in(visit, &url).boxed_local(),
         Target::SignOut => sign_in::sign_out(visit).boxed_local(),
-        Target::Event => events::show(visit).boxed_local(),
-        Target::List => webhooks::list(visit, &url).boxed_local(),
-        Target::AddPage => webhooks::ask_new(visit).boxed_local(),
-        Target::Add => webhooks::create(visit).boxed_local(),
+        Target::Event => event_page::show(visit).boxed_local(),
+        Target::List => webhook_pages::list(visit, &url).boxed_local(),
+        Target::AddPage => webhook_pages::ask_new(visit).boxed_local(),
+        Target::Add => webhook_pages::create(visit).boxed_local(),
         Target::Webhook => detail::show(visit, ids.webhook()?).boxed_local(),
-        Target::Save => webhooks::save(visit, ids.webhook()?).boxed_local(),
-        Target::Enable => webhooks::set_enabled(visit, ids.webhook()?, true).boxed_local(),
-        Target::Disable => webhooks::set_enabled(visit, ids.webhook()?, false).boxed_local(),
-        Target::DeletePage => webhooks::ask_deletion(visit, ids.webhook()?).boxed_local(),
-        Target::Delete => webhooks::delete(visit, ids.webhook()?).boxed_local(),
-        Target::Rotate => webhooks::rotate(visit, ids.webhook()?).boxed_local(),
-        Target::Test => webhooks::test(visit, ids.webhook()?).boxed_local(),
-        Target::StartResend => deliveries::start_resend(visit, ids.webhook()?).boxed_local(),
+        Target::Save => webhook_pages::save(visit, ids.webhook()?).boxed_local(),
+        Target::Enable => webhook_pages::set_enabled(visit, ids.webhook()?, true).boxed_local(),
+        Target::Disable => webhook_pages::set_enabled(visit, ids.webhook()?, false).boxed_local(),
+        Target::DeletePage => webhook_pages::ask_deletion(visit, ids.webhook()?).boxed_local(),
+        Target::Delete => webhook_pages::delete(visit, ids.webhook()?).boxed_local(),
+        Target::Rotate => webhook_pages::rotate(visit, ids.webhook()?).boxed_local(),
+        Target::Test => webhook_pages::test(visit, ids.webhook()?).boxed_local(),
+        Target::StartResend => delivery_pages::start_resend(visit, ids.webhook()?).boxed_local(),
         Target::StopResend => {
-            deliveries::stop_resend(visit, ids.webhook()?, ids.resend()?).boxed_local()
+            delivery_pages::stop_resend(visit, ids.webhook()?, ids.resend()?).boxed_local()
         }
         Target::Delivery => {
-            deliveries::show(visit, ids.webhook()?, ids.delivery()?, &url).boxed_local()
+            delivery_pages::show(visit, ids.webhook()?, ids.delivery()?, &url).boxed_local()
         }
         Target::ResendDelivery => {
-            deliveries::resend(visit, ids.webhook()?, ids.delivery()?).boxed_local()
+            delivery_pages::resend(visit, ids.webhook()?, ids.delivery()?).boxed_local()
         }
         Target::CancelDelivery => {
-            deliveries::cancel(visit, ids.webhook()?, ids.delivery()?).boxed_local()
+            delivery_pages::cancel(visit, ids.webhook()?, ids.delivery()?).boxed_local()
         }
     };
     handler.await
