@@ -116,39 +116,44 @@ async fn route(
     context: Context,
     config: &Config,
 ) -> Answer {
-    let Ok((hidden, ids)) = find(HIDDEN, request.method(), path) else {
-        let ((operation, access), ids) = find(ROUTES, request.method(), path)?;
-        if ids.has("workspace_id") {
-            let place = Place {
-                operation,
-                access,
-                ids,
-            };
-            return route_workspace(request, &env, &context, config, place).await;
-        }
-        if access == Access::Operator {
-            require_operator(&request, &env, config).await?;
-        }
-        return match operation {
-            Operation::GetHealth => json(
-                200,
-                &serde_json::json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}),
-            ),
-            Operation::GetOpenApiDocument => Ok(openapi_document()),
-            Operation::ListEventTypes => json(
-                200,
-                &serde_json::json!({"data": catalogue(), "next_cursor": null}),
-            ),
-            Operation::CreateWorkspace => workspace_calls::create(&request, &env).await,
-            Operation::ListWorkspaces => workspace_calls::list(&request, &env).await,
-            Operation::GetMetrics => metrics::show(&request, &env, &config.keys).await,
-            _ => Err(ApiError::NotFound("page")),
-        };
+    let ((operation, access), ids) = match find(ROUTES, request.method(), path) {
+        Err(ApiError::NotFound(_)) => return serve_hidden(&request, &env, config, path).await,
+        found => found?,
     };
-    require_operator(&request, &env, config).await?;
+    if ids.has("workspace_id") {
+        let place = Place {
+            operation,
+            access,
+            ids,
+        };
+        return route_workspace(request, &env, &context, config, place).await;
+    }
+    if access == Access::Operator {
+        require_operator(&request, &env, config).await?;
+    }
+    match operation {
+        Operation::GetHealth => json(
+            200,
+            &serde_json::json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}),
+        ),
+        Operation::GetOpenApiDocument => Ok(openapi_document()),
+        Operation::ListEventTypes => json(
+            200,
+            &serde_json::json!({"data": catalogue(), "next_cursor": null}),
+        ),
+        Operation::CreateWorkspace => workspace_calls::create(&request, &env).await,
+        Operation::ListWorkspaces => workspace_calls::list(&request, &env).await,
+        Operation::GetMetrics => metrics::show(&request, &env, &config.keys).await,
+        _ => Err(ApiError::NotFound("page")),
+    }
+}
+
+async fn serve_hidden(request: &Request, env: &Env, config: &Config, path: &str) -> Answer {
+    let (hidden, ids) = find(HIDDEN, request.method(), path)?;
+    require_operator(request, env, config).await?;
     match hidden {
         Hidden::Probe => {
-            platform_probe::run(&request, &env, &config.policy, ids.at("step"))
+            platform_probe::run(request, env, &config.policy, ids.at("step"))
                 .boxed_local()
                 .await
         }
@@ -156,7 +161,7 @@ async fn route(
         Hidden::Counts => {
             let workspace = WorkspaceId::parse(ids.at("workspace_id"));
             delivery_calls::counts(WebhookClient {
-                env: &env,
+                env,
                 workspace: &workspace.map_err(|_| ApiError::NotFound("workspace"))?,
                 webhook: &ids.webhook()?,
             })
@@ -166,7 +171,7 @@ async fn route(
         Hidden::Memory => json(200, &crate::runtime::test_hooks::memory()),
         #[cfg(feature = "test-hooks")]
         Hidden::Switches => {
-            let switches = read_json_body(&request).await?;
+            let switches = read_json_body(request).await?;
             crate::runtime::test_hooks::turn(&switches)
                 .map_err(|error| internal("reading switches", &error))?;
             json(200, &serde_json::json!({}))
