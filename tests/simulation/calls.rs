@@ -1,50 +1,101 @@
 //! Calls of objects: commands and replies as JSON, either of which may be lost.
 
-use webhook_relay::machines::{
-    messages::{WebhookCommand, WebhookReply},
-    sender::SenderInput,
-    webhook::Input,
+use webhook_relay::{
+    domain::webhook::ReportedStanding,
+    machines::{
+        messages::{WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply},
+        sender::SenderInput,
+        webhook::{self, group_commit::CallId},
+        workspace,
+    },
 };
 
-use crate::{
-    faults::Fault,
-    world::{Caller, Happening, World},
-};
+use crate::{faults::Fault, happenings::Happening, host::Node, world::World};
+
+/// Who waits for the reply to a call.
+#[derive(Clone, Debug)]
+pub(crate) enum Caller {
+    /// A Worker that takes a post, and which webhook it asks; none if it asks the workspace.
+    Post {
+        post: usize,
+        webhook: Option<usize>,
+    },
+    Sender(u64),
+    /// A workspace's object that tells a webhook's object its settings.
+    Tells {
+        workspace: usize,
+        life: u64,
+        webhook: usize,
+        revision: u64,
+    },
+    /// A workspace's object that asks webhooks' objects to look at their alarms.
+    Looks {
+        workspace: usize,
+        life: u64,
+        call: CallId,
+    },
+    /// A webhook's object that tells its standing.
+    Standing {
+        webhook: usize,
+        life: u64,
+        standing: ReportedStanding,
+    },
+    /// A person of a workspace.
+    Person(usize),
+    Nobody,
+}
 
 impl World {
     pub(crate) fn call(&mut self, object: usize, command: &WebhookCommand, caller: Caller) {
         let command = serde_json::to_string(command).expect("it is JSON");
+        self.send_call(Node::Webhook(object), command, caller);
+    }
+
+    pub(crate) fn call_workspace(
+        &mut self,
+        workspace: usize,
+        command: &WorkspaceCommand,
+        caller: Caller,
+    ) {
+        let command = serde_json::to_string(command).expect("it is JSON");
+        self.send_call(Node::Workspace(workspace), command, caller);
+    }
+
+    fn send_call(&mut self, node: Node, command: String, caller: Caller) {
         let mut after = self.after_ms(1, 10);
         if self.faults.occurs(Fault::CallSlow, &mut self.choices) {
             after += self.after_ms(500, 8_000);
         }
-        if self.faults.occurs(Fault::CallLost, &mut self.choices) {
-            self.later(
-                after,
-                Happening::Replied {
-                    caller,
-                    reply: None,
-                },
-            );
+        let happening = if self.faults.occurs(Fault::CallLost, &mut self.choices) {
+            self.tell(|| format!("a call of {node:?} is lost"));
+            Happening::Replied {
+                caller,
+                reply: None,
+            }
         } else {
-            self.later(
-                after,
-                Happening::Arrives {
-                    object,
-                    command,
-                    caller,
-                },
-            );
-        }
+            Happening::Arrives {
+                node,
+                command,
+                caller,
+            }
+        };
+        self.later(after, happening);
     }
 
-    pub(crate) fn arrives(&mut self, object: usize, command: &str, caller: Caller) {
-        let command = serde_json::from_str(command).expect("a command is read as written");
-        let one = &mut self.objects[object];
-        one.called += 1;
-        let (call, life) = (one.called, one.life);
-        one.calls.insert(call, caller);
-        self.turn(object, life, Input::Command(call, command));
+    pub(crate) fn arrives(&mut self, node: Node, command: &str, caller: Caller) {
+        let host = self.host(node);
+        let (call, life) = (host.take_call(caller), host.life);
+        match node {
+            Node::Webhook(object) => {
+                let command = serde_json::from_str(command).expect("a command is read as written");
+                self.turn(object, life, webhook::Input::Command(call, command));
+            }
+            Node::Workspace(number) => {
+                let command = serde_json::from_str(command).expect("a command is read as written");
+                let input = workspace::Input::Command(call, Box::new(command));
+                self.workspace_turn(number, life, input);
+            }
+        }
     }
 
     pub(crate) fn reply(&mut self, caller: Caller, reply: Option<String>) {
@@ -55,28 +106,58 @@ impl World {
     }
 
     pub(crate) fn replied(&mut self, caller: Caller, reply: Option<String>) {
-        let reply = reply.map(|reply| {
-            serde_json::from_str::<WebhookReply>(&reply).expect("a reply is read as written")
-        });
+        let is_answered = reply.is_some();
         match caller {
-            Caller::Post {
-                event,
-                object,
-                try_number,
-            } => {
-                self.posted(event, object, try_number, reply);
-            }
+            Caller::Post { post, webhook } => match webhook {
+                Some(object) => self.post_answered(post, object, of_webhook(reply)),
+                None => self.post_told(post, of_workspace(reply)),
+            },
             Caller::Sender(sender) => {
-                let answer = reply.map(|reply| match reply {
+                let answer = of_webhook(reply).map(|reply| match reply {
                     WebhookReply::Granted(grants) => grants,
                     _ => Vec::new(),
                 });
                 self.sends(sender, SenderInput::Answered(answer));
             }
-            Caller::Owner { object, revision } => {
-                self.owner_answered(object, revision, reply.is_some());
+            Caller::Tells {
+                workspace,
+                life,
+                webhook,
+                revision,
+            } => {
+                let input = workspace::Input::Told {
+                    webhook: self.objects[webhook].webhook.clone(),
+                    revision,
+                    is_applied: is_answered,
+                };
+                self.workspace_turn(workspace, life, input);
             }
+            Caller::Looks {
+                workspace,
+                life,
+                call,
+            } => self.looked(workspace, life, call),
+            Caller::Standing {
+                webhook,
+                life,
+                standing,
+            } => {
+                let input = webhook::Input::Told {
+                    standing,
+                    is_answered,
+                };
+                self.alarm_goes_on(webhook, life, input);
+            }
+            Caller::Person(workspace) => self.person_answered(workspace, of_workspace(reply)),
             Caller::Nobody => {}
         }
     }
+}
+
+fn of_webhook(reply: Option<String>) -> Option<WebhookReply> {
+    reply.map(|reply| serde_json::from_str(&reply).expect("a reply is read as written"))
+}
+
+fn of_workspace(reply: Option<String>) -> Option<WorkspaceReply> {
+    reply.map(|reply| serde_json::from_str(&reply).expect("a reply is read as written"))
 }

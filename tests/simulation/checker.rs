@@ -1,6 +1,6 @@
 //! The promises, held against what the endpoints saw and what the objects say at the end.
 
-use std::{collections::BTreeMap, rc::Rc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use webhook_relay::{
     domain::{
@@ -11,7 +11,7 @@ use webhook_relay::{
     },
     machines::{
         messages::{Grant, Refusal, WebhookCommand, WebhookReply},
-        webhook::{Input, WebhookMachine},
+        webhook::Input,
     },
 };
 
@@ -39,13 +39,13 @@ impl World {
         for object in 0..self.objects.len() {
             self.check_object(object);
         }
+        self.check_workspaces();
     }
 
     fn check_object(&mut self, object: usize) {
         // What is read is what is stored.
-        let engine = Rc::clone(&self.objects[object].engine);
-        self.objects[object].machine = WebhookMachine::new(engine as _);
-        if self.objects[object].is_deleted {
+        self.objects[object].restart();
+        if self.objects[object].settings().is_none() {
             let reply = self.ask(object, WebhookCommand::Gauges);
             assert!(matches!(reply, WebhookReply::Refused(Refusal::NoWebhook)));
             return;
@@ -156,7 +156,7 @@ impl World {
             counted, made,
             "the counts of webhook {object} do not add up"
         );
-        let alarms = self.objects[object].alarms_run;
+        let alarms = self.objects[object].host.alarms_run;
         let begun: usize = self.begun.values().map(Vec::len).sum();
         let limit = 2 * (begun as u64) + 2_000;
         assert!(alarms <= limit, "{alarms} alarms for {begun} attempts");
@@ -206,7 +206,7 @@ impl World {
     pub(crate) fn summary(&mut self) -> (usize, usize) {
         let mut delivered = 0;
         for object in 0..self.objects.len() {
-            if self.objects[object].is_deleted {
+            if self.objects[object].settings().is_none() {
                 continue;
             }
             let records = self.records(object);

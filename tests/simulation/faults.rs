@@ -39,12 +39,24 @@ pub(crate) enum Fault {
     SendingFails,
     /// The endpoint gets a request, and its answer is lost.
     AnswerLost,
-    /// The workspace does not answer.
-    WorkspaceSilent,
+    /// A Worker that takes a post ends at any wait.
+    WorkerEnds,
+    /// A put to KV takes up to 5 s.
+    KvSlow,
+    /// A put fails, though it may have landed.
+    KvFails,
+    /// A put hangs, and lands late.
+    KvLate,
+    /// Other places show a put up to a minute later.
+    KvSeenLate,
+    /// KV cannot be read.
+    KvNotRead,
+    /// The account has no puts left for the day.
+    KvQuota,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::CallLost,
         Self::ReplyLost,
         Self::CallSlow,
@@ -61,7 +73,13 @@ impl Fault {
         Self::SenderEnds,
         Self::SendingFails,
         Self::AnswerLost,
-        Self::WorkspaceSilent,
+        Self::WorkerEnds,
+        Self::KvSlow,
+        Self::KvFails,
+        Self::KvLate,
+        Self::KvSeenLate,
+        Self::KvNotRead,
+        Self::KvQuota,
     ];
 }
 
@@ -92,12 +110,22 @@ impl Faults {
         self.rates.clear();
     }
 
+    /// Whether a fault may occur.
+    pub(crate) fn has(&self, fault: Fault) -> bool {
+        self.rates.contains_key(&fault)
+    }
+
+    /// Records that a fault occurred.
+    pub(crate) fn note(&mut self, fault: Fault) {
+        *self.occurred.entry(fault).or_default() += 1;
+    }
+
     /// Whether a fault occurs at this opportunity.
     pub(crate) fn occurs(&mut self, fault: Fault, choices: &mut Choices) -> bool {
         let rate = self.rates.get(&fault).copied().unwrap_or(0);
         let occurs = choices.happens(rate);
         if occurs {
-            *self.occurred.entry(fault).or_default() += 1;
+            self.note(fault);
         }
         occurs
     }

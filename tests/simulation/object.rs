@@ -1,84 +1,45 @@
-//! The object of one webhook as the platform runs it: its tables, its alarm, its life, and the machine in it.
+//! The object of one webhook: the machine in it, and its owner's last word.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::rc::Rc;
 
 use webhook_relay::{
     domain::{
-        ids::WebhookId,
-        policy::Policy,
-        sealed::{EncryptionKeys, Field},
-        timestamp::Timestamp,
+        ids::WebhookId, policy::Policy, sealed::EncryptionKeys, timestamp::Timestamp,
         webhook::Settings,
     },
     machines::{
-        alarm_clock::AlarmClock,
+        sql::{Database, text},
         webhook::{Context, Input, Outputs, WebhookMachine, wake::Reason},
     },
 };
 
-use crate::{engine::Engine, world::Caller};
+use crate::host::Host;
 
 /// An object.
 pub(crate) struct Object {
+    pub(crate) workspace: usize,
     pub(crate) webhook: WebhookId,
-    /// What its owner set last, and whether they deleted it.
-    pub(crate) settings: Settings,
+    pub(crate) host: Host,
+    pub(crate) machine: WebhookMachine,
+    /// Whether its owner asked to delete it.
     pub(crate) is_deleted: bool,
     /// Since when nothing may be attempted, but under leases granted before.
     pub(crate) closed_since: Option<Timestamp>,
-    pub(crate) engine: Rc<Engine>,
-    pub(crate) machine: WebhookMachine,
-    pub(crate) clock: AlarmClock,
-    /// The alarm that the platform has.
-    pub(crate) alarm: Option<Timestamp>,
-    /// What the handler of an alarm waits for; no other one runs meanwhile.
-    pub(crate) alarm_waits_for: u32,
-    /// Counts its resets.
-    pub(crate) life: u64,
-    /// Who waits for the answers to its calls.
-    pub(crate) calls: BTreeMap<u64, Caller>,
-    pub(crate) called: u64,
-    /// Whether its turns will be lost, and the alarm before them.
-    pub(crate) loses_turns: bool,
-    pub(crate) alarm_before: Option<Timestamp>,
-    pub(crate) alarms_run: u64,
-    /// Why it woke.
-    pub(crate) woken: BTreeMap<String, u64>,
+    /// The highest revision of revoked keys that it has answered to know.
+    pub(crate) keys_known: u64,
 }
 
 impl Object {
-    pub(crate) fn new(webhook: WebhookId, now: Timestamp) -> Self {
-        let engine = Rc::new(Engine::new());
-        let secret = EncryptionKeys::default().seal("whsec_AA==", &webhook, Field::Secret, [0; 12]);
-        let settings = Settings {
-            revision: 1,
-            status_revision: 1,
-            status_changed_at: now,
-            enabled: true,
-            url: "https://hooks.example.com/".into(),
-            events: vec!["agent.error".into()],
-            headers: Vec::new(),
-            secret: secret.expect("a secret is sealed"),
-            previous_secret: None,
-            keys_revision: 0,
-        };
+    pub(crate) fn new(workspace: usize, webhook: WebhookId) -> Self {
+        let host = Host::new();
         Self {
+            workspace,
             webhook,
-            settings,
+            machine: WebhookMachine::new(Rc::clone(&host.engine) as _),
+            host,
             is_deleted: false,
             closed_since: None,
-            machine: WebhookMachine::new(Rc::clone(&engine) as _),
-            engine,
-            clock: AlarmClock::default(),
-            alarm: None,
-            alarm_waits_for: 0,
-            life: 0,
-            calls: BTreeMap::new(),
-            called: 0,
-            loses_turns: false,
-            alarm_before: None,
-            alarms_run: 0,
-            woken: BTreeMap::new(),
+            keys_known: 0,
         }
     }
 
@@ -109,12 +70,24 @@ impl Object {
         (next.0 <= now).then_some(next.1)
     }
 
-    /// Forgets everything but the rows and the alarm. Returns who waited for answers.
-    pub(crate) fn reset(&mut self) -> Vec<Caller> {
-        self.life += 1;
-        self.machine = WebhookMachine::new(Rc::clone(&self.engine) as _);
-        self.clock = AlarmClock::default();
-        self.alarm_waits_for = 0;
-        std::mem::take(&mut self.calls).into_values().collect()
+    /// Forgets everything but the rows.
+    pub(crate) fn restart(&mut self) {
+        self.machine = WebhookMachine::new(Rc::clone(&self.host.engine) as _);
+    }
+
+    /// The settings in its rows.
+    pub(crate) fn settings(&self) -> Option<Settings> {
+        self.stored("settings")
+    }
+
+    /// What is stored under a key of its table of values.
+    pub(crate) fn stored<T: serde::de::DeserializeOwned>(&self, key: &str) -> Option<T> {
+        let database = Database::new(Rc::clone(&self.host.engine) as _);
+        if !database.has_table("meta").expect("it is read") {
+            return None;
+        }
+        let value = database.value("SELECT value FROM meta WHERE key = ?", vec![key.into()]);
+        let value = text(value.expect("it is read"))?;
+        Some(serde_json::from_str(&value).expect("it is JSON"))
     }
 }

@@ -1,76 +1,285 @@
-//! People: they disable, enable and delete webhooks, resend and cancel deliveries, at any moment, and repeat what was not
-//! answered.
+//! People: they make and change webhooks and keys through their workspace, one thing after the other, and repeat what was
+//! not answered or not applied; and they resend and cancel deliveries at any moment.
+
+use std::time::Duration;
 
 use webhook_relay::{
     domain::{
         delivery::Status,
-        ids::{DeliveryId, ResendId},
+        idempotency::{Creation, Idempotent},
+        ids::{DeliveryId, KeyId, ResendId, WebhookId},
         resend::Selection,
-        webhook::Settings,
+        sealed::{EncryptionKeys, Field, Sealed},
+        token::{Scope, TokenHash},
+        workspace::ApiKey,
     },
-    machines::messages::WebhookCommand,
+    machines::messages::{
+        NewWebhook, Refusal, WebhookChange, WebhookCommand, WorkspaceCommand, WorkspaceReply,
+    },
 };
 
-use crate::world::{Caller, World};
+use crate::{
+    calls::Caller,
+    happenings::Happening,
+    world::{TYPES, World},
+};
+
+/// What people want.
+#[derive(Clone, Debug)]
+pub(crate) enum Wish {
+    MakeWorkspace,
+    MakeWebhook,
+    MakeKey,
+    RevokeKey,
+    Enable(bool),
+    Select,
+    Move,
+    Rotate,
+    Delete,
+}
+
+/// Something that people do, and what they ask for it.
+#[derive(Debug)]
+pub(crate) struct Action {
+    wish: Wish,
+    number: u64,
+    /// Whom it concerns, once that is chosen: a webhook, or a key.
+    whom: Option<usize>,
+    /// The command in the words of its first try.
+    said: Option<String>,
+}
+
+/// A key as its people know it.
+#[derive(Debug)]
+pub(crate) struct KnownKey {
+    pub(crate) key: ApiKey,
+    /// Whether its making was answered.
+    pub(crate) is_made: bool,
+    pub(crate) is_being_revoked: bool,
+    /// The revision of the keys once its revocation was answered.
+    pub(crate) revoked_in: Option<u64>,
+}
 
 impl World {
-    pub(crate) fn owner_changes(&mut self, object: usize) {
-        let one = &mut self.objects[object];
-        if one.is_deleted {
-            return;
-        }
-        let revision = one.settings.revision + 1;
-        if self.choices.happens(150) {
-            self.objects[object].is_deleted = true;
-            self.objects[object].settings.revision = revision;
-            self.tell(|| format!("webhook {object} is deleted"));
-        } else {
-            let now = self.now;
-            let one = &mut self.objects[object];
-            let enabled = !one.settings.enabled;
-            one.settings = Settings {
-                revision,
-                status_revision: revision,
-                status_changed_at: now,
-                enabled,
-                ..one.settings.clone()
-            };
-            if enabled {
-                one.closed_since = None;
-            }
-            self.tell(|| format!("webhook {object} is enabled: {enabled}"));
-        }
-        self.tell_object(object);
-    }
-
-    /// Tells an object its settings, as its workspace does until it answers.
-    pub(crate) fn tell_object(&mut self, object: usize) {
-        let one = &self.objects[object];
-        let revision = one.settings.revision;
-        let command = if one.is_deleted {
-            WebhookCommand::Delete { revision }
-        } else {
-            WebhookCommand::Apply(one.settings.clone())
+    /// People of a workspace want something, after what they want already.
+    pub(crate) fn wants(&mut self, workspace: usize, wish: Wish) {
+        self.wishes += 1;
+        let action = Action {
+            wish,
+            number: self.wishes,
+            whom: None,
+            said: None,
         };
-        self.call(object, &command, Caller::Owner { object, revision });
-    }
-
-    pub(crate) fn owner_answered(&mut self, object: usize, revision: u64, is_answered: bool) {
-        if self.objects[object].settings.revision != revision {
-            return;
-        }
-        if !is_answered {
-            self.tell_object(object);
-            return;
-        }
-        let now = self.now;
-        let one = &mut self.objects[object];
-        if one.is_deleted || !one.settings.enabled {
-            one.closed_since = Some(now);
+        self.workspaces[workspace].actions.push_back(action);
+        if self.workspaces[workspace].actions.len() == 1 {
+            self.act(workspace);
         }
     }
 
-    pub(crate) fn person_acts(&mut self, object: usize) {
+    /// Does the first thing that people want, or tries it again.
+    pub(crate) fn act(&mut self, workspace: usize) {
+        loop {
+            let Some(action) = self.workspaces[workspace].actions.front() else {
+                return;
+            };
+            // A creation is recognized by its key, so each try may bring another id.
+            if let Some(said) = action.said.clone() {
+                let command = serde_json::from_str(&said).expect("a command is read as written");
+                self.call_workspace(workspace, &command, Caller::Person(workspace));
+                return;
+            }
+            let (wish, number) = (action.wish.clone(), action.number);
+            let Some((command, whom)) = self.say(workspace, &wish, number) else {
+                self.workspaces[workspace].actions.pop_front();
+                continue;
+            };
+            self.tell(|| format!("people of workspace {workspace} want: {wish:?} {whom:?}"));
+            if let Wish::Enable(true) = wish
+                && let Some(object) = whom
+            {
+                self.objects[object].closed_since = None;
+            }
+            let action = self.workspaces[workspace].actions.front_mut();
+            let action = action.expect("it is there");
+            action.whom = whom;
+            if !matches!(wish, Wish::MakeWebhook) {
+                action.said = Some(serde_json::to_string(&command).expect("it is JSON"));
+            }
+            self.call_workspace(workspace, &command, Caller::Person(workspace));
+            return;
+        }
+    }
+
+    /// The command for a wish, and whom it concerns; none if there is nobody.
+    fn say(
+        &mut self,
+        workspace: usize,
+        wish: &Wish,
+        number: u64,
+    ) -> Option<(WorkspaceCommand, Option<usize>)> {
+        let change = |id: WebhookId| WorkspaceCommand::ChangeWebhook {
+            id,
+            change: WebhookChange {
+                url: None,
+                events: None,
+                description: None,
+                headers: None,
+                enabled: None,
+            },
+        };
+        let command = match wish {
+            Wish::MakeWorkspace => WorkspaceCommand::Create {
+                id: self.workspaces[workspace].id.clone(),
+                name: "Acme".into(),
+            },
+            Wish::MakeWebhook => {
+                let id = WebhookId::mint(self.now, self.choices.bytes());
+                WorkspaceCommand::CreateWebhook {
+                    webhook: NewWebhook {
+                        url: "https://hooks.example.com/".into(),
+                        events: self.any_types(),
+                        description: String::new(),
+                        headers: Vec::new(),
+                        secret: sealed(&id, "whsec_AA=="),
+                    },
+                    id,
+                    idempotent: Some(Idempotent {
+                        creation: Creation::Webhook,
+                        key: format!("creation {number}"),
+                        body: String::new(),
+                        answer: None,
+                    }),
+                }
+            }
+            Wish::MakeKey => {
+                let key = ApiKey {
+                    id: KeyId::mint(self.now, self.choices.bytes()),
+                    name: String::new(),
+                    scopes: vec![Scope::EventsWrite],
+                    created_at: self.now,
+                    hash: TokenHash::of(&format!("key {number}")),
+                };
+                self.workspaces[workspace].keys.push(KnownKey {
+                    key: key.clone(),
+                    is_made: false,
+                    is_being_revoked: false,
+                    revoked_in: None,
+                });
+                let made = self.workspaces[workspace].keys.len() - 1;
+                let command = WorkspaceCommand::CreateKey {
+                    key,
+                    idempotent: None,
+                };
+                return Some((command, Some(made)));
+            }
+            Wish::RevokeKey => {
+                let keys = &mut self.workspaces[workspace].keys;
+                let number = keys
+                    .iter()
+                    .position(|known| known.is_made && !known.is_being_revoked)?;
+                keys[number].is_being_revoked = true;
+                let id = keys[number].key.id.clone();
+                return Some((WorkspaceCommand::RevokeKey { id }, Some(number)));
+            }
+            Wish::Enable(_) | Wish::Select | Wish::Move | Wish::Rotate | Wish::Delete => {
+                let object = self.any_object_of(workspace)?;
+                let id = self.objects[object].webhook.clone();
+                let mut command = match wish {
+                    Wish::Delete => {
+                        self.objects[object].is_deleted = true;
+                        WorkspaceCommand::DeleteWebhook { id: id.clone() }
+                    }
+                    Wish::Rotate => WorkspaceCommand::RotateSecret {
+                        secret: sealed(&id, &format!("whsec_{number}")),
+                        id: id.clone(),
+                        is_generated: self.choices.happens(500),
+                        overlap_seconds: self.choices.below(3) * 3_600,
+                    },
+                    _ => change(id),
+                };
+                if let WorkspaceCommand::ChangeWebhook { change, .. } = &mut command {
+                    match wish {
+                        Wish::Enable(enabled) => change.enabled = Some(*enabled),
+                        Wish::Select => change.events = Some(self.any_types()),
+                        _ => change.url = Some(format!("https://hooks.example.com/{number}")),
+                    }
+                }
+                return Some((command, Some(object)));
+            }
+        };
+        Some((command, None))
+    }
+
+    fn any_types(&mut self) -> Vec<String> {
+        let first = usize::try_from(self.choices.below(TYPES.len() as u64)).expect("it is small");
+        let length = if self.choices.happens(400) { 2 } else { 1 };
+        let chosen = (0..length).map(|next| TYPES[(first + next) % TYPES.len()].to_string());
+        chosen.collect()
+    }
+
+    /// What people asked for was answered, or not.
+    pub(crate) fn person_answered(&mut self, workspace: usize, reply: Option<WorkspaceReply>) {
+        let is_done = match &reply {
+            None => false,
+            Some(
+                WorkspaceReply::Webhook { applied, .. } | WorkspaceReply::Done { applied, .. },
+            ) => *applied,
+            Some(WorkspaceReply::Refused(refusal)) => {
+                assert!(
+                    matches!(
+                        refusal,
+                        Refusal::NoWebhook | Refusal::NoKey | Refusal::TooManyWebhooks
+                    ),
+                    "people are refused: {refusal:?}"
+                );
+                true
+            }
+            Some(_) => true,
+        };
+        if !is_done {
+            let after = self.after_ms(1_000, 20_000);
+            self.later(after, Happening::Acts(workspace));
+            return;
+        }
+        let action = self.workspaces[workspace].actions.pop_front();
+        let Action { wish, whom, .. } = action.expect("somebody asked");
+        self.tell(|| format!("people of workspace {workspace} have: {wish:?} {whom:?}"));
+        match (wish, whom, reply) {
+            (Wish::MakeWebhook, _, Some(WorkspaceReply::Webhook { webhook, .. })) => {
+                self.object_of(workspace, &webhook.id);
+            }
+            (Wish::Enable(false), Some(object), Some(WorkspaceReply::Webhook { .. }))
+            | (Wish::Delete, Some(object), Some(WorkspaceReply::Done { .. })) => {
+                let now = self.now;
+                self.objects[object].closed_since.get_or_insert(now);
+            }
+            (Wish::MakeKey, Some(key), _) => self.workspaces[workspace].keys[key].is_made = true,
+            (Wish::RevokeKey, Some(key), _) => {
+                let snapshot = self.workspaces[workspace].snapshot(self.now, &self.policy);
+                let revision = snapshot.map(|snapshot| snapshot.keys_revision);
+                self.workspaces[workspace].keys[key].revoked_in = revision;
+            }
+            _ => {}
+        }
+        self.act(workspace);
+    }
+
+    /// A webhook of a workspace that its people know and have not deleted.
+    fn any_object_of(&mut self, workspace: usize) -> Option<usize> {
+        let objects = self.objects.iter().enumerate();
+        let own = objects.filter(|(_, one)| one.workspace == workspace && !one.is_deleted);
+        let own: Vec<usize> = own.map(|(object, _)| object).collect();
+        let chosen = self.choices.below(own.len().max(1) as u64);
+        own.get(usize::try_from(chosen).expect("it is small"))
+            .copied()
+    }
+
+    pub(crate) fn person_acts(&mut self) {
+        if self.objects.is_empty() {
+            return;
+        }
+        let chosen = self.choices.below(self.objects.len() as u64);
+        let object = usize::try_from(chosen).expect("it is small");
         let ids = self.promised.iter().filter(|(_, one)| **one == object);
         let ids: Vec<DeliveryId> = ids.map(|(id, _)| id.clone()).collect();
         if ids.is_empty() {
@@ -101,4 +310,28 @@ impl World {
         }
         self.call(object, &command, Caller::Nobody);
     }
+
+    /// What the people of a workspace want in a day.
+    pub(crate) fn draw_wishes(&mut self, workspace: usize) {
+        for _ in 0..self.choices.between(4, 10) {
+            let wish = match self.choices.below(12) {
+                0 | 1 => Wish::Enable(false),
+                2 | 3 => Wish::Enable(true),
+                4 | 5 => Wish::Select,
+                6 => Wish::Move,
+                7 => Wish::Rotate,
+                8 => Wish::Delete,
+                9 => Wish::MakeWebhook,
+                10 => Wish::MakeKey,
+                _ => Wish::RevokeKey,
+            };
+            let at = Duration::from_millis(self.choices.between(1_000_000, 86_000_000));
+            self.later(at, Happening::Wants { workspace, wish });
+        }
+    }
+}
+
+fn sealed(id: &WebhookId, secret: &str) -> Sealed {
+    let sealed = EncryptionKeys::default().seal(secret, id, Field::Secret, [0; 12]);
+    sealed.expect("a secret is sealed")
 }

@@ -6,65 +6,89 @@ use webhook_relay::{
     domain::timestamp::Timestamp,
     machines::{
         alarm_clock::ArmStep,
+        messages::WorkspaceCommand,
         shift::Shift,
         webhook::{Input, Outputs, hire::Group},
     },
 };
 
 use crate::{
+    calls::Caller,
     faults::Fault,
-    world::{HOUR, Happening, World},
+    happenings::Happening,
+    host::{Host, Node},
+    world::{HOUR, World},
 };
 
 impl World {
-    pub(crate) fn turn(&mut self, object: usize, life: u64, input: Input) {
-        if self.objects[object].life != life {
-            return;
+    pub(crate) fn host(&mut self, node: Node) -> &mut Host {
+        match node {
+            Node::Webhook(number) => &mut self.objects[number].host,
+            Node::Workspace(number) => &mut self.workspaces[number].host,
         }
-        let has_failed = matches!(input, Input::Failed);
-        let is_alarm = matches!(input, Input::AlarmFired);
+    }
+
+    /// The time by an object's clock.
+    pub(crate) fn local_now(&mut self, node: Node) -> Timestamp {
+        let ahead = self.host(node).ahead_ms;
+        Timestamp::from_millis(self.now.as_millis() + ahead)
+    }
+
+    /// Lets a statement of the next turn fail, or the turns from it on be lost.
+    pub(crate) fn before_turn(&mut self, node: Node) {
         if self.faults.occurs(Fault::Statement, &mut self.choices) {
             let after = u32::try_from(self.choices.below(12)).expect("it is small");
-            self.tell(|| format!("object {object}: statement {after} fails"));
-            self.objects[object].engine.fail("", after, 1);
+            self.tell(|| format!("{node:?}: statement {after} fails"));
+            self.host(node).engine.fail("", after, 1);
         }
-        if !self.objects[object].loses_turns
-            && self.faults.occurs(Fault::TurnsLost, &mut self.choices)
-        {
-            let alarm = self.objects[object].alarm;
-            self.objects[object].loses_turns = true;
-            self.objects[object].alarm_before = alarm;
-            self.objects[object].engine.begin_turns();
+        if !self.host(node).loses_turns && self.faults.occurs(Fault::TurnsLost, &mut self.choices) {
+            let host = self.host(node);
+            host.loses_turns = true;
+            host.alarm_before = host.alarm;
+            host.engine.begin_turns();
             let after = self.after_ms(0, 40);
             self.later(
                 after,
                 Happening::Reset {
-                    object,
+                    node,
                     loses_turns: true,
                 },
             );
         }
-        let now = self.now;
+    }
+
+    pub(crate) fn after_turn(&mut self, node: Node) {
+        self.host(node).engine.fail("", 0, 0);
+    }
+
+    pub(crate) fn turn(&mut self, object: usize, life: u64, input: Input) {
+        let node = Node::Webhook(object);
+        if self.host(node).life != life {
+            return;
+        }
+        let has_failed = matches!(input, Input::Failed);
+        let is_alarm = matches!(input, Input::AlarmFired);
+        self.before_turn(node);
+        let now = self.local_now(node);
         let outputs = self.objects[object].happens(input, now, &self.policy);
-        self.objects[object].engine.fail("", 0, 0);
+        self.after_turn(node);
         if let Some(fault) = &outputs.fault {
             let fault = fault.to_string();
             self.tell(|| format!("object {object}: {fault}"));
         }
         if let Some((call, revision)) = outputs.delete_all {
-            if self.objects[object].loses_turns {
-                self.reset(object, true);
+            if self.host(node).loses_turns {
+                self.reset(node, true);
                 return;
             }
-            self.objects[object].engine.delete_all();
-            self.objects[object].alarm = None;
-            self.objects[object].clock.fired();
-            let life = self.objects[object].life;
+            let host = self.host(node);
+            host.engine.delete_all();
+            host.alarm = None;
+            host.clock.fired();
             self.turn(object, life, Input::AllDeleted { call, revision });
             return;
         }
-        let is_armed = outputs.arm.is_none_or(|time| self.arm(object, time));
-        let life = self.objects[object].life;
+        let is_armed = outputs.arm.is_none_or(|time| self.arm(node, time));
         if outputs.sync {
             let after = self.after_ms(0, 8);
             self.later(after, Happening::Safe { object, life });
@@ -73,16 +97,10 @@ impl World {
             let after = time.saturating_duration_since(now);
             self.later(after, Happening::Timer { object, life });
         }
-        // What leaves waits until the turns are safe; those that will be lost never are.
-        let after = self.after_ms(0, 5)
-            + if self.objects[object].loses_turns {
-                HOUR
-            } else {
-                Duration::ZERO
-            };
+        let after = self.gate(node);
         let outputs = Box::new(outputs);
         if is_alarm {
-            self.objects[object].alarm_waits_for += 1;
+            self.host(node).alarm_waits_for += 1;
         }
         self.later(
             after,
@@ -99,72 +117,105 @@ impl World {
         }
     }
 
-    pub(crate) fn arm(&mut self, object: usize, time: Timestamp) -> bool {
+    /// When what a turn leads to leaves: turns that will be lost let nothing out.
+    pub(crate) fn gate(&mut self, node: Node) -> Duration {
+        let closed = if self.host(node).loses_turns {
+            HOUR
+        } else {
+            Duration::ZERO
+        };
+        self.after_ms(0, 5) + closed
+    }
+
+    pub(crate) fn arm(&mut self, node: Node, time: Timestamp) -> bool {
         loop {
-            let now = self.now;
-            let step = self.objects[object].clock.arm(time, now);
-            match step {
+            let now = self.local_now(node);
+            let host = self.host(node);
+            match host.clock.arm(time, now) {
                 ArmStep::Done => return true,
-                ArmStep::Read => {
-                    let alarm = self.objects[object].alarm;
-                    self.objects[object].clock.found(alarm);
-                }
+                ArmStep::Read => host.clock.found(host.alarm),
                 ArmStep::Set(at) => {
                     if self.faults.occurs(Fault::AlarmNotSet, &mut self.choices) {
-                        self.tell(|| format!("object {object}: the alarm is not set"));
-                        self.objects[object].clock.failed();
+                        self.tell(|| format!("{node:?}: the alarm is not set"));
+                        self.host(node).clock.failed();
                         return false;
                     }
-                    self.objects[object].alarm = Some(at);
-                    self.schedule_alarm(object, at);
+                    self.host(node).alarm = Some(at);
+                    self.schedule_alarm(node, at);
                     return true;
                 }
             }
         }
     }
 
-    pub(crate) fn schedule_alarm(&mut self, object: usize, at: Timestamp) {
-        let mut after = at.saturating_duration_since(self.now) + self.after_ms(0, 3);
+    pub(crate) fn schedule_alarm(&mut self, node: Node, at: Timestamp) {
+        let now = self.local_now(node);
+        let mut after = at.saturating_duration_since(now) + self.after_ms(0, 3);
         if self.faults.occurs(Fault::AlarmLate, &mut self.choices) {
             after += self.after_ms(1_000, 60_000);
         }
-        self.later(after, Happening::Alarm { object, at });
+        self.later(after, Happening::Alarm { node, at });
     }
 
-    pub(crate) fn fire_if_due(&mut self, object: usize) {
-        let one = &self.objects[object];
-        let is_due = one.alarm.is_some_and(|at| at <= self.now);
-        if !is_due || one.alarm_waits_for > 0 {
+    pub(crate) fn fire_if_due(&mut self, node: Node) {
+        let now = self.local_now(node);
+        let host = self.host(node);
+        let is_due = host.alarm.is_some_and(|at| at <= now);
+        if !is_due || host.alarm_waits_for > 0 {
             return;
         }
-        self.objects[object].alarm = None;
+        host.alarm = None;
         if self.faults.occurs(Fault::AlarmLost, &mut self.choices) {
-            self.tell(|| format!("object {object}: its alarm is lost"));
+            self.tell(|| format!("{node:?}: its alarm is lost"));
             // The object's memory of it is lost too.
-            self.reset(object, false);
+            self.reset(node, false);
             return;
         }
         if self.faults.occurs(Fault::AlarmTwice, &mut self.choices) {
             let after = self.after_ms(1, 2_000);
-            self.later(after, Happening::AlarmAgain { object });
+            self.later(after, Happening::AlarmAgain { node });
         }
-        self.fire(object);
+        self.fire(node);
     }
 
-    pub(crate) fn fire(&mut self, object: usize) {
-        if self.objects[object].alarm_waits_for > 0 {
+    pub(crate) fn fire(&mut self, node: Node) {
+        if self.host(node).alarm_waits_for > 0 {
             return;
         }
-        let now = self.now;
-        let one = &mut self.objects[object];
-        one.alarms_run += 1;
-        if let Some(reason) = one.reason(now, &self.policy) {
-            *one.woken.entry(format!("{reason:?}")).or_default() += 1;
+        let now = self.local_now(node);
+        let reason = match node {
+            Node::Webhook(number) => {
+                let reason = self.objects[number].reason(now, &self.policy);
+                reason.map(|reason| format!("{reason:?}"))
+            }
+            Node::Workspace(number) => {
+                let reason = self.workspaces[number].reason(now);
+                reason.map(|reason| format!("{reason:?} of a workspace"))
+            }
+        };
+        let host = self.host(node);
+        host.alarms_run += 1;
+        if let Some(reason) = reason {
+            *host.woken.entry(reason).or_default() += 1;
         }
-        one.clock.fired();
-        let life = one.life;
-        self.tell(|| format!("object {object}: alarm"));
-        self.turn(object, life, Input::AlarmFired);
+        host.clock.fired();
+        let life = host.life;
+        self.tell(|| format!("{node:?}: alarm"));
+        match node {
+            Node::Webhook(object) => self.turn(object, life, Input::AlarmFired),
+            Node::Workspace(number) => self.workspace_alarm(number),
+        }
+    }
+
+    /// What an alarm's handler waited for has come.
+    pub(crate) fn alarm_goes_on(&mut self, object: usize, life: u64, input: Input) {
+        let node = Node::Webhook(object);
+        if self.host(node).life != life {
+            return;
+        }
+        self.host(node).alarm_waits_for -= 1;
+        self.turn(object, life, input);
+        self.fire_if_due(node);
     }
 
     pub(crate) fn leave(
@@ -174,11 +225,18 @@ impl World {
         is_armed: bool,
         is_alarm: bool,
     ) {
+        let node = Node::Webhook(object);
+        let life = self.host(node).life;
         for (call, answer) in outputs.answers {
-            let Some(caller) = self.objects[object].calls.remove(&call) else {
+            let Some(caller) = self.host(node).calls.remove(&call) else {
                 continue;
             };
             let reply = answer.ok().filter(|_| is_armed);
+            if reply.is_some() && matches!(caller, Caller::Tells { .. }) {
+                let one = &mut self.objects[object];
+                let known = one.settings().map_or(0, |settings| settings.keys_revision);
+                one.keys_known = known.max(one.keys_known);
+            }
             let reply = reply.map(|reply| serde_json::to_string(&reply).expect("it is JSON"));
             self.reply(caller, reply);
         }
@@ -192,33 +250,27 @@ impl World {
             let shift = Shift::until(until).going_on(group.goes_on);
             let sender = self.new_sender(object, shift, group.grants);
             if let Some(one) = self.senders.get_mut(&sender) {
-                one.is_alarm_of = Some(self.objects[object].life);
+                one.is_alarm_of = Some(life);
             }
         }
         if let Some(standing) = outputs.tell {
             waits += 1;
-            let is_answered = !self
-                .faults
-                .occurs(Fault::WorkspaceSilent, &mut self.choices);
-            let life = self.objects[object].life;
-            let after = self.after_ms(5, 6_000);
-            let input = Box::new(Input::Told {
+            let workspace = self.objects[object].workspace;
+            let command = WorkspaceCommand::ReportStanding {
+                id: self.objects[object].webhook.clone(),
+                standing: standing.clone(),
+            };
+            let caller = Caller::Standing {
+                webhook: object,
+                life,
                 standing,
-                is_answered,
-            });
-            self.later(
-                after,
-                Happening::Tells {
-                    object,
-                    life,
-                    input,
-                },
-            );
+            };
+            self.call_workspace(workspace, &command, caller);
         }
-        self.objects[object].alarm_waits_for += waits;
+        self.host(node).alarm_waits_for += waits;
         if is_alarm {
-            self.objects[object].alarm_waits_for -= 1;
-            self.fire_if_due(object);
+            self.host(node).alarm_waits_for -= 1;
+            self.fire_if_due(node);
         }
     }
 
@@ -249,7 +301,7 @@ impl World {
             let shift = Shift::of_invocation(self.now, &self.policy).going_on(group.goes_on);
             self.new_sender(object, shift, group.grants);
         }
-        let life = self.objects[object].life;
+        let life = self.objects[object].host.life;
         let input = Box::new(Input::HiresAnswered {
             hired,
             failed,
@@ -267,28 +319,45 @@ impl World {
     }
 
     /// Resets an object: what has not left is lost, and the turns since they may be lost.
-    pub(crate) fn reset(&mut self, object: usize, loses_turns: bool) {
-        self.tell(|| format!("object {object} is reset; loses turns: {loses_turns}"));
-        let one = &mut self.objects[object];
-        let was_in_alarm = one.alarm_waits_for > 0;
-        if std::mem::take(&mut one.loses_turns) {
-            one.engine.end_turns(!loses_turns);
+    pub(crate) fn reset(&mut self, node: Node, loses_turns: bool) {
+        self.tell(|| format!("{node:?} is reset; loses turns: {loses_turns}"));
+        let host = self.host(node);
+        let was_in_alarm = host.alarm_waits_for > 0;
+        if std::mem::take(&mut host.loses_turns) {
+            host.engine.end_turns(!loses_turns);
             if loses_turns {
-                one.alarm = one.alarm_before;
+                host.alarm = host.alarm_before;
             }
         }
-        let waiting = one.reset();
-        self.excuse_all(object);
+        let waiting = host.reset();
+        match node {
+            Node::Webhook(object) => {
+                self.objects[object].restart();
+                self.excuse_all(object);
+            }
+            Node::Workspace(number) => self.workspaces[number].restart(),
+        }
         for caller in waiting {
             self.reply(caller, None);
         }
         if was_in_alarm {
             // The platform runs an alarm again that did not end.
-            self.later(Duration::from_secs(2), Happening::AlarmAgain { object });
+            self.later(Duration::from_secs(2), Happening::AlarmAgain { node });
         }
-        if let Some(at) = self.objects[object].alarm {
-            self.schedule_alarm(object, at);
+        if let Some(at) = self.host(node).alarm {
+            self.schedule_alarm(node, at);
         }
+    }
+
+    /// Resets any object.
+    pub(crate) fn crash(&mut self) {
+        let nodes = self.workspaces.len() + self.objects.len();
+        let chosen = usize::try_from(self.choices.below(nodes as u64)).expect("it is small");
+        let node = match chosen.checked_sub(self.workspaces.len()) {
+            None => Node::Workspace(chosen),
+            Some(object) => Node::Webhook(object),
+        };
+        self.reset(node, false);
     }
 
     /// The leases of an object may be lost: those whose outputs did not leave.
@@ -296,10 +365,7 @@ impl World {
         let ids = self.promised.iter().filter(|(_, one)| **one == object);
         let ids: Vec<_> = ids.map(|(id, _)| id.clone()).collect();
         self.excused.extend(ids);
-        let tried = self
-            .events
-            .iter()
-            .filter_map(|event| event.ids.get(&object));
-        self.excused.extend(tried.cloned().collect::<Vec<_>>());
+        let tried = self.tried.get(&object).into_iter().flatten();
+        self.excused.extend(tried.cloned());
     }
 }

@@ -1,114 +1,95 @@
-//! Producers, and the Workers that take their posts: an event that was not stored everywhere is posted again.
+//! Producers: they post events, repeat what was not stored everywhere, and sometimes post an event that they posted before.
 
-use serde_json::value::RawValue;
-use webhook_relay::{
-    domain::ids::DeliveryId,
-    machines::{
-        messages::{NewDelivery, Taken, WebhookCommand, WebhookReply},
-        shift::Shift,
-    },
+use webhook_relay::domain::{
+    ids::{DeliveryId, EventId},
+    timestamp::Timestamp,
+    token::TokenHash,
 };
 
-use crate::world::{Caller, Happening, World};
+use std::collections::BTreeMap;
+
+use crate::{happenings::Happening, world::World};
+
+/// An event of a producer.
+pub(crate) struct Event {
+    pub(crate) workspace: usize,
+    pub(crate) type_name: &'static str,
+    pub(crate) id: EventId,
+    pub(crate) is_given: bool,
+    pub(crate) payload_bytes: usize,
+    /// Whether it is posted with a key of the workspace, not by the operator.
+    pub(crate) has_key: bool,
+    /// Whether it is posted when all has been well for hours: then nothing excuses a webhook that is left out.
+    pub(crate) is_last: bool,
+    pub(crate) try_number: u32,
+    pub(crate) first_posted_at: Option<Timestamp>,
+    /// What answers have promised, by webhook.
+    pub(crate) promised: BTreeMap<usize, DeliveryId>,
+}
+
+/// What a producer is answered.
+#[derive(Debug)]
+pub(crate) enum PostAnswer {
+    /// 202, with the deliveries.
+    Accepted(Vec<(usize, DeliveryId)>),
+    /// 401.
+    Unauthorized,
+    /// 503, or another error, or nothing.
+    NotStored,
+}
 
 impl World {
     pub(crate) fn post(&mut self, event: usize) {
-        let objects: Vec<_> = (0..self.objects.len()).collect();
         let now = self.now;
-        let leases = 6 / objects.len();
-        self.events[event].try_number += 1;
-        self.events[event].has_failed = false;
-        self.events[event].stored.clear();
-        self.events[event].ids.clear();
-        self.events[event].awaited = objects.iter().copied().collect();
-        for object in objects {
-            let id = DeliveryId::mint(now, self.choices.bytes());
-            let one = &mut self.events[event];
-            one.ids.insert(object, id.clone());
-            let command = WebhookCommand::Accept {
-                events: vec![NewDelivery {
-                    payload: payload(&id, one.payload_bytes),
-                    id,
-                    event_id: one.id.clone(),
-                    event_id_given: one.is_given,
-                    event_type: "agent.error".into(),
-                }],
-                leases,
-                keys_revision: None,
+        let workspace = self.events[event].workspace;
+        let key = if self.events[event].has_key {
+            let Some(key) = self.any_key(workspace) else {
+                return;
             };
-            let try_number = one.try_number;
-            self.call(
-                object,
-                &command,
-                Caller::Post {
-                    event,
-                    object,
-                    try_number,
-                },
-            );
-        }
+            Some(key)
+        } else {
+            None
+        };
+        let one = &mut self.events[event];
+        one.try_number += 1;
+        one.first_posted_at.get_or_insert(now);
+        self.begin_post(event, key);
     }
 
-    pub(crate) fn posted(
-        &mut self,
-        event: usize,
-        object: usize,
-        try_number: u32,
-        reply: Option<WebhookReply>,
-    ) {
-        let now = self.now;
-        let one = &mut self.events[event];
-        let own = one.ids.get(&object).cloned();
-        let length = one.payload_bytes;
-        let is_current = one.try_number == try_number && one.awaited.remove(&object);
-        let mut grants = Vec::new();
-        match reply {
-            Some(WebhookReply::Taken {
-                deliveries,
-                grants: granted,
-                ..
-            }) => {
-                grants = granted;
-                let stored = match deliveries.first() {
-                    Some(Taken::New { .. }) => own.clone(),
-                    Some(Taken::Duplicate(found)) => Some(found.id.clone()),
-                    _ => None,
-                };
-                if is_current && let Some(stored) = stored {
-                    one.stored.insert(object, stored);
+    /// A key that was answered to be made; one that is revoked, too, as long as its producer has not noticed.
+    fn any_key(&mut self, workspace: usize) -> Option<TokenHash> {
+        let keys = self.workspaces[workspace].keys.iter();
+        let made: Vec<_> = keys.filter(|known| known.is_made).collect();
+        let chosen = self.choices.below(made.len().max(1) as u64);
+        let chosen = made.get(usize::try_from(chosen).expect("it is small"))?;
+        Some(chosen.key.hash.clone())
+    }
+
+    /// A post was answered.
+    pub(crate) fn producer_answered(&mut self, event: usize, answer: PostAnswer) {
+        match answer {
+            PostAnswer::Accepted(stored) => {
+                for (object, id) in stored {
+                    let known = self.events[event]
+                        .promised
+                        .entry(object)
+                        .or_insert_with(|| id.clone());
+                    let is_one = *known == id || !self.events[event].is_given;
+                    assert!(is_one, "two deliveries of event {event}: {id} at {object}");
+                    self.promised.insert(id, object);
+                }
+                if self.events[event].is_given && self.choices.happens(100) {
+                    let after = self.after_ms(1_000, 20_000_000);
+                    self.later(after, Happening::Posts(event));
                 }
             }
-            Some(_) => {}
-            None => one.has_failed = true,
-        }
-        if let Some(id) = own.filter(|_| one.has_failed) {
-            self.excused.insert(id);
-        }
-        if !grants.is_empty() {
-            for grant in &mut grants {
-                if grant.payload.is_none() {
-                    grant.payload = Some(payload(&grant.id, length));
+            PostAnswer::Unauthorized => {}
+            PostAnswer::NotStored => {
+                if self.events[event].is_given && self.events[event].try_number < 200 {
+                    let after = self.after_ms(1_000, 30_000);
+                    self.later(after, Happening::Posts(event));
                 }
             }
-            let shift = Shift::of_invocation(now, &self.policy);
-            self.new_sender(object, shift, grants);
-        }
-        let one = &mut self.events[event];
-        if !is_current || !one.awaited.is_empty() {
-            return;
-        }
-        if !one.has_failed {
-            let stored = std::mem::take(&mut one.stored);
-            self.promised
-                .extend(stored.into_iter().map(|(object, id)| (id, object)));
-        } else if one.is_given && one.try_number < 200 {
-            let after = self.after_ms(1_000, 30_000);
-            self.later(after, Happening::Posts(event));
         }
     }
-}
-
-fn payload(id: &DeliveryId, length: usize) -> Box<RawValue> {
-    let text = format!("{{\"id\":\"{id}\",\"data\":\"{}\"}}", "x".repeat(length));
-    RawValue::from_string(text).expect("it is JSON")
 }

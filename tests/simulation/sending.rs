@@ -12,10 +12,8 @@ use webhook_relay::{
 };
 
 use crate::{
-    endpoint::Seen,
-    faults::Fault,
-    sender::Sender,
-    world::{Caller, Happening, World},
+    calls::Caller, endpoint::Seen, faults::Fault, happenings::Happening, host::Node,
+    sender::Sender, world::World,
 };
 
 impl World {
@@ -88,9 +86,10 @@ impl World {
             return;
         };
         let object = sender.object;
-        if sender.is_alarm_of == Some(self.objects[object].life) {
-            self.objects[object].alarm_waits_for -= 1;
-            self.fire_if_due(object);
+        let node = Node::Webhook(object);
+        if sender.is_alarm_of == Some(self.host(node).life) {
+            self.host(node).alarm_waits_for -= 1;
+            self.fire_if_due(node);
         }
     }
 

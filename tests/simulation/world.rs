@@ -7,23 +7,25 @@ use std::{
 
 use webhook_relay::{
     domain::{
-        ids::{DeliveryId, EventId, WebhookId},
+        ids::{DeliveryId, EventId, WebhookId, WorkspaceId},
         policy::Policy,
         timestamp::Timestamp,
     },
-    machines::{
-        messages::{Grant, WebhookCommand},
-        sender::SenderInput,
-        webhook::{Input, Outputs},
-    },
+    machines::webhook::group_commit::CallId,
 };
 
 use crate::{
     choices::Choices,
-    endpoint::{Endpoint, Mood},
+    endpoint::Endpoint,
     faults::{Fault, Faults},
+    happenings::Happening,
+    kv::Kv,
     object::Object,
+    people::Wish,
+    posting::Post,
+    producer::Event,
     sender::Sender,
+    workspace::Workspace,
 };
 
 pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -34,104 +36,17 @@ pub(crate) const TROUBLED: Duration = Duration::from_secs(24 * 60 * 60);
 /// When the world ends: whatever was due when the platform became well has ended by then.
 const ENDS: Duration = Duration::from_secs(60 * 60 * 60);
 
-const WEBHOOKS: u64 = 3;
+/// When producers begin: people have made their webhooks by then, unless much goes wrong.
+const SET_UP: Duration = Duration::from_secs(10 * 60);
+
+const WORKSPACES: usize = 3;
 const EVENTS: u64 = 200;
 
-/// Who waits for the reply to a call.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Caller {
-    /// A Worker that posts an event to a webhook, in one of its tries.
-    Post {
-        event: usize,
-        object: usize,
-        try_number: u32,
-    },
-    Sender(u64),
-    /// Somebody who changes a webhook's settings to a revision.
-    Owner {
-        object: usize,
-        revision: u64,
-    },
-    Nobody,
-}
+/// The events that are posted when all has been well for hours.
+const LAST_EVENTS: u64 = 12;
 
-/// What happens at a time.
-pub(crate) enum Happening {
-    Posts(usize),
-    Arrives {
-        object: usize,
-        command: String,
-        caller: Caller,
-    },
-    Replied {
-        caller: Caller,
-        reply: Option<String>,
-    },
-    Leave {
-        object: usize,
-        life: u64,
-        outputs: Box<Outputs>,
-        is_armed: bool,
-        is_alarm: bool,
-    },
-    Safe {
-        object: usize,
-        life: u64,
-    },
-    Timer {
-        object: usize,
-        life: u64,
-    },
-    Alarm {
-        object: usize,
-        at: Timestamp,
-    },
-    AlarmAgain {
-        object: usize,
-    },
-    Tells {
-        object: usize,
-        life: u64,
-        input: Box<Input>,
-    },
-    Reset {
-        object: usize,
-        loses_turns: bool,
-    },
-    Sends {
-        sender: u64,
-        input: Box<SenderInput>,
-    },
-    SenderTimer {
-        sender: u64,
-        number: u64,
-    },
-    Reaches {
-        sender: u64,
-        grant: Box<Grant>,
-    },
-    SenderEnds(u64),
-    EndpointChanges(usize),
-    OwnerChanges(usize),
-    PersonActs(usize),
-    Walk,
-    Heals,
-}
-
-/// An event of a producer.
-pub(crate) struct Event {
-    pub(crate) id: EventId,
-    pub(crate) is_given: bool,
-    pub(crate) payload_bytes: usize,
-    /// The webhooks that have not answered this try.
-    pub(crate) awaited: BTreeSet<usize>,
-    pub(crate) has_failed: bool,
-    pub(crate) try_number: u32,
-    /// The ids of this try.
-    pub(crate) ids: BTreeMap<usize, DeliveryId>,
-    /// What this try's answers promise.
-    pub(crate) stored: BTreeMap<usize, DeliveryId>,
-}
+/// The types of events.
+pub(crate) const TYPES: [&str; 3] = ["agent.error", "alert.triggered", "agent.started"];
 
 /// A world.
 pub(crate) struct World {
@@ -142,11 +57,21 @@ pub(crate) struct World {
     pub(crate) choices: Choices,
     pub(crate) faults: Faults,
     pub(crate) policy: Policy,
+    pub(crate) workspaces: Vec<Workspace>,
+    pub(crate) kv: Kv,
+    /// What workspaces' calls wait for whose webhooks look at their alarms.
+    pub(crate) looks: BTreeMap<(usize, CallId), usize>,
+    pub(crate) wishes: u64,
     pub(crate) objects: Vec<Object>,
+    pub(crate) by_webhook: BTreeMap<WebhookId, usize>,
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) senders: BTreeMap<u64, Sender>,
     pub(crate) made: u64,
     pub(crate) events: Vec<Event>,
+    pub(crate) posts: BTreeMap<usize, Post>,
+    pub(crate) posts_begun: usize,
+    /// The deliveries that Workers asked a webhook to accept.
+    pub(crate) tried: BTreeMap<usize, BTreeSet<DeliveryId>>,
     /// The deliveries that a 202 promised, with their webhook.
     pub(crate) promised: BTreeMap<DeliveryId, usize>,
     /// The deliveries of which a lease may have been lost: their attempts may be repeated.
@@ -177,11 +102,19 @@ impl World {
             choices,
             faults,
             policy: policy.expect("the settings parse"),
+            workspaces: Vec::new(),
+            kv: Kv::default(),
+            looks: BTreeMap::new(),
+            wishes: 0,
             objects: Vec::new(),
+            by_webhook: BTreeMap::new(),
             endpoints: Vec::new(),
             senders: BTreeMap::new(),
             made: 0,
             events: Vec::new(),
+            posts: BTreeMap::new(),
+            posts_begun: 0,
+            tried: BTreeMap::new(),
             promised: BTreeMap::new(),
             excused: BTreeSet::new(),
             touched: BTreeSet::new(),
@@ -196,67 +129,79 @@ impl World {
     }
 
     pub(crate) fn set_up(&mut self) {
-        for object in 0..WEBHOOKS {
-            let webhook = WebhookId::mint(self.began, self.choices.bytes());
-            self.objects.push(Object::new(webhook, self.began));
-            self.endpoints.push(Endpoint::new());
-            let object = usize::try_from(object).expect("it is small");
-            let settings = self.objects[object].settings.clone();
-            let outputs = self.objects[object].happens(
-                Input::Command(0, WebhookCommand::Apply(settings)),
-                self.now,
-                &self.policy,
-            );
-            assert!(outputs.answers.iter().all(|(_, answer)| answer.is_ok()));
-            self.spread(Happening::EndpointChanges(object));
+        for workspace in 0..WORKSPACES {
+            let id = WorkspaceId::parse(&format!("ws_{workspace}")).expect("it is an id");
+            self.workspaces.push(Workspace::new(id));
+            self.wants(workspace, Wish::MakeWorkspace);
+            for _ in 0..self.choices.between(1, 3) {
+                self.wants(workspace, Wish::MakeWebhook);
+            }
+            for _ in 0..2 {
+                self.wants(workspace, Wish::MakeKey);
+            }
+            self.draw_wishes(workspace);
         }
-        for event in 0..EVENTS {
-            let length = if self.choices.happens(20) { 20_000 } else { 50 };
-            let id = EventId::mint(self.began, self.choices.bytes());
-            self.events.push(Event {
-                id,
-                is_given: self.choices.happens(700),
-                payload_bytes: length,
-                awaited: BTreeSet::new(),
-                has_failed: false,
-                try_number: 0,
-                ids: BTreeMap::new(),
-                stored: BTreeMap::new(),
-            });
-            let event = usize::try_from(event).expect("it is small");
+        for _ in 0..EVENTS {
+            let event = self.draw_event(false);
             // Many come in bursts.
             let at = if self.choices.happens(500) {
                 Duration::from_millis(self.choices.below(4) * 3_600_000 + self.choices.below(50))
             } else {
-                Duration::from_millis(self.choices.below(86_000_000))
+                Duration::from_millis(self.choices.below(85_000_000))
             };
+            self.later(at + SET_UP, Happening::Posts(event));
+        }
+        for _ in 0..LAST_EVENTS {
+            let event = self.draw_event(true);
+            let at = TROUBLED + HOUR * 6 + self.after_ms(0, 3_600_000);
             self.later(at, Happening::Posts(event));
         }
         for _ in 0..20 {
-            let object = self.any_object();
-            self.spread(Happening::PersonActs(object));
-        }
-        for _ in 0..3 {
-            let object = self.any_object();
-            self.spread(Happening::OwnerChanges(object));
+            self.spread(Happening::PersonActs);
         }
         for day in 1..=3 {
             self.later(HOUR * 24 * day, Happening::Walk);
         }
         for _ in 0..40 {
-            let object = self.any_object();
             if self.faults.occurs(Fault::Crash, &mut self.choices) {
-                self.spread(Happening::Reset {
-                    object,
-                    loses_turns: false,
-                });
+                self.spread(Happening::Crash);
             }
         }
         self.later(TROUBLED, Happening::Heals);
     }
 
-    pub(crate) fn any_object(&mut self) -> usize {
-        usize::try_from(self.choices.below(WEBHOOKS)).expect("it is small")
+    fn draw_event(&mut self, is_last: bool) -> usize {
+        let workspace = usize::try_from(self.choices.below(WORKSPACES as u64));
+        let event_type = usize::try_from(self.choices.below(TYPES.len() as u64));
+        self.events.push(Event {
+            workspace: workspace.expect("it is small"),
+            type_name: TYPES[event_type.expect("it is small")],
+            id: EventId::mint(self.began, self.choices.bytes()),
+            is_given: self.choices.happens(700),
+            payload_bytes: if self.choices.happens(20) { 20_000 } else { 50 },
+            has_key: self.choices.happens(500),
+            is_last,
+            try_number: 0,
+            first_posted_at: None,
+            promised: BTreeMap::new(),
+        });
+        self.events.len() - 1
+    }
+
+    /// The object of a webhook; the platform makes it when it is first called.
+    pub(crate) fn object_of(&mut self, workspace: usize, webhook: &WebhookId) -> usize {
+        if let Some(known) = self.by_webhook.get(webhook) {
+            return *known;
+        }
+        let object = self.objects.len();
+        self.by_webhook.insert(webhook.clone(), object);
+        self.objects.push(Object::new(workspace, webhook.clone()));
+        self.endpoints.push(Endpoint::new());
+        if !self.is_well() {
+            let after = self.after_ms(0, 20_000_000);
+            self.later(after, Happening::EndpointChanges(object));
+        }
+        object
     }
 
     pub(crate) fn spread(&mut self, happening: Happening) {
@@ -297,93 +242,6 @@ impl World {
                 .rotate_left(5)
                 .wrapping_add(tie ^ u64::try_from(at.as_millis()).unwrap_or(0));
             self.happen(happening);
-        }
-    }
-
-    pub(crate) fn happen(&mut self, happening: Happening) {
-        match happening {
-            Happening::Posts(event) => self.post(event),
-            Happening::Arrives {
-                object,
-                command,
-                caller,
-            } => {
-                self.arrives(object, &command, caller);
-            }
-            Happening::Replied { caller, reply } => self.replied(caller, reply),
-            Happening::Leave {
-                object,
-                life,
-                outputs,
-                is_armed,
-                is_alarm,
-            } => {
-                if self.objects[object].life == life {
-                    self.leave(object, *outputs, is_armed, is_alarm);
-                }
-            }
-            Happening::Safe { object, life } => self.turn(object, life, Input::Safe),
-            Happening::Timer { object, life } => self.turn(object, life, Input::TimerFired),
-            Happening::Tells {
-                object,
-                life,
-                input,
-            } => {
-                if self.objects[object].life == life {
-                    self.objects[object].alarm_waits_for -= 1;
-                }
-                self.turn(object, life, *input);
-                self.fire_if_due(object);
-            }
-            Happening::Alarm { object, at } => {
-                if self.objects[object].alarm == Some(at) {
-                    self.fire_if_due(object);
-                }
-            }
-            Happening::AlarmAgain { object } => self.fire(object),
-            Happening::Reset {
-                object,
-                loses_turns,
-            } => self.reset(object, loses_turns),
-            Happening::Sends { sender, input } => self.sends(sender, *input),
-            Happening::SenderTimer { sender, number } => {
-                if self
-                    .senders
-                    .get(&sender)
-                    .is_some_and(|one| one.timers == number)
-                {
-                    self.sends(sender, SenderInput::TimerFired);
-                }
-            }
-            Happening::Reaches { sender, grant } => self.reaches(sender, *grant),
-            Happening::SenderEnds(sender) => self.sender_ends(sender),
-            Happening::EndpointChanges(object) => {
-                let mood = if self.is_well() {
-                    Mood::Well
-                } else {
-                    Mood::draw(&mut self.choices)
-                };
-                self.tell(|| format!("endpoint {object} is {mood:?}"));
-                self.endpoints[object].mood = mood;
-                if !self.is_well() {
-                    let after = self.after_ms(60_000, 14_400_000);
-                    self.later(after, Happening::EndpointChanges(object));
-                }
-            }
-            Happening::OwnerChanges(object) => self.owner_changes(object),
-            Happening::PersonActs(object) => self.person_acts(object),
-            Happening::Walk => {
-                for object in 0..self.objects.len() {
-                    self.call(object, &WebhookCommand::LookAtAlarm, Caller::Nobody);
-                }
-            }
-            Happening::Heals => {
-                self.tell(|| "the platform and the endpoints are well".into());
-                self.faults.end();
-                for endpoint in &mut self.endpoints {
-                    endpoint.mood = Mood::Well;
-                }
-            }
         }
     }
 
