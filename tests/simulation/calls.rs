@@ -1,7 +1,7 @@
 //! Calls of objects: commands and replies as JSON, either of which may be lost.
 
 use webhook_relay::{
-    domain::webhook::ReportedStanding,
+    domain::{event::Payload, webhook::ReportedStanding},
     machines::{
         messages::{WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply},
         sender::SenderInput,
@@ -47,6 +47,16 @@ pub(crate) enum Caller {
 
 impl World {
     pub(crate) fn call(&mut self, object: usize, command: &WebhookCommand, caller: Caller) {
+        let command = serde_json::to_string(command).expect("it is JSON");
+        self.send_call(Node::Webhook(object), command, caller);
+    }
+
+    pub(crate) fn call_to_accept(
+        &mut self,
+        object: usize,
+        command: &WebhookCommand<Payload<'_>>,
+        caller: Caller,
+    ) {
         let command = serde_json::to_string(command).expect("it is JSON");
         self.send_call(Node::Webhook(object), command, caller);
     }

@@ -102,7 +102,7 @@ impl World {
                 );
             }
         }
-        let shown = post.copy.as_ref().map(chosen).unwrap_or_default();
+        let shown = post.copy.as_deref().map(chosen).unwrap_or_default();
         for webhook in now.iter().filter(|webhook| shown.contains(webhook)) {
             let object = self.by_webhook[webhook];
             assert!(

@@ -1,30 +1,34 @@
-//! A Worker that takes a post: it reads the snapshot, asks the workspace if that does not suffice, and has the event stored
-//! with each webhook that selects its type, as `runtime/ingest` does.
+//! A Worker that takes a post: it drives the machine of a post, with what its isolate keeps of the workspace's snapshot.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use serde_json::value::RawValue;
 use webhook_relay::{
     domain::{
-        dispatch::{WORKER_LEASES, share_leases},
-        event::EVENT_ID_KEPT,
-        ids::DeliveryId,
-        subscriptions::{Snapshot, Subscription},
-        timestamp::Timestamp,
-        token::{Scope, TokenHash},
+        dispatch::WORKER_LEASES,
+        event::Event,
+        event_type::EventType,
+        ids::{DeliveryId, WebhookId},
+        subscriptions::Snapshot,
+        token::TokenHash,
     },
     machines::{
-        messages::{
-            Grant, NewDelivery, Recalled, Refusal, Taken, WebhookCommand, WebhookReply,
-            WorkspaceCommand, WorkspaceReply,
+        ingest::{
+            AcceptedEvent, PostInput, PostMachine, PostRefusal, PostStep,
+            batch::{Batch, Stored, add_payloads},
         },
+        messages::{Grant, Taken, WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply},
         shift::Shift,
     },
 };
 
 use crate::{
-    calls::Caller, faults::Fault, happenings::Happening, kv::PLACES, producer::PostAnswer,
-    world::World,
+    calls::Caller, choices::Choices, faults::Fault, happenings::Happening, kv::PLACES,
+    producer::PostAnswer, world::World,
 };
 
 /// A post under way.
@@ -32,22 +36,18 @@ pub(crate) struct Post {
     pub(crate) event: usize,
     pub(crate) key: Option<TokenHash>,
     /// What the place showed when it began.
-    pub(crate) copy: Option<Snapshot>,
-    began_at: Timestamp,
-    snapshot: Option<Snapshot>,
-    keys_revision: Option<u64>,
-    is_recalling: bool,
-    is_repeated: bool,
-    has_failed: bool,
+    pub(crate) copy: Option<Rc<Snapshot>>,
+    place: usize,
+    events: Rc<[Event]>,
+    machine: PostMachine,
+    /// Whom it asked and who has not answered.
     awaited: BTreeSet<usize>,
-    /// The webhooks that refused the keys.
-    stale: Vec<usize>,
+    /// The batches of the webhooks that are asked to accept; none are if it asks for earlier posts.
+    batches: BTreeMap<usize, Batch>,
+    is_recalling: bool,
+    replies: Vec<(WebhookId, Option<WebhookReply>)>,
+    stored: Vec<Stored>,
     ids: BTreeMap<usize, DeliveryId>,
-    /// The first post of the same id: when, and who has it.
-    first: Option<(Timestamp, Vec<usize>)>,
-    /// The deliveries of a first post under another type.
-    of_other_type: Vec<(usize, DeliveryId)>,
-    stored: Vec<(usize, DeliveryId)>,
     /// The revisions of revoked keys that webhooks' objects had answered to know when they were asked.
     pub(crate) keys_known: BTreeMap<usize, u64>,
     /// The webhooks that selected the type when they were asked.
@@ -58,30 +58,40 @@ impl World {
     pub(crate) fn begin_post(&mut self, event: usize, key: Option<TokenHash>) {
         let workspace = self.events[event].workspace;
         let place = usize::try_from(self.choices.below(PLACES as u64)).expect("it is small");
-        let copy = self.read_kv(place, workspace);
-        let event_type = self.events[event].type_name;
-        let suffices = copy.as_ref().is_some_and(|copy| {
-            let knows_key = key.as_ref().is_none_or(|key| copy.scopes_of(key).is_some());
-            knows_key && copy.matching(event_type).next().is_some()
-        });
+        let copy = self.read_copy(place, workspace);
+        let one = &self.events[event];
+        let data = format!("{{\"x\":\"{}\"}}", "x".repeat(one.payload_bytes));
+        let posted = Event {
+            id: one.id.clone(),
+            id_given: one.is_given,
+            event_type: EventType::parse(one.type_name).expect("it is one of the catalogue"),
+            timestamp: "2026-01-15T10:30:00Z".into(),
+            data: RawValue::from_string(data).expect("it is JSON"),
+        };
+        let events: Rc<[Event]> = [posted].into();
+        let machine = PostMachine::new(Rc::clone(&events), key.clone(), WORKER_LEASES, self.now);
+        let suffices = |snapshot: &Snapshot| {
+            let mut keys = key.iter();
+            keys.all(|key| snapshot.scopes_of(key).is_some()) && machine.suffices(snapshot)
+        };
+        let id = self.workspaces[workspace].id.clone();
+        let isolate = &self.isolates[place];
+        let chosen = isolate.choose(&id, copy.as_ref(), suffices, self.now);
         self.posts_begun += 1;
         let number = self.posts_begun;
         let post = Post {
             event,
             key,
-            copy: copy.clone(),
-            began_at: self.now,
-            snapshot: None,
-            keys_revision: None,
-            is_recalling: false,
-            is_repeated: false,
-            has_failed: false,
+            copy,
+            place,
+            events,
+            machine,
             awaited: BTreeSet::new(),
-            stale: Vec::new(),
-            ids: BTreeMap::new(),
-            first: None,
-            of_other_type: Vec::new(),
+            batches: BTreeMap::new(),
+            is_recalling: false,
+            replies: Vec::new(),
             stored: Vec::new(),
+            ids: BTreeMap::new(),
             keys_known: BTreeMap::new(),
             selected: BTreeSet::new(),
         };
@@ -90,10 +100,23 @@ impl World {
             let after = self.after_ms(0, 60);
             self.later(after, Happening::WorkerEnds(number));
         }
-        match copy.filter(|_| suffices) {
-            Some(copy) => self.post_knows(number, &copy),
+        match chosen {
+            Some(snapshot) => self.go_on(number, PostInput::Read(snapshot)),
             None => self.ask_for_snapshot(number),
         }
+    }
+
+    /// Reads a workspace's snapshot from KV, unless the isolate of the place has it.
+    fn read_copy(&mut self, place: usize, workspace: usize) -> Option<Rc<Snapshot>> {
+        let id = self.workspaces[workspace].id.clone();
+        if let Some(kept) = self.isolates[place].copy(&id, self.now) {
+            return Some(kept);
+        }
+        let reading = self.isolates[place].begin_reading();
+        let copy = Rc::new(self.read_kv(place, workspace)?);
+        let now = self.now;
+        self.isolates[place].keep_copy(&id, &copy, reading, now);
+        Some(copy)
     }
 
     /// The Worker ends at a wait: the producer gets no answer, and leases that come are lost.
@@ -117,140 +140,93 @@ impl World {
 
     /// The workspace's object answered, or not.
     pub(crate) fn post_told(&mut self, number: usize, reply: Option<WorkspaceReply>) {
-        if !self.posts.contains_key(&number) {
+        let Some(post) = self.posts.get(&number) else {
             return;
-        }
-        match reply {
-            Some(WorkspaceReply::Snapshot(snapshot)) => self.post_knows(number, &snapshot),
-            _ => self.end_post(number, PostAnswer::NotStored),
+        };
+        let Some(WorkspaceReply::Snapshot(snapshot)) = reply else {
+            self.end_post(number, PostAnswer::NotStored);
+            return;
+        };
+        let snapshot = Rc::new(snapshot);
+        let id = self.workspaces[self.events[post.event].workspace]
+            .id
+            .clone();
+        let now = self.now;
+        self.isolates[post.place].keep_answer(&id, &snapshot, now);
+        self.go_on(number, PostInput::Read(snapshot));
+    }
+
+    /// Gives the machine what happened, and carries out its steps until it has to wait.
+    fn go_on(&mut self, number: usize, mut input: PostInput) {
+        loop {
+            let bytes = RefCell::new(Choices::of(self.choices.next()));
+            let post = self.posts.get_mut(&number).expect("it is under way");
+            let step = post
+                .machine
+                .handle(input, &|| Some(bytes.borrow_mut().bytes()));
+            input = match step {
+                PostStep::Count => PostInput::Counted,
+                PostStep::Recall { webhooks, command } => {
+                    return self.ask_for_earlier(number, &webhooks, &command);
+                }
+                PostStep::Store {
+                    batches,
+                    keys_revision,
+                } => return self.ask_to_accept(number, batches, keys_revision),
+                PostStep::AskWorkspace => return self.ask_for_snapshot(number),
+                // The shortest wait.
+                PostStep::WaitForAttempt(_) => PostInput::Waited,
+                PostStep::Accept(events) => return self.accepted(number, events),
+                PostStep::Refuse(PostRefusal::Unauthorized) => {
+                    return self.end_post(number, PostAnswer::Unauthorized);
+                }
+                PostStep::Refuse(_) => return self.end_post(number, PostAnswer::NotStored),
+            };
         }
     }
 
-    /// The Worker has the snapshot that it goes by.
-    fn post_knows(&mut self, number: usize, snapshot: &Snapshot) {
+    fn ask_for_earlier(&mut self, number: usize, webhooks: &[WebhookId], command: &WebhookCommand) {
+        let workspace = self.events[self.posts[&number].event].workspace;
+        let objects = webhooks.iter().map(|id| self.object_of(workspace, id));
+        let objects: Vec<_> = objects.collect();
         let post = self.posts.get_mut(&number).expect("it is under way");
-        if let Some(key) = &post.key {
-            let scopes = snapshot.scopes_of(key);
-            if !scopes.is_some_and(|scopes| scopes.contains(&Scope::EventsWrite)) {
-                self.end_post(number, PostAnswer::Unauthorized);
-                return;
-            }
-            post.keys_revision = Some(snapshot.keys_revision);
-        }
-        if post.snapshot.is_some() {
-            // It has asked because some refused its keys.
-            post.is_repeated = true;
-            let stale = std::mem::take(&mut post.stale);
-            self.ask_to_accept(number, stale);
-            return;
-        }
-        let event = &self.events[post.event];
-        let event_type = event.type_name;
-        let kept_since = post.began_at.saturating_sub(EVENT_ID_KEPT);
-        let is_late = |webhook: &Subscription| {
-            webhook.selects(event_type) && !webhook.selected_at(event_type, kept_since)
-        };
-        let may_differ = snapshot.selections_differ() || snapshot.webhooks.iter().any(is_late);
-        let asks = event.is_given && may_differ && !snapshot.webhooks.is_empty();
-        let command = WebhookCommand::Recall {
-            event_ids: vec![event.id.clone()],
-        };
-        let workspace = event.workspace;
-        post.snapshot = Some(snapshot.clone());
-        post.is_recalling = asks;
-        if !asks {
-            self.accept_post(number);
-            return;
-        }
-        let webhooks = snapshot.webhooks.iter();
-        let objects: Vec<_> = webhooks
-            .map(|webhook| self.object_of(workspace, &webhook.id))
-            .collect();
-        let post = self.posts.get_mut(&number).expect("it is under way");
+        post.is_recalling = true;
         post.awaited = objects.iter().copied().collect();
         for object in objects {
             let caller = Caller::Post {
                 post: number,
                 webhook: Some(object),
             };
-            self.call(object, &command, caller);
+            self.call(object, command, caller);
         }
+        self.look_at_post(number);
     }
 
-    fn recalled(&mut self, number: usize, object: usize, recalled: Recalled) {
-        let post = self.posts.get_mut(&number).expect("it is under way");
-        if recalled.event_type != self.events[post.event].type_name {
-            post.of_other_type.push((object, recalled.id));
-            return;
-        }
-        let at = recalled.id.minted_at();
-        let first = post.first.get_or_insert((at, Vec::new()));
-        first.0 = first.0.min(at);
-        first.1.push(object);
-    }
-
-    /// Finds the webhooks that get the event, and asks them to accept it.
-    fn accept_post(&mut self, number: usize) {
-        let post = &self.posts[&number];
-        let event = &self.events[post.event];
-        let (workspace, event_type) = (event.workspace, event.type_name);
-        let first = post.first.clone();
-        let is_other = !post.of_other_type.is_empty();
-        let snapshot = post.snapshot.clone().expect("it is read");
-        let mut chosen = Vec::new();
-        for webhook in snapshot.webhooks.iter().filter(|_| !is_other) {
-            let object = self.object_of(workspace, &webhook.id);
-            let is_chosen = match &first {
-                Some((at, holders)) => {
-                    holders.contains(&object) || webhook.selected_at(event_type, *at)
-                }
-                None => webhook.selects(event_type),
-            };
-            if is_chosen {
-                chosen.push(object);
-            }
-        }
-        for object in &chosen {
-            let id = DeliveryId::mint(self.now, self.choices.bytes());
-            self.tried.entry(*object).or_default().insert(id.clone());
-            let post = self.posts.get_mut(&number).expect("it is under way");
-            post.ids.insert(*object, id);
-        }
-        self.ask_to_accept(number, chosen);
-    }
-
-    fn ask_to_accept(&mut self, number: usize, objects: Vec<usize>) {
-        let shares = share_leases(WORKER_LEASES, &vec![1; objects.len()]);
-        let post = self.posts.get_mut(&number).expect("it is under way");
-        post.awaited = objects.iter().copied().collect();
-        for (object, leases) in objects.into_iter().zip(shares) {
-            let post = self.posts.get_mut(&number).expect("it is under way");
+    fn ask_to_accept(&mut self, number: usize, batches: Vec<Batch>, keys_revision: Option<u64>) {
+        let event = self.posts[&number].event;
+        let (workspace, event_type) = (self.events[event].workspace, self.events[event].type_name);
+        let events = Rc::clone(&self.posts[&number].events);
+        for batch in batches {
+            let object = self.object_of(workspace, &batch.webhook);
+            let selects = self.selects(object, event_type);
             let known = self.objects[object].keys_known;
-            post.keys_known.insert(object, known);
-            let event = &self.events[post.event];
-            let selects = self.objects[object].settings();
-            if selects.is_some_and(|settings| settings.selects(event.type_name)) {
-                post.selected.insert(object);
-            }
-            let id = post.ids[&object].clone();
-            let command = WebhookCommand::Accept {
-                events: vec![NewDelivery {
-                    payload: payload(&id, event.payload_bytes),
-                    id,
-                    event_id: event.id.clone(),
-                    event_id_given: event.is_given,
-                    event_type: event.type_name.into(),
-                }],
-                leases,
-                keys_revision: post.keys_revision,
-            };
+            let ids = batch.deliveries.iter().map(|(_, id)| id.clone());
+            let ids: Vec<_> = ids.collect();
+            self.tried.entry(object).or_default().extend(ids.clone());
             let caller = Caller::Post {
                 post: number,
                 webhook: Some(object),
             };
-            self.call(object, &command, caller);
+            self.call_to_accept(object, &batch.command(&events, keys_revision), caller);
+            let post = self.posts.get_mut(&number).expect("it is under way");
+            post.keys_known.insert(object, known);
+            if selects {
+                post.selected.insert(object);
+            }
+            post.ids.extend(ids.into_iter().map(|id| (object, id)));
+            post.awaited.insert(object);
+            post.batches.insert(object, batch);
         }
-        self.look_at_post(number);
     }
 
     /// A webhook's object answered, or not.
@@ -262,59 +238,46 @@ impl World {
     ) {
         let Some(post) = self.posts.get_mut(&number) else {
             if let Some(WebhookReply::Taken { grants, .. }) = reply {
-                self.excused
-                    .extend(grants.into_iter().map(|grant| grant.id));
+                let ids = grants.into_iter().map(|grant| grant.id);
+                self.excused.extend(ids);
             }
             return;
         };
         post.awaited.remove(&object);
-        let own = post.ids.get(&object).cloned();
-        match reply {
-            Some(WebhookReply::Recalled(found)) => {
-                if let Some(found) = found.into_iter().next().flatten() {
-                    self.recalled(number, object, found);
-                }
+        if let Some(batch) = post.batches.remove(&object) {
+            let deliveries = batch.deliveries.clone();
+            if reply.is_none() {
+                self.excused
+                    .extend(deliveries.iter().map(|(_, id)| id.clone()));
             }
-            Some(WebhookReply::Taken {
-                deliveries, grants, ..
-            }) => {
-                match deliveries.into_iter().next() {
-                    Some(Taken::New { .. }) => {
-                        post.stored.extend(own.map(|id| (object, id)));
-                        self.check_key_was_good(number, object);
-                        self.check_selected(number, object);
-                    }
-                    Some(Taken::Duplicate(found)) => post.stored.push((object, found.id)),
-                    _ => {}
-                }
-                self.send_first(number, object, grants);
+            let (stored, grants) = batch.read(reply);
+            let is_new = |stored: &Stored| {
+                let Stored::Done { found, .. } = stored else {
+                    return false;
+                };
+                let mut found = found.iter();
+                found.any(|(_, found)| matches!(found.taken, Taken::New { .. }))
+            };
+            let is_new = is_new(&stored);
+            post.stored.push(stored);
+            let grants = add_payloads(grants, &deliveries, &post.events);
+            if is_new {
+                self.check_key_was_good(number, object);
+                self.check_selected(number, object);
             }
-            Some(WebhookReply::Refused(Refusal::StaleKey)) => {
-                post.has_failed |= post.is_repeated;
-                post.stale.push(object);
-            }
-            // It is deleted.
-            Some(_) => {}
-            None => {
-                post.has_failed = true;
-                self.excused.extend(own);
-            }
+            self.send_first(object, grants);
+        } else {
+            let webhook = self.objects[object].webhook.clone();
+            post.replies.push((webhook, reply));
         }
         self.look_at_post(number);
     }
 
-    fn send_first(&mut self, number: usize, object: usize, mut grants: Vec<Grant>) {
-        if grants.is_empty() {
-            return;
+    fn send_first(&mut self, object: usize, grants: Vec<Grant>) {
+        if !grants.is_empty() {
+            let shift = Shift::of_invocation(self.now, &self.policy);
+            self.new_sender(object, shift, grants);
         }
-        let event = &self.events[self.posts[&number].event];
-        for grant in &mut grants {
-            if grant.payload.is_none() {
-                grant.payload = Some(payload(&grant.id, event.payload_bytes));
-            }
-        }
-        let shift = Shift::of_invocation(self.now, &self.policy);
-        self.new_sender(object, shift, grants);
     }
 
     /// Goes on if all who were asked have answered.
@@ -323,18 +286,26 @@ impl World {
         if !post.awaited.is_empty() {
             return;
         }
-        if post.has_failed {
-            self.end_post(number, PostAnswer::NotStored);
-        } else if std::mem::take(&mut post.is_recalling) {
-            self.accept_post(number);
-        } else if post.stale.is_empty() {
-            let mut stored = std::mem::take(&mut post.stored);
-            stored.append(&mut post.of_other_type);
-            self.check_accepted(number, &stored);
-            self.end_post(number, PostAnswer::Accepted(stored));
+        let input = if std::mem::take(&mut post.is_recalling) {
+            let replies = std::mem::take(&mut post.replies).into_iter();
+            let replies = replies.map(|(webhook, reply)| Some((webhook, reply?)));
+            PostInput::Recalled(replies.collect())
         } else {
-            self.ask_for_snapshot(number);
-        }
+            PostInput::Stored(std::mem::take(&mut post.stored))
+        };
+        self.go_on(number, input);
+    }
+
+    fn accepted(&mut self, number: usize, events: Vec<AcceptedEvent>) {
+        let workspace = self.events[self.posts[&number].event].workspace;
+        let deliveries = events.into_iter().flat_map(|event| event.deliveries);
+        let stored = deliveries.filter_map(|one| {
+            let (id, _) = one.delivery.ok()?;
+            Some((self.object_of(workspace, &one.webhook), id))
+        });
+        let stored: Vec<_> = stored.collect();
+        self.check_accepted(number, &stored);
+        self.end_post(number, PostAnswer::Accepted(stored));
     }
 
     fn end_post(&mut self, number: usize, answer: PostAnswer) {
@@ -344,9 +315,4 @@ impl World {
         self.tell(|| format!("the post of event {event} is answered: {answer:?}"));
         self.producer_answered(event, answer);
     }
-}
-
-pub(crate) fn payload(id: &DeliveryId, length: usize) -> Box<RawValue> {
-    let text = format!("{{\"id\":\"{id}\",\"data\":\"{}\"}}", "x".repeat(length));
-    RawValue::from_string(text).expect("it is JSON")
 }

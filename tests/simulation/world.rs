@@ -11,7 +11,7 @@ use webhook_relay::{
         policy::Policy,
         timestamp::Timestamp,
     },
-    machines::webhook::group_commit::CallId,
+    machines::{ingest::snapshots::Snapshots, webhook::group_commit::CallId},
 };
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     endpoint::Endpoint,
     faults::{Fault, Faults},
     happenings::Happening,
-    kv::Kv,
+    kv::{Kv, PLACES},
     object::Object,
     people::Wish,
     posting::Post,
@@ -46,7 +46,7 @@ const EVENTS: u64 = 200;
 const LAST_EVENTS: u64 = 12;
 
 /// The types of events.
-pub(crate) const TYPES: [&str; 3] = ["agent.error", "alert.triggered", "agent.started"];
+pub(crate) const TYPES: [&str; 3] = ["agent.error", "alert.triggered", "agent.registered"];
 
 /// A world.
 pub(crate) struct World {
@@ -69,6 +69,8 @@ pub(crate) struct World {
     pub(crate) made: u64,
     pub(crate) events: Vec<Event>,
     pub(crate) posts: BTreeMap<usize, Post>,
+    /// What the isolate of each place keeps of snapshots.
+    pub(crate) isolates: [Snapshots; PLACES],
     pub(crate) posts_begun: usize,
     /// The deliveries that Workers asked a webhook to accept.
     pub(crate) tried: BTreeMap<usize, BTreeSet<DeliveryId>>,
@@ -113,6 +115,7 @@ impl World {
             made: 0,
             events: Vec::new(),
             posts: BTreeMap::new(),
+            isolates: Default::default(),
             posts_begun: 0,
             tried: BTreeMap::new(),
             promised: BTreeMap::new(),
