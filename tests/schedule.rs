@@ -137,7 +137,7 @@ fn a_full_backlog_refuses_events_and_takes_pings() {
     let admit = |kind| {
         relay
             .dispatch
-            .admit(kind, 10, relay.now, &relay.policy)
+            .accept(kind, 10, relay.now, &relay.policy)
             .is_ok()
     };
     assert!(!admit(Kind::Event));
@@ -205,7 +205,7 @@ impl Relay {
         let id = DeliveryId::mint(self.now, [self.made; 10]);
         let delivery = self
             .dispatch
-            .admit(Kind::Event, 2, self.now, &self.policy)
+            .accept(Kind::Event, 2, self.now, &self.policy)
             .unwrap();
         self.dispatch.queue.place(&id, &delivery, 2);
         let record = DeliveryRecord {

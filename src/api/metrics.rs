@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use crate::domain::{
     ids::WebhookId,
     sealed::{EncryptionKeys, Sealed},
-    stats::HourTally,
+    stats::HourCounts,
 };
 
 /// The media type of the text.
@@ -23,7 +23,7 @@ pub struct WebhookGauges {
     /// Deliveries that wait for a resend.
     pub held: usize,
     /// The last full hour.
-    pub last_hour: HourTally,
+    pub last_hour: HourCounts,
 }
 
 /// The gauge that is in every answer.
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn each_webhook_has_a_sample_of_each_gauge_that_it_has_a_value_for() {
         let webhook = WebhookId::mint(Timestamp::from_millis(0), [0; 10]);
-        let last_hour = HourTally::default();
+        let last_hour = HourCounts::default();
         let text = render_webhooks(&[WebhookGauges {
             webhook,
             enabled: true,

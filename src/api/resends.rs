@@ -10,8 +10,8 @@ use super::{
 use crate::domain::{
     delivery::Status,
     ids::ResendId,
-    resend::{JobStatus, ResendJob, Selection},
-    stats::{HOURS_LIMIT, HourTally, start_of},
+    resend::{BulkResend, BulkResendStatus, Selection},
+    stats::{HOURS_LIMIT, HourCounts, start_of},
     timestamp::{Timestamp, as_iso},
 };
 
@@ -46,25 +46,25 @@ pub fn parse_selection(body: &[u8]) -> Result<Selection, ApiError> {
 
 /// A bulk resend as an answer shows it.
 #[derive(Debug, Serialize)]
-pub struct JobView {
+pub struct BulkResendView {
     id: ResendId,
-    status: JobStatus,
+    status: BulkResendStatus,
     total: u64,
     done: u64,
     delivered: u64,
     failed: u64,
 }
 
-impl From<ResendJob> for JobView {
-    fn from(job: ResendJob) -> Self {
-        let done = job.done();
+impl From<BulkResend> for BulkResendView {
+    fn from(bulk_resend: BulkResend) -> Self {
+        let done = bulk_resend.done();
         Self {
-            id: job.id,
-            status: job.status,
-            total: job.total,
+            id: bulk_resend.id,
+            status: bulk_resend.status,
+            total: bulk_resend.total,
             done,
-            delivered: job.delivered,
-            failed: job.failed,
+            delivered: bulk_resend.delivered,
+            failed: bulk_resend.failed,
         }
     }
 }
@@ -94,14 +94,14 @@ pub struct HourView {
 impl HourView {
     /// Shows the counts of an hour.
     #[must_use]
-    pub fn new(hour: i64, tally: &HourTally) -> Self {
+    pub fn new(hour: i64, counts: &HourCounts) -> Self {
         Self {
             hour: start_of(hour),
-            delivered: tally.delivered,
-            failed: tally.failed,
-            attempts: tally.attempts,
-            p50_ms: tally.percentile(50),
-            p95_ms: tally.percentile(95),
+            delivered: counts.delivered,
+            failed: counts.failed,
+            attempts: counts.attempts,
+            p50_ms: counts.percentile(50),
+            p95_ms: counts.percentile(95),
         }
     }
 }

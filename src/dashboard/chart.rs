@@ -9,7 +9,7 @@ use super::{
     words::{count, took},
 };
 use crate::domain::{
-    stats::{HourTally, hour_of, start_of},
+    stats::{HourCounts, hour_of, start_of},
     timestamp::Timestamp,
 };
 
@@ -35,26 +35,26 @@ pub struct Bin {
     /// When it begins.
     pub start: Timestamp,
     /// The counts.
-    pub tally: HourTally,
+    pub counts: HourCounts,
 }
 
 impl Bin {
     /// The 95th percentile of the durations in words.
     #[must_use]
     pub fn p95(&self) -> String {
-        p95(&self.tally)
+        p95(&self.counts)
     }
 }
 
-fn p95(tally: &HourTally) -> String {
-    tally.percentile(95).map_or_else(|| "–".into(), took)
+fn p95(counts: &HourCounts) -> String {
+    counts.percentile(95).map_or_else(|| "–".into(), took)
 }
 
 impl Chart {
     /// The chart of the hours up to now; `hours` are those that have counts.
     #[must_use]
     pub fn new(
-        hours: &[(i64, HourTally)],
+        hours: &[(i64, HourCounts)],
         span: impl Borrow<ChartSpan>,
         now: impl Borrow<Timestamp>,
     ) -> Self {
@@ -67,15 +67,15 @@ impl Chart {
         let bins = (0..places).rev().map(|place: i64| {
             let last = end.saturating_sub(place.saturating_mul(width));
             let first = last.saturating_sub(width);
-            let mut tally = HourTally::default();
+            let mut counts = HourCounts::default();
             for (hour, counted) in hours {
                 if (first..last).contains(hour) {
-                    tally.add(counted);
+                    counts.add(counted);
                 }
             }
             Bin {
                 start: start_of(first),
-                tally,
+                counts,
             }
         });
         Self {
@@ -86,7 +86,7 @@ impl Chart {
 
     /// The chart of the last 24 hours.
     #[must_use]
-    pub fn day(hours: &[(i64, HourTally)], now: impl Borrow<Timestamp>) -> Self {
+    pub fn day(hours: &[(i64, HourCounts)], now: impl Borrow<Timestamp>) -> Self {
         Self::new(hours, ChartSpan::Day, now)
     }
 
@@ -98,10 +98,10 @@ impl Chart {
 
     /// All bars together.
     #[must_use]
-    pub fn total(&self) -> HourTally {
-        let mut total = HourTally::default();
+    pub fn total(&self) -> HourCounts {
+        let mut total = HourCounts::default();
         for bin in &self.bins {
-            total.add(&bin.tally);
+            total.add(&bin.counts);
         }
         total
     }
@@ -122,8 +122,8 @@ impl Chart {
     #[must_use]
     pub fn delivered(&self) -> String {
         let line = self.line();
-        self.bars(|tally| {
-            let height = self.height(tally.delivered);
+        self.bars(|counts| {
+            let height = self.height(counts.delivered);
             (line.saturating_sub(height), height)
         })
     }
@@ -132,7 +132,7 @@ impl Chart {
     #[must_use]
     pub fn failed(&self) -> String {
         let line = self.line();
-        self.bars(|tally| (line, self.height(tally.failed)))
+        self.bars(|counts| (line, self.height(counts.failed)))
     }
 
     /// The line between the two, as a path.
@@ -145,25 +145,25 @@ impl Chart {
     /// Bars of the attempts.
     #[must_use]
     pub fn attempts(&self) -> String {
-        self.standing(|tally| tally.attempts)
+        self.standing(|counts| counts.attempts)
     }
 
     /// The largest number of attempts of a bar.
     #[must_use]
     pub fn most_attempts(&self) -> u64 {
-        self.most(|tally| tally.attempts)
+        self.most(|counts| counts.attempts)
     }
 
     /// Bars of the 95th percentile of the durations.
     #[must_use]
     pub fn durations(&self) -> String {
-        self.standing(|tally| tally.percentile(95).unwrap_or_default())
+        self.standing(|counts| counts.percentile(95).unwrap_or_default())
     }
 
     /// The longest of these, in words.
     #[must_use]
     pub fn longest(&self) -> String {
-        took(self.most(|tally| tally.percentile(95).unwrap_or_default()))
+        took(self.most(|counts| counts.percentile(95).unwrap_or_default()))
     }
 
     /// The content of the drawing, in a sentence.
@@ -191,16 +191,16 @@ impl Chart {
         format!("{} delivered, {} failed", total.delivered, total.failed)
     }
 
-    fn most(&self, value: impl Fn(&HourTally) -> u64) -> u64 {
-        let values = self.bins.iter().map(|bin| value(&bin.tally));
+    fn most(&self, value: impl Fn(&HourCounts) -> u64) -> u64 {
+        let values = self.bins.iter().map(|bin| value(&bin.counts));
         values.max().unwrap_or_default()
     }
 
     /// Delivered and failed share a scale: together their highest bars fill the height.
     fn height(&self, value: u64) -> u64 {
         let all = self
-            .most(|tally| tally.delivered)
-            .saturating_add(self.most(|tally| tally.failed));
+            .most(|counts| counts.delivered)
+            .saturating_add(self.most(|counts| counts.failed));
         scaled(value, all)
     }
 
@@ -208,21 +208,21 @@ impl Chart {
         if self.total().failed == 0 {
             return HEIGHT;
         }
-        self.height(self.most(|tally| tally.delivered))
+        self.height(self.most(|counts| counts.delivered))
     }
 
-    fn standing(&self, value: impl Fn(&HourTally) -> u64) -> String {
+    fn standing(&self, value: impl Fn(&HourCounts) -> u64) -> String {
         let most = self.most(&value);
-        self.bars(|tally| {
-            let height = scaled(value(tally), most);
+        self.bars(|counts| {
+            let height = scaled(value(counts), most);
             (HEIGHT.saturating_sub(height), height)
         })
     }
 
-    fn bars(&self, top_and_height: impl Fn(&HourTally) -> (u64, u64)) -> String {
+    fn bars(&self, top_and_height: impl Fn(&HourCounts) -> (u64, u64)) -> String {
         let mut path = String::new();
         for (index, bin) in self.bins.iter().enumerate() {
-            let (top, height) = top_and_height(&bin.tally);
+            let (top, height) = top_and_height(&bin.counts);
             if height > 0 {
                 let left = index.saturating_mul(PLACE).saturating_add(1);
                 // Writing to a String cannot fail.
@@ -252,18 +252,18 @@ mod tests {
 
     #[test]
     fn every_hour_of_the_span_has_its_place_and_older_ones_have_none() {
-        let hours = [(75, tally(1, 0)), (76, tally(2, 0)), (99, tally(3, 0))];
+        let hours = [(75, counts(1, 0)), (76, counts(2, 0)), (99, counts(3, 0))];
         let chart = Chart::new(&hours, ChartSpan::Day, start_of(99));
-        let delivered: Vec<_> = chart.bins.iter().map(|bin| bin.tally.delivered).collect();
+        let delivered: Vec<_> = chart.bins.iter().map(|bin| bin.counts.delivered).collect();
         assert_eq!((delivered.len(), delivered[0], delivered[23]), (24, 2, 3));
         assert_eq!(chart.bins[0].start, start_of(76));
     }
 
     #[test]
     fn a_bar_of_the_week_stands_for_six_hours() {
-        let hours = [(94, tally(1, 2)), (99, tally(3, 4)), (93, tally(50, 0))];
+        let hours = [(94, counts(1, 2)), (99, counts(3, 4)), (93, counts(50, 0))];
         let chart = Chart::new(&hours, ChartSpan::Week, start_of(99));
-        let last = &chart.bins[27].tally;
+        let last = &chart.bins[27].counts;
         assert_eq!((chart.bins.len(), last.delivered, last.failed), (28, 4, 6));
         assert_eq!(
             chart.sentence(),
@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn delivered_stands_above_the_line_and_failed_below_it_within_the_drawing() {
         for (delivered, failed) in [(1, 0), (0, 1), (1, 1_000_000), (1_000_000, 1), (7, 7)] {
-            let hours = [(99, tally(delivered, failed))];
+            let hours = [(99, counts(delivered, failed))];
             let chart = Chart::new(&hours, ChartSpan::Day, start_of(99));
             let line = chart.line();
             assert!(chart.height(delivered) <= line, "{delivered} {failed}");
@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn the_smallest_number_is_seen_beside_the_largest() {
-        let hours = [(98, tally(1_000_000, 0)), (99, tally(1, 0))];
+        let hours = [(98, counts(1_000_000, 0)), (99, counts(1, 0))];
         let chart = Chart::new(&hours, ChartSpan::Day, start_of(99));
         assert!(
             chart.delivered().ends_with("h8v4h-8z"),
@@ -309,12 +309,12 @@ mod tests {
         assert_eq!(chart.p95(), "–");
     }
 
-    fn tally(delivered: u64, failed: u64) -> HourTally {
-        HourTally {
+    fn counts(delivered: u64, failed: u64) -> HourCounts {
+        HourCounts {
             delivered,
             failed,
             attempts: delivered + failed,
-            ..HourTally::default()
+            ..HourCounts::default()
         }
     }
 }

@@ -15,7 +15,7 @@ setInterval(showTimes, MINUTE / 2);
 offerCopies();
 offerSecrets();
 showBusyForms();
-for (const job of document.querySelectorAll("[data-poll]")) followJob(job);
+for (const resend of document.querySelectorAll("[data-poll]")) followResend(resend);
 
 /** The reader's zone and relative words; the exact UTC stays on hover. */
 function showTimes() {
@@ -98,24 +98,24 @@ function showBusyForms() {
   });
 }
 
-async function followJob(element) {
-  const part = (name) => element.querySelector(`[data-job=${name}]`);
+async function followResend(element) {
+  const part = (name) => element.querySelector(`[data-bulk-resend=${name}]`);
   const progress = element.querySelector("progress");
   for (const link of element.querySelectorAll("[data-without-script]")) link.hidden = true;
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    const job = await fetch(element.dataset.poll).then(
+    const resend = await fetch(element.dataset.poll).then(
       (answer) => (answer.ok ? answer.json() : null),
       () => null,
     );
-    if (job === null) continue;
-    progress.max = job.total;
-    progress.value = job.done;
-    for (const name of ["done", "total", "delivered", "failed"]) part(name).textContent = job[name];
-    if (job.status === "running") continue;
+    if (resend === null) continue;
+    progress.max = resend.total;
+    progress.value = resend.done;
+    for (const name of ["done", "total", "delivered", "failed"]) part(name).textContent = resend[name];
+    if (resend.status === "running") continue;
     part("headline").textContent =
-      job.status === "finished" ? "All events were sent again." : "Sending again was stopped.";
-    for (const action of element.querySelectorAll("[data-job=actions]")) action.remove();
+      resend.status === "finished" ? "All events were sent again." : "Sending again was stopped.";
+    for (const action of element.querySelectorAll("[data-bulk-resend=actions]")) action.remove();
     return;
   }
 }

@@ -14,8 +14,8 @@ use crate::domain::{
     event_type,
     ids::DeliveryId,
     record::DeliveryRecord,
-    resend::{JobStatus, ResendJob},
-    stats::HourTally,
+    resend::{BulkResend, BulkResendStatus},
+    stats::HourCounts,
     timestamp::Timestamp,
     webhook::Webhook,
 };
@@ -44,9 +44,9 @@ pub struct DetailPage {
     /// The ping of a new webhook, or the test that was just sent.
     pub probe: Option<Probe>,
     /// The hours with counts, of [`super::detail_query::ChartSpan::hours`]; none if they could not be read.
-    pub hours: Option<Vec<(i64, HourTally)>>,
+    pub hours: Option<Vec<(i64, HourCounts)>>,
     /// The bulk resend that runs, or that the address asks for.
-    pub job: Option<ResendJob>,
+    pub bulk_resend: Option<BulkResend>,
     /// Why a bulk resend was refused.
     pub resend_error: Option<String>,
     /// Deliveries, newest first; without payloads.
@@ -119,27 +119,31 @@ impl DetailPage {
         Some(self.query.address(&self.webhook.id, Some(older)))
     }
 
-    fn job_runs(&self) -> bool {
-        self.job
+    fn bulk_resend_runs(&self) -> bool {
+        self.bulk_resend
             .as_ref()
-            .is_some_and(|job| job.status == JobStatus::Running)
+            .is_some_and(|bulk_resend| bulk_resend.status == BulkResendStatus::Running)
     }
 
-    fn job_headline(&self) -> &'static str {
-        match self.job.as_ref().map(|job| job.status) {
-            Some(JobStatus::Running) => "Sending events again…",
-            Some(JobStatus::Finished) => "All events were sent again.",
-            Some(JobStatus::Stopped) => "Sending again was stopped.",
+    fn bulk_resend_headline(&self) -> &'static str {
+        match self
+            .bulk_resend
+            .as_ref()
+            .map(|bulk_resend| bulk_resend.status)
+        {
+            Some(BulkResendStatus::Running) => "Sending events again…",
+            Some(BulkResendStatus::Finished) => "All events were sent again.",
+            Some(BulkResendStatus::Stopped) => "Sending again was stopped.",
             None => "",
         }
     }
 
     /// The address at which the script asks for the bulk resend's progress.
     fn poll_address(&self) -> String {
-        match (&self.frame.session, &self.job) {
-            (Some(session), Some(job)) => format!(
+        match (&self.frame.session, &self.bulk_resend) {
+            (Some(session), Some(bulk_resend)) => format!(
                 "/v1/workspaces/{}/webhooks/{}/resend/{}",
-                session.workspace, self.webhook.id, job.id
+                session.workspace, self.webhook.id, bulk_resend.id
             ),
             _ => String::new(),
         }

@@ -6,7 +6,7 @@ use super::{
     frame::{Frame, Notice},
     when, words,
 };
-use crate::domain::{stats::HourTally, webhook::Webhook};
+use crate::domain::{stats::HourCounts, webhook::Webhook};
 
 /// The list of webhooks.
 #[derive(Page)]
@@ -23,5 +23,5 @@ pub struct ListedWebhook {
     /// The webhook.
     pub webhook: Webhook,
     /// The last 24 hours that have counts; none if its object did not answer.
-    pub hours: Option<Vec<(i64, HourTally)>>,
+    pub hours: Option<Vec<(i64, HourCounts)>>,
 }

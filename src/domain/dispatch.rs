@@ -77,7 +77,7 @@ impl Dispatch {
     ///
     /// # Errors
     /// `BacklogFull`; pings and tests are always accepted.
-    pub fn admit(
+    pub fn accept(
         &self,
         kind: Kind,
         bytes: u64,

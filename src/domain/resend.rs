@@ -29,7 +29,7 @@ pub struct Selection {
 /// The status of a bulk resend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum JobStatus {
+pub enum BulkResendStatus {
     /// It still has deliveries to resend.
     Running,
     /// Each delivery has had its first new attempt.
@@ -40,7 +40,7 @@ pub enum JobStatus {
 
 /// A bulk resend.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ResendJob {
+pub struct BulkResend {
     /// Its id.
     pub id: ResendId,
     /// What it resends.
@@ -48,7 +48,7 @@ pub struct ResendJob {
     /// When it began; it does not cover what failed later.
     pub began_at: Timestamp,
     /// Its status.
-    pub status: JobStatus,
+    pub status: BulkResendStatus,
     /// Deliveries that it has to resend.
     pub total: u64,
     /// Of these, the ones whose first new attempt succeeded.
@@ -83,7 +83,7 @@ impl Selection {
     }
 }
 
-impl ResendJob {
+impl BulkResend {
     /// Deliveries whose first new attempt is over.
     #[must_use]
     pub const fn done(&self) -> u64 {
@@ -94,8 +94,8 @@ impl ResendJob {
     #[must_use]
     pub fn free_places(&self) -> usize {
         match self.status {
-            JobStatus::Running => UNDER_WAY_LIMIT.saturating_sub(self.under_way.len()),
-            JobStatus::Finished | JobStatus::Stopped => 0,
+            BulkResendStatus::Running => UNDER_WAY_LIMIT.saturating_sub(self.under_way.len()),
+            BulkResendStatus::Finished | BulkResendStatus::Stopped => 0,
         }
     }
 
@@ -134,15 +134,15 @@ impl ResendJob {
 
     /// Ends a running bulk resend that found nothing more to resend, once nothing is under way.
     pub const fn finish_where_done(&mut self) {
-        if matches!(self.status, JobStatus::Running) && self.under_way.is_empty() {
-            self.status = JobStatus::Finished;
+        if matches!(self.status, BulkResendStatus::Running) && self.under_way.is_empty() {
+            self.status = BulkResendStatus::Finished;
         }
     }
 
     /// Stops a running bulk resend; what is under way continues.
     pub const fn stop(&mut self) {
-        if matches!(self.status, JobStatus::Running) {
-            self.status = JobStatus::Stopped;
+        if matches!(self.status, BulkResendStatus::Running) {
+            self.status = BulkResendStatus::Stopped;
         }
     }
 }
@@ -158,39 +158,55 @@ mod tests {
 
     #[test]
     fn the_stored_form_is_pinned() {
-        let mut job = job(Status::Failed);
-        job.take(id(1), &failed(0));
+        let mut bulk_resend = bulk_resend(Status::Failed);
+        bulk_resend.take(id(1), &failed(0));
         let stored = concat!(
             r#"{"id":"rs_00000000000070008000000000000000","selection":{"status":"failed","since":null,"until":null},"#,
             r#""began_at":100000,"status":"running","total":3,"delivered":0,"failed":0,"#,
             r#""taken":"evt_00000000000071018101010101010101","#,
             r#""under_way":[{"id":"evt_00000000000071018101010101010101","attempts":0}]}"#,
         );
-        assert_eq!(serde_json::to_string(&job).unwrap(), stored);
-        assert_eq!(serde_json::from_str::<ResendJob>(stored).unwrap(), job);
+        assert_eq!(serde_json::to_string(&bulk_resend).unwrap(), stored);
+        assert_eq!(
+            serde_json::from_str::<BulkResend>(stored).unwrap(),
+            bulk_resend
+        );
     }
 
     #[test]
     fn what_failed_after_a_job_began_is_not_its() {
-        let job = job(Status::Failed);
-        assert!(job.selection.takes(&failed(100), job.began_at));
-        assert!(!job.selection.takes(&failed(101), job.began_at));
-        assert!(!job.selection.takes(&Delivery::held(), job.began_at));
+        let bulk_resend = bulk_resend(Status::Failed);
         assert!(
-            !job.selection
-                .takes(&Delivery::due(Kind::Event, at(0)), job.began_at)
+            bulk_resend
+                .selection
+                .takes(&failed(100), bulk_resend.began_at)
+        );
+        assert!(
+            !bulk_resend
+                .selection
+                .takes(&failed(101), bulk_resend.began_at)
+        );
+        assert!(
+            !bulk_resend
+                .selection
+                .takes(&Delivery::held(), bulk_resend.began_at)
+        );
+        assert!(
+            !bulk_resend
+                .selection
+                .takes(&Delivery::due(Kind::Event, at(0)), bulk_resend.began_at)
         );
     }
 
     #[test]
     fn a_delivery_is_done_when_its_first_new_attempt_is_over() {
-        let mut job = job(Status::Held);
+        let mut bulk_resend = bulk_resend(Status::Held);
         let policy = Policy::parse(|_| None).unwrap();
-        job.take(id(1), &Delivery::held());
+        bulk_resend.take(id(1), &Delivery::held());
         let mut delivery = Delivery::held();
         delivery.resend(at(101)).unwrap();
         let lease = delivery.lease(at(101), &policy).unwrap();
-        assert!(!job.follow(|_| Some(delivery.clone())));
+        assert!(!bulk_resend.follow(|_| Some(delivery.clone())));
         let report = Report {
             lease,
             outcome: Outcome::HttpError,
@@ -198,27 +214,40 @@ mod tests {
             retry_after: None,
         };
         delivery.report(at(102), &policy, &report);
-        assert!(job.follow(|_| Some(delivery.clone())));
-        assert_eq!((job.done(), job.failed, job.delivered), (1, 1, 0));
-        job.finish_where_done();
-        assert_eq!(job.status, JobStatus::Finished);
+        assert!(bulk_resend.follow(|_| Some(delivery.clone())));
+        assert_eq!(
+            (
+                bulk_resend.done(),
+                bulk_resend.failed,
+                bulk_resend.delivered
+            ),
+            (1, 1, 0)
+        );
+        bulk_resend.finish_where_done();
+        assert_eq!(bulk_resend.status, BulkResendStatus::Finished);
     }
 
     #[test]
     fn a_job_takes_a_few_at_a_time_and_none_when_it_is_stopped() {
-        let mut job = job(Status::Failed);
+        let mut bulk_resend = bulk_resend(Status::Failed);
         for number in 0..u8::try_from(UNDER_WAY_LIMIT).unwrap() {
-            job.take(id(number), &failed(0));
+            bulk_resend.take(id(number), &failed(0));
         }
-        assert_eq!(job.free_places(), 0);
-        job.follow(|_| None);
-        assert_eq!((job.free_places(), job.done()), (UNDER_WAY_LIMIT, 12));
-        job.stop();
-        assert_eq!((job.free_places(), job.status), (0, JobStatus::Stopped));
+        assert_eq!(bulk_resend.free_places(), 0);
+        bulk_resend.follow(|_| None);
+        assert_eq!(
+            (bulk_resend.free_places(), bulk_resend.done()),
+            (UNDER_WAY_LIMIT, 12)
+        );
+        bulk_resend.stop();
+        assert_eq!(
+            (bulk_resend.free_places(), bulk_resend.status),
+            (0, BulkResendStatus::Stopped)
+        );
     }
 
-    fn job(status: Status) -> ResendJob {
-        ResendJob {
+    fn bulk_resend(status: Status) -> BulkResend {
+        BulkResend {
             id: ResendId::mint(at(0), [0; 10]),
             selection: Selection {
                 status,
@@ -226,7 +255,7 @@ mod tests {
                 until: None,
             },
             began_at: at(100),
-            status: JobStatus::Running,
+            status: BulkResendStatus::Running,
             total: 3,
             delivered: 0,
             failed: 0,

@@ -113,7 +113,7 @@ pub struct Segment {
 impl Segment {
     /// Whether a delivery may be in a segment.
     #[must_use]
-    pub fn admits(record: &DeliveryRecord) -> bool {
+    pub fn takes(record: &DeliveryRecord) -> bool {
         let untried = record.delivery.attempts() == 0 && record.delivery.lost_leases() == 0;
         let as_it_should = match record.delivery.state() {
             State::Scheduled { .. } | State::Leased { .. } => untried,
@@ -127,7 +127,7 @@ impl Segment {
             && responses.fold(0, usize::saturating_add) <= RESPONSE_LIMIT
     }
 
-    /// Makes a segment of one delivery that [`Self::admits`] allows; `bytes` is the length of its payload.
+    /// Makes a segment of one delivery that [`Self::takes`] allows; `bytes` is the length of its payload.
     #[must_use]
     pub fn of(record: &DeliveryRecord, bytes: u64) -> Self {
         let mut segment = Self {
@@ -169,7 +169,7 @@ impl Segment {
             && held.fold(bytes, u64::saturating_add) <= BYTES_LIMIT
     }
 
-    /// Adds a delivery that [`Self::admits`] allows and that there is room for.
+    /// Adds a delivery that [`Self::takes`] allows and that there is room for.
     pub fn push(&mut self, record: &DeliveryRecord, bytes: u64) {
         self.members.push(Member {
             id: record.id.clone(),
@@ -277,10 +277,10 @@ mod tests {
     #[test]
     fn what_goes_as_it_should_stays_from_acceptance_to_delivery() {
         let mut record = record(1, Delivery::due(Kind::Event, at(0)));
-        assert!(Segment::admits(&record));
+        assert!(Segment::takes(&record));
         record.delivery.lease(at(0), &policy());
-        assert!(Segment::admits(&record));
-        assert!(Segment::admits(&delivered(1)));
+        assert!(Segment::takes(&record));
+        assert!(Segment::takes(&delivered(1)));
     }
 
     #[test]
@@ -300,7 +300,7 @@ mod tests {
         resent.resend(at(2)).unwrap();
         for delivery in [failed, lost, cancelled, resent, Delivery::held()] {
             assert!(
-                !Segment::admits(&record(1, delivery.clone())),
+                !Segment::takes(&record(1, delivery.clone())),
                 "{delivery:?}"
             );
         }
@@ -308,13 +308,13 @@ mod tests {
 
     #[test]
     fn pings_and_tests_and_long_responses_are_rows_of_their_own() {
-        assert!(!Segment::admits(&record(
+        assert!(!Segment::takes(&record(
             1,
             Delivery::due(Kind::Ping, at(0))
         )));
         let mut long = delivered(1);
         long.attempts[0].response_body = Some("x".repeat(RESPONSE_LIMIT + 1));
-        assert!(!Segment::admits(&long));
+        assert!(!Segment::takes(&long));
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub fn start_of(hour: i64) -> Timestamp {
 
 /// One hour's counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HourTally {
+pub struct HourCounts {
     /// Deliveries that ended delivered.
     pub delivered: u64,
     /// Deliveries that ended failed.
@@ -44,7 +44,7 @@ pub struct HourTally {
     pub durations: BTreeMap<u64, u64>,
 }
 
-impl HourTally {
+impl HourCounts {
     /// Adds other counts of the same hour.
     pub fn add(&mut self, other: &Self) {
         self.delivered = self.delivered.saturating_add(other.delivered);
@@ -77,15 +77,15 @@ impl HourTally {
 
 /// The counts that are not folded yet, by hour.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    hours: BTreeMap<i64, HourTally>,
+pub struct Counts {
+    hours: BTreeMap<i64, HourCounts>,
     /// Up to when all is folded; deliveries made later can be counted again from their rows.
     folded_through: Timestamp,
     /// Whether a delivery made before that was counted.
     has_older: bool,
 }
 
-impl Tally {
+impl Counts {
     /// Starts with nothing counted since a fold.
     #[must_use]
     pub fn since(folded_through: Timestamp) -> Self {
@@ -125,13 +125,13 @@ impl Tally {
     }
 
     /// The hours that have counts.
-    pub fn hours(&self) -> impl Iterator<Item = (i64, &HourTally)> {
-        self.hours.iter().map(|(hour, tally)| (*hour, tally))
+    pub fn hours(&self) -> impl Iterator<Item = (i64, &HourCounts)> {
+        self.hours.iter().map(|(hour, counts)| (*hour, counts))
     }
 
     /// One hour's counts.
     #[must_use]
-    pub fn hour(&self, hour: i64) -> Option<&HourTally> {
+    pub fn hour(&self, hour: i64) -> Option<&HourCounts> {
         self.hours.get(&hour)
     }
 
@@ -198,33 +198,33 @@ mod tests {
 
     #[test]
     fn the_stored_form_is_pinned() {
-        let mut tally = Tally::default();
-        tally.count(start_of(3), &id(), &took(1234), Change::Delivered);
+        let mut counts = Counts::default();
+        counts.count(start_of(3), &id(), &took(1234), Change::Delivered);
         let stored = r#"{"delivered":1,"failed":0,"attempts":1,"durations":{"1200":1}}"#;
         assert_eq!(
-            serde_json::to_string(tally.hour(3).unwrap()).unwrap(),
+            serde_json::to_string(counts.hour(3).unwrap()).unwrap(),
             stored
         );
         assert_eq!(
-            &serde_json::from_str::<HourTally>(stored).unwrap(),
-            tally.hour(3).unwrap()
+            &serde_json::from_str::<HourCounts>(stored).unwrap(),
+            counts.hour(3).unwrap()
         );
     }
 
     #[test]
     fn a_delivery_counts_where_it_ends_and_each_attempt_where_it_ended() {
-        let mut tally = Tally::default();
-        tally.count(start_of(1), &id(), &took(10), Change::Rescheduled);
-        tally.count(
+        let mut counts = Counts::default();
+        counts.count(start_of(1), &id(), &took(10), Change::Rescheduled);
+        counts.count(
             start_of(2),
             &id(),
             &took(10),
             Change::Failed(FailedReason::ScheduleSpent),
         );
         let counts = |hour| {
-            tally
+            counts
                 .hour(hour)
-                .map(|tally| (tally.attempts, tally.delivered, tally.failed))
+                .map(|counts| (counts.attempts, counts.delivered, counts.failed))
         };
         assert_eq!(
             (counts(1), counts(2), counts(3)),
@@ -234,16 +234,16 @@ mod tests {
 
     #[test]
     fn percentiles_are_of_the_attempts() {
-        let mut tally = Tally::default();
+        let mut counts = Counts::default();
         for duration in 1..=100 {
-            tally.count(start_of(0), &id(), &took(duration), Change::Delivered);
+            counts.count(start_of(0), &id(), &took(duration), Change::Delivered);
         }
-        let hour = tally.hour(0).unwrap();
+        let hour = counts.hour(0).unwrap();
         assert_eq!(
             (hour.percentile(50), hour.percentile(95)),
             (Some(50), Some(95))
         );
-        assert_eq!(HourTally::default().percentile(50), None);
+        assert_eq!(HourCounts::default().percentile(50), None);
         let mut twice = hour.clone();
         twice.add(hour);
         assert_eq!((twice.attempts, twice.percentile(95)), (200, Some(95)));
@@ -262,41 +262,41 @@ mod tests {
         let made_at =
             |seconds: i64| DeliveryId::mint(Timestamp::from_millis(seconds * 1000), [1; 10]);
         let now = Timestamp::from_millis(103_000);
-        let mut tally = Tally::since(Timestamp::from_millis(100_000));
-        tally.count(now, &made_at(100), &took(1), Change::Delivered);
-        assert!(tally.should_fold(1) && !tally.should_fold(2) && !tally.has_older());
-        tally.count(now, &made_at(99), &took(1), Change::Delivered);
+        let mut counts = Counts::since(Timestamp::from_millis(100_000));
+        counts.count(now, &made_at(100), &took(1), Change::Delivered);
+        assert!(counts.should_fold(1) && !counts.should_fold(2) && !counts.has_older());
+        counts.count(now, &made_at(99), &took(1), Change::Delivered);
         assert!(
-            tally.should_fold(9) && tally.has_older(),
+            counts.should_fold(9) && counts.has_older(),
             "a restart would not find it again"
         );
-        tally.fold(now);
-        assert_eq!(tally, Tally::since(now));
+        counts.fold(now);
+        assert_eq!(counts, Counts::since(now));
     }
 
     #[test]
     fn what_was_not_folded_is_counted_again_from_the_rows() {
         let mut delivery = Delivery::due(Kind::Event, Timestamp::from_millis(0));
         delivery.cancel(Timestamp::from_millis(1)).unwrap();
-        let mut tally = Tally::since(Timestamp::from_millis(15));
+        let mut counts = Counts::since(Timestamp::from_millis(15));
         let at = |millis, duration_ms| Attempt {
             started_at: Timestamp::from_millis(millis),
             ..took(duration_ms)
         };
-        tally.recount(&id(), &delivery, &[at(10, 1), at(10, 10)]);
-        let hour = tally.hour(0).unwrap();
+        counts.recount(&id(), &delivery, &[at(10, 1), at(10, 10)]);
+        let hour = counts.hour(0).unwrap();
         assert_eq!(
             (hour.attempts, hour.failed),
             (1, 0),
             "the first was folded, and cancelling is no attempt"
         );
-        let mut ping = Tally::default();
+        let mut ping = Counts::default();
         ping.recount(
             &id(),
             &Delivery::due(Kind::Ping, Timestamp::from_millis(0)),
             &[at(10, 1)],
         );
-        assert_eq!(ping, Tally::default());
+        assert_eq!(ping, Counts::default());
     }
 
     fn id() -> DeliveryId {

@@ -11,7 +11,7 @@ mod forms;
 mod samples;
 
 use samples::{
-    add, delete, delivery, detail, error, event, frame, job, list, probe, query, sign_in,
+    add, bulk_resend, delete, delivery, detail, error, event, frame, list, probe, query, sign_in,
 };
 use webhook_relay::{
     dashboard::{
@@ -30,7 +30,7 @@ fn pages(may_write: bool, text: &str) -> Vec<(&'static str, String)> {
     let mut tested = detail(may_write, text);
     tested.query = query("test=evt_00000000000070008000000000000000&chart=7d&status=failed");
     tested.probe = Some(probe(Kind::Test, Outcome::HttpError, Some(500), text));
-    tested.job = Some(job());
+    tested.bulk_resend = Some(bulk_resend());
     tested.resend_error = Some(text.into());
     tested.rotation_error = Some(text.into());
     tested.id_error = Some(text.into());
@@ -241,12 +241,12 @@ fn an_attempt_is_told_in_plain_words() {
 #[test]
 fn a_bulk_resend_is_followed_at_the_address_of_the_api() {
     let mut page = detail(true, "x");
-    page.job = Some(job());
+    page.bulk_resend = Some(bulk_resend());
     let html = page.render().unwrap();
     let address = format!(
         "data-poll=\"/v1/workspaces/ws_acme/webhooks/{}/resend/{}\"",
         page.webhook.id,
-        job().id
+        bulk_resend().id
     );
     assert!(html.contains(&address));
     assert!(html.contains("<progress max=\"120\" value=\"45\""));

@@ -26,9 +26,9 @@ use webhook_relay::{
         outcome::Outcome,
         policy::Policy,
         record::DeliveryRecord,
-        resend::{JobStatus, ResendJob, Selection},
+        resend::{BulkResend, BulkResendStatus, Selection},
         sealed::Sealed,
-        stats::{HourTally, hour_of},
+        stats::{HourCounts, hour_of},
         timestamp::Timestamp,
         webhook::{ReportedStanding, Settings, StoredHeader, Webhook},
     },
@@ -153,20 +153,20 @@ pub(crate) fn deliveries(count: u8, text: &str) -> Vec<DeliveryRecord> {
     (0..count).map(of).collect()
 }
 
-pub(crate) fn hours() -> Vec<(i64, HourTally)> {
+pub(crate) fn hours() -> Vec<(i64, HourCounts)> {
     let end = hour_of(NOW);
     (0..168)
         .filter(|back| back % 5 != 4)
         .map(|back: i64| {
             let weight = u64::try_from((back * 37) % 90 + 3).unwrap();
             let failed = if back % 7 == 2 { weight / 3 } else { 0 };
-            let tally = HourTally {
+            let counts = HourCounts {
                 delivered: weight,
                 failed,
                 attempts: weight + failed * 6,
                 durations: BTreeMap::from([(40 + weight * 7, weight)]),
             };
-            (end - back, tally)
+            (end - back, counts)
         })
         .collect()
 }
@@ -189,8 +189,8 @@ pub(crate) fn sent(text: &str) -> SentParts {
     }
 }
 
-pub(crate) fn job() -> ResendJob {
-    ResendJob {
+pub(crate) fn bulk_resend() -> BulkResend {
+    BulkResend {
         id: ResendId::mint(NOW, [7; 10]),
         selection: Selection {
             status: webhook_relay::domain::delivery::Status::Failed,
@@ -198,7 +198,7 @@ pub(crate) fn job() -> ResendJob {
             until: None,
         },
         began_at: NOW,
-        status: JobStatus::Running,
+        status: BulkResendStatus::Running,
         total: 120,
         delivered: 40,
         failed: 5,
@@ -263,7 +263,7 @@ pub(crate) fn detail(may_write: bool, text: &str) -> DetailPage {
         secret: None,
         probe: None,
         hours: Some(hours()),
-        job: None,
+        bulk_resend: None,
         resend_error: None,
         older: deliveries(1, text).pop().map(|record| record.id),
         deliveries: deliveries(50, text),

@@ -29,7 +29,7 @@ use webhook_relay::{
         event_type::catalogue,
         history::Absence,
         outcome::Outcome,
-        resend::JobStatus,
+        resend::BulkResendStatus,
         token::Scope,
         webhook::DisabledReason,
     },
@@ -145,7 +145,7 @@ fn every_list_of_words_is_that_of_the_program() {
         (of("Attempt", "outcome"), words_of::<Outcome>()),
         (of("AttemptSummary", "outcome"), words_of::<Outcome>()),
         (of("LastAttempt", "outcome"), words_of::<Outcome>()),
-        (of("Resend", "status"), words_of::<JobStatus>()),
+        (of("Resend", "status"), words_of::<BulkResendStatus>()),
     ] {
         assert_eq!(words, known);
     }

@@ -25,7 +25,7 @@ use webhook_relay::{
     },
     machines::{
         ingest::{NoRoom, PostInput, PostRefusal, PostStep, batch::Batch},
-        messages::{Recalled, Refusal, Taken, WebhookCommand, WebhookReply},
+        messages::{Acceptance, Recalled, Refusal, WebhookCommand, WebhookReply},
     },
 };
 
@@ -97,8 +97,8 @@ fn a_webhook_without_room_is_refused_alone_and_in_words() {
         if batch.webhook == webhook(1) {
             return Some(taken(batch, false));
         }
-        Some(WebhookReply::Taken {
-            deliveries: vec![Taken::BacklogFull],
+        Some(WebhookReply::Accepted {
+            deliveries: vec![Acceptance::BacklogFull],
             grants: Vec::new(),
             busy: false,
         })

@@ -16,7 +16,7 @@ use webhook_relay::{
     },
     machines::{
         ingest::{AcceptedEvent, PostInput, PostMachine, PostStep, batch::Batch},
-        messages::{Taken, WebhookReply},
+        messages::{Acceptance, WebhookReply},
     },
 };
 
@@ -130,10 +130,10 @@ pub(crate) fn accepted(step: PostStep) -> Vec<AcceptedEvent> {
 }
 
 pub(crate) fn taken(batch: &Batch, busy: bool) -> WebhookReply {
-    let new = || Taken::New {
+    let new = || Acceptance::New {
         status: Status::Pending,
     };
-    WebhookReply::Taken {
+    WebhookReply::Accepted {
         deliveries: batch.deliveries.iter().map(|_| new()).collect(),
         grants: Vec::new(),
         busy,

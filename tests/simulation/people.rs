@@ -289,7 +289,7 @@ impl World {
         let id = ids[chosen].clone();
         let command = match self.choices.below(4) {
             0 => WebhookCommand::Cancel { id: id.clone() },
-            1 => WebhookCommand::StartJob {
+            1 => WebhookCommand::StartResend {
                 id: ResendId::mint(self.now, self.choices.bytes()),
                 selection: Selection {
                     status: if self.choices.happens(500) {
@@ -303,7 +303,7 @@ impl World {
             },
             _ => WebhookCommand::Resend { id: id.clone() },
         };
-        if matches!(command, WebhookCommand::StartJob { .. }) {
+        if matches!(command, WebhookCommand::StartResend { .. }) {
             self.resent.insert(object);
         } else {
             self.touched.insert(id);

@@ -21,7 +21,9 @@ use webhook_relay::{
             AcceptedEvent, PostInput, PostMachine, PostRefusal, PostStep,
             batch::{Batch, Stored, add_payloads},
         },
-        messages::{Grant, Taken, WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply},
+        messages::{
+            Acceptance, Grant, WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply,
+        },
         shift::Shift,
     },
 };
@@ -237,7 +239,7 @@ impl World {
         reply: Option<WebhookReply>,
     ) {
         let Some(post) = self.posts.get_mut(&number) else {
-            if let Some(WebhookReply::Taken { grants, .. }) = reply {
+            if let Some(WebhookReply::Accepted { grants, .. }) = reply {
                 let ids = grants.into_iter().map(|grant| grant.id);
                 self.excused.extend(ids);
             }
@@ -256,7 +258,7 @@ impl World {
                     return false;
                 };
                 let mut found = found.iter();
-                found.any(|(_, found)| matches!(found.taken, Taken::New { .. }))
+                found.any(|(_, found)| matches!(found.taken, Acceptance::New { .. }))
             };
             let is_new = is_new(&stored);
             post.stored.push(stored);

@@ -17,7 +17,7 @@ use webhook_relay::{
     },
     machines::{
         messages::{
-            AttemptReport, Grant, NewDelivery, Refusal, Taken, WebhookCommand, WebhookReply,
+            Acceptance, AttemptReport, Grant, NewDelivery, Refusal, WebhookCommand, WebhookReply,
         },
         sql::{Database, SqlValue},
         webhook::{Context, Fault, Input, Outputs, WebhookMachine, wake::Reason},
@@ -106,12 +106,12 @@ impl World {
     pub(crate) fn accept_unleased(&mut self, number: u64) {
         let reply = self.ask(accept(vec![event(number, 100)], 0)).unwrap();
         let (taken, _) = accepted(&reply);
-        assert!(matches!(taken[0], Taken::New { .. }));
+        assert!(matches!(taken[0], Acceptance::New { .. }));
     }
 
     pub(crate) fn lease(&mut self, number: u64) -> Vec<Grant> {
         match self.ask(accept(vec![event(number, 100)], 1)).unwrap() {
-            WebhookReply::Taken { grants, .. } => grants,
+            WebhookReply::Accepted { grants, .. } => grants,
             other => panic!("{other:?}"),
         }
     }
@@ -198,9 +198,9 @@ pub(crate) fn accept(events: Vec<NewDelivery>, leases: usize) -> WebhookCommand 
     }
 }
 
-pub(crate) fn accepted(reply: &WebhookReply) -> (&[Taken], &[Grant]) {
+pub(crate) fn accepted(reply: &WebhookReply) -> (&[Acceptance], &[Grant]) {
     match reply {
-        WebhookReply::Taken {
+        WebhookReply::Accepted {
             deliveries, grants, ..
         } => (deliveries, grants),
         other => panic!("{other:?}"),

@@ -9,7 +9,7 @@ use crate::{
         ids::{DeliveryId, WebhookId},
         timestamp::Timestamp,
     },
-    machines::messages::{Grant, NewDelivery, Refusal, Taken, WebhookCommand, WebhookReply},
+    machines::messages::{Acceptance, Grant, NewDelivery, Refusal, WebhookCommand, WebhookReply},
 };
 
 /// A webhook and its new deliveries.
@@ -29,7 +29,7 @@ pub struct Found {
     /// The webhook.
     pub webhook: WebhookId,
     /// Its reply.
-    pub taken: Taken,
+    pub taken: Acceptance,
     /// The id of the new delivery.
     pub id: DeliveryId,
 }
@@ -110,7 +110,7 @@ impl Batch {
     #[must_use]
     pub fn read(self, reply: Option<WebhookReply>) -> (Stored, Vec<Grant>) {
         match reply {
-            Some(WebhookReply::Taken {
+            Some(WebhookReply::Accepted {
                 deliveries: taken,
                 grants,
                 busy,

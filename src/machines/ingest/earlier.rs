@@ -13,7 +13,7 @@ use crate::{
         subscriptions::{Snapshot, Subscription},
         timestamp::Timestamp,
     },
-    machines::messages::{Taken, WebhookCommand, WebhookReply},
+    machines::messages::{Acceptance, WebhookCommand, WebhookReply},
 };
 
 /// What earlier posts of the same events stored, each with the place of its event in the request.
@@ -81,7 +81,7 @@ impl Earlier {
                     first.at = at.min(first.at);
                     first.holders.push(webhook.clone());
                 } else {
-                    let taken = Taken::Duplicate(recalled);
+                    let taken = Acceptance::Duplicate(recalled);
                     let webhook = webhook.clone();
                     let found = Found { webhook, taken, id };
                     earlier.found.entry(place).or_default().push(found);

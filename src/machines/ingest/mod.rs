@@ -27,7 +27,7 @@ use self::{
     batch::{Batch, Found, Stored},
     earlier::Earlier,
 };
-use super::messages::{Taken, WebhookCommand, WebhookReply};
+use super::messages::{Acceptance, WebhookCommand, WebhookReply};
 use crate::domain::{
     delivery::Status,
     dispatch::{ANSWER_DELAY, send_together, share_leases},
@@ -316,11 +316,11 @@ impl PostMachine {
 impl Found {
     fn accepted(&self, is_duplicate: bool) -> Option<AcceptedDelivery> {
         let (delivery, is_earlier) = match &self.taken {
-            Taken::New { status } => (Ok((self.id.clone(), *status)), false),
-            Taken::Duplicate(recalled) => (Ok((recalled.id.clone(), recalled.status)), true),
-            Taken::BacklogFull => (Err(NoRoom::Backlog), false),
-            Taken::StorageFull => (Err(NoRoom::Storage), false),
-            Taken::NotSelected => return None,
+            Acceptance::New { status } => (Ok((self.id.clone(), *status)), false),
+            Acceptance::Duplicate(recalled) => (Ok((recalled.id.clone(), recalled.status)), true),
+            Acceptance::BacklogFull => (Err(NoRoom::Backlog), false),
+            Acceptance::StorageFull => (Err(NoRoom::Storage), false),
+            Acceptance::NotSelected => return None,
         };
         Some(AcceptedDelivery {
             webhook: self.webhook.clone(),

@@ -17,9 +17,40 @@ pub use self::{
     hire::{Hire, Order},
     page_reads::{Shown, Wanted, next_page},
     refusal::Refusal,
-    webhook::{AttemptReport, Grant, NewDelivery, Recalled, Taken, WebhookCommand, WebhookReply},
+    webhook::{
+        Acceptance, AttemptReport, Grant, NewDelivery, Recalled, WebhookCommand, WebhookReply,
+    },
     workspace::{NewWebhook, WebhookChange, WorkspaceCommand, WorkspaceReply},
 };
 
 #[cfg(feature = "test-hooks")]
 pub use self::webhook::Counted;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{ids::ResendId, timestamp::Timestamp};
+
+    #[test]
+    fn what_has_another_name_in_the_code_has_the_name_of_the_releases_before_in_messages() {
+        let id = || ResendId::mint(Timestamp::from_millis(0), [0; 10]);
+        let command = |command: WebhookCommand| serde_json::to_string(&command).unwrap();
+        assert!(command(WebhookCommand::ReadResend { id: id() }).starts_with(r#"{"read_job":"#));
+        assert!(command(WebhookCommand::StopResend { id: id() }).starts_with(r#"{"stop_job":"#));
+        let accepted = WebhookReply::Accepted {
+            deliveries: Vec::new(),
+            grants: Vec::new(),
+            busy: false,
+        };
+        let accepted = serde_json::to_string(&accepted).unwrap();
+        assert!(accepted.starts_with(r#"{"taken":"#));
+        let refusal = serde_json::to_string(&Refusal::NoResend).unwrap();
+        assert_eq!(refusal, r#""no_job""#);
+        let wanted: Wanted = serde_json::from_str(r#"{"job":true}"#).unwrap_or_default();
+        assert!(
+            serde_json::to_string(&wanted)
+                .unwrap()
+                .contains(r#""job":"#)
+        );
+    }
+}

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{
     ids::{DeliveryId, EventId},
     record::{DeliveryFilter, DeliveryRecord},
-    resend::ResendJob,
-    stats::HourTally,
+    resend::BulkResend,
+    stats::HourCounts,
 };
 
 /// What a page wants to show.
@@ -23,14 +23,15 @@ pub struct Wanted {
     /// The delivery to look up, by its event's id or its own.
     pub looked_up: Option<EventId>,
     /// Whether to show the latest resend of many deliveries.
-    pub job: bool,
+    #[serde(rename = "job")]
+    pub bulk_resend: bool,
 }
 
 /// What was read for a `Wanted`.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Shown {
     /// Hour by hour, oldest first.
-    pub hours: Vec<(i64, HourTally)>,
+    pub hours: Vec<(i64, HourCounts)>,
     /// In the order of the events.
     pub deliveries: Vec<DeliveryRecord>,
     /// Whether there may be older deliveries.
@@ -43,7 +44,8 @@ pub struct Shown {
     /// The delivery that was looked up.
     pub looked_up: Option<DeliveryId>,
     /// The latest bulk resend.
-    pub job: Option<ResendJob>,
+    #[serde(rename = "job")]
+    pub bulk_resend: Option<BulkResend>,
 }
 
 /// Where the page after these deliveries begins.

@@ -17,7 +17,8 @@ pub enum Refusal {
     /// There is no such key.
     NoKey,
     /// There is no such bulk resend.
-    NoJob,
+    #[serde(rename = "no_job")]
+    NoResend,
     /// There is no such dashboard link or session.
     NoAccess,
     /// The credential or session is invalid or expired.

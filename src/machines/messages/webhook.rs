@@ -10,9 +10,9 @@ use crate::{
         delivery::{Kind, Lease, Status},
         ids::{DeliveryId, EventId, ResendId},
         record::{DeliveryFilter, DeliveryRecord, SentRequest},
-        resend::{ResendJob, Selection},
+        resend::{BulkResend, Selection},
         sealed::Sealed,
-        stats::HourTally,
+        stats::HourCounts,
         timestamp::Timestamp,
         webhook::{Settings, StoredHeader},
     },
@@ -89,19 +89,22 @@ pub enum WebhookCommand<P = Box<RawValue>> {
         id: DeliveryId,
     },
     /// Starts a bulk resend.
-    StartJob {
+    #[serde(rename = "start_job")]
+    StartResend {
         /// Its id.
         id: ResendId,
         /// Which deliveries.
         selection: Selection,
     },
     /// Asks how far a bulk resend is.
-    ReadJob {
+    #[serde(rename = "read_job")]
+    ReadResend {
         /// Its id.
         id: ResendId,
     },
     /// Stops a bulk resend.
-    StopJob {
+    #[serde(rename = "stop_job")]
+    StopResend {
         /// Its id.
         id: ResendId,
     },
@@ -162,9 +165,10 @@ pub enum WebhookReply {
     /// It is done.
     Done,
     /// To `Accept`: what became of each event.
-    Taken {
+    #[serde(rename = "taken")]
+    Accepted {
         /// In the order of the events.
-        deliveries: Vec<Taken>,
+        deliveries: Vec<Acceptance>,
         /// Leases.
         grants: Vec<Grant>,
         /// Whether many attempts are under way, these leases among them.
@@ -189,9 +193,10 @@ pub enum WebhookReply {
         next: Option<DeliveryId>,
     },
     /// A bulk resend.
-    Job(Box<ResendJob>),
+    #[serde(rename = "job")]
+    BulkResend(Box<BulkResend>),
     /// Hour by hour, oldest first.
-    Stats(Vec<(i64, HourTally)>),
+    Stats(Vec<(i64, HourCounts)>),
     /// Asks for what is pending and held, and for the counts of the last full hour.
     Gauges {
         /// Whether deliveries are attempted.
@@ -201,7 +206,7 @@ pub enum WebhookReply {
         /// Deliveries that are held.
         held: usize,
         /// The counts of the last full hour.
-        last_hour: HourTally,
+        last_hour: HourCounts,
     },
     /// To `Show`: what was asked for.
     Shown(Box<Shown>),
@@ -236,7 +241,7 @@ pub struct Counted {
 /// How a webhook answers one event; in a reply, in the order of the events in the command.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Taken {
+pub enum Acceptance {
     /// It is accepted.
     New {
         /// Its status.

@@ -10,7 +10,7 @@ use crate::{
         record::DeliveryRecord,
     },
     machines::{
-        messages::{Grant, NewDelivery, Recalled, Taken, WebhookReply},
+        messages::{Acceptance, Grant, NewDelivery, Recalled, WebhookReply},
         sql::Result,
     },
 };
@@ -21,7 +21,7 @@ impl Turn<'_> {
         &mut self,
         events: Vec<NewDelivery>,
         leases: usize,
-    ) -> Result<(Vec<Taken>, Vec<Grant>)> {
+    ) -> Result<(Vec<Acceptance>, Vec<Grant>)> {
         let mut deliveries = Vec::with_capacity(events.len());
         let mut grants = Vec::new();
         for event in events {
@@ -37,24 +37,24 @@ impl Turn<'_> {
         &mut self,
         event: NewDelivery,
         may_lease: bool,
-    ) -> Result<(Taken, Option<Grant>)> {
+    ) -> Result<(Acceptance, Option<Grant>)> {
         let (now, policy) = (self.now, self.policy);
         if event.event_id_given
             && let Some(found) = self.find_event(&event.event_id)?
         {
-            return Ok((Taken::Duplicate(found), None));
+            return Ok((Acceptance::Duplicate(found), None));
         }
         let dispatch = &mut self.open.dispatch;
         if !dispatch.settings.selects(&event.event_type) {
-            return Ok((Taken::NotSelected, None));
+            return Ok((Acceptance::NotSelected, None));
         }
         let bytes = length(&event);
         if self.tables.is_full(bytes, policy.max_storage) {
-            return Ok((Taken::StorageFull, None));
+            return Ok((Acceptance::StorageFull, None));
         }
-        let mut delivery = match dispatch.admit(Kind::Event, bytes, now, policy) {
+        let mut delivery = match dispatch.accept(Kind::Event, bytes, now, policy) {
             Ok(delivery) => delivery,
-            Err(BacklogFull) => return Ok((Taken::BacklogFull, None)),
+            Err(BacklogFull) => return Ok((Acceptance::BacklogFull, None)),
         };
         let lease = if may_lease {
             dispatch.lease_first(&mut delivery, now, policy)
@@ -72,7 +72,7 @@ impl Turn<'_> {
         });
         self.tables.insert(&mut record)?;
         dispatch.queue.place(&record.id, &record.delivery, bytes);
-        Ok((Taken::New { status }, grant))
+        Ok((Acceptance::New { status }, grant))
     }
 
     /// Finds the deliveries that the webhook has for events.
@@ -103,7 +103,7 @@ impl Turn<'_> {
         let (now, policy) = (self.now, self.policy);
         let dispatch = &mut self.open.dispatch;
         let bytes = length(&event);
-        let Ok(mut delivery) = dispatch.admit(kind, bytes, now, policy) else {
+        let Ok(mut delivery) = dispatch.accept(kind, bytes, now, policy) else {
             return Ok(WebhookReply::Granted(Vec::new()));
         };
         let lease = dispatch.lease(&mut delivery, now, policy);

@@ -1,10 +1,10 @@
-//! Resending many deliveries: the job of `domain::resend`, fed whenever an attempt has ended.
+//! Resending many deliveries: the bulk resend of `domain::resend`, fed whenever an attempt has ended.
 
 use super::turn::Turn;
 use crate::{
     domain::{
         ids::ResendId,
-        resend::{JobStatus, ResendJob, Selection, UNDER_WAY_LIMIT},
+        resend::{BulkResend, BulkResendStatus, Selection, UNDER_WAY_LIMIT},
     },
     machines::{
         messages::{Refusal, WebhookReply},
@@ -13,119 +13,129 @@ use crate::{
 };
 
 impl Turn<'_> {
-    /// Starts a job unless one is running.
+    /// Starts a bulk resend unless one is running.
     pub(super) fn start_resend(
         &mut self,
         id: ResendId,
         selection: Selection,
     ) -> Result<WebhookReply> {
         self.feed_resend()?;
-        let latest = self.open.job.as_ref();
-        if latest.is_some_and(|job| job.status == JobStatus::Running) {
+        let latest = self.open.bulk_resend.as_ref();
+        if latest.is_some_and(|bulk_resend| bulk_resend.status == BulkResendStatus::Running) {
             return Ok(WebhookReply::Refused(Refusal::ResendRunning));
         }
         if !self.open.dispatch.is_enabled() {
             return Ok(WebhookReply::Refused(Refusal::WebhookDisabled));
         }
         let total = self.tables.count_selected(&selection)?;
-        let job = ResendJob {
+        let bulk_resend = BulkResend {
             id,
             selection,
             began_at: self.now,
-            status: JobStatus::Running,
+            status: BulkResendStatus::Running,
             total,
             delivered: 0,
             failed: 0,
             taken: None,
             under_way: Vec::new(),
         };
-        self.tables.put_job(&job)?;
-        self.open.job = Some(job);
+        self.tables.put_bulk_resend(&bulk_resend)?;
+        self.open.bulk_resend = Some(bulk_resend);
         self.feed_resend()?;
         Ok(self.latest_resend())
     }
 
-    /// Runs `change` on a job, if it is the latest one.
+    /// Runs `change` on a bulk resend, if it is the latest one.
     pub(super) fn change_resend(
         &mut self,
         id: &ResendId,
-        change: impl FnOnce(&mut ResendJob),
+        change: impl FnOnce(&mut BulkResend),
     ) -> Result<WebhookReply> {
         self.feed_resend()?;
-        let Some(job) = self.open.job.as_mut().filter(|job| job.id == *id) else {
-            return Ok(WebhookReply::Refused(Refusal::NoJob));
+        let Some(bulk_resend) = self
+            .open
+            .bulk_resend
+            .as_mut()
+            .filter(|bulk_resend| bulk_resend.id == *id)
+        else {
+            return Ok(WebhookReply::Refused(Refusal::NoResend));
         };
-        let before = job.status;
-        change(job);
-        if job.status != before {
-            self.tables.put_job(job)?;
+        let before = bulk_resend.status;
+        change(bulk_resend);
+        if bulk_resend.status != before {
+            self.tables.put_bulk_resend(bulk_resend)?;
         }
         Ok(self.latest_resend())
     }
 
     fn latest_resend(&self) -> WebhookReply {
-        let job = self.open.job.clone();
-        job.map_or(WebhookReply::Refused(Refusal::NoJob), |job| {
-            WebhookReply::Job(Box::new(job))
+        let bulk_resend = self.open.bulk_resend.clone();
+        bulk_resend.map_or(WebhookReply::Refused(Refusal::NoResend), |bulk_resend| {
+            WebhookReply::BulkResend(Box::new(bulk_resend))
         })
     }
 
-    /// Follows the deliveries that a job has under way, and takes more when half of its places are free. The job's row
+    /// Follows the deliveries that a bulk resend has under way, and takes more when half of its places are free. The bulk resend's row
     /// is written together with the deliveries that it takes.
     pub(super) fn feed_resend(&mut self) -> Result<()> {
-        let Some(mut job) = self.open.job.take() else {
+        let Some(mut bulk_resend) = self.open.bulk_resend.take() else {
             return Ok(());
         };
-        let fed = self.feed(&mut job);
-        self.open.job = Some(job);
+        let fed = self.feed(&mut bulk_resend);
+        self.open.bulk_resend = Some(bulk_resend);
         fed
     }
 
-    fn feed(&mut self, job: &mut ResendJob) -> Result<()> {
+    fn feed(&mut self, bulk_resend: &mut BulkResend) -> Result<()> {
         let mut present = Vec::new();
-        for under_way in &job.under_way {
+        for under_way in &bulk_resend.under_way {
             if let Some(record) = self.tables.read(&under_way.id)? {
                 present.push((record.id, record.delivery));
             }
         }
-        job.follow(|id| {
+        bulk_resend.follow(|id| {
             let found = present.iter().find(|(found, _)| found == id);
             found.map(|(_, delivery)| delivery.clone())
         });
-        if job.status != JobStatus::Running {
+        if bulk_resend.status != BulkResendStatus::Running {
             return Ok(());
         }
         if !self.open.dispatch.is_enabled() {
-            job.stop();
-            return self.tables.put_job(job);
+            bulk_resend.stop();
+            return self.tables.put_bulk_resend(bulk_resend);
         }
-        if job.under_way.len() > UNDER_WAY_LIMIT / 2 {
+        if bulk_resend.under_way.len() > UNDER_WAY_LIMIT / 2 {
             return Ok(());
         }
-        let taken = job.taken.as_ref();
-        let places = job.free_places();
-        let (found, through) = self.tables.next_selected(&job.selection, taken, places)?;
+        let taken = bulk_resend.taken.as_ref();
+        let places = bulk_resend.free_places();
+        let (found, through) = self
+            .tables
+            .next_selected(&bulk_resend.selection, taken, places)?;
         let is_last = through.is_none() && found.len() < places;
         for id in found {
             let Some(mut record) = self.tables.read(&id)? else {
                 continue;
             };
-            if !job.selection.takes(&record.delivery, job.began_at) {
-                job.taken = Some(id);
+            if !bulk_resend
+                .selection
+                .takes(&record.delivery, bulk_resend.began_at)
+            {
+                bulk_resend.taken = Some(id);
                 continue;
             }
             let was_settled = record.delivery.is_settled();
-            job.take(id, &record.delivery);
+            bulk_resend.take(id, &record.delivery);
             if record.delivery.resend(self.now).is_ok() {
                 self.put(&record, was_settled)?;
             }
         }
         if let Some(through) = through {
-            job.taken = Some(through);
+            bulk_resend.taken = Some(through);
         }
         if is_last {
-            job.finish_where_done();
+            bulk_resend.finish_where_done();
         }
-        self.tables.put_job(job)
+        self.tables.put_bulk_resend(bulk_resend)
     }
 }

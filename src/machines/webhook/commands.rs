@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     domain::{
-        dispatch::WORKER_LEASES, ids::EventId, resend::ResendJob, timestamp::Timestamp,
+        dispatch::WORKER_LEASES, ids::EventId, resend::BulkResend, timestamp::Timestamp,
         webhook::Settings,
     },
     machines::{
@@ -103,14 +103,14 @@ impl WebhookMachine {
             WebhookCommand::List(filter) => self.look(context, |turn| turn.list(filter))?,
             WebhookCommand::Resend { id } => self.change(context, |turn| turn.resend(&id))?,
             WebhookCommand::Cancel { id } => self.change(context, |turn| turn.cancel(&id))?,
-            WebhookCommand::StartJob { id, selection } => {
+            WebhookCommand::StartResend { id, selection } => {
                 self.change(context, |turn| turn.start_resend(id, selection))?
             }
-            WebhookCommand::ReadJob { id } => {
+            WebhookCommand::ReadResend { id } => {
                 self.change(context, |turn| turn.change_resend(&id, |_| ()))?
             }
-            WebhookCommand::StopJob { id } => {
-                self.change(context, |turn| turn.change_resend(&id, ResendJob::stop))?
+            WebhookCommand::StopResend { id } => {
+                self.change(context, |turn| turn.change_resend(&id, BulkResend::stop))?
             }
             WebhookCommand::Stats { hours } => {
                 self.look(context, |turn| Ok(WebhookReply::Stats(turn.hours(hours)?)))?
@@ -195,7 +195,7 @@ impl WebhookMachine {
         let is_busy = self.look(context, |turn| Ok(turn.open.dispatch.is_busy()))?;
         let busy = is_few && is_busy.unwrap_or(false);
         let has_none = grants.is_empty();
-        let reply = WebhookReply::Taken {
+        let reply = WebhookReply::Accepted {
             busy: busy && !has_none,
             deliveries: accepted.deliveries,
             grants,

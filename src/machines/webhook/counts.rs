@@ -2,7 +2,7 @@
 
 use super::{memory::Open, turn::Turn};
 use crate::{
-    domain::stats::{HourTally, hour_of},
+    domain::stats::{HourCounts, hour_of},
     machines::{messages::WebhookReply, sql::Result},
 };
 
@@ -12,7 +12,7 @@ const UNFOLDED_LIMIT: u64 = 50;
 impl Turn<'_> {
     /// Folds the counts into the rows of the hours, once there are enough of them.
     pub(super) fn fold_counts(&mut self) -> Result<()> {
-        if self.open.tally.should_fold(UNFOLDED_LIMIT) {
+        if self.open.counts.should_fold(UNFOLDED_LIMIT) {
             self.fold()?;
         }
         Ok(())
@@ -21,7 +21,7 @@ impl Turn<'_> {
     /// Folds the counts if they have an attempt that a reset would not count again: it is folded together with what it
     /// changed.
     pub(super) fn fold_older(&mut self) -> Result<()> {
-        if self.open.tally.has_older() {
+        if self.open.counts.has_older() {
             self.fold()?;
         }
         Ok(())
@@ -30,21 +30,21 @@ impl Turn<'_> {
     fn fold(&mut self) -> Result<()> {
         // What is counted must be stored, or it happens and is counted again.
         self.tables.flush()?;
-        self.tables.fold(&self.open.tally, self.now)?;
-        self.open.tally.fold(self.now);
+        self.tables.fold(&self.open.counts, self.now)?;
+        self.open.counts.fold(self.now);
         Ok(())
     }
 
     /// The counts of the last hours, the present one included, oldest first.
-    pub(super) fn hours(&self, hours: u32) -> Result<Vec<(i64, HourTally)>> {
+    pub(super) fn hours(&self, hours: u32) -> Result<Vec<(i64, HourCounts)>> {
         let present = hour_of(self.now);
         let first = present.saturating_sub(i64::from(hours)).saturating_add(1);
         let mut folded = self.tables.hours(first)?;
-        let mut tally = |hour| {
+        let mut counts = |hour| {
             let folded = folded.remove(&hour);
             (hour, add_unfolded(folded, self.open, hour))
         };
-        Ok((first..=present).map(&mut tally).collect())
+        Ok((first..=present).map(&mut counts).collect())
     }
 
     pub(super) fn gauges(&self) -> Result<WebhookReply> {
@@ -60,10 +60,10 @@ impl Turn<'_> {
     }
 }
 
-fn add_unfolded(folded: Option<HourTally>, open: &Open, hour: i64) -> HourTally {
+fn add_unfolded(folded: Option<HourCounts>, open: &Open, hour: i64) -> HourCounts {
     let mut sum = folded.unwrap_or_default();
-    if let Some(tally) = open.tally.hour(hour) {
-        sum.add(tally);
+    if let Some(counts) = open.counts.hour(hour) {
+        sum.add(counts);
     }
     sum
 }

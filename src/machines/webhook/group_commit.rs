@@ -8,7 +8,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use crate::{
     domain::{dispatch::ANSWER_DELAY, ids::DeliveryId, timestamp::Timestamp},
-    machines::messages::{Grant, Taken, WebhookReply},
+    machines::messages::{Acceptance, Grant, WebhookReply},
 };
 
 /// Tells the commands of one object's life apart; the driver chooses it.
@@ -43,7 +43,7 @@ pub(super) struct Accepted {
     pub(super) leases: usize,
     /// Whether one of its own deliveries was leased, and which one first.
     pub(super) first_leased: Option<DeliveryId>,
-    pub(super) deliveries: Vec<Taken>,
+    pub(super) deliveries: Vec<Acceptance>,
 }
 
 /// An answer that waits for the end of an attempt.

@@ -1,7 +1,7 @@
 //! What the machine keeps in memory of its tables. Losing it loses nothing: the next command reads the rows again.
 
 use crate::domain::{
-    dispatch::Dispatch, resend::ResendJob, stats::Tally, timestamp::Timestamp,
+    dispatch::Dispatch, resend::BulkResend, stats::Counts, timestamp::Timestamp,
     webhook::ReportedStanding,
 };
 
@@ -24,9 +24,9 @@ pub(super) struct Open {
     /// The standing that the workspace was last told.
     pub(super) told: ReportedStanding,
     /// The latest resend of many deliveries.
-    pub(super) job: Option<ResendJob>,
+    pub(super) bulk_resend: Option<BulkResend>,
     /// Counts that are not folded into the rows of the hours yet.
-    pub(super) tally: Tally,
+    pub(super) counts: Counts,
     /// Since when the log is whole, if anything was deleted for want of storage.
     pub(super) log_since: Option<Timestamp>,
     /// Whether more is being deleted for want of storage; until that has ended, nobody is told since when the log is

@@ -13,8 +13,8 @@ impl Turn<'_> {
             shown.hours = self.hours(wanted.hours)?;
         }
         if !wanted.durations {
-            for (_, tally) in &mut shown.hours {
-                tally.durations.clear();
+            for (_, counts) in &mut shown.hours {
+                counts.durations.clear();
             }
         }
         let replies = [
@@ -42,9 +42,9 @@ impl Turn<'_> {
         {
             shown.looked_up = Some(record.id);
         }
-        if wanted.job {
+        if wanted.bulk_resend {
             self.feed_resend()?;
-            shown.job.clone_from(&self.open.job);
+            shown.bulk_resend.clone_from(&self.open.bulk_resend);
         }
         Ok(WebhookReply::Shown(Box::new(shown)))
     }

@@ -123,7 +123,9 @@ impl Turn<'_> {
     /// Counts an attempt that has just ended.
     pub(super) fn count(&mut self, record: &DeliveryRecord, change: Change) {
         if let (Kind::Event, Some(attempt)) = (record.delivery.kind(), record.attempts.last()) {
-            self.open.tally.count(self.now, &record.id, attempt, change);
+            self.open
+                .counts
+                .count(self.now, &record.id, attempt, change);
         }
     }
 }

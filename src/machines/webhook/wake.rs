@@ -39,8 +39,9 @@ impl Reason {
                 reportable_at.filter(|time| *time > now)
             }
             Self::Resend => {
-                let job = open.job.as_ref();
-                job.filter(|job| job.free_places() == UNDER_WAY_LIMIT)
+                let bulk_resend = open.bulk_resend.as_ref();
+                bulk_resend
+                    .filter(|bulk_resend| bulk_resend.free_places() == UNDER_WAY_LIMIT)
                     .map(|_| now)
             }
             Self::Storage => {

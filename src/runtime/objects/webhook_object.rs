@@ -272,7 +272,9 @@ impl Driver {
         });
         let hires: Vec<_> = hires.collect();
         let answers = join_all(hires.iter().map(|hire| hire_sender(hire, &self.state))).await;
-        let taken = answers.iter().filter(|answer| **answer == Hired::Taken);
+        let taken = answers
+            .iter()
+            .filter(|answer| **answer == Hired::Acceptance);
         let taken = taken.count();
         let failed = answers.len().saturating_sub(taken);
         if failed > 0 {

@@ -20,7 +20,7 @@ extern "C" {
 /// What came of a hire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::runtime) enum Hired {
-    Taken,
+    Acceptance,
     /// The Sender does not know of it.
     Refused,
     /// It may have been taken: its leases stay out until they end.
@@ -44,7 +44,7 @@ pub(in crate::runtime) async fn hire_sender(hired: &Hire, state: &State) -> Hire
     let timeout = ANSWERED_WITHIN.as_secs_f64() * 1000.0;
     match hire(state.as_raw(), &body, timeout).await {
         Ok(taken) => match taken.as_bool() {
-            Some(true) => Hired::Taken,
+            Some(true) => Hired::Acceptance,
             Some(false) => Hired::Refused,
             None => Hired::Unanswered,
         },

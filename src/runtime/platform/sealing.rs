@@ -39,7 +39,7 @@ pub(in crate::runtime) fn seal_headers(
 
 /// Seals again the values that are not under the first key; returns whether any was changed. A value that cannot be
 /// opened stays as it is, so that its owner can still replace it.
-pub(in crate::runtime) fn seal_anew<'a>(
+pub(in crate::runtime) fn seal_again<'a>(
     keys: &EncryptionKeys,
     webhook: &WebhookId,
     values: impl Iterator<Item = (Field<'a>, &'a mut Sealed)>,

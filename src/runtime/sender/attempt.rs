@@ -29,7 +29,7 @@ use crate::{
         entropy::now,
         object_calls::{AttemptReport, Grant},
         observer::Observer,
-        sealing::seal_anew,
+        sealing::seal_again,
     },
 };
 
@@ -127,7 +127,7 @@ pub(in crate::runtime) async fn attempt(
         let mut custom_headers = grant.headers;
         let values = custom_headers.iter_mut().map(StoredHeader::sealed_mut);
         // The settings may still be under an older key; a value that cannot be sealed again is kept as it is.
-        if let Err(error) = seal_anew(keys, webhook, values) {
+        if let Err(error) = seal_again(keys, webhook, values) {
             console_error!("{error}");
         }
         SentRequest {
@@ -196,7 +196,7 @@ fn headers(
 }
 
 thread_local! {
-    /// Endpoints that the rule admits: the settings of a deployment do not change while an isolate lives.
+    /// Endpoints that the rule takes: the settings of a deployment do not change while an isolate lives.
     static ADMITTED: RefCell<BTreeMap<String, Rc<EndpointUrl>>> = const { RefCell::new(BTreeMap::new()) };
 }
 

@@ -184,7 +184,7 @@ async fn identify(
         Shown::Session(session) => {
             let is_own = session.workspace == *workspace;
             guess
-                .admit(request, env, &session.workspace, &session.hash)
+                .allow(request, env, &session.workspace, &session.hash)
                 .await?;
             let caller = Caller::Scoped(scopes_of_session(env, session).await?);
             return is_own
@@ -197,7 +197,7 @@ async fn identify(
         return Ok(Authenticated::surely(Caller::Operator));
     }
     let owner = workspace_of_key(&token).ok_or(ApiError::Unauthorized)?;
-    let copy = guess.admit(request, env, &owner, &hash).await?;
+    let copy = guess.allow(request, env, &owner, &hash).await?;
     if owner != *workspace {
         scopes_of_key(env, &owner, hash).await?;
         return Err(ApiError::NotFound("workspace"));

@@ -3,12 +3,12 @@
 use crate::{
     api::{
         deliveries::{DeliveryView, Page, parse_filter},
-        resends::{HourView, JobView, parse_hours, parse_selection},
+        resends::{BulkResendView, HourView, parse_hours, parse_selection},
     },
     domain::{
         ids::{DeliveryId, ResendId, WebhookId},
         record::DeliveryRecord,
-        resend::ResendJob,
+        resend::BulkResend,
         token::Scope,
     },
     runtime::{
@@ -72,8 +72,8 @@ pub(super) async fn stop_resend(call: Call<'_>, webhook: WebhookId, id: ResendId
     show_resend(200, call.webhook(&webhook).stop_resend(id).await?)
 }
 
-fn show_resend(status: u16, job: ResendJob) -> Answer {
-    json(status, &JobView::from(job))
+fn show_resend(status: u16, bulk_resend: BulkResend) -> Answer {
+    json(status, &BulkResendView::from(bulk_resend))
 }
 
 pub(super) async fn stats(call: Call<'_>, webhook: WebhookId) -> Answer {
@@ -84,7 +84,7 @@ pub(super) async fn stats(call: Call<'_>, webhook: WebhookId) -> Answer {
         .await?;
     let hours = hours
         .iter()
-        .map(|(hour, tally)| HourView::new(*hour, tally));
+        .map(|(hour, counts)| HourView::new(*hour, counts));
     let data: Vec<_> = hours.collect();
     json(200, &serde_json::json!({ "data": data }))
 }

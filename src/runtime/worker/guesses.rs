@@ -50,7 +50,7 @@ impl Guess {
     ///
     /// # Errors
     /// `RateLimited` if the client has guessed too often.
-    pub(super) async fn admit(
+    pub(super) async fn allow(
         &self,
         request: &Request,
         env: &Env,

@@ -9,8 +9,8 @@ use crate::{
         delivery::Kind,
         ids::{DeliveryId, EventId, ResendId, WebhookId, WorkspaceId},
         record::{DeliveryFilter, DeliveryRecord},
-        resend::{ResendJob, Selection},
-        stats::HourTally,
+        resend::{BulkResend, Selection},
+        stats::HourCounts,
         webhook::Webhook,
         workspace::Workspace,
     },
@@ -201,23 +201,25 @@ impl WebhookClient<'_> {
         &self,
         id: ResendId,
         selection: Selection,
-    ) -> Result<ResendJob, ApiError> {
-        let command = WebhookCommand::StartJob { id, selection };
+    ) -> Result<BulkResend, ApiError> {
+        let command = WebhookCommand::StartResend { id, selection };
         self.ask(command, bulk_resend).await
     }
 
     /// Reads how far a bulk resend is.
-    pub(super) async fn read_resend(&self, id: ResendId) -> Result<ResendJob, ApiError> {
-        self.ask(WebhookCommand::ReadJob { id }, bulk_resend).await
+    pub(super) async fn read_resend(&self, id: ResendId) -> Result<BulkResend, ApiError> {
+        self.ask(WebhookCommand::ReadResend { id }, bulk_resend)
+            .await
     }
 
     /// Stops a bulk resend.
-    pub(super) async fn stop_resend(&self, id: ResendId) -> Result<ResendJob, ApiError> {
-        self.ask(WebhookCommand::StopJob { id }, bulk_resend).await
+    pub(super) async fn stop_resend(&self, id: ResendId) -> Result<BulkResend, ApiError> {
+        self.ask(WebhookCommand::StopResend { id }, bulk_resend)
+            .await
     }
 
     /// Reads the counts of the last hours, oldest first.
-    pub(super) async fn stats(&self, hours: u32) -> Result<Vec<(i64, HourTally)>, ApiError> {
+    pub(super) async fn stats(&self, hours: u32) -> Result<Vec<(i64, HourCounts)>, ApiError> {
         let counts = |reply| match reply {
             WebhookReply::Stats(hours) => Some(hours),
             _ => None,
@@ -301,9 +303,9 @@ fn delivery(reply: WebhookReply) -> Option<DeliveryRecord> {
     }
 }
 
-fn bulk_resend(reply: WebhookReply) -> Option<ResendJob> {
+fn bulk_resend(reply: WebhookReply) -> Option<BulkResend> {
     match reply {
-        WebhookReply::Job(job) => Some(*job),
+        WebhookReply::BulkResend(bulk_resend) => Some(*bulk_resend),
         _ => None,
     }
 }

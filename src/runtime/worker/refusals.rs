@@ -9,7 +9,7 @@ impl From<Refusal> for ApiError {
             Refusal::NoWebhook => Self::NotFound("webhook"),
             Refusal::NoDelivery => Self::NotFound("delivery"),
             Refusal::NoKey => Self::NotFound("key"),
-            Refusal::NoJob => Self::NotFound("resend"),
+            Refusal::NoResend => Self::NotFound("resend"),
             Refusal::NoAccess => Self::NotFound("dashboard link or session"),
             Refusal::NotSignedIn | Refusal::StaleKey => Self::Unauthorized,
             Refusal::MissingScope(scope) => Self::MissingScope(scope),

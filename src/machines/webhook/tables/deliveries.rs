@@ -29,7 +29,7 @@ impl WebhookTables {
     /// Stores a new delivery with its payload: in a segment, which the next flush writes, or in a row of its own.
     pub(crate) fn insert(&self, record: &mut DeliveryRecord) -> Result<()> {
         match record.payload.take() {
-            Some(payload) if Segment::admits(record) => {
+            Some(payload) if Segment::takes(record) => {
                 self.join_segment(record, payload);
                 Ok(())
             }

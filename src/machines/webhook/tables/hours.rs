@@ -14,7 +14,7 @@ use super::{
 use crate::{
     domain::{
         ids::DeliveryId,
-        stats::{HourTally, Tally},
+        stats::{Counts, HourCounts},
         timestamp::Timestamp,
     },
     machines::sql::{Result, integer, json, text},
@@ -25,52 +25,53 @@ use crate::{
 struct HourRow {
     /// All attempts up to this time are folded, into this row and those of earlier hours.
     through: Timestamp,
-    tally: HourTally,
+    #[serde(rename = "tally")]
+    counts: HourCounts,
 }
 
 impl WebhookTables {
     /// Starts counting again what was counted since the last fold.
-    pub(super) fn tally(&self) -> Result<Tally> {
+    pub(super) fn counts(&self) -> Result<Counts> {
         let last = text(
             self.database
                 .value("SELECT value FROM stats ORDER BY hour DESC LIMIT 1", vec![])?,
         );
         let last: Option<HourRow> = last.map(|row| serde_json::from_str(&row)).transpose()?;
-        Ok(Tally::since(
+        Ok(Counts::since(
             last.map(|row| row.through).unwrap_or_default(),
         ))
     }
 
     /// Counts again the settled deliveries made since the last fold.
-    pub(super) fn recount_settled(&self, tally: &mut Tally) -> Result<()> {
-        let since = DeliveryId::first_of(tally.folded_through());
+    pub(super) fn recount_settled(&self, counts: &mut Counts) -> Result<()> {
+        let since = DeliveryId::first_of(counts.folded_through());
         let columns = summary();
         let statement = format!("SELECT {columns} FROM deliveries WHERE settled = 1 AND id >= ?");
         self.database
             .each(&statement, vec![since.as_ref().into()], |row| {
                 let record = record(row)?;
-                tally.recount(&record.id, &record.delivery, &record.attempts);
+                counts.recount(&record.id, &record.delivery, &record.attempts);
                 Ok(())
             })?;
-        self.settled_segments_since(tally.folded_through(), |segment| {
+        self.settled_segments_since(counts.folded_through(), |segment| {
             let members = segment.members().iter();
             for member in members.filter(|member| *member.id() >= since) {
-                tally.recount(member.id(), member.delivery(), member.attempts());
+                counts.recount(member.id(), member.delivery(), member.attempts());
             }
         })
     }
 
     /// Adds counts to the rows of their hours.
-    pub(crate) fn fold(&self, tally: &Tally, through: Timestamp) -> Result<()> {
-        for (hour, counted) in tally.hours() {
+    pub(crate) fn fold(&self, counts: &Counts, through: Timestamp) -> Result<()> {
+        for (hour, counted) in counts.hours() {
             let mut sum = self
                 .hour_row(hour)?
-                .map(|row| row.tally)
+                .map(|row| row.counts)
                 .unwrap_or_default();
             sum.add(counted);
             let row = serde_json::to_string(&HourRow {
                 through,
-                tally: sum,
+                counts: sum,
             })?;
             let statement = "INSERT OR REPLACE INTO stats (hour, value) VALUES (?, ?)";
             self.database
@@ -89,14 +90,14 @@ impl WebhookTables {
     }
 
     /// Returns the folded counts of an hour and all later ones.
-    pub(crate) fn hours(&self, first: i64) -> Result<BTreeMap<i64, HourTally>> {
+    pub(crate) fn hours(&self, first: i64) -> Result<BTreeMap<i64, HourCounts>> {
         let rows = self.database.run(
             "SELECT hour, value FROM stats WHERE hour >= ?",
             vec![first.into()],
         )?;
         let hours = rows.into_iter().map(|mut row| {
             let hour = integer(row.next().as_ref()).ok_or_else(|| damaged("hour"))?;
-            Ok((hour, json::<HourRow>(row.next())?.tally))
+            Ok((hour, json::<HourRow>(row.next())?.counts))
         });
         hours.collect()
     }

@@ -15,7 +15,7 @@ use crate::{
         ids::{CompactId, DeliveryId},
         queue::Queue,
         segment::PendingMember,
-        stats::Tally,
+        stats::Counts,
     },
     machines::sql::{Result, text},
 };
@@ -25,9 +25,9 @@ const SLICE: usize = 500;
 
 impl WebhookTables {
     /// Reads the segments that are not settled.
-    pub(super) fn load_segments(&self, queue: &mut Queue, tally: &mut Tally) -> Result<()> {
+    pub(super) fn load_segments(&self, queue: &mut Queue, counts: &mut Counts) -> Result<()> {
         let mut segments = self.segments.borrow_mut();
-        let counted = CompactId::from(&DeliveryId::first_of(tally.folded_through()));
+        let counted = CompactId::from(&DeliveryId::first_of(counts.folded_through()));
         let pending = "SELECT first, members FROM segments WHERE place < ?";
         self.database
             .each(pending, vec![SETTLED.into()], |mut row| {
@@ -38,7 +38,7 @@ impl WebhookTables {
                     queue.place(id, &member.delivery, member.bytes);
                     segments.know(id, key);
                     if id >= counted && !member.attempts.is_empty() {
-                        tally.recount(&id.into(), &member.delivery, &member.attempts);
+                        counts.recount(&id.into(), &member.delivery, &member.attempts);
                     }
                 }
                 Ok(())
@@ -46,7 +46,7 @@ impl WebhookTables {
     }
 
     /// Reads the rows that are not settled, and counts again what was attempted of those made since the last fold.
-    pub(super) fn load_rows(&self, queue: &mut Queue, tally: &mut Tally) -> Result<()> {
+    pub(super) fn load_rows(&self, queue: &mut Queue, counts: &mut Counts) -> Result<()> {
         // JSON has no tab and no line feed between or within its values.
         let statement = format!(
             "SELECT group_concat(row, char(10)) FROM
@@ -54,7 +54,7 @@ impl WebhookTables {
                  CASE WHEN id >= ? AND attempts <> '[]' THEN {SHORT_LOG} ELSE '[]' END AS row
               FROM deliveries WHERE settled = 0 AND id > ? ORDER BY id LIMIT {SLICE})"
         );
-        let counted = DeliveryId::first_of(tally.folded_through());
+        let counted = DeliveryId::first_of(counts.folded_through());
         let mut after = String::new();
         loop {
             let parameters = vec![counted.as_ref().into(), after.as_str().into()];
@@ -73,7 +73,7 @@ impl WebhookTables {
                 let attempts = value()?;
                 if attempts != "[]" {
                     let attempts = serde_json::from_str::<Vec<_>>(attempts)?;
-                    tally.recount(&compact.into(), &delivery, &attempts);
+                    counts.recount(&compact.into(), &delivery, &attempts);
                 }
                 last = id;
             }

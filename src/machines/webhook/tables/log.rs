@@ -1,4 +1,4 @@
-//! Deliveries selected by a filter: the pages of a list, and the deliveries of a resend job.
+//! Deliveries selected by a filter: the pages of a list, and the deliveries of a resend bulk resend.
 
 use super::{
     WebhookTables,
@@ -18,7 +18,7 @@ use crate::{
     machines::sql::{Result, SqlValue, integer},
 };
 
-/// How many rows a page, or a slice of a job, looks at in each cluster.
+/// How many rows a page, or a slice of a bulk resend, looks at in each cluster.
 const ROWS_SCANNED: usize = 1000;
 
 /// How many segments a page looks at in each cluster, unless all of them are of the same moment.
@@ -218,7 +218,7 @@ impl WebhookTables {
         Ok(None)
     }
 
-    /// Counts the deliveries that a job has to resend.
+    /// Counts the deliveries that a bulk resend has to resend.
     pub(crate) fn count_selected(&self, selection: &Selection) -> Result<u64> {
         let (mut conditions, wanted) = selected(selection, None);
         conditions.extend(wanted);
@@ -230,7 +230,7 @@ impl WebhookTables {
             .unwrap_or_default())
     }
 
-    /// Returns the next deliveries that a job may take, oldest first, and, if it looked at a whole slice of the log
+    /// Returns the next deliveries that a bulk resend may take, oldest first, and, if it looked at a whole slice of the log
     /// without finding as many as it may take, where that slice ended.
     pub(crate) fn next_selected(
         &self,
@@ -294,7 +294,7 @@ impl std::fmt::Display for Conditions {
     }
 }
 
-/// The rows among which a job looks, and what it takes of them.
+/// The rows among which a bulk resend looks, and what it takes of them.
 fn selected(selection: &Selection, after: Option<&DeliveryId>) -> (Conditions, Conditions) {
     let mut range = Conditions::default();
     let settled = i64::from(selection.status == Status::Failed);

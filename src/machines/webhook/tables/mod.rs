@@ -34,7 +34,7 @@ use crate::{
     domain::{
         dispatch::Dispatch,
         queue::Queue,
-        resend::ResendJob,
+        resend::BulkResend,
         timestamp::Timestamp,
         webhook::{ReportedStanding, Settings, Standing},
         width::Width,
@@ -97,10 +97,10 @@ impl WebhookTables {
         self.migrate()?;
         self.forget();
         let mut queue = Queue::default();
-        let mut tally = self.tally()?;
-        self.load_segments(&mut queue, &mut tally)?;
-        self.load_rows(&mut queue, &mut tally)?;
-        self.recount_settled(&mut tally)?;
+        let mut counts = self.counts()?;
+        self.load_segments(&mut queue, &mut counts)?;
+        self.load_rows(&mut queue, &mut counts)?;
+        self.recount_settled(&mut counts)?;
         let standing: Standing = self.meta("standing")?.unwrap_or_default();
         Ok(Some(Open {
             dispatch: Dispatch {
@@ -110,8 +110,8 @@ impl WebhookTables {
                 queue,
             },
             told: self.meta("told")?.unwrap_or_default(),
-            job: self.meta("job")?,
-            tally,
+            bulk_resend: self.meta("job")?,
+            counts,
             log_since: self.meta(LOG_SINCE)?,
             is_trimming: false,
             trim_after: Timestamp::default(),
@@ -200,8 +200,8 @@ impl WebhookTables {
         self.put_json("told", told)
     }
 
-    pub(crate) fn put_job(&self, job: &ResendJob) -> Result<()> {
-        self.put_json("job", job)
+    pub(crate) fn put_bulk_resend(&self, bulk_resend: &BulkResend) -> Result<()> {
+        self.put_json("job", bulk_resend)
     }
 
     fn meta<T: serde::de::DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {

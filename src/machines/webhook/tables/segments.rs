@@ -210,11 +210,11 @@ impl WebhookTables {
             return Ok(false);
         };
         let mut segments = self.segments.borrow_mut();
-        if !Segment::admits(record) {
+        if !Segment::takes(record) {
             self.write_event_ids(&mut segments)?;
         }
         let loaded = self.load_segment(&mut segments, &key)?;
-        if Segment::admits(record) {
+        if Segment::takes(record) {
             loaded.segment.update(record);
             loaded.unwritten = loaded.unwritten.max(Unwritten::Members);
             segments.changed = true;

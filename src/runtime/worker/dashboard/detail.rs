@@ -17,7 +17,7 @@ use crate::{
     domain::{
         ids::{EventId, WebhookId, WorkspaceId},
         record::SentRequest,
-        resend::{JobStatus, ResendJob},
+        resend::{BulkResend, BulkResendStatus},
         sealed::{EncryptionKeys, SealedError},
         token::Scope,
         webhook::Webhook,
@@ -121,7 +121,9 @@ async fn render(
         secret,
         probe: probe.transpose()?,
         hours: Some(shown.hours),
-        job: shown.job.filter(|job| is_wanted(job, &query)),
+        bulk_resend: shown
+            .bulk_resend
+            .filter(|bulk_resend| is_wanted(bulk_resend, &query)),
         resend_error: remarks.resend_error,
         older: next_page(&shown.deliveries, shown.more, shown.next),
         deliveries: shown.deliveries,
@@ -134,8 +136,9 @@ async fn render(
 
 const UNKNOWN_ID: &str = "This webhook has no delivery of that id. Delivery ids begin with evt_.";
 
-fn is_wanted(job: &ResendJob, query: &DetailQuery) -> bool {
-    job.status == JobStatus::Running || query.resend.as_ref() == Some(&job.id)
+fn is_wanted(bulk_resend: &BulkResend, query: &DetailQuery) -> bool {
+    bulk_resend.status == BulkResendStatus::Running
+        || query.resend.as_ref() == Some(&bulk_resend.id)
 }
 
 /// Reads a webhook of the session's workspace.
@@ -160,7 +163,7 @@ async fn read_shown(
         deliveries: Some(query.filter(now())),
         delivery: query.test.clone().or_else(|| query.created.clone()),
         looked_up: EventId::parse(&query.id).ok(),
-        job: true,
+        bulk_resend: true,
     };
     visit.webhook(workspace, webhook).show(wanted).await
 }

@@ -74,7 +74,7 @@ async fn offer(visit: &Visit<'_>, token: &str) -> Result<Option<OfferedLink>, Ap
     let hash = TokenHash::of(token);
     visit
         .guess
-        .admit(&visit.request, visit.env, &workspace, &hash)
+        .allow(&visit.request, visit.env, &workspace, &hash)
         .await?;
     let command = WorkspaceCommand::ReadLink { hash };
     let workspace_name = match ask_workspace(visit.env, &workspace, &command).await {
@@ -144,7 +144,7 @@ async fn open(visit: &Visit<'_>, typed: &str) -> Result<Opened, ApiError> {
     };
     visit
         .guess
-        .admit(&visit.request, visit.env, &workspace, with.hash())
+        .allow(&visit.request, visit.env, &workspace, with.hash())
         .await?;
     let token = mint_session_token(&workspace, random_bytes()?);
     let session = TokenHash::of(&token);
@@ -178,7 +178,7 @@ async fn end(visit: &Visit<'_>, token: SessionToken) -> Result<(), ApiError> {
     let SessionToken { workspace, hash } = token;
     visit
         .guess
-        .admit(&visit.request, visit.env, &workspace, &hash)
+        .allow(&visit.request, visit.env, &workspace, &hash)
         .await?;
     let command = WorkspaceCommand::SignOut { session: hash };
     let reply = ask_workspace(visit.env, &workspace, &command).await;

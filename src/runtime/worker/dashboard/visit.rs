@@ -124,7 +124,7 @@ impl<'a> Visit<'a> {
     ) -> Result<(WorkspaceId, WorkspaceReply), Detour> {
         let SessionToken { workspace, hash } = self.token()?;
         self.guess
-            .admit(&self.request, self.env, &workspace, &hash)
+            .allow(&self.request, self.env, &workspace, &hash)
             .await?;
         let command = WorkspaceCommand::AsSession {
             session: hash.clone(),
