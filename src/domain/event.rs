@@ -1,4 +1,4 @@
-//! An event as it was posted, and the payload that an endpoint receives for it.
+//! An event as it was posted, how long its `event_id` is kept, and the payload that an endpoint receives for it.
 
 use std::time::Duration;
 

@@ -24,7 +24,7 @@ pub mod sealed;
 
 pub mod signature;
 
-pub mod idempotency;
+pub mod idempotency_key;
 
 pub mod workspace;
 

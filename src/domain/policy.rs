@@ -1,4 +1,4 @@
-//! The settings of a deployment: each variable, its form and its default.
+//! The settings of a deployment: each variable, its form and its default. wrangler.toml sets some of them again.
 
 use std::{ops::RangeInclusive, time::Duration};
 

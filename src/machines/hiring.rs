@@ -1,4 +1,4 @@
-//! Hiring Senders: which leases go to one Sender, how many are hired by one alarm, and what happens if hiring fails.
+//! Hiring Senders: which leases, and how many, go to one Sender ([`Crew`]), how many are hired by one alarm, and what happens if hiring fails.
 //!
 //! Only an object's alarm hires. It asks [`Hiring::means`] by what means attempts are made, fills a [`Crew`] with the
 //! leases of what is due, commits them, hires a Sender for each group, and says with [`Hiring::answered`] how that went.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use webhook_relay::{
     domain::{
         delivery::Status,
-        idempotency::{Creation, Idempotent},
+        idempotency_key::{Creation, Idempotent},
         ids::{DeliveryId, KeyId, ResendId, WebhookId},
         resend::Selection,
         sealed::{EncryptionKeys, Field, Sealed},

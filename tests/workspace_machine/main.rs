@@ -21,7 +21,7 @@ mod kv;
 mod secrets;
 
 use webhook_relay::{
-    domain::idempotency::Creation,
+    domain::idempotency_key::Creation,
     machines::{
         messages::{Refusal, WorkspaceCommand, WorkspaceReply},
         workspace::{Fault, Input, wake::Reason},

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, rc::Rc, time::Duration};
 
 use webhook_relay::{
     domain::{
-        idempotency::{Creation, Idempotent},
+        idempotency_key::{Creation, Idempotent},
         ids::{KeyId, WebhookId, WorkspaceId},
         policy::Policy,
         sealed::{EncryptionKeys, Field, Sealed},

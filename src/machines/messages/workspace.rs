@@ -6,7 +6,7 @@ use super::Refusal;
 use crate::domain::{
     access::Access,
     history::SelectionChange,
-    idempotency::Idempotent,
+    idempotency_key::Idempotent,
     ids::{AccessId, KeyId, WebhookId, WorkspaceId},
     sealed::Sealed,
     session::Credential,

@@ -1,4 +1,4 @@
-//! Why the object wakes: every reason in one list; the alarm is set for the least of them.
+//! Why a webhook's object wakes: every reason in one list; the alarm is set for the least of them.
 
 use super::{memory::Open, tables::WebhookTables};
 use crate::domain::{policy::Policy, resend::UNDER_WAY_LIMIT, timestamp::Timestamp};

@@ -7,7 +7,7 @@ use super::{Context, Result, WorkspaceMachine, telling::Step};
 use crate::{
     domain::{
         access::may_sign_in,
-        idempotency::Idempotent,
+        idempotency_key::Idempotent,
         ids::AccessId,
         session::{Credential, Session},
         timestamp::Timestamp,

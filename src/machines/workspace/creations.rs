@@ -4,7 +4,7 @@
 use super::{Result, WorkspaceMachine};
 use crate::{
     domain::{
-        idempotency::{ANSWER_KEPT, Idempotent},
+        idempotency_key::{ANSWER_KEPT, Idempotent},
         ids::WebhookId,
         timestamp::Timestamp,
         webhook::Webhook,

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     domain::{
-        idempotency::Idempotent,
+        idempotency_key::Idempotent,
         ids::KeyId,
         timestamp::Timestamp,
         token::TokenHash,

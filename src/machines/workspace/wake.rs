@@ -1,4 +1,4 @@
-//! Why the object wakes: every reason in one list; the alarm is set for the least of them.
+//! Why a workspace's object wakes: every reason in one list; the alarm is set for the least of them.
 
 use crate::{
     domain::timestamp::Timestamp,

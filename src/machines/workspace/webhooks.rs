@@ -9,7 +9,7 @@ use super::{
 use crate::{
     domain::{
         history::{SelectionChange, is_same_selection},
-        idempotency::Idempotent,
+        idempotency_key::Idempotent,
         ids::WebhookId,
         webhook::{ReportedStanding, Settings, WEBHOOKS_LIMIT, Webhook},
         workspace::Workspace,

@@ -1,4 +1,4 @@
-//! One attempt: the endpoint-URL rule, the signatures, one POST, and its outcome. Every POST of the relay is made here:
+//! One attempt: the endpoint-URL rule, the headers and signatures, one POST, and its outcome. Every POST of the relay is made here:
 //! first attempts and retries, pings and tests.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};

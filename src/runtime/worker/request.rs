@@ -11,7 +11,7 @@ use crate::{
     domain::{
         endpoint_url::UrlRules,
         event::REQUEST_LIMIT,
-        idempotency::{IdempotencyKey, Idempotent},
+        idempotency_key::{IdempotencyKey, Idempotent},
         ids::{WebhookId, WorkspaceId},
         policy::Policy,
         subscriptions::Snapshot,

@@ -14,7 +14,7 @@ use crate::{
         },
     },
     domain::{
-        idempotency::Creation,
+        idempotency_key::Creation,
         ids::{DeliveryId, WebhookId},
         token::Scope,
         webhook::Webhook,

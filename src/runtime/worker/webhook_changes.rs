@@ -8,7 +8,7 @@ use crate::{
     },
     domain::{
         event_type::EventType,
-        idempotency::Idempotent,
+        idempotency_key::Idempotent,
         ids::WebhookId,
         sealed::{EncryptionKeys, Field},
         secret::Secret,

@@ -11,7 +11,7 @@ use crate::{
     },
     domain::{
         access::Access,
-        idempotency::Creation,
+        idempotency_key::Creation,
         ids::{AccessId, KeyId, WorkspaceId},
         session::sign_in_address,
         token::{TokenHash, mint_api_key, mint_link_token},

@@ -1,9 +1,11 @@
-//! The producers' event ids, by which a repeated post finds the delivery of the first.
+//! The producers' event ids, by which a repeated post finds the delivery of the first. They are kept by the day, and
+//! found of today and yesterday.
 
 use std::time::Duration;
 
 use super::{WebhookTables, deliveries::delivery_id};
 use crate::domain::{
+    event::EVENT_ID_KEPT,
     ids::{DeliveryId, EventId},
     record::DeliveryRecord,
     timestamp::Timestamp,
@@ -11,6 +13,11 @@ use crate::domain::{
 use crate::machines::sql::Result;
 
 const DAY_SECONDS: i64 = 24 * 60 * 60;
+
+const _: () = assert!(
+    EVENT_ID_KEPT.as_secs() <= DAY_SECONDS.unsigned_abs(),
+    "an id of the day before yesterday is not found"
+);
 
 impl WebhookTables {
     /// Finds the delivery that an earlier post of the same event made within `kept`, a day at most.

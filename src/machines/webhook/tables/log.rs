@@ -1,4 +1,4 @@
-//! Deliveries selected by a filter: the pages of a list, and the deliveries of a resend bulk resend.
+//! Deliveries selected by a filter: the pages of a list, and the deliveries of a bulk resend.
 
 use super::{
     WebhookTables,

@@ -2,7 +2,7 @@
 
 use super::WorkspaceTables;
 use crate::{
-    domain::{idempotency::Idempotent, timestamp::Timestamp},
+    domain::{idempotency_key::Idempotent, timestamp::Timestamp},
     machines::sql::{Result, text},
 };
 

@@ -1,4 +1,4 @@
-//! The page of a webhook; rendered again, with a remark, if a form posted from it is refused.
+//! Reads what the page of a webhook shows, and renders it; rendered again, with a remark, if a form posted from it is refused.
 
 use super::{
     HOME,
