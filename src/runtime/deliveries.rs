@@ -165,6 +165,26 @@ pub(super) async fn counts(
     }
 }
 
+/// Runs a part of the script of both SQL engines on a webhook's object; for tests.
+#[cfg(feature = "test-hooks")]
+pub(super) async fn run_sql(
+    env: &worker::Env,
+    workspace: &crate::domain::ids::WorkspaceId,
+    webhook: &WebhookId,
+    part: &[u8],
+) -> Answer {
+    let command = WebhookCommand::RunSql(String::from_utf8_lossy(part).into_owned());
+    let reply = ask_webhook(env, workspace, webhook, &command).await;
+    match reply.map_err(|error| unavailable(&error))? {
+        WebhookReply::Measured(told) => {
+            let told: serde_json::Value = serde_json::from_str(&told)
+                .map_err(|error| super::faults::internal("a told script", &error))?;
+            json(200, &told)
+        }
+        _ => Err(unexpected_reply()),
+    }
+}
+
 async fn ask(
     call: &Call<'_>,
     webhook: &WebhookId,

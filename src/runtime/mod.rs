@@ -65,6 +65,9 @@ mod webhook_object;
 
 mod object_sql;
 
+#[cfg(feature = "test-hooks")]
+mod sql_script;
+
 mod object_alarm;
 
 mod entropy;

@@ -156,6 +156,13 @@ async fn route(
                     deliveries::counts(&env, &workspace, &webhook_id(webhook)?).await
                 }
                 #[cfg(feature = "test-hooks")]
+                ("POST", ["test", "sql", workspace, webhook]) => {
+                    let workspace = WorkspaceId::parse(workspace)
+                        .map_err(|_| ApiError::NotFound("workspace"))?;
+                    let part = read_json_body(&request).await?;
+                    deliveries::run_sql(&env, &workspace, &webhook_id(webhook)?, &part).await
+                }
+                #[cfg(feature = "test-hooks")]
                 ("GET", ["test", "memory"]) => json(200, &super::test_hooks::memory()),
                 #[cfg(feature = "test-hooks")]
                 ("PUT", ["test", "switches"]) => {
@@ -283,6 +290,8 @@ fn allowed_methods(path: &[&str]) -> Option<&'static str> {
         ["test", "memory"] => "GET, HEAD",
         #[cfg(feature = "test-hooks")]
         ["test", "switches"] => "PUT",
+        #[cfg(feature = "test-hooks")]
+        ["test", "sql", _, _] => "POST",
         ["v1", "workspaces"] => "GET, HEAD, POST",
         ["v1", "workspaces", _, path @ ..] => match path {
             [] => "GET, HEAD, PATCH, DELETE",

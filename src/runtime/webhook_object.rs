@@ -116,6 +116,11 @@ impl WebhookObject {
         if matches!(command, WebhookCommand::Counted) {
             return Ok(reply_with(&self.driver.counted().await)?);
         }
+        #[cfg(feature = "test-hooks")]
+        if let WebhookCommand::RunSql(part) = &command {
+            let told = super::sql_script::run_part(&self.driver.sql, part)?;
+            return Ok(reply_with(&WebhookReply::Measured(told))?);
+        }
         if let WebhookCommand::ProbePlatform(order) = &command {
             let measured = platform_probe::in_object(&self.driver.state, order).await?;
             return Ok(reply_with(&WebhookReply::Measured(measured))?);
