@@ -163,6 +163,8 @@ async fn route(
                     deliveries::run_sql(&env, &workspace, &webhook_id(webhook)?, &part).await
                 }
                 #[cfg(feature = "test-hooks")]
+                ("GET", ["test", "recordings"]) => json(200, &super::test_hooks::recordings(&env)),
+                #[cfg(feature = "test-hooks")]
                 ("GET", ["test", "memory"]) => json(200, &super::test_hooks::memory()),
                 #[cfg(feature = "test-hooks")]
                 ("PUT", ["test", "switches"]) => {
@@ -287,7 +289,7 @@ fn allowed_methods(path: &[&str]) -> Option<&'static str> {
         #[cfg(feature = "test-hooks")]
         ["test", "rows", _, _] => "GET, HEAD",
         #[cfg(feature = "test-hooks")]
-        ["test", "memory"] => "GET, HEAD",
+        ["test", "memory" | "recordings"] => "GET, HEAD",
         #[cfg(feature = "test-hooks")]
         ["test", "switches"] => "PUT",
         #[cfg(feature = "test-hooks")]

@@ -35,6 +35,8 @@ use super::{
     platform_probe,
     sender::{Reports, Sending, granted},
 };
+#[cfg(feature = "test-hooks")]
+use crate::machines::recording;
 use crate::{
     domain::{
         budget::Budget,
@@ -72,6 +74,8 @@ struct Driver {
     received: Cell<CallId>,
     #[cfg(feature = "test-hooks")]
     sql: Rc<ObjectSql>,
+    #[cfg(feature = "test-hooks")]
+    whose: recording::Whose,
 }
 
 impl DurableObject for WebhookObject {
@@ -92,6 +96,8 @@ impl DurableObject for WebhookObject {
                 received: Cell::default(),
                 #[cfg(feature = "test-hooks")]
                 sql,
+                #[cfg(feature = "test-hooks")]
+                whose: super::test_hooks::begin_life(recording::Kind::Webhook, &name),
             }),
         }
     }
@@ -209,16 +215,20 @@ impl Driver {
             self.cannot_work(input).await;
             return None;
         };
-        Some(self.machine.borrow_mut().handle(
-            input,
-            &Context {
-                now: now(),
-                webhook,
-                policy: &config.policy,
-                keys: &config.keys,
-                nonces: &|| random().ok(),
-            },
-        ))
+        let context = Context {
+            now: now(),
+            webhook,
+            policy: &config.policy,
+            keys: &config.keys,
+            nonces: &|| random().ok(),
+        };
+        let machine = &mut *self.machine.borrow_mut();
+        #[cfg(feature = "test-hooks")]
+        if super::test_hooks::records() {
+            let recorded = recording::webhook(machine, self.whose.clone(), input, &context);
+            return Some(super::test_hooks::keep(recorded));
+        }
+        Some(machine.handle(input, &context))
     }
 
     /// Refuses a command, or puts off an alarm, because the deployment's settings do not parse.
