@@ -1,9 +1,10 @@
 // Everything that must hold before a change is merged, in order, up to the first failure. `npm test` runs this.
+import path from "node:path";
 import { build } from "./build.mjs";
 import { CHECKS } from "./check.mjs";
 import { runFaults } from "./faults.mjs";
 import { checkLicences } from "./licences.mjs";
-import { nodeProgram, run, runAsProgram } from "./programs.mjs";
+import { ROOT, nodeProgram, run, runAsProgram, toolEnvironment } from "./programs.mjs";
 import { preparePython } from "./python.mjs";
 import { setUpChromium } from "./setup.mjs";
 import { runSteps } from "./steps.mjs";
@@ -19,6 +20,7 @@ const STEPS = [
   ["licences", checkLicences],
   ["conformance", runConformance],
   ["end to end", runEndToEnd],
+  ["replay of its recordings", replay],
   ["browser", runInBrowser],
   ["faults, short form", () => runFaults("short")],
 ];
@@ -34,6 +36,12 @@ function runEndToEnd() {
     "--test-reporter=spec",
   ];
   return run(nodeProgram(), [...runner, "tests/e2e/*.test.js"]);
+}
+
+// What machines did in workerd, done again natively.
+function replay() {
+  const env = toolEnvironment({ RECORDINGS: path.join(ROOT, "target/recordings") });
+  return run("cargo", ["test", "--features", "test-hooks", "--test", "replay"], { env });
 }
 
 // The suite for webhook senders: first its own tests, then this relay, whose report is shown.

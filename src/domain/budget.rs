@@ -12,6 +12,10 @@ const CALLS_KEPT: usize = 200;
 
 /// The requests that an invocation may still make.
 #[derive(Debug)]
+#[cfg_attr(
+    feature = "test-hooks",
+    derive(Clone, PartialEq, serde::Serialize, serde::Deserialize)
+)]
 pub struct Budget {
     posts: usize,
     calls: usize,

@@ -20,3 +20,6 @@ pub mod sender;
 pub mod webhook;
 
 pub mod workspace;
+
+#[cfg(feature = "test-hooks")]
+pub mod recording;

@@ -15,6 +15,7 @@ const REPORT_TIME: Duration = Duration::from_secs(5);
 
 /// The shift of one sender.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "test-hooks", derive(serde::Serialize, serde::Deserialize))]
 pub struct Shift {
     begins_by: Timestamp,
     goes_on: bool,

@@ -13,6 +13,8 @@ use std::{
 use serde::Deserialize;
 use worker::{Delay, Env, Error, Fetch, Result, Url, console_error};
 
+use crate::machines::recording::{Kind, Recorded, Whose};
+
 /// The switches that a test has set.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -27,6 +29,8 @@ pub(super) struct Switches {
     kv_delays_ms: VecDeque<u64>,
     /// How many of the next hires of Senders are refused.
     hires_refused: u32,
+    /// Whether what machines are told and ask for is recorded.
+    records: bool,
     /// The origin of a server that gets `GET /<step>` at each step; the relay goes on when it answers.
     gate: Option<String>,
 }
@@ -72,6 +76,42 @@ pub(super) fn memory() -> serde_json::Value {
     const PAGE: usize = 64 * 1024;
     let bytes = core::arch::wasm32::memory_size(0).saturating_mul(PAGE);
     serde_json::json!({ "bytes": bytes })
+}
+
+thread_local! {
+    /// What is recorded and not taken, a line of JSON each.
+    static RECORDED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static LIVES: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Begins a life of a machine.
+pub(super) fn begin_life(kind: Kind, object: &str) -> Whose {
+    LIVES.set(LIVES.get().saturating_add(1));
+    Whose {
+        kind,
+        object: object.to_string(),
+        life: LIVES.get(),
+    }
+}
+
+/// Whether a test asked for recordings.
+pub(super) fn records() -> bool {
+    SWITCHES.with_borrow(|switches| switches.as_ref().is_some_and(|switches| switches.records))
+}
+
+/// Keeps a recorded line, or says why there is none.
+pub(super) fn keep<T>((outputs, line): Recorded<T>) -> T {
+    match line.and_then(|line| serde_json::to_string(&line)) {
+        Ok(line) => RECORDED.with_borrow_mut(|lines| lines.push(line)),
+        Err(error) => console_error!("recording: {error}"),
+    }
+    outputs
+}
+
+/// Takes what is recorded.
+pub(super) fn recordings(env: &Env) -> serde_json::Value {
+    let vars = super::platform::config::vars(env);
+    serde_json::json!({ "vars": vars, "lines": RECORDED.take() })
 }
 
 /// Returns how many milliseconds the relay's clock is ahead of the platform's.

@@ -1,13 +1,24 @@
-//! SQLite behind `Sql`, as the platform's: each statement takes effect by itself, a transaction all or nothing; a test can
-//! let statements fail.
+//! SQLite behind `Sql`, as the platform's: each statement takes effect by itself, a transaction all or nothing; numbers are
+//! JavaScript's, limits the platform's; a test can let statements fail. `tests/sql_script` holds it to the platform's.
 
 use std::cell::RefCell;
 
 use rusqlite::{
     Connection,
+    limits::Limit,
     types::{Value, ValueRef},
 };
 use webhook_relay::machines::sql::{Result, Row, Sql, SqlError, SqlValue};
+
+/// Limits of the platform. That of a row is documented; workerd has the other two.
+const LIMITS: [(Limit, i32); 3] = [
+    (Limit::SQLITE_LIMIT_LENGTH, 2 * 1024 * 1024),
+    (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 50),
+    (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 100),
+];
+
+/// The largest whole number that JavaScript carries.
+const SAFE: i64 = (1 << 53) - 1;
 
 /// Which statements fail.
 #[derive(Default)]
@@ -28,12 +39,16 @@ impl Engine {
     pub(crate) fn new() -> Self {
         let connection = Connection::open_in_memory().expect("SQLite opens a database in memory");
         connection.set_prepared_statement_cache_capacity(200);
+        for (limit, value) in LIMITS {
+            connection.set_limit(limit, value).expect("a limit is set");
+        }
         Self {
             connection,
             failing: RefCell::default(),
         }
     }
 
+    #[allow(dead_code, reason = "not every test lets statements fail")]
     /// Lets the next `times` statements with this text fail, after `after` that work.
     pub(crate) fn fail(&self, text: &'static str, after: u32, times: u32) {
         self.failing.replace(Failing { text, after, times });
@@ -142,20 +157,34 @@ fn refused(error: rusqlite::Error) -> SqlError {
     SqlError::Refused(error.to_string())
 }
 
+#[expect(clippy::cast_precision_loss, reason = "JavaScript loses it, too")]
 fn to_sqlite(value: SqlValue) -> Value {
     match value {
         SqlValue::Null => Value::Null,
-        SqlValue::Integer(number) => Value::Integer(number),
+        // All numbers are bound as JavaScript's.
+        SqlValue::Integer(number) => Value::Real(number as f64),
         SqlValue::Real(number) => Value::Real(number),
         SqlValue::Text(text) => Value::Text(text),
         SqlValue::Blob(bytes) => Value::Blob(bytes),
     }
 }
 
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "JavaScript loses it, too"
+)]
 fn from_sqlite(value: ValueRef<'_>) -> SqlValue {
     match value {
         ValueRef::Null => SqlValue::Null,
+        ValueRef::Integer(number) if number.abs_diff(0) > SAFE.abs_diff(0) => {
+            SqlValue::Real(number as f64)
+        }
         ValueRef::Integer(number) => SqlValue::Integer(number),
+        // A whole number has no type of its own in JavaScript.
+        ValueRef::Real(number) if number.fract() == 0.0 && number.abs() <= SAFE as f64 => {
+            SqlValue::Integer(number as i64)
+        }
         ValueRef::Real(number) => SqlValue::Real(number),
         ValueRef::Text(text) => SqlValue::Text(String::from_utf8_lossy(text).into_owned()),
         ValueRef::Blob(bytes) => SqlValue::Blob(bytes.to_vec()),

@@ -124,6 +124,9 @@ pub enum WebhookCommand<P = Box<RawValue>> {
     /// Asks what the object has used since it started.
     #[cfg(feature = "test-hooks")]
     Counted,
+    /// Runs a part of the script of both SQL engines.
+    #[cfg(feature = "test-hooks")]
+    RunSql(String),
 }
 
 /// An event for one webhook.

@@ -120,7 +120,7 @@ impl WebhookMachine {
             // The driver answers these.
             WebhookCommand::ProbePlatform(_) => None,
             #[cfg(feature = "test-hooks")]
-            WebhookCommand::Counted => None,
+            WebhookCommand::Counted | WebhookCommand::RunSql(_) => None,
         };
         // What a command changed in memory is flushed before it is answered.
         self.flush(context)?;

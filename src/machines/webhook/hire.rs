@@ -8,6 +8,7 @@ use crate::{
 
 /// The leases of one sender.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "test-hooks", derive(serde::Serialize))]
 pub struct Group {
     /// The leases, with their payloads.
     pub grants: Vec<Grant>,

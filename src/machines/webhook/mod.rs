@@ -94,6 +94,7 @@ pub struct Context<'a> {
 
 /// What may happen to a webhook.
 #[derive(Debug)]
+#[cfg_attr(feature = "test-hooks", derive(serde::Serialize, serde::Deserialize))]
 pub enum Input {
     /// A command arrived.
     Command(CallId, WebhookCommand),
@@ -132,6 +133,7 @@ pub enum Input {
 
 /// What a machine asks its driver for, in the order in which it is done.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "test-hooks", derive(serde::Serialize))]
 pub struct Outputs {
     /// Deletes all rows and the alarm, then says [`Input::AllDeleted`].
     pub delete_all: Option<(CallId, u64)>,
@@ -172,6 +174,16 @@ pub enum Fault {
     /// The deployment's settings do not parse.
     #[error("the deployment's settings do not parse")]
     Misconfigured,
+}
+
+#[cfg(feature = "test-hooks")]
+impl serde::Serialize for Fault {
+    fn serialize<S: serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// The machine of one webhook.

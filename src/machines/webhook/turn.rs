@@ -36,6 +36,7 @@ pub(super) struct Noted {
 
 /// An attempt that ended without a report, for the operator's log.
 #[derive(Debug)]
+#[cfg_attr(feature = "test-hooks", derive(serde::Serialize))]
 pub struct LostAttempt {
     /// The delivery.
     pub id: DeliveryId,

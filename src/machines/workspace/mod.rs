@@ -83,6 +83,7 @@ pub struct Context<'a> {
 
 /// What may happen to a workspace.
 #[derive(Debug)]
+#[cfg_attr(feature = "test-hooks", derive(serde::Serialize, serde::Deserialize))]
 pub enum Input {
     /// A command arrived.
     Command(CallId, Box<WorkspaceCommand>),
@@ -114,6 +115,7 @@ pub enum Input {
 
 /// What a machine asks its driver for, in the order in which it is done.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "test-hooks", derive(serde::Serialize))]
 pub struct Outputs {
     /// When to say [`Input::TimerFired`]; if none, never. There is one timer: what was asked for before is off.
     pub timer: Option<Timestamp>,
@@ -134,6 +136,7 @@ pub struct Outputs {
 
 /// What a webhook's object is told.
 #[derive(Debug)]
+#[cfg_attr(feature = "test-hooks", derive(serde::Serialize))]
 pub struct Tell {
     /// The workspace.
     pub workspace: WorkspaceId,
@@ -147,6 +150,7 @@ pub struct Tell {
 
 /// The webhooks whose objects look at their alarms.
 #[derive(Debug)]
+#[cfg_attr(feature = "test-hooks", derive(serde::Serialize))]
 pub struct LookAtAlarms {
     /// The call that asks for it.
     pub call: CallId,
@@ -158,6 +162,7 @@ pub struct LookAtAlarms {
 
 /// A put to KV.
 #[derive(Debug)]
+#[cfg_attr(feature = "test-hooks", derive(serde::Serialize))]
 pub struct Put {
     /// Which one.
     pub number: PutNumber,
@@ -185,6 +190,16 @@ pub enum Fault {
     /// The deployment's settings do not parse.
     #[error("the deployment's settings do not parse")]
     Misconfigured,
+}
+
+#[cfg(feature = "test-hooks")]
+impl serde::Serialize for Fault {
+    fn serialize<S: serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 type Result<T> = std::result::Result<T, Fault>;

@@ -20,6 +20,8 @@ use worker::{
 };
 
 #[cfg(feature = "test-hooks")]
+use crate::machines::recording;
+#[cfg(feature = "test-hooks")]
 use crate::runtime::platform::object_calls::Counted;
 use crate::{
     domain::{
@@ -74,6 +76,8 @@ struct Driver {
     received: Cell<CallId>,
     #[cfg(feature = "test-hooks")]
     sql: Rc<ObjectSql>,
+    #[cfg(feature = "test-hooks")]
+    whose: recording::Whose,
 }
 
 impl DurableObject for WebhookObject {
@@ -94,6 +98,8 @@ impl DurableObject for WebhookObject {
                 received: Cell::default(),
                 #[cfg(feature = "test-hooks")]
                 sql,
+                #[cfg(feature = "test-hooks")]
+                whose: crate::runtime::test_hooks::begin_life(recording::Kind::Webhook, &name),
             }),
         }
     }
@@ -117,6 +123,11 @@ impl WebhookObject {
         #[cfg(feature = "test-hooks")]
         if matches!(command, WebhookCommand::Counted) {
             return Ok(reply_with(&self.driver.counted().await)?);
+        }
+        #[cfg(feature = "test-hooks")]
+        if let WebhookCommand::RunSql(part) = &command {
+            let told = crate::runtime::platform::sql_script::run_part(&self.driver.sql, part)?;
+            return Ok(reply_with(&WebhookReply::Measured(told))?);
         }
         if let WebhookCommand::ProbePlatform(order) = &command {
             let measured = measuring::in_object(&self.driver.state, order).await?;
@@ -206,16 +217,20 @@ impl Driver {
             self.cannot_work(input).await;
             return None;
         };
-        Some(self.machine.borrow_mut().handle(
-            input,
-            &Context {
-                now: now(),
-                webhook,
-                policy: &config.policy,
-                keys: &config.keys,
-                nonces: &|| random().ok(),
-            },
-        ))
+        let context = Context {
+            now: now(),
+            webhook,
+            policy: &config.policy,
+            keys: &config.keys,
+            nonces: &|| random().ok(),
+        };
+        let machine = &mut *self.machine.borrow_mut();
+        #[cfg(feature = "test-hooks")]
+        if crate::runtime::test_hooks::records() {
+            let recorded = recording::webhook(machine, self.whose.clone(), input, &context);
+            return Some(crate::runtime::test_hooks::keep(recorded));
+        }
+        Some(machine.handle(input, &context))
     }
 
     /// Refuses a command, or puts off an alarm, because the deployment's settings do not parse.

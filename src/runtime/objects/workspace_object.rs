@@ -19,6 +19,8 @@ use worker::{
 };
 
 #[cfg(feature = "test-hooks")]
+use crate::machines::recording;
+#[cfg(feature = "test-hooks")]
 use crate::runtime::test_hooks::pass;
 use crate::{
     domain::timestamp::Timestamp,
@@ -56,6 +58,8 @@ struct Driver {
     received: Cell<CallId>,
     /// When the machine's timer fires, and what turns it off.
     timer: RefCell<Option<(Timestamp, AbortHandle)>>,
+    #[cfg(feature = "test-hooks")]
+    whose: recording::Whose,
 }
 
 impl DurableObject for WorkspaceObject {
@@ -64,6 +68,8 @@ impl DurableObject for WorkspaceObject {
         crate::runtime::test_hooks::begin(&env);
         let storage = state.storage();
         let sql = Rc::new(ObjectSql::new(&storage));
+        #[cfg(feature = "test-hooks")]
+        let name = state.id().name().unwrap_or_default();
         Self {
             driver: Rc::new(Driver {
                 machine: RefCell::new(WorkspaceMachine::new(sql)),
@@ -73,6 +79,8 @@ impl DurableObject for WorkspaceObject {
                 calls: RefCell::default(),
                 received: Cell::default(),
                 timer: RefCell::default(),
+                #[cfg(feature = "test-hooks")]
+                whose: crate::runtime::test_hooks::begin_life(recording::Kind::Workspace, &name),
             }),
         }
     }
@@ -166,7 +174,7 @@ impl Driver {
             self.cannot_work(input).await;
             return None;
         };
-        let outputs = self.machine.borrow_mut().handle(
+        let outputs = self.tell_machine(
             input,
             &Context {
                 now: now(),
@@ -177,6 +185,16 @@ impl Driver {
         );
         self.set_timer(outputs.timer);
         Some(outputs)
+    }
+
+    fn tell_machine(&self, input: Input, context: &Context<'_>) -> Outputs {
+        let machine = &mut *self.machine.borrow_mut();
+        #[cfg(feature = "test-hooks")]
+        if crate::runtime::test_hooks::records() {
+            let recorded = recording::workspace(machine, self.whose.clone(), input, context);
+            return crate::runtime::test_hooks::keep(recorded);
+        }
+        machine.handle(input, context)
     }
 
     /// Refuses a command, or puts off an alarm, because the deployment's settings do not parse.

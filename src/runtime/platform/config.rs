@@ -31,6 +31,24 @@ pub(in crate::runtime) fn config(env: &Env) -> Result<Rc<Config>, ApiError> {
     CONFIG.with(|cell| cell.get_or_init(|| read(env).map(Rc::new)).clone())
 }
 
+/// The settings that are set, as they are written, with the keys of stored secrets.
+#[cfg(feature = "test-hooks")]
+pub(in crate::runtime) fn vars(env: &Env) -> std::collections::BTreeMap<String, String> {
+    let vars = std::cell::RefCell::new(std::collections::BTreeMap::new());
+    let read = |name: &str| {
+        let value = env.var(name).ok().map(|value| value.to_string())?;
+        vars.borrow_mut().insert(name.to_string(), value.clone());
+        Some(value)
+    };
+    // It asks for each of them.
+    let _ = Policy::parse(read);
+    if let Ok(keys) = env.secret("ENCRYPTION_KEYS") {
+        vars.borrow_mut()
+            .insert("ENCRYPTION_KEYS".into(), keys.to_string());
+    }
+    vars.take()
+}
+
 fn read(env: &Env) -> Result<Config, ApiError> {
     let policy = Policy::parse(|name| env.var(name).ok().map(|value| value.to_string()))?;
     let token = env

@@ -20,6 +20,9 @@ pub(in crate::runtime) mod counted_calls;
 
 pub(in crate::runtime) mod object_sql;
 
+#[cfg(feature = "test-hooks")]
+pub(in crate::runtime) mod sql_script;
+
 pub(in crate::runtime) mod object_alarm;
 
 pub(in crate::runtime) mod hires;

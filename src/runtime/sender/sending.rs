@@ -19,6 +19,8 @@ use crate::{
     },
     runtime::platform::{config::Config, entropy::now, observer::Observer},
 };
+#[cfg(feature = "test-hooks")]
+use crate::{machines::recording, runtime::test_hooks};
 
 /// A sender of one webhook.
 pub(in crate::runtime) struct Sending<'a, R, E> {
@@ -39,11 +41,18 @@ impl<R: Reports, E: Fn()> Sending<'_, R, E> {
     /// Makes the attempts of leases, and of those that follow.
     pub(in crate::runtime) async fn run(&self, grants: Vec<Grant>) {
         let mut machine = SenderMachine::new(self.shift);
+        #[cfg(feature = "test-hooks")]
+        let whose = test_hooks::begin_life(recording::Kind::Sender, "");
         let mut awaited: FuturesUnordered<LocalBoxFuture<'_, SenderInput>> =
             FuturesUnordered::new();
         let mut input = SenderInput::Leased(grants);
         loop {
-            let outputs = self.handle(&mut machine, input);
+            let outputs = self.handle(
+                &mut machine,
+                input,
+                #[cfg(feature = "test-hooks")]
+                &whose,
+            );
             for id in outputs.too_late {
                 console_error!("{}: too late for {id}", self.webhook);
             }
@@ -71,12 +80,23 @@ impl<R: Reports, E: Fn()> Sending<'_, R, E> {
         }
     }
 
-    fn handle(&self, machine: &mut SenderMachine, input: SenderInput) -> SenderOutputs {
+    fn handle(
+        &self,
+        machine: &mut SenderMachine,
+        input: SenderInput,
+        #[cfg(feature = "test-hooks")] whose: &recording::Whose,
+    ) -> SenderOutputs {
         let mut context = SenderContext {
             now: now(),
             policy: &self.config.policy,
             budget: &mut self.budget.borrow_mut(),
         };
+        #[cfg(feature = "test-hooks")]
+        if test_hooks::records() {
+            let whose = whose.clone();
+            let recorded = recording::sender(machine, whose, self.shift, input, &mut context);
+            return test_hooks::keep(recorded);
+        }
         machine.handle(input, &mut context)
     }
 

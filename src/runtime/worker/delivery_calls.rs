@@ -108,3 +108,15 @@ pub(super) async fn counts(webhook: super::object_clients::WebhookClient<'_>) ->
     };
     json(200, &shown)
 }
+
+/// Runs a part of the script of both SQL engines on a webhook's object; for tests.
+#[cfg(feature = "test-hooks")]
+pub(super) async fn run_sql(
+    webhook: super::object_clients::WebhookClient<'_>,
+    part: &[u8],
+) -> Answer {
+    let part = String::from_utf8_lossy(part).into_owned();
+    let told: serde_json::Value = serde_json::from_str(&webhook.run_sql(part).await?)
+        .map_err(|error| internal("a told script", &error))?;
+    json(200, &told)
+}

@@ -285,6 +285,16 @@ impl WebhookClient<'_> {
         self.ask(command, |_| Some(())).await
     }
 
+    /// Runs a part of the script of both SQL engines; returns what it told, as JSON.
+    #[cfg(feature = "test-hooks")]
+    pub(super) async fn run_sql(&self, part: String) -> Result<String, ApiError> {
+        let told = |reply| match reply {
+            WebhookReply::Measured(told) => Some(told),
+            _ => None,
+        };
+        self.ask(WebhookCommand::RunSql(part), told).await
+    }
+
     /// Reads what the object has used.
     #[cfg(feature = "test-hooks")]
     pub(super) async fn counted(&self) -> Result<crate::machines::messages::Counted, ApiError> {

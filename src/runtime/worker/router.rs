@@ -168,6 +168,18 @@ async fn serve_hidden(request: &Request, env: &Env, config: &Config, path: &str)
             .await
         }
         #[cfg(feature = "test-hooks")]
+        Hidden::RunSql => {
+            let workspace = WorkspaceId::parse(ids.at("workspace_id"));
+            let client = WebhookClient {
+                env,
+                workspace: &workspace.map_err(|_| ApiError::NotFound("workspace"))?,
+                webhook: &ids.webhook()?,
+            };
+            delivery_calls::run_sql(client, &read_json_body(request).await?).await
+        }
+        #[cfg(feature = "test-hooks")]
+        Hidden::Recordings => json(200, &crate::runtime::test_hooks::recordings(env)),
+        #[cfg(feature = "test-hooks")]
         Hidden::Memory => json(200, &crate::runtime::test_hooks::memory()),
         #[cfg(feature = "test-hooks")]
         Hidden::Switches => {
@@ -186,6 +198,10 @@ enum Hidden {
     #[cfg(feature = "test-hooks")]
     Counts,
     #[cfg(feature = "test-hooks")]
+    RunSql,
+    #[cfg(feature = "test-hooks")]
+    Recordings,
+    #[cfg(feature = "test-hooks")]
     Memory,
     #[cfg(feature = "test-hooks")]
     Switches,
@@ -202,6 +218,18 @@ const HIDDEN: &[Route<Hidden>] = &[
         method: "GET",
         path: "/test/rows/{workspace_id}/{webhook_id}",
         name: Hidden::Counts,
+    },
+    #[cfg(feature = "test-hooks")]
+    Route {
+        method: "POST",
+        path: "/test/sql/{workspace_id}/{webhook_id}",
+        name: Hidden::RunSql,
+    },
+    #[cfg(feature = "test-hooks")]
+    Route {
+        method: "GET",
+        path: "/test/recordings",
+        name: Hidden::Recordings,
     },
     #[cfg(feature = "test-hooks")]
     Route {

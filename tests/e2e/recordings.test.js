@@ -1,0 +1,77 @@
+// What machines are told and ask for on an everyday path, with retries, resends, changes and deletions, recorded into
+// target/recordings. `cargo test --features test-hooks --test replay` does it again natively and wants the same bytes.
+import assert from "node:assert/strict";
+import { mkdir, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { test } from "node:test";
+import { turn } from "../support/hooks.js";
+import { answerInTurn } from "../support/receiver.js";
+import { OPERATOR_TOKEN, REPOSITORY } from "../support/relay_options.js";
+import { startRelay } from "../support/relay.js";
+import {
+  acceptArray,
+  acceptForOne,
+  alert,
+  answered,
+  awaitSettled,
+  listDeliveries,
+  pathOf,
+  setUpWebhook,
+} from "../support/steps.js";
+
+const FOLDER = path.join(REPOSITORY, "target/recordings");
+const [KEY, NEW_KEY] = [1, 2].map((number) => `k${number}:${Buffer.alloc(32, number).toString("base64")}`);
+
+test("an everyday path is recorded, machine by machine", { timeout: 120_000 }, async (t) => {
+  const vars = { RETRY_SCHEDULE: "300ms,300ms", ENCRYPTION_KEYS: KEY };
+  const relay = await startRelay({ hooks: true, vars });
+  t.after(() => relay.stop());
+  const taken = [];
+  // Not by relay.fetch: a recording has all secrets, for which that looks in each answer.
+  const take = async (instance) => {
+    const headers = { authorization: `Bearer ${OPERATOR_TOKEN}` };
+    const answer = await fetch(`${relay.origin}/test/recordings`, { headers });
+    assert.equal(answer.status, 200);
+    taken.push([instance, await answer.json()]);
+  };
+  await turn(relay, { records: true });
+  const scene = await setUpWebhook(t, relay, answerInTurn(500, 503, 200, 500, 500, 500, 200));
+  const { workspace, webhook } = scene;
+  const one = pathOf(scene);
+  const change = async (method, url, body, status = 200) =>
+    answered(await relay.fetch(url, { method, ...(body ? { body } : {}) }), status);
+
+  const retried = await acceptForOne(relay, workspace);
+  assert.equal((await awaitSettled(relay, workspace, retried)).status, "delivered");
+  const failed = await acceptForOne(relay, workspace, alert({ event_id: "order-1" }));
+  assert.equal((await awaitSettled(relay, workspace, failed)).status, "failed");
+  await change("POST", pathOf(scene, `/deliveries/${failed.id}/resend`), undefined, 202);
+  assert.equal((await awaitSettled(relay, workspace, failed)).status, "delivered");
+  for (const answer of await acceptArray(relay, workspace, Array(20).fill(alert())))
+    await awaitSettled(relay, workspace, answer.deliveries[0]);
+
+  await change("PATCH", one, { description: "changed", headers: { "X-Team": "blue" } });
+  await change("POST", pathOf(scene, "/secret/rotate"), {});
+  await change("PATCH", one, { status: "disabled" });
+  const held = await acceptForOne(relay, workspace);
+  await change("POST", pathOf(scene, `/deliveries/${held.id}/cancel`));
+  await change("PATCH", one, { status: "enabled" });
+  await listDeliveries(relay, workspace, webhook.id);
+  await change("POST", `/v1/workspaces/${workspace}/keys`, { name: "ci", scopes: ["events:write"] }, 201);
+  await take(1);
+
+  // Another life of everything, on the same rows, with a new key: what is sealed again takes nonces.
+  const records = JSON.stringify({ records: true });
+  await relay.restart({ vars: { ...vars, ENCRYPTION_KEYS: `${NEW_KEY},${KEY}`, TEST_SWITCHES: records } });
+  await change("PATCH", one, { description: "sealed again" });
+  await awaitSettled(relay, workspace, await acceptForOne(relay, workspace));
+  const deleted = await relay.fetch(one, { method: "DELETE" });
+  assert.ok(deleted.status < 300, deleted.text);
+  await take(2);
+
+  const lines = taken.map(([, { lines }]) => lines.length);
+  t.diagnostic(`${lines.join(" and ")} inputs`);
+  for (const count of lines) assert.ok(count > 0);
+  await mkdir(FOLDER, { recursive: true });
+  await writeFile(path.join(FOLDER, "everyday.jsonl"), taken.map((one) => `${JSON.stringify(one)}\n`).join(""));
+});
