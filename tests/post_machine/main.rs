@@ -145,6 +145,25 @@ fn a_stale_key_is_judged_again_and_only_what_was_refused_is_sent_again() {
 }
 
 #[test]
+fn a_batch_that_is_sent_again_keeps_the_leases_that_it_asks_for() {
+    let keys: &[(&str, &[Scope])] = &[("key", &[Scope::EventsWrite])];
+    let unused = |reply: Option<WebhookReply>| {
+        let mut post = Post::of(vec![event("a", false, ALERT)], Some("key"));
+        let step = post.begin(snapshot(1, vec![selecting(1, &[ALERT])], keys));
+        let (mut stored, _) = batches(step);
+        stored.remove(0).read(reply).unused
+    };
+    assert_eq!(
+        unused(Some(STALE)),
+        0,
+        "or the invocation would send too much"
+    );
+    assert_eq!(unused(None), 6);
+    let gone = WebhookReply::Refused(Refusal::NoWebhook);
+    assert_eq!(unused(Some(gone)), 6);
+}
+
+#[test]
 fn a_key_that_is_stale_twice_is_a_fault_and_not_a_loop() {
     let mut post = Post::of(vec![event("a", false, ALERT)], Some("key"));
     let keys: &[(&str, &[Scope])] = &[("key", &[Scope::EventsWrite])];

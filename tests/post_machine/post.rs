@@ -105,7 +105,7 @@ impl Post {
     ) -> PostStep {
         let stored = batches.into_iter().map(|batch| {
             let reply = reply(&batch);
-            batch.read(reply).0
+            batch.read(reply).stored
         });
         let stored = stored.collect();
         self.next(PostInput::Stored(stored))

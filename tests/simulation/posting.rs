@@ -19,7 +19,7 @@ use webhook_relay::{
     machines::{
         ingest::{
             AcceptedEvent, PostInput, PostMachine, PostRefusal, PostStep,
-            batch::{Batch, Stored, add_payloads},
+            batch::{Batch, Replied, Stored, add_payloads},
         },
         messages::{
             Acceptance, Grant, WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply,
@@ -252,7 +252,7 @@ impl World {
                 self.excused
                     .extend(deliveries.iter().map(|(_, id)| id.clone()));
             }
-            let (stored, grants) = batch.read(reply);
+            let Replied { stored, grants, .. } = batch.read(reply);
             let is_new = |stored: &Stored| {
                 let Stored::Done { found, .. } = stored else {
                     return false;

@@ -50,6 +50,17 @@ pub enum Stored {
     Failed,
 }
 
+/// What the reply to a batch's command says.
+#[derive(Debug)]
+pub struct Replied {
+    /// What became of the batch.
+    pub stored: Stored,
+    /// The granted leases.
+    pub grants: Vec<Grant>,
+    /// How many leases it asked for, did not get, and does not ask for again.
+    pub unused: usize,
+}
+
 impl Batch {
     /// Makes the deliveries of a webhook, without leases. Their ids have the time of a generated event id, by which an
     /// object finds a delivery again.
@@ -106,9 +117,24 @@ impl Batch {
         }
     }
 
-    /// Reads the reply to its command, none if there was no reply; returns the granted leases too.
+    /// Reads the reply to its command, none if there was no reply.
     #[must_use]
-    pub fn read(self, reply: Option<WebhookReply>) -> (Stored, Vec<Grant>) {
+    pub fn read(self, reply: Option<WebhookReply>) -> Replied {
+        let leases = self.leases;
+        let (stored, grants) = self.read_stored(reply);
+        let kept = match stored {
+            // It is sent again, and asks for as many.
+            Stored::StaleKey(_) => leases,
+            Stored::Done { .. } | Stored::Failed => grants.len(),
+        };
+        Replied {
+            stored,
+            grants,
+            unused: leases.saturating_sub(kept),
+        }
+    }
+
+    fn read_stored(self, reply: Option<WebhookReply>) -> (Stored, Vec<Grant>) {
         match reply {
             Some(WebhookReply::Accepted {
                 deliveries: taken,

@@ -15,7 +15,7 @@ use crate::{
         ids::{WebhookId, WorkspaceId},
     },
     machines::{
-        ingest::batch::{Batch, Stored, add_payloads},
+        ingest::batch::{Batch, Replied, Stored, add_payloads},
         messages::Grant,
         shift::Shift,
     },
@@ -56,15 +56,18 @@ impl Task {
         answer: oneshot::Sender<Stored>,
     ) {
         let webhook = batch.webhook.clone();
-        let (leases, deliveries) = (batch.leases, batch.deliveries.clone());
+        let deliveries = batch.deliveries.clone();
         let command = batch.command(&events, self.keys_revision);
         let asked = ask_to_accept(&self.env, &self.workspace, &webhook, &command);
         drop(command);
         let reply = asked.await.map_err(|error| console_error!("{error}")).ok();
-        let (stored, grants) = batch.read(reply);
+        let Replied {
+            stored,
+            grants,
+            unused,
+        } = batch.read(reply);
         // The receiver is gone if the client is; the leases are used all the same.
         let _ = answer.send(stored);
-        let unused = leases.saturating_sub(grants.len());
         self.budget.borrow_mut().give_back(unused);
         if grants.is_empty() {
             return;
