@@ -7,7 +7,7 @@
 #![allow(clippy::print_stdout, reason = "tells its port")]
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     env,
     error::Error,
     io::{BufRead, BufReader, Read, Write},
@@ -39,7 +39,7 @@ fn verify_hex(secret: &str, body: &[u8], signature: &str) -> Result<(), &'static
 fn verify_standard(
     secret: &str,
     body: &[u8],
-    headers: &HashMap<String, String>,
+    headers: &BTreeMap<String, String>,
     now: u64,
 ) -> Result<String, &'static str> {
     let header = |name| headers.get(name).map_or("", String::as_str);
@@ -75,7 +75,7 @@ fn digest(key: &[u8], parts: &[&[u8]]) -> Result<Vec<u8>, &'static str> {
 
 struct Request {
     path: String,
-    headers: HashMap<String, String>,
+    headers: BTreeMap<String, String>,
     body: Vec<u8>,
 }
 
@@ -83,7 +83,7 @@ struct Request {
 fn receive(
     secret: &str,
     request: &Request,
-    seen: &mut HashSet<String>,
+    seen: &mut BTreeSet<String>,
 ) -> Result<&'static str, &'static str> {
     if request.path == "/hex" {
         let signature = request.headers.get("x-secureagentics-signature");
@@ -109,7 +109,7 @@ fn read_request(stream: &TcpStream) -> Result<Request, Box<dyn Error>> {
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let path = line.split(' ').nth(1).unwrap_or("/").to_string();
-    let mut headers = HashMap::new();
+    let mut headers = BTreeMap::new();
     loop {
         line.clear();
         reader.read_line(&mut line)?;
@@ -133,7 +133,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let port = env::var("PORT").unwrap_or_default().parse().unwrap_or(0);
     let listener = TcpListener::bind(("127.0.0.1", port))?;
     println!("listening on port {}", listener.local_addr()?.port());
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     for stream in listener.incoming() {
         let mut stream = stream?;
         let Ok(request) = read_request(&stream) else {

@@ -3,7 +3,7 @@
 //!
 //! If all webhooks have selected the same types for a day, nobody is asked: each finds its duplicates when it accepts.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::{PostStep, batch::Found};
 use crate::{
@@ -20,9 +20,9 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Earlier {
     /// The deliveries of a first post under another type: nothing more is stored.
-    pub(super) found: HashMap<usize, Vec<Found>>,
+    pub(super) found: BTreeMap<usize, Vec<Found>>,
     /// The first post under the same type.
-    first: HashMap<usize, First>,
+    first: BTreeMap<usize, First>,
 }
 
 /// The first post of an event.

@@ -18,7 +18,7 @@ mod earlier;
 pub mod snapshots;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     rc::Rc,
     time::Duration,
 };
@@ -131,7 +131,7 @@ pub type DrawBytes<'a> = &'a dyn Fn() -> Option<[u8; 10]>;
 pub struct PostMachine {
     events: Rc<[Event]>,
     /// The first place of each event id: later events with the same id are duplicates of that one.
-    first: HashMap<EventId, usize>,
+    first: BTreeMap<EventId, usize>,
     key: Option<TokenHash>,
     now: Timestamp,
     leases: usize,
@@ -140,7 +140,7 @@ pub struct PostMachine {
     /// Whether the workspace's object was asked.
     has_asked: bool,
     /// What was found, by the place of its event.
-    found: HashMap<usize, Vec<Found>>,
+    found: BTreeMap<usize, Vec<Found>>,
     left: VecDeque<Batch>,
     is_busy: bool,
 }
@@ -150,7 +150,7 @@ impl PostMachine {
     /// invocation may begin with.
     #[must_use]
     pub fn new(events: Rc<[Event]>, key: Option<TokenHash>, leases: usize, now: Timestamp) -> Self {
-        let mut first = HashMap::new();
+        let mut first = BTreeMap::new();
         for (place, event) in events.iter().enumerate() {
             first.entry(event.id.clone()).or_insert(place);
         }
@@ -163,7 +163,7 @@ impl PostMachine {
             snapshot: None,
             keys_revision: None,
             has_asked: false,
-            found: HashMap::new(),
+            found: BTreeMap::new(),
             left: VecDeque::new(),
             is_busy: false,
         }

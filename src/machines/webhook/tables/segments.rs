@@ -4,7 +4,7 @@
 //! commit. A command flushes before it promises that something is stored. A delivery that leaves its segment is written
 //! at once, in the same commit as the segment without it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
@@ -29,7 +29,7 @@ pub(super) struct Segments {
     /// The segment that the next new delivery joins.
     open: Option<DeliveryId>,
     /// Producers' ids that are not flushed, each with its delivery.
-    event_ids: HashMap<EventId, (DeliveryId, Timestamp)>,
+    event_ids: BTreeMap<EventId, (DeliveryId, Timestamp)>,
     /// Whether there is anything to flush.
     changed: bool,
 }
