@@ -24,6 +24,7 @@ pub const EVENT_ID_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An accepted event.
 #[derive(Debug)]
+#[cfg_attr(feature = "test-hooks", derive(serde::Serialize, serde::Deserialize))]
 pub struct Event {
     /// The producer's key, or a generated one.
     pub id: EventId,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use super::{
+    ingest::{DrawBytes, PostInput, PostMachine, PostStep, Posted},
     sender::{SenderContext, SenderInput, SenderMachine, SenderOutputs},
     shift::Shift,
     webhook::{self, WebhookMachine},
@@ -24,6 +25,8 @@ pub enum Kind {
     Workspace,
     /// That of a sender.
     Sender,
+    /// That of a post.
+    Post,
 }
 
 /// The machine of a recorded line.
@@ -31,7 +34,7 @@ pub enum Kind {
 pub struct Whose {
     /// Which machine.
     pub kind: Kind,
-    /// The name of the object; empty for a sender.
+    /// The name of the object; empty for a sender and a post.
     pub object: String,
     /// Tells the lives of machines apart, within one instance.
     pub life: u64,
@@ -47,9 +50,15 @@ pub struct Line {
     /// The nonces that it drew.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nonces: Vec<Option<Nonce>>,
+    /// The random bytes of ids that it drew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drawn: Vec<Option<[u8; 10]>>,
     /// A sender's shift and what its invocation might still ask for, before and after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sender: Option<(Shift, Budget, Budget)>,
+    /// With what the machine of a post was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post: Option<Posted>,
     /// What it was told.
     pub input: Box<RawValue>,
     /// What it asked for.
@@ -132,10 +141,30 @@ pub fn sender(
     (outputs, line)
 }
 
-fn draw(drawn: &RefCell<Vec<Option<Nonce>>>, nonces: &dyn Fn() -> Option<Nonce>) -> Option<Nonce> {
-    let nonce = nonces();
-    drawn.borrow_mut().push(nonce);
-    nonce
+/// The same for the machine of a post.
+pub fn post(
+    machine: &mut PostMachine,
+    whose: Whose,
+    input: PostInput,
+    random: DrawBytes<'_>,
+) -> Recorded<PostStep> {
+    let told = raw(&input);
+    let posted = machine.posted();
+    let drawn = RefCell::new(Vec::new());
+    let step = machine.handle(input, &|| draw(&drawn, random));
+    let line = line(whose, posted.now, Vec::new(), told, raw(&step));
+    let line = line.map(|line| Line {
+        drawn: drawn.take(),
+        post: Some(posted),
+        ..line
+    });
+    (step, line)
+}
+
+fn draw<T: Copy>(drawn: &RefCell<Vec<Option<T>>>, source: &dyn Fn() -> Option<T>) -> Option<T> {
+    let bytes = source();
+    drawn.borrow_mut().push(bytes);
+    bytes
 }
 
 fn line(
@@ -149,7 +178,9 @@ fn line(
         whose,
         now,
         nonces,
+        drawn: Vec::new(),
         sender: None,
+        post: None,
         input: input?,
         outputs: outputs?,
     })

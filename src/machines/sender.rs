@@ -48,21 +48,11 @@ pub struct SenderOutputs {
     /// Leases whose attempt would begin too late to be reported; they are lost.
     pub too_late: Vec<DeliveryId>,
     /// Sends this report to the webhook's object, then says [`SenderInput::Answered`].
-    #[cfg_attr(feature = "test-hooks", serde(serialize_with = "write_report"))]
     pub report: Option<Rc<WebhookCommand>>,
     /// Says [`SenderInput::TimerFired`] after this time, instead of an earlier request.
     pub timer: Option<Duration>,
     /// Whether all is reported and no attempt is under way.
     pub is_done: bool,
-}
-
-#[cfg(feature = "test-hooks")]
-#[expect(clippy::ref_option, reason = "serde calls it so")]
-fn write_report<S: serde::Serializer>(
-    report: &Option<Rc<WebhookCommand>>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serde::Serialize::serialize(&report.as_deref(), serializer)
 }
 
 /// What a sender cannot know by itself.

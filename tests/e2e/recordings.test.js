@@ -14,6 +14,7 @@ import {
   alert,
   answered,
   awaitSettled,
+  createKey,
   listDeliveries,
   pathOf,
   setUpWebhook,
@@ -58,6 +59,17 @@ test("an everyday path is recorded, machine by machine", { timeout: 120_000 }, a
   await change("PATCH", one, { status: "enabled" });
   await listDeliveries(relay, workspace, webhook.id);
   await change("POST", `/v1/workspaces/${workspace}/keys`, { name: "ci", scopes: ["events:write"] }, 201);
+
+  // A key is revoked while KV keeps the old copy: the webhook's object refuses it, and the workspace is asked.
+  const withKey = await createKey(relay, workspace);
+  const revoked = await createKey(relay, workspace);
+  const post = (token) => relay.fetch(`/v1/workspaces/${workspace}/events`, { method: "POST", body: alert(), token });
+  answered(await post(revoked.key), 202);
+  await turn(relay, { records: true, kv_refuses: true });
+  answered(await relay.fetch(`/v1/workspaces/${workspace}/keys/${revoked.id}`, { method: "DELETE" }), 204);
+  answered(await post(withKey.key), 202);
+  answered(await post(revoked.key), 401);
+  await turn(relay, { records: true });
   await take(1);
 
   // Another life of everything, on the same rows, with a new key: what is sealed again takes nonces.

@@ -27,12 +27,9 @@ use std::{
 use engine::Engine;
 use serde::Deserialize;
 use webhook_relay::{
-    domain::{
-        ids::WebhookId,
-        policy::Policy,
-        sealed::{EncryptionKeys, Nonce},
-    },
+    domain::{ids::WebhookId, policy::Policy, sealed::EncryptionKeys},
     machines::{
+        ingest::PostMachine,
         recording::{self, Kind, Line, Whose},
         sender::{SenderContext, SenderMachine},
         webhook::{self, WebhookMachine},
@@ -53,7 +50,9 @@ struct Counts {
     webhook: usize,
     workspace: usize,
     sender: usize,
+    post: usize,
     nonces: usize,
+    drawn: usize,
 }
 
 #[test]
@@ -73,8 +72,16 @@ fn what_machines_did_in_workerd_they_do_natively_to_the_byte() {
     for path in recordings {
         let counts = replay(&fs::read_to_string(&path).unwrap());
         println!("{}: {counts:?}", path.display());
+        let each = [
+            counts.webhook,
+            counts.workspace,
+            counts.sender,
+            counts.post,
+            counts.nonces,
+            counts.drawn,
+        ];
         assert!(
-            counts.webhook > 0 && counts.workspace > 0 && counts.sender > 0 && counts.nonces > 0,
+            each.iter().all(|count| *count > 0),
             "{} leaves a machine out: {counts:?}",
             path.display()
         );
@@ -100,10 +107,12 @@ fn replay(text: &str) -> Counts {
         for line in &taken.lines {
             let line: Line = serde_json::from_str(line).unwrap();
             counts.nonces += line.nonces.len();
+            counts.drawn += line.drawn.len();
             match line.whose.kind {
                 Kind::Webhook => counts.webhook += 1,
                 Kind::Workspace => counts.workspace += 1,
                 Kind::Sender => counts.sender += 1,
+                Kind::Post => counts.post += 1,
             }
             let engine = engines
                 .entry((line.whose.kind, line.whose.object.clone()))
@@ -130,6 +139,7 @@ enum Player {
     Webhook(Box<WebhookMachine>),
     Workspace(Box<WorkspaceMachine>),
     Sender(SenderMachine),
+    Post(Box<PostMachine>),
 }
 
 impl Player {
@@ -139,6 +149,12 @@ impl Player {
             Kind::Webhook => Self::Webhook(Box::new(WebhookMachine::new(sql))),
             Kind::Workspace => Self::Workspace(Box::new(WorkspaceMachine::new(sql))),
             Kind::Sender => Self::Sender(SenderMachine::new(line.sender.as_ref().unwrap().0)),
+            Kind::Post => {
+                let posted = line.post.clone().unwrap();
+                let (events, key) = (posted.events, posted.key);
+                let machine = PostMachine::new(events, key, posted.leases, posted.now);
+                Self::Post(Box::new(machine))
+            }
         }
     }
 
@@ -149,8 +165,8 @@ impl Player {
         policy: &Policy,
         keys: &EncryptionKeys,
     ) -> String {
-        let left: RefCell<VecDeque<Option<Nonce>>> = RefCell::new(line.nonces.clone().into());
-        let nonces = || left.borrow_mut().pop_front().expect("no more were drawn");
+        let left = Drawn::of(&line.nonces);
+        let nonces = || left.next();
         let outputs = match self {
             Self::Webhook(machine) => {
                 let input: webhook::Input = recording::read(line).unwrap();
@@ -188,9 +204,33 @@ impl Player {
                 assert_eq!(&budget, after);
                 serde_json::to_string(&outputs)
             }
+            Self::Post(machine) => {
+                let drawn = Drawn::of(&line.drawn);
+                let step = machine.handle(recording::read(line).unwrap(), &|| drawn.next());
+                drawn.end();
+                serde_json::to_string(&step)
+            }
         };
-        assert!(left.borrow().is_empty(), "fewer nonces were drawn");
+        left.end();
         outputs.unwrap()
+    }
+}
+
+/// What a machine drew, in order.
+struct Drawn<T>(RefCell<VecDeque<Option<T>>>);
+
+impl<T: Copy> Drawn<T> {
+    fn of(recorded: &[Option<T>]) -> Self {
+        Self(RefCell::new(recorded.iter().copied().collect()))
+    }
+
+    fn next(&self) -> Option<T> {
+        let next = self.0.borrow_mut().pop_front();
+        next.expect("no more were drawn")
+    }
+
+    fn end(&self) {
+        assert!(self.0.borrow().is_empty(), "fewer were drawn");
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
 
 /// A webhook and its new deliveries.
 #[derive(Debug)]
+#[cfg_attr(feature = "test-hooks", derive(serde::Serialize, serde::Deserialize))]
 pub struct Batch {
     /// The webhook.
     pub webhook: WebhookId,
@@ -25,6 +26,7 @@ pub struct Batch {
 
 /// What a webhook replied for one event.
 #[derive(Debug)]
+#[cfg_attr(feature = "test-hooks", derive(serde::Serialize, serde::Deserialize))]
 pub struct Found {
     /// The webhook.
     pub webhook: WebhookId,
@@ -36,6 +38,7 @@ pub struct Found {
 
 /// What became of a batch.
 #[derive(Debug)]
+#[cfg_attr(feature = "test-hooks", derive(serde::Serialize, serde::Deserialize))]
 pub enum Stored {
     /// Its object replied.
     Done {

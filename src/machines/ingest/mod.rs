@@ -40,6 +40,7 @@ use crate::domain::{
 
 /// What may happen to a post.
 #[derive(Debug)]
+#[cfg_attr(feature = "test-hooks", derive(serde::Serialize, serde::Deserialize))]
 pub enum PostInput {
     /// A snapshot of the workspace was read, at first, or after the step `AskWorkspace`.
     Read(Rc<Snapshot>),
@@ -55,6 +56,7 @@ pub enum PostInput {
 
 /// What a post asks for.
 #[derive(Debug)]
+#[cfg_attr(feature = "test-hooks", derive(serde::Serialize))]
 pub enum PostStep {
     /// Count the post, as often as [`PostMachine::count_matching`] says.
     Count,
@@ -85,6 +87,7 @@ pub enum PostStep {
 
 /// An accepted event.
 #[derive(Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "test-hooks", derive(serde::Serialize))]
 pub struct AcceptedEvent {
     /// The producer's id, or the generated one.
     pub event_id: EventId,
@@ -94,6 +97,7 @@ pub struct AcceptedEvent {
 
 /// A webhook's delivery of an accepted event.
 #[derive(Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "test-hooks", derive(serde::Serialize))]
 pub struct AcceptedDelivery {
     /// The webhook.
     pub webhook: WebhookId,
@@ -105,6 +109,7 @@ pub struct AcceptedDelivery {
 
 /// What a webhook has no room in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "test-hooks", derive(serde::Serialize))]
 pub enum NoRoom {
     /// As many deliveries, or bytes, are unsettled as may be.
     Backlog,
@@ -114,6 +119,7 @@ pub enum NoRoom {
 
 /// Why a post is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "test-hooks", derive(serde::Serialize))]
 pub enum PostRefusal {
     /// The key may not post events, or not any more.
     Unauthorized,
@@ -125,6 +131,20 @@ pub enum PostRefusal {
 
 /// Draws the random bytes of an id.
 pub type DrawBytes<'a> = &'a dyn Fn() -> Option<[u8; 10]>;
+
+/// With what the machine of a post is made, as [`PostMachine::new`] says.
+#[cfg(feature = "test-hooks")]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Posted {
+    /// The events.
+    pub events: Rc<[Event]>,
+    /// The caller's key.
+    pub key: Option<TokenHash>,
+    /// How many attempts it may begin with.
+    pub leases: usize,
+    /// When it was posted.
+    pub now: Timestamp,
+}
 
 /// A post of events.
 #[derive(Debug)]
@@ -166,6 +186,18 @@ impl PostMachine {
             found: BTreeMap::new(),
             left: VecDeque::new(),
             is_busy: false,
+        }
+    }
+
+    /// With what it was made.
+    #[cfg(feature = "test-hooks")]
+    #[must_use]
+    pub fn posted(&self) -> Posted {
+        Posted {
+            events: Rc::clone(&self.events),
+            key: self.key.clone(),
+            leases: self.leases,
+            now: self.now,
         }
     }
 

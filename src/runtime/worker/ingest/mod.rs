@@ -43,6 +43,8 @@ use crate::{
         },
     },
 };
+#[cfg(feature = "test-hooks")]
+use crate::{machines::recording, runtime::test_hooks};
 
 pub(super) async fn post_events(mut call: Call<'_>, context: &Context) -> Answer {
     let config = config(call.env)?;
@@ -79,8 +81,16 @@ pub(super) async fn post_events(mut call: Call<'_>, context: &Context) -> Answer
     };
     let mut input = PostInput::Read(snapshot);
     let mut is_storing = false;
+    #[cfg(feature = "test-hooks")]
+    let whose = test_hooks::begin_life(recording::Kind::Post, "");
     loop {
-        input = match machine.handle(input, &|| random().ok()) {
+        let step = handle(
+            &mut machine,
+            input,
+            #[cfg(feature = "test-hooks")]
+            &whose,
+        );
+        input = match step {
             PostStep::Count => {
                 let units = || machine.count_matching();
                 count_ingest(call.env, &call.workspace, units).await?;
@@ -116,6 +126,19 @@ pub(super) async fn post_events(mut call: Call<'_>, context: &Context) -> Answer
             PostStep::Refuse(refusal) => return Err(refused(refusal, &events, array)),
         }
     }
+}
+
+fn handle(
+    machine: &mut PostMachine,
+    input: PostInput,
+    #[cfg(feature = "test-hooks")] whose: &recording::Whose,
+) -> PostStep {
+    let draw = || random().ok();
+    #[cfg(feature = "test-hooks")]
+    if test_hooks::records() {
+        return test_hooks::keep(recording::post(machine, whose.clone(), input, &draw));
+    }
+    machine.handle(input, &draw)
 }
 
 fn refused(refusal: PostRefusal, events: &[Event], array: bool) -> ApiError {
