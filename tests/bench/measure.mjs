@@ -39,8 +39,9 @@ export class Stage {
   async warmUp(system) {
     const run = `warm${runs++}`;
     const target = await system.makeWorkspace(run, [this.url("ok", run, 0)]);
-    await this.post(system, { targets: [target], producers: 16, batch: 1, events: WARM_UP_EVENTS, seconds: 30 });
-    await this.arrival(run, WARM_UP_EVENTS);
+    const order = { targets: [target], producers: 16, batch: 1, events: WARM_UP_EVENTS, seconds: 30 };
+    const { accepted } = await this.post(system, order);
+    await this.arrival(run, accepted);
   }
 
   /** Runs a scenario on one system. */

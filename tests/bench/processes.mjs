@@ -15,7 +15,7 @@ const PAGE_BYTES = 4096;
 /** Starts a program of this folder and waits for its first message. */
 export async function startProcess(file, options) {
   // Detached: the leader of a group, so that one signal reaches workerd too.
-  const child = fork(path.join(FOLDER, file), options === undefined ? [] : [JSON.stringify(options)], {
+  const child = fork(path.resolve(FOLDER, file), options === undefined ? [] : [JSON.stringify(options)], {
     detached: true,
   });
   const ended = once(child, "exit");

@@ -10,13 +10,14 @@ const TIMEOUT_MS = 120_000;
 /** Measures the relay, with the settings of the free plan and with those of the paid one. */
 export async function measureRetries(stage, makeState) {
   const figures = [];
-  for (const subrequests of [50, 10_000]) figures.push(await measure(stage, await makeState(), subrequests));
+  for (const subrequests of [50, 10_000]) figures.push(await measureSecond(stage, await makeState(), subrequests));
   return figures;
 }
 
-async function measure(stage, state, subrequests) {
+/** Measures it with one setting; `clone` is the folder of another clone of the repository, whose build is measured. */
+export async function measureSecond(stage, state, subrequests, clone) {
   const vars = { RETRY_SCHEDULE: `${RETRY_AFTER_MS}ms,1h`, SUBREQUESTS: `${subrequests}`, MAX_LEASES: "50" };
-  const relay = await startSystem("relay", state, { vars });
+  const relay = await startSystem("relay", state, { vars, clone });
   try {
     await stage.warmUp(relay);
     const run = `retries${subrequests}`;

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
 import path from "node:path";
 import { ROOT, runAsProgram } from "../../scripts/programs.mjs";
+import { measureAgainst, showAgainst } from "./against.mjs";
 import { PRICES, usageOf } from "./bill.mjs";
 import { measureLarge } from "./large.mjs";
 import { Stage } from "./measure.mjs";
@@ -88,7 +89,31 @@ async function countBilled(stage) {
   });
 }
 
+/** Compares with the build of another clone. */
+async function compareWith(clone, wanted, rounds) {
+  const compared = await withCleanUp(async (later) => {
+    const receiver = await startProcess("receiver.mjs");
+    later(() => receiver.stop());
+    const load = await startProcess("load.mjs");
+    later(() => load.stop());
+    return measureAgainst({
+      stage: new Stage(receiver, load),
+      clone,
+      wanted,
+      rounds,
+      makeState,
+      withCleanUp,
+      progress,
+    });
+  });
+  console.log(showAgainst(compared));
+}
+
 async function main() {
+  if (process.argv[2] === "--against") {
+    const [clone, wanted = "", rounds = "5"] = process.argv.slice(3);
+    return compareWith(path.resolve(clone), wanted, Number(rounds));
+  }
   const wanted = process.argv[2] ?? "";
   const began = Date.now();
   const figures = await withCleanUp(async (later) => {

@@ -2,15 +2,20 @@
 import { readdirSync } from "node:fs";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { ROOT } from "../../scripts/programs.mjs";
 import { OPERATOR_TOKEN } from "../support/relay_options.js";
 import { startProcess } from "./processes.mjs";
 
 const SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 const EVENT_TYPES = ["alert.triggered"];
 
-/** Starts `relay`, `forwarder` or `textbook` on the storage in a folder; `vars` are settings of the relay. */
-export async function startSystem(system, state, { hooks = false, vars = {} } = {}) {
-  const running = await startProcess("system_process.mjs", { system, state, hooks, vars, port: 0 });
+/**
+ * Starts `relay`, `forwarder` or `textbook` on the storage in a folder; `vars` are settings of the relay, `clone` is the
+ * folder of another clone of the repository, whose build is started.
+ */
+export async function startSystem(system, state, { hooks = false, vars = {}, clone = ROOT } = {}) {
+  const program = path.join(clone, "tests/bench/system_process.mjs");
+  const running = await startProcess(program, { system, state, hooks, vars, port: 0 });
   return { system, state, ...running, ...(system === "relay" ? RELAY : BASELINE) };
 }
 
