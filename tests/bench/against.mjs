@@ -37,7 +37,8 @@ const USAGE = [
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 
 /**
- * Compares in the scenarios with `wanted` in their name; `bill` compares what is billed, `retries` second attempts.
+ * Compares in the scenarios with `wanted` in their name; `bill`, or `bill: one by one`, compares what is billed,
+ * `retries` second attempts.
  * Returns pairs of figures, of the other clone and of this one, a list of rounds for each name.
  */
 export async function measureAgainst({ stage, clone, wanted, rounds, makeState, withCleanUp, progress }) {
@@ -58,11 +59,18 @@ export async function measureAgainst({ stage, clone, wanted, rounds, makeState, 
       for (let round = 0; round < rounds; round++) {
         progress(`round ${round + 1} of ${rounds}`);
         await work(async (scenario) => {
-          if (round % 2 === 0) return stage.compare(systems, scenario);
-          return (await stage.compare(systems.toReversed(), scenario)).reverse();
+          const order = round % 2 === 0 ? systems : systems.toReversed();
+          const results = scenario.turns ? await stage.compare(order, scenario) : await oneByOne(order, scenario);
+          return order === systems ? results : results.reverse();
         });
       }
     });
+  // An object that waits for the other's only turn is evicted, and its counts with it.
+  const oneByOne = async (systems, scenario) => {
+    const results = [];
+    for (const system of systems) results.push(await stage.measure(system, scenario));
+    return results;
+  };
   const scenarios = [...SCENARIOS, MANY].filter(({ name }) => name.includes(wanted) && !WITHOUT.includes(name));
   if (scenarios.length > 0)
     await onBoth(false, async (compare) => {
@@ -71,15 +79,16 @@ export async function measureAgainst({ stage, clone, wanted, rounds, makeState, 
         for (const [name, read] of SPEED) add(`${scenario.name}: ${name}`, [read(other), read(own)]);
       }
     });
-  if (wanted === "" || wanted === "bill")
+  const billed = BILLED.filter(({ name, alone }) => `bill: ${name}`.startsWith(wanted) && !alone);
+  if (billed.length > 0)
     await onBoth(true, async (compare) => {
-      for (const { name: billed, systems: _, ...run } of BILLED.filter(({ alone }) => !alone)) {
+      for (const { name: billing, systems: _, ...run } of billed) {
         const results = await compare({ workspaces: 1, webhooks: 1, behaviour: "ok", counted: true, ...run });
         const [other, own] = results.map((result) => usageOf({ events: result.accepted, ...result }));
-        for (const [name, read] of USAGE) add(`${billed}: ${name}`, [read(other), read(own)]);
+        for (const [name, read] of USAGE) add(`bill: ${billing}: ${name}`, [read(other), read(own)]);
       }
     });
-  if (wanted === "" || wanted === "retries")
+  if ("retries".startsWith(wanted))
     for (let round = 0; round < rounds; round++)
       for (const subrequests of [50, 10_000]) {
         progress(`second attempts, SUBREQUESTS ${subrequests}, round ${round + 1} of ${rounds}`);
