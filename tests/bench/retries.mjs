@@ -6,6 +6,7 @@ const EVENTS = 1_000;
 // Longer than all first attempts take, so that the second ones fall due close together.
 const RETRY_AFTER_MS = 5_000;
 const TIMEOUT_MS = 120_000;
+let runs = 0;
 
 /** Measures the relay, with the settings of the free plan and with those of the paid one. */
 export async function measureRetries(stage, makeState) {
@@ -20,7 +21,7 @@ export async function measureSecond(stage, state, subrequests, clone) {
   const relay = await startSystem("relay", state, { vars, clone });
   try {
     await stage.warmUp(relay);
-    const run = `retries${subrequests}`;
+    const run = `retries${runs++}`;
     const target = await relay.makeWorkspace(run, [stage.url("failfirst", run, 0)]);
     await stage.post(relay, { targets: [target], producers: 2, batch: 100, events: EVENTS, seconds: 30 });
     const deadline = Date.now() + TIMEOUT_MS;
