@@ -15,6 +15,8 @@ pub mod domain;
 
 pub mod machines;
 
+pub mod mutants;
+
 pub mod api;
 
 pub mod dashboard;

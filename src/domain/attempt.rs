@@ -1,6 +1,6 @@
 //! The record of attempts that a delivery keeps.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +60,13 @@ const fn is_false(value: &bool) -> bool {
 }
 
 impl Attempt {
+    /// When it ended, by the clock of who made it.
+    #[must_use]
+    pub fn ended_at(&self) -> Timestamp {
+        let duration = Duration::from_millis(self.duration_ms);
+        self.started_at.saturating_add(duration)
+    }
+
     /// The record of an attempt without an answer.
     #[must_use]
     pub const fn new(

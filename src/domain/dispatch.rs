@@ -15,6 +15,7 @@ use super::{
     webhook::{AutoDisableReason, Settings, Standing},
     width::Width,
 };
+use crate::mutants::Mutant;
 
 /// Leases that one Worker holds at a time over all webhooks: the platform's limit of connections awaiting a response.
 pub const WORKER_LEASES: usize = 6;
@@ -70,7 +71,7 @@ impl Dispatch {
     /// Whether deliveries are attempted.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
-        self.standing.is_enabled(&self.settings)
+        self.standing.is_enabled(&self.settings) || Mutant::DisabledSends.is_on()
     }
 
     /// Accepts a new delivery: due at once, or held while the webhook is disabled. `bytes` is its payload's length.
@@ -87,9 +88,14 @@ impl Dispatch {
         if kind != Kind::Event {
             return Ok(Delivery::due(kind, now));
         }
-        let full = self.queue.len() >= policy.max_backlog
+        let max_backlog = if Mutant::BacklogTooSmall.is_on() {
+            policy.max_backlog.div_ceil(4)
+        } else {
+            policy.max_backlog
+        };
+        let full = self.queue.len() >= max_backlog
             || self.queue.bytes().saturating_add(bytes) > BACKLOG_BYTES_LIMIT;
-        match (full, self.is_enabled()) {
+        match (full && !Mutant::BacklogUnbounded.is_on(), self.is_enabled()) {
             (true, _) => Err(BacklogFull),
             (false, true) => Ok(Delivery::due(kind, now)),
             (false, false) => Ok(Delivery::held()),
@@ -126,7 +132,8 @@ impl Dispatch {
     fn has_free_leases(&self, others: usize, policy: &Policy) -> bool {
         let has_room = self.queue.leased_bytes() <= LEASED_BYTES.saturating_sub(LARGEST_PAYLOAD);
         let taken = self.queue.leases().saturating_add(others);
-        self.is_enabled() && taken < self.width.slots(policy.max_leases) && has_room
+        let has_slot = taken < self.width.slots(policy.max_leases) || Mutant::WidthIgnored.is_on();
+        self.is_enabled() && has_slot && has_room
     }
 
     /// When there is something that can be done: something falls due and may be leased or held, or a lease ends.
@@ -156,7 +163,8 @@ impl Dispatch {
             attempt::record(&mut record.attempts, attempt);
             // Pings and tests say nothing about the endpoint, and neither does an attempt that was made under older
             // settings, whose URL may differ.
-            if record.delivery.kind() == Kind::Event && revision >= self.settings.revision {
+            let is_present = revision >= self.settings.revision || Mutant::OldGoneDisables.is_on();
+            if record.delivery.kind() == Kind::Event && is_present {
                 let (outcome, status) = (report.outcome, report.response_status);
                 self.width.attempt_ended(outcome, status, policy.max_leases);
                 self.judge(change, revision, now, policy.disable_after);
@@ -176,6 +184,9 @@ impl Dispatch {
         let until = record.delivery.next_wake().unwrap_or(now);
         let number = record.delivery.attempts().saturating_add(1);
         let change = record.delivery.lease_ended(now, policy);
+        if Mutant::LostLeaseCountsAgainstEndpoint.is_on() {
+            self.standing.attempt_failed(now);
+        }
         if matches!(change, Change::Rescheduled | Change::Failed(_)) {
             let started_at = until.saturating_sub(policy.lease_length());
             attempt::record(

@@ -3,7 +3,7 @@
 //! Counting costs no row per delivery: attempts are counted in memory and folded into one row an hour by the alarm that
 //! runs anyway. What memory has lost is counted again from the deliveries since the last fold.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -81,8 +81,10 @@ pub struct Counts {
     hours: BTreeMap<i64, HourCounts>,
     /// Up to when all is folded; deliveries made later can be counted again from their rows.
     folded_through: Timestamp,
-    /// Whether a delivery made before that was counted.
+    /// Whether an attempt was counted that ended before that, or whose delivery was made before.
     has_older: bool,
+    /// The latest end of a counted attempt, by the clock of who made it.
+    last_ended: Timestamp,
 }
 
 impl Counts {
@@ -109,7 +111,10 @@ impl Counts {
         attempt: &Attempt,
         change: Change,
     ) {
-        self.has_older |= id.minted_at() < self.folded_through;
+        let attempt_ended = attempt.ended_at();
+        self.has_older |=
+            id.minted_at() < self.folded_through || attempt_ended <= self.folded_through;
+        self.last_ended = self.last_ended.max(attempt_ended);
         let hour = self.hours.entry(hour_of(ended_at)).or_default();
         hour.attempts = hour.attempts.saturating_add(1);
         let duration = hour
@@ -148,9 +153,16 @@ impl Counts {
         self.has_older || counted.fold(0, u64::saturating_add) >= attempts
     }
 
-    /// Forgets what was just folded.
-    pub fn fold(&mut self, now: Timestamp) {
-        *self = Self::since(now);
+    /// Up to when all is folded once these counts are. Who made an attempt may have a clock that is ahead, and what is
+    /// folded must not be counted again.
+    #[must_use]
+    pub fn fold_through(&self, now: Timestamp) -> Timestamp {
+        now.max(self.last_ended).max(self.folded_through)
+    }
+
+    /// Forgets what was just folded, up to a time.
+    pub fn fold(&mut self, through: Timestamp) {
+        *self = Self::since(through);
     }
 
     /// Counts again, from a stored delivery, the attempts that were not folded.
@@ -159,9 +171,7 @@ impl Counts {
             return;
         }
         for (index, attempt) in attempts.iter().enumerate() {
-            let ended_at = attempt
-                .started_at
-                .saturating_add(Duration::from_millis(attempt.duration_ms));
+            let ended_at = attempt.ended_at();
             let is_last = index.saturating_add(1) == attempts.len();
             let change = match delivery.state() {
                 State::Delivered { .. } if is_last => Change::Delivered,
@@ -193,6 +203,8 @@ fn round(duration_ms: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use super::*;
     use crate::domain::outcome::Outcome;
 
@@ -263,9 +275,10 @@ mod tests {
             |seconds: i64| DeliveryId::mint(Timestamp::from_millis(seconds * 1000), [1; 10]);
         let now = Timestamp::from_millis(103_000);
         let mut counts = Counts::since(Timestamp::from_millis(100_000));
-        counts.count(now, &made_at(100), &took(1), Change::Delivered);
+        let attempt = at(101_000, 1);
+        counts.count(now, &made_at(100), &attempt, Change::Delivered);
         assert!(counts.should_fold(1) && !counts.should_fold(2) && !counts.has_older());
-        counts.count(now, &made_at(99), &took(1), Change::Delivered);
+        counts.count(now, &made_at(99), &attempt, Change::Delivered);
         assert!(
             counts.should_fold(9) && counts.has_older(),
             "a restart would not find it again"
@@ -275,14 +288,23 @@ mod tests {
     }
 
     #[test]
+    fn an_attempt_that_ended_by_a_clock_ahead_is_folded_once() {
+        let now = Timestamp::from_millis(103_000);
+        let attempt = at(103_500, 100);
+        let mut counts = Counts::default();
+        counts.count(now, &id(), &attempt, Change::Delivered);
+        let through = counts.fold_through(now);
+        counts.fold(through);
+        counts.recount(&id(), &cancelled(), slice::from_ref(&attempt));
+        assert_eq!(counts, Counts::since(through), "it is counted already");
+        counts.count(now, &id(), &at(103_400, 100), Change::Delivered);
+        assert!(counts.has_older(), "a restart would not count it again");
+    }
+
+    #[test]
     fn what_was_not_folded_is_counted_again_from_the_rows() {
-        let mut delivery = Delivery::due(Kind::Event, Timestamp::from_millis(0));
-        delivery.cancel(Timestamp::from_millis(1)).unwrap();
+        let delivery = cancelled();
         let mut counts = Counts::since(Timestamp::from_millis(15));
-        let at = |millis, duration_ms| Attempt {
-            started_at: Timestamp::from_millis(millis),
-            ..took(duration_ms)
-        };
         counts.recount(&id(), &delivery, &[at(10, 1), at(10, 10)]);
         let hour = counts.hour(0).unwrap();
         assert_eq!(
@@ -301,6 +323,19 @@ mod tests {
 
     fn id() -> DeliveryId {
         DeliveryId::mint(Timestamp::from_millis(0), [0; 10])
+    }
+
+    fn at(millis: i64, duration_ms: u64) -> Attempt {
+        Attempt {
+            started_at: Timestamp::from_millis(millis),
+            ..took(duration_ms)
+        }
+    }
+
+    fn cancelled() -> Delivery {
+        let mut delivery = Delivery::due(Kind::Event, Timestamp::from_millis(0));
+        delivery.cancel(Timestamp::from_millis(1)).unwrap();
+        delivery
     }
 
     fn took(duration_ms: u64) -> Attempt {

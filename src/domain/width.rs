@@ -4,6 +4,7 @@
 //! be chance; each one that follows another without a success between halves the width, and each success adds one.
 
 use super::outcome::Outcome;
+use crate::mutants::Mutant;
 
 /// The width is not halved below this: what one sender makes at a time.
 pub const NARROWEST: usize = 6;
@@ -41,7 +42,9 @@ impl Width {
         if outcome.is_success() {
             self.is_strained = false;
             self.slots = self.slots(max_leases).saturating_add(1);
-        } else if shows_overload(outcome, status) && std::mem::replace(&mut self.is_strained, true)
+        } else if shows_overload(outcome, status)
+            && std::mem::replace(&mut self.is_strained, true)
+            && !Mutant::WidthNeverNarrows.is_on()
         {
             self.slots = (self.slots(max_leases) / 2).max(NARROWEST);
         }

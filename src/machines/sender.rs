@@ -13,7 +13,10 @@ use super::{
     messages::{AttemptReport, Grant, WebhookCommand},
     shift::Shift,
 };
-use crate::domain::{budget::Budget, ids::DeliveryId, policy::Policy, timestamp::Timestamp};
+use crate::{
+    domain::{budget::Budget, ids::DeliveryId, policy::Policy, timestamp::Timestamp},
+    mutants::Mutant,
+};
 
 /// How long an ended attempt waits to be reported together with others.
 const REPORTED_WITHIN: Duration = Duration::from_millis(3);
@@ -184,7 +187,11 @@ impl SenderMachine {
 
     fn send(&mut self, context: &mut SenderContext<'_>, outputs: &mut SenderOutputs) {
         let reports = std::mem::take(&mut self.ended);
-        let wanted = self.shift.leases_wanted(context.now, reports.len());
+        let wanted = if Mutant::SenderAsksForTooMany.is_on() {
+            6
+        } else {
+            self.shift.leases_wanted(context.now, reports.len())
+        };
         let leases = context.budget.take_posts(wanted);
         context.budget.count_call();
         let report = Rc::new(WebhookCommand::Report { reports, leases });

@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use crate::domain::{policy::Policy, timestamp::Timestamp};
+use crate::{
+    domain::{policy::Policy, timestamp::Timestamp},
+    mutants::Mutant,
+};
 
 /// How long the platform lets an invocation run on after its answer.
 const INVOCATION_TIME: Duration = Duration::from_secs(30);
@@ -59,6 +62,9 @@ impl Shift {
         policy: &Policy,
     ) -> bool {
         let ends_by = now.saturating_add(policy.attempt_timeout);
+        if Mutant::SenderBeginsTooLate.is_on() {
+            return true;
+        }
         now <= self.begins_by && lease_ends.is_none_or(|lease_ends| ends_by <= lease_ends)
     }
 

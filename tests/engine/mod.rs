@@ -1,7 +1,7 @@
 //! SQLite behind `Sql`, as the platform's: each statement takes effect by itself, a transaction all or nothing; numbers are
 //! JavaScript's, limits the platform's; a test can let statements fail. `tests/sql_script` holds it to the platform's.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use rusqlite::{
     Connection,
@@ -33,6 +33,10 @@ pub(crate) struct Engine {
     connection: Connection,
     /// Statements with this text fail, so many times, after so many that work.
     failing: RefCell<Failing>,
+    /// Rows that statements have returned.
+    rows: Cell<u64>,
+    /// Whether nothing more can be written.
+    is_full: Cell<bool>,
 }
 
 impl Engine {
@@ -45,6 +49,8 @@ impl Engine {
         Self {
             connection,
             failing: RefCell::default(),
+            rows: Cell::new(0),
+            is_full: Cell::default(),
         }
     }
 
@@ -54,7 +60,23 @@ impl Engine {
         self.failing.replace(Failing { text, after, times });
     }
 
+    /// How many rows statements have returned so far.
+    #[allow(dead_code, reason = "only the simulator counts rows")]
+    pub(crate) const fn rows(&self) -> u64 {
+        self.rows.get()
+    }
+
+    /// Lets all that may grow the database fail, or work again; what deletes works.
+    #[allow(dead_code, reason = "only the simulator fills disks")]
+    pub(crate) fn fill(&self, is_full: bool) {
+        self.is_full.set(is_full);
+    }
+
     fn before(&self, statement: &str) -> Result<()> {
+        let grows = ["INSERT", "UPDATE", "CREATE"];
+        if self.is_full.get() && grows.iter().any(|word| statement.starts_with(word)) {
+            return Err(SqlError::Refused("database or disk is full".into()));
+        }
         let failing = &mut *self.failing.borrow_mut();
         if failing.times == 0 || !statement.contains(failing.text) {
             return Ok(());
@@ -121,6 +143,7 @@ impl Sql for Engine {
             .query(rusqlite::params_from_iter(parameters))
             .map_err(refused)?;
         while let Some(row) = rows.next().map_err(refused)? {
+            self.rows.set(self.rows.get() + 1);
             let values = (0..columns).map(|column| {
                 let value = row.get_ref(column).map_err(refused)?;
                 Ok(from_sqlite(value))

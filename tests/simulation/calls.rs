@@ -75,6 +75,7 @@ impl World {
         let mut after = self.after_ms(1, 10);
         if self.faults.occurs(Fault::CallSlow, &mut self.choices) {
             after += self.after_ms(500, 8_000);
+            self.note_slow_report(&caller);
         }
         let happening = if self.faults.occurs(Fault::CallLost, &mut self.choices) {
             self.tell(|| format!("a call of {node:?} is lost"));
@@ -98,6 +99,7 @@ impl World {
         match node {
             Node::Webhook(object) => {
                 let command = serde_json::from_str(command).expect("a command is read as written");
+                self.note_command(object, call, &command);
                 self.turn(object, life, webhook::Input::Command(call, command));
             }
             Node::Workspace(number) => {
@@ -110,8 +112,26 @@ impl World {
 
     pub(crate) fn reply(&mut self, caller: Caller, reply: Option<String>) {
         let is_lost = self.faults.occurs(Fault::ReplyLost, &mut self.choices);
-        let after = self.after_ms(1, 10);
+        let mut after = self.after_ms(1, 10);
+        if self.faults.occurs(Fault::CallSlow, &mut self.choices) {
+            after += self.after_ms(500, 8_000);
+            self.note_slow_report(&caller);
+        }
+        let is_of_webhook = match caller {
+            Caller::Sender(_) => true,
+            Caller::Post { webhook, .. } => webhook.is_some(),
+            _ => false,
+        };
+        if is_lost
+            && is_of_webhook
+            && let Some(lost) = of_webhook(reply.clone())
+        {
+            self.note_lost_reply(&lost);
+        }
         let reply = reply.filter(|_| !is_lost);
+        if reply.is_none() {
+            self.note_lost_report(&caller, "its report is not answered");
+        }
         self.later(after, Happening::Replied { caller, reply });
     }
 
@@ -123,7 +143,9 @@ impl World {
                 None => self.post_told(post, of_workspace(reply)),
             },
             Caller::Sender(sender) => {
-                let answer = of_webhook(reply).map(|reply| match reply {
+                let reply = of_webhook(reply);
+                self.note_report_answered(sender, reply.as_ref());
+                let answer = reply.map(|reply| match reply {
                     WebhookReply::Granted(grants) => grants,
                     _ => Vec::new(),
                 });

@@ -1,39 +1,27 @@
 //! The promises, held against what the endpoints saw and what the objects say at the end.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::{BTreeMap, BTreeSet};
 
 use webhook_relay::{
     domain::{
-        delivery::{FailedReason, State, Status},
+        delivery::Status,
         ids::{DeliveryId, EventId},
         outcome::Outcome,
-        record::{DeliveryFilter, DeliveryRecord},
+        record::DeliveryRecord,
+        stats::HourCounts,
     },
-    machines::{
-        messages::{Grant, Refusal, WebhookCommand, WebhookReply},
-        webhook::Input,
-    },
+    machines::messages::{Refusal, WebhookCommand, WebhookReply},
 };
 
-use crate::world::World;
+use crate::{faults::Fault, ledger::Known, world::World};
 
-/// The clocks of the simulation count whole milliseconds.
-const CLOCK: Duration = Duration::from_millis(1);
+/// Alarms of an object in a world beside those for attempts.
+const ALARMS_BESIDE: u64 = 60;
+
+/// Alarms of an object whose disk is full for hours.
+const ALARMS_OF_TROUBLE: u64 = 4 * 60;
 
 impl World {
-    /// Whether an attempt may begin: the webhook is open, or the lease was granted before it was closed.
-    pub(crate) fn check_may_be_sent(&self, object: usize, grant: &Grant) {
-        let Some(closed) = self.objects[object].closed_since else {
-            return;
-        };
-        let lasts = self.policy.lease_length();
-        assert!(
-            self.now <= closed.saturating_add(lasts),
-            "{} is sent to a webhook that was disabled or deleted",
-            grant.id
-        );
-    }
-
     /// Checks everything at the end of the world.
     pub(crate) fn check(&mut self) {
         for object in 0..self.objects.len() {
@@ -50,156 +38,127 @@ impl World {
             assert!(matches!(reply, WebhookReply::Refused(Refusal::NoWebhook)));
             return;
         }
-        let records = self.records(object);
-        let promised = self.promised.iter().filter(|(_, one)| **one == object);
-        for (id, _) in promised {
-            assert!(records.contains_key(id), "{id} was promised, and is gone");
-        }
-        let mut by_event: BTreeMap<&EventId, &DeliveryId> = BTreeMap::new();
+        let records = self.records(object, 100, None);
         for record in records.values() {
-            if let Some(other) = by_event.insert(&record.event_id, &record.id) {
-                let given = self
-                    .events
-                    .iter()
-                    .any(|event| event.is_given && event.id == record.event_id);
-                assert!(!given, "{other} and {} are one event", record.id);
-            }
-            self.check_delivery(object, record);
+            self.check_record(object, record);
+            let status = record.delivery.status();
+            assert!(
+                status != Status::Pending,
+                "{} is still {:?}",
+                record.id,
+                record.delivery
+            );
         }
+        self.check_is_complete(object, &records);
         self.check_counts(object, &records);
     }
 
-    fn check_delivery(&self, object: usize, record: &DeliveryRecord) {
-        let id = &record.id;
-        let seen = self.endpoints[object].seen.get(id);
-        let seen = seen.map_or(&[][..], Vec::as_slice);
-        match record.delivery.state() {
-            State::Delivered { .. } => assert!(
-                seen.iter().any(|seen| seen.is_accepted),
-                "{id} is delivered, but was never accepted"
-            ),
-            State::Failed {
-                reason: FailedReason::ScheduleSpent,
-                ..
-            } => assert!(
-                record.attempts.len() >= 6,
-                "{id} failed after {} attempts",
-                record.attempts.len()
-            ),
-            State::Failed {
-                reason: FailedReason::Cancelled,
-                ..
-            } => {
-                assert!(self.touched.contains(id), "nobody cancelled {id}");
-            }
-            State::Failed { .. } => panic!("{id} failed for no reason: {:?}", record.delivery),
-            State::Held => {}
-            State::Scheduled { .. } | State::Leased { .. } => {
-                panic!("{id} is still {:?}", record.delivery.state());
-            }
+    /// What was promised is there, and one event is one delivery.
+    pub(crate) fn check_is_complete(
+        &self,
+        object: usize,
+        records: &BTreeMap<DeliveryId, DeliveryRecord>,
+    ) {
+        let kept_since = self.now.saturating_sub(self.policy.retention);
+        let kept_since = kept_since.saturating_add(self.ledger.leeway);
+        let promised = self.promised.iter().filter(|(_, one)| **one == object);
+        for (id, _) in promised {
+            let is_trimmed =
+                self.is_trimmed(object, id) && !self.ledger.deliveries[id].is_surely_pending();
+            let is_there = records.contains_key(id) || id.minted_at() < kept_since || is_trimmed;
+            assert!(is_there, "{id} was promised, and is gone");
         }
-        let is_touched = self.touched.contains(id) || self.resent.contains(&object);
-        for pair in record.attempts.windows(2) {
-            if is_touched || pair[0].outcome == Outcome::Lost || pair[1].outcome == Outcome::Lost {
-                continue;
+        let given = self.events.iter().filter(|event| event.is_given);
+        let given: BTreeSet<&EventId> = given.map(|event| &event.id).collect();
+        let mut by_event: BTreeMap<&EventId, &DeliveryId> = BTreeMap::new();
+        for record in records.values() {
+            if let Some(other) = by_event.insert(&record.event_id, &record.id) {
+                let is_given = given.contains(&record.event_id);
+                assert!(!is_given, "{other} and {} are one event", record.id);
             }
-            let delay = self.policy.schedule.delay_after(pair[0].attempt as usize);
-            let due = pair[0].started_at.saturating_add(delay.unwrap_or_default());
-            assert!(
-                pair[1].started_at >= due,
-                "attempt {} of {id} came early: {:?}",
-                pair[1].attempt,
-                record.attempts
-            );
-        }
-        let is_excused = is_touched || self.excused.contains(id);
-        if !is_excused && self.faults.occurred.is_empty() {
-            for pair in seen.windows(2) {
-                assert!(
-                    pair[0].attempt != pair[1].attempt,
-                    "{id} was sent twice in a calm world"
-                );
-            }
-            self.check_is_on_time(record);
         }
     }
 
-    /// In a calm world nothing is late but for the width.
-    fn check_is_on_time(&self, record: &DeliveryRecord) {
-        let Some(first) = record.attempts.first() else {
-            return;
-        };
-        if self.policy.max_leases < 50 {
-            return;
-        }
-        let waited = first
-            .started_at
-            .saturating_duration_since(record.id.minted_at());
-        assert!(
-            waited < Duration::from_secs(20) + CLOCK,
-            "{} waited {waited:?}",
-            record.id
-        );
-    }
-
-    fn check_counts(&mut self, object: usize, records: &BTreeMap<DeliveryId, DeliveryRecord>) {
+    pub(crate) fn check_counts(
+        &mut self,
+        object: usize,
+        records: &BTreeMap<DeliveryId, DeliveryRecord>,
+    ) {
         let hours = match self.ask(object, WebhookCommand::Stats { hours: 24 * 5 }) {
             WebhookReply::Stats(hours) => hours,
             other => panic!("{other:?}"),
         };
-        let counted: u64 = hours.iter().map(|(_, hour)| hour.attempts).sum();
-        let made: u64 = records
+        let count = |status: Status| {
+            let with = records.values();
+            with.filter(|record| record.delivery.status() == status)
+                .count() as u64
+        };
+        let WebhookReply::Gauges { pending, held, .. } = self.ask(object, WebhookCommand::Gauges)
+        else {
+            panic!("no gauges");
+        };
+        let gauges = (pending as u64, held as u64);
+        let counted = (count(Status::Pending), count(Status::Held));
+        assert_eq!(gauges, counted, "the gauges of webhook {object} are wrong");
+        let is_purged = self.ledger.deliveries.iter().any(|(id, known)| {
+            let was_stored = known.said.is_some() || !known.leases.is_empty();
+            known.object == object && was_stored && !records.contains_key(id)
+        });
+        if is_purged {
+            return;
+        }
+        let sum = |of: fn(&HourCounts) -> u64| hours.iter().map(|(_, hour)| of(hour)).sum::<u64>();
+        let made = records
             .values()
-            .map(|record| u64::from(record.delivery.attempts()))
-            .sum();
+            .map(|record| u64::from(record.delivery.attempts()));
         assert_eq!(
-            counted, made,
+            sum(|hour| hour.attempts),
+            made.sum::<u64>(),
             "the counts of webhook {object} do not add up"
         );
-        let alarms = self.objects[object].host.alarms_run;
-        let begun: usize = self.begun.values().map(Vec::len).sum();
-        let limit = 2 * (begun as u64) + 2_000;
-        assert!(alarms <= limit, "{alarms} alarms for {begun} attempts");
-    }
-
-    fn records(&mut self, object: usize) -> BTreeMap<DeliveryId, DeliveryRecord> {
-        let mut records = BTreeMap::new();
-        let mut before = None;
-        loop {
-            let filter = DeliveryFilter {
-                limit: 100,
-                is_brief: true,
-                before: before.take(),
-                ..DeliveryFilter::default()
-            };
-            let WebhookReply::Deliveries {
-                records: page,
-                next,
-                ..
-            } = self.ask(object, WebhookCommand::List(filter))
-            else {
-                panic!("no page");
-            };
-            records.extend(page.into_iter().map(|record| (record.id.clone(), record)));
-            match next {
-                Some(next) => before = Some(next),
-                None => return records,
-            }
+        let mut known = records.keys().map(|id| &self.ledger.deliveries[id]);
+        let mut attempts = records.values().flat_map(|record| &record.attempts);
+        if known.all(Known::is_left_alone) && !attempts.any(|one| one.outcome == Outcome::Lost) {
+            assert_eq!(
+                (sum(|hour| hour.delivered), sum(|hour| hour.failed)),
+                (count(Status::Delivered), count(Status::Failed)),
+                "the counts of what ended at webhook {object} do not add up"
+            );
         }
     }
 
-    fn ask(&mut self, object: usize, command: WebhookCommand) -> WebhookReply {
-        let now = self.now;
-        let outputs =
-            self.objects[object].happens(Input::Command(u64::MAX, command), now, &self.policy);
-        let answer = outputs
-            .answers
-            .into_iter()
-            .find(|(call, _)| *call == u64::MAX);
-        answer
-            .expect("it is answered at once")
-            .1
-            .expect("storage works")
+    /// Alarms run at most twice for an attempt, and for a command that failed; once a minute while the storage is nearly
+    /// full, or a fault lasts; and some for what else there is to do in days: walks, resets, standings.
+    pub(crate) fn check_alarms(&self, object: usize) {
+        let host = &self.objects[object].host;
+        let webhook = &self.ledger.webhooks[object];
+        let lasts = self.now.saturating_duration_since(self.began);
+        let once_a_minute = lasts.as_secs() / 60;
+        let for_storage = host.woken.get("Storage").copied().unwrap_or_default();
+        assert!(
+            for_storage <= 2 * once_a_minute + ALARMS_BESIDE,
+            "webhook {object} has woken {for_storage} times for its storage"
+        );
+        if self.has_jumped(object) {
+            // Leases that end in the past are lost, each with an alarm.
+            return;
+        }
+        let has_full_disk = self.faults.occurred.contains_key(&Fault::DiskFull);
+        let beside = if has_full_disk {
+            once_a_minute.min(ALARMS_OF_TROUBLE)
+        } else {
+            0
+        };
+        let limit =
+            2 * (webhook.begun + webhook.commands_failed + host.life) + ALARMS_BESIDE + beside;
+        let alarms = host.alarms_run - for_storage;
+        assert!(
+            alarms <= limit,
+            "webhook {object} had {alarms} alarms for {} attempts and {} commands that failed: {:?}",
+            webhook.begun,
+            webhook.commands_failed,
+            host.woken
+        );
     }
 
     /// How many deliveries were promised, and how many of them are delivered.
@@ -209,7 +168,7 @@ impl World {
             if self.objects[object].settings().is_none() {
                 continue;
             }
-            let records = self.records(object);
+            let records = self.records(object, 100, None);
             let is_delivered =
                 |record: &&DeliveryRecord| record.delivery.status() == Status::Delivered;
             delivered += records.values().filter(is_delivered).count();

@@ -14,32 +14,26 @@ pub(crate) enum Mood {
     Busy,
     Hangs,
     Slow,
+    Gone,
 }
 
 impl Mood {
     pub(crate) fn draw(choices: &mut Choices) -> Self {
-        match choices.below(10) {
-            0..=3 => Self::Well,
-            4 | 5 => Self::Fails(500),
-            6 => Self::Fails(503),
-            7 => Self::Busy,
-            8 => Self::Hangs,
-            _ => Self::Slow,
+        match choices.below(100) {
+            0..=38 => Self::Well,
+            39..=58 => Self::Fails(500),
+            59..=68 => Self::Fails(503),
+            69..=78 => Self::Busy,
+            79..=88 => Self::Hangs,
+            89..=98 => Self::Slow,
+            _ => Self::Gone,
         }
     }
-}
-
-/// A request that arrived.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen {
-    pub(crate) attempt: u32,
-    pub(crate) is_accepted: bool,
 }
 
 /// An endpoint and what it has seen.
 pub(crate) struct Endpoint {
     pub(crate) mood: Mood,
-    pub(crate) seen: BTreeMap<DeliveryId, Vec<Seen>>,
     pub(crate) bodies: BTreeMap<DeliveryId, String>,
 }
 
@@ -54,19 +48,12 @@ impl Endpoint {
     pub(crate) const fn new() -> Self {
         Self {
             mood: Mood::Well,
-            seen: BTreeMap::new(),
             bodies: BTreeMap::new(),
         }
     }
 
     /// Gets a request; returns its answer.
-    pub(crate) fn gets(
-        &mut self,
-        id: &DeliveryId,
-        seen: Seen,
-        body: &str,
-        choices: &mut Choices,
-    ) -> Answer {
+    pub(crate) fn gets(&mut self, id: &DeliveryId, body: &str, choices: &mut Choices) -> Answer {
         let known = self.bodies.entry(id.clone()).or_insert_with(|| body.into());
         assert_eq!(known, body, "{id} was sent with other bytes");
         let answer = |status, after_ms| Answer {
@@ -74,7 +61,7 @@ impl Endpoint {
             after_ms,
             retry_after_ms: None,
         };
-        let answer = match self.mood {
+        match self.mood {
             Mood::Well => answer(Some(200), choices.between(1, 200)),
             Mood::Fails(status) => answer(Some(status), choices.between(1, 200)),
             Mood::Busy => Answer {
@@ -82,14 +69,8 @@ impl Endpoint {
                 ..answer(Some(429), 5)
             },
             Mood::Hangs => answer(None, 10_000),
+            Mood::Gone => answer(Some(410), choices.between(1, 5_000)),
             Mood::Slow => answer(Some(200), choices.between(3_000, 9_900)),
-        };
-        let is_accepted = answer.status == Some(200);
-        let seen = Seen {
-            is_accepted,
-            ..seen
-        };
-        self.seen.entry(id.clone()).or_default().push(seen);
-        answer
+        }
     }
 }

@@ -53,10 +53,20 @@ pub(crate) enum Fault {
     KvNotRead,
     /// The account has no puts left for the day.
     KvQuota,
+    /// The disk of an object is full for a time.
+    DiskFull,
+    /// An object may have no more than a megabyte.
+    SmallStorage,
+    /// An invocation may make a few POSTs only.
+    FewRequests,
+    /// The clocks of objects differ by up to a second.
+    ClocksDiffer,
+    /// The clock of an object jumps back by minutes, for a time.
+    ClockJumps,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 28] = [
         Self::CallLost,
         Self::ReplyLost,
         Self::CallSlow,
@@ -80,7 +90,40 @@ impl Fault {
         Self::KvSeenLate,
         Self::KvNotRead,
         Self::KvQuota,
+        Self::DiskFull,
+        Self::SmallStorage,
+        Self::FewRequests,
+        Self::ClocksDiffer,
+        Self::ClockJumps,
     ];
+}
+
+impl Fault {
+    /// In how many of a thousand worlds it may occur. Worlds of some are slow to run, or excuse much.
+    const fn per_mille(self) -> u64 {
+        match self {
+            Self::SmallStorage | Self::ClockJumps => 100,
+            _ => 400,
+        }
+    }
+}
+
+/// The reasons for which objects wake.
+const REASONS: [&str; 8] = [
+    "Delivery",
+    "Standing",
+    "Resend",
+    "Storage",
+    "Deletion",
+    "Untold of a workspace",
+    "PutAgain of a workspace",
+    "Overlap of a workspace",
+];
+
+/// What must occur in some of many worlds.
+pub(crate) fn all_that_must_occur() -> impl Iterator<Item = String> {
+    let faults = Fault::ALL.into_iter().map(|fault| format!("{fault:?}"));
+    faults.chain(REASONS.map(|reason| format!("wakes for {reason}")))
 }
 
 /// The rates of a world in a thousand, and how often each fault occurred.
@@ -94,16 +137,18 @@ impl Faults {
     /// Draws which faults a world has: in a calm world none.
     pub(crate) fn draw(choices: &mut Choices) -> Self {
         let mut faults = Self::default();
-        if choices.happens(50) {
-            return faults;
-        }
+        let is_calm = choices.happens(50);
         for fault in Fault::ALL {
-            if choices.happens(400) {
-                faults.rates.insert(fault, choices.between(1, 60));
+            let (occurs, rate) = (choices.happens(fault.per_mille()), choices.between(1, 60));
+            if occurs && !is_calm {
+                faults.rates.insert(fault, rate);
             }
         }
         faults
     }
+
+    /// How many choices that takes, the first ones of a world.
+    pub(crate) const CHOICES: usize = 1 + 2 * Fault::ALL.len();
 
     /// No fault occurs from now on.
     pub(crate) fn end(&mut self) {

@@ -107,6 +107,14 @@ pub(crate) enum Happening {
     },
     Acts(usize),
     PersonActs,
+    Looks,
+    PersonCleansUp,
+    /// A person resends what failed.
+    PersonResends(usize),
+    DiskFills,
+    DiskHasRoom(Node),
+    ClockJumps,
+    ClockIsRight(Node),
     Crash,
     Walk,
     Heals,
@@ -145,6 +153,9 @@ impl World {
             }
             Happening::Alarm { node, at } => {
                 if self.host(node).alarm == Some(at) {
+                    if self.local_now(node) < at {
+                        self.schedule_alarm(node, at);
+                    }
                     self.fire_if_due(node);
                 }
             }
@@ -204,6 +215,13 @@ impl World {
             Happening::Wants { workspace, wish } => self.wants(workspace, wish),
             Happening::Acts(workspace) => self.act(workspace),
             Happening::PersonActs => self.person_acts(),
+            Happening::Looks => self.looks(),
+            Happening::PersonCleansUp => self.person_cleans_up(),
+            Happening::PersonResends(object) => self.person_resends(object),
+            Happening::DiskFills => self.disk_fills(),
+            Happening::DiskHasRoom(node) => self.disk_has_room(node),
+            Happening::ClockJumps => self.clock_jumps(),
+            Happening::ClockIsRight(node) => self.clock_is_right(node),
             Happening::Crash => self.crash(),
             Happening::Walk => {
                 for workspace in 0..self.workspaces.len() {
@@ -214,7 +232,7 @@ impl World {
             Happening::EndpointChanges(object) => self.endpoint_changes(object),
             Happening::Heals => {
                 self.tell(|| "the platform and the endpoints are well".into());
-                self.faults.end();
+                self.end_trouble();
                 for endpoint in &mut self.endpoints {
                     endpoint.mood = Mood::Well;
                 }

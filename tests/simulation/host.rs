@@ -23,6 +23,8 @@ pub(crate) struct Host {
     pub(crate) alarm_waits_for: u32,
     /// How far its clock is ahead of the world's.
     pub(crate) ahead_ms: i64,
+    /// Whether its clock has ever jumped.
+    pub(crate) has_jumped: bool,
     /// Counts its resets.
     pub(crate) life: u64,
     /// Who waits for the answers to its calls.
@@ -44,6 +46,7 @@ impl Host {
             alarm: None,
             alarm_waits_for: 0,
             ahead_ms: 0,
+            has_jumped: false,
             life: 0,
             calls: BTreeMap::new(),
             called: 0,

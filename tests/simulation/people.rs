@@ -261,7 +261,25 @@ impl World {
             }
             _ => {}
         }
+        // Some think better of it at once.
+        if !self.is_well() && self.choices.happens(200) {
+            let wish = match self.choices.below(4) {
+                0 => Wish::Delete,
+                1 => Wish::Select,
+                _ => Wish::Move,
+            };
+            let after = self.after_ms(10, 5_000);
+            self.later(after, Happening::Wants { workspace, wish });
+        }
         self.act(workspace);
+    }
+
+    /// An endpoint says that it is gone, and its owner moves the webhook at once.
+    pub(crate) fn owner_moves(&mut self, object: usize) {
+        let workspace = self.objects[object].workspace;
+        let after = self.after_ms(0, 3_000);
+        let wish = Wish::Move;
+        self.later(after, Happening::Wants { workspace, wish });
     }
 
     /// A webhook of a workspace that its people know and have not deleted.
@@ -303,11 +321,6 @@ impl World {
             },
             _ => WebhookCommand::Resend { id: id.clone() },
         };
-        if matches!(command, WebhookCommand::StartResend { .. }) {
-            self.resent.insert(object);
-        } else {
-            self.touched.insert(id);
-        }
         self.call(object, &command, Caller::Nobody);
     }
 

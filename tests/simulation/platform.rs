@@ -45,6 +45,11 @@ impl World {
             let host = self.host(node);
             host.loses_turns = true;
             host.alarm_before = host.alarm;
+            if let Node::Webhook(object) = node {
+                let webhook = self.ledger.webhook(object);
+                webhook.was_asleep = webhook.is_asleep;
+            }
+            let host = self.host(node);
             host.engine.begin_turns();
             let after = self.after_ms(0, 40);
             self.later(
@@ -72,6 +77,7 @@ impl World {
         let now = self.local_now(node);
         let outputs = self.objects[object].happens(input, now, &self.policy);
         self.after_turn(node);
+        self.note_turn(object, &outputs);
         if let Some(fault) = &outputs.fault {
             let fault = fault.to_string();
             self.tell(|| format!("object {object}: {fault}"));
@@ -88,6 +94,20 @@ impl World {
             self.turn(object, life, Input::AllDeleted { call, revision });
             return;
         }
+        self.goes_on(object, outputs, is_alarm, has_failed);
+    }
+
+    /// Does what a turn asks for.
+    pub(crate) fn goes_on(
+        &mut self,
+        object: usize,
+        outputs: Outputs,
+        is_alarm: bool,
+        has_failed: bool,
+    ) {
+        let node = Node::Webhook(object);
+        let now = self.local_now(node);
+        let life = self.host(node).life;
         let is_armed = outputs.arm.is_none_or(|time| self.arm(node, time));
         if outputs.sync {
             let after = self.after_ms(0, 8);
@@ -132,15 +152,20 @@ impl World {
             let now = self.local_now(node);
             let host = self.host(node);
             match host.clock.arm(time, now) {
-                ArmStep::Done => return true,
+                ArmStep::Done => {
+                    self.note_awake(node);
+                    return true;
+                }
                 ArmStep::Read => host.clock.found(host.alarm),
                 ArmStep::Set(at) => {
                     if self.faults.occurs(Fault::AlarmNotSet, &mut self.choices) {
                         self.tell(|| format!("{node:?}: the alarm is not set"));
+                        self.note_asleep(node);
                         self.host(node).clock.failed();
                         return false;
                     }
                     self.host(node).alarm = Some(at);
+                    self.note_awake(node);
                     self.schedule_alarm(node, at);
                     return true;
                 }
@@ -153,6 +178,7 @@ impl World {
         let mut after = at.saturating_duration_since(now) + self.after_ms(0, 3);
         if self.faults.occurs(Fault::AlarmLate, &mut self.choices) {
             after += self.after_ms(1_000, 60_000);
+            self.note_late(node, after);
         }
         self.later(after, Happening::Alarm { node, at });
     }
@@ -167,6 +193,7 @@ impl World {
         host.alarm = None;
         if self.faults.occurs(Fault::AlarmLost, &mut self.choices) {
             self.tell(|| format!("{node:?}: its alarm is lost"));
+            self.note_asleep(node);
             // The object's memory of it is lost too.
             self.reset(node, false);
             return;
@@ -202,7 +229,10 @@ impl World {
         let life = host.life;
         self.tell(|| format!("{node:?}: alarm"));
         match node {
-            Node::Webhook(object) => self.turn(object, life, Input::AlarmFired),
+            Node::Webhook(object) => {
+                self.check_alarms(object);
+                self.turn(object, life, Input::AlarmFired);
+            }
             Node::Workspace(number) => self.workspace_alarm(number),
         }
     }
@@ -215,6 +245,7 @@ impl World {
         }
         self.host(node).alarm_waits_for -= 1;
         self.turn(object, life, input);
+        self.note_late(node, Duration::ZERO);
         self.fire_if_due(node);
     }
 
@@ -227,6 +258,7 @@ impl World {
     ) {
         let node = Node::Webhook(object);
         let life = self.host(node).life;
+        self.note_leaving(object, &outputs, is_armed);
         for (call, answer) in outputs.answers {
             let Some(caller) = self.host(node).calls.remove(&call) else {
                 continue;
@@ -240,21 +272,18 @@ impl World {
             let reply = reply.map(|reply| serde_json::to_string(&reply).expect("it is JSON"));
             self.reply(caller, reply);
         }
-        let mut waits = 0;
         if !outputs.hires.is_empty() {
-            waits += 1;
+            self.host(node).alarm_waits_for += 1;
             self.hire(object, outputs.hires);
         }
         if let Some((group, until)) = outputs.attempts {
-            waits += 1;
+            self.host(node).alarm_waits_for += 1;
             let shift = Shift::until(until).going_on(group.goes_on);
-            let sender = self.new_sender(object, shift, group.grants);
-            if let Some(one) = self.senders.get_mut(&sender) {
-                one.is_alarm_of = Some(life);
-            }
+            self.new_sender(object, shift, group.grants, Some(life));
         }
         if let Some(standing) = outputs.tell {
-            waits += 1;
+            self.check_standing(object, &standing);
+            self.host(node).alarm_waits_for += 1;
             let workspace = self.objects[object].workspace;
             let command = WorkspaceCommand::ReportStanding {
                 id: self.objects[object].webhook.clone(),
@@ -267,7 +296,6 @@ impl World {
             };
             self.call_workspace(workspace, &command, caller);
         }
-        self.host(node).alarm_waits_for += waits;
         if is_alarm {
             self.host(node).alarm_waits_for -= 1;
             self.fire_if_due(node);
@@ -285,6 +313,7 @@ impl World {
             if self.faults.occurs(Fault::HireRefused, &mut self.choices) {
                 self.tell(|| format!("object {object}: a hire is refused"));
                 failed += 1;
+                self.note_refused(object, &group.grants);
                 unused.extend(leases);
                 continue;
             }
@@ -295,11 +324,12 @@ impl World {
             }
             if self.faults.occurs(Fault::HireDead, &mut self.choices) {
                 self.tell(|| format!("object {object}: a hired Sender is dead"));
-                self.excused.extend(leases.into_iter().map(|(id, _)| id));
+                let names = leases.into_iter().map(|(id, lease)| (id, lease.lease));
+                self.note_lost(&names.collect::<Vec<_>>(), "its Sender was dead");
                 continue;
             }
             let shift = Shift::of_invocation(self.now, &self.policy).going_on(group.goes_on);
-            self.new_sender(object, shift, group.grants);
+            self.new_sender(object, shift, group.grants, None);
         }
         let life = self.objects[object].host.life;
         let input = Box::new(Input::HiresAnswered {
@@ -308,6 +338,8 @@ impl World {
             unused,
         });
         let after = self.after_ms(1, 20);
+        let answered = self.now.saturating_add(after);
+        self.ledger.hired(object, hired, failed, answered);
         self.later(
             after,
             Happening::Tells {
@@ -327,16 +359,22 @@ impl World {
             host.engine.end_turns(!loses_turns);
             if loses_turns {
                 host.alarm = host.alarm_before;
+                // An alarm that was set in a turn that is lost.
+                let has_none = host.alarm.is_none();
+                if has_none || self.was_asleep(node) {
+                    self.note_asleep(node);
+                }
             }
         }
-        let waiting = host.reset();
+        if let Node::Webhook(object) = node {
+            self.note_reset(object);
+        }
+        let waiting = self.host(node).reset();
         match node {
-            Node::Webhook(object) => {
-                self.objects[object].restart();
-                self.excuse_all(object);
-            }
+            Node::Webhook(object) => self.objects[object].restart(),
             Node::Workspace(number) => self.workspaces[number].restart(),
         }
+        self.set_clock(node);
         for caller in waiting {
             self.reply(caller, None);
         }
@@ -347,25 +385,5 @@ impl World {
         if let Some(at) = self.host(node).alarm {
             self.schedule_alarm(node, at);
         }
-    }
-
-    /// Resets any object.
-    pub(crate) fn crash(&mut self) {
-        let nodes = self.workspaces.len() + self.objects.len();
-        let chosen = usize::try_from(self.choices.below(nodes as u64)).expect("it is small");
-        let node = match chosen.checked_sub(self.workspaces.len()) {
-            None => Node::Workspace(chosen),
-            Some(object) => Node::Webhook(object),
-        };
-        self.reset(node, false);
-    }
-
-    /// The leases of an object may be lost: those whose outputs did not leave.
-    pub(crate) fn excuse_all(&mut self, object: usize) {
-        let ids = self.promised.iter().filter(|(_, one)| **one == object);
-        let ids: Vec<_> = ids.map(|(id, _)| id.clone()).collect();
-        self.excused.extend(ids);
-        let tried = self.tried.get(&object).into_iter().flatten();
-        self.excused.extend(tried.cloned());
     }
 }

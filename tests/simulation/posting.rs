@@ -9,12 +9,8 @@ use std::{
 use serde_json::value::RawValue;
 use webhook_relay::{
     domain::{
-        dispatch::WORKER_LEASES,
-        event::Event,
-        event_type::EventType,
-        ids::{DeliveryId, WebhookId},
-        subscriptions::Snapshot,
-        token::TokenHash,
+        dispatch::WORKER_LEASES, event::Event, event_type::EventType, ids::WebhookId,
+        subscriptions::Snapshot, token::TokenHash,
     },
     machines::{
         ingest::{
@@ -49,7 +45,6 @@ pub(crate) struct Post {
     is_recalling: bool,
     replies: Vec<(WebhookId, Option<WebhookReply>)>,
     stored: Vec<Stored>,
-    ids: BTreeMap<usize, DeliveryId>,
     /// The revisions of revoked keys that webhooks' objects had answered to know when they were asked.
     pub(crate) keys_known: BTreeMap<usize, u64>,
     /// The webhooks that selected the type when they were asked.
@@ -71,7 +66,12 @@ impl World {
             data: RawValue::from_string(data).expect("it is JSON"),
         };
         let events: Rc<[Event]> = [posted].into();
-        let machine = PostMachine::new(Rc::clone(&events), key.clone(), WORKER_LEASES, self.now);
+        let machine = PostMachine::new(
+            Rc::clone(&events),
+            key.clone(),
+            WORKER_LEASES.min(self.policy.subrequests),
+            self.now,
+        );
         let suffices = |snapshot: &Snapshot| {
             let mut keys = key.iter();
             keys.all(|key| snapshot.scopes_of(key).is_some()) && machine.suffices(snapshot)
@@ -93,7 +93,6 @@ impl World {
             is_recalling: false,
             replies: Vec::new(),
             stored: Vec::new(),
-            ids: BTreeMap::new(),
             keys_known: BTreeMap::new(),
             selected: BTreeSet::new(),
         };
@@ -126,7 +125,6 @@ impl World {
         if let Some(post) = self.posts.remove(&number) {
             let event = post.event;
             self.tell(|| format!("the Worker of event {event} is ended"));
-            self.excused.extend(post.ids.into_values());
             self.producer_answered(event, PostAnswer::NotStored);
         }
     }
@@ -161,7 +159,7 @@ impl World {
     /// Gives the machine what happened, and carries out its steps until it has to wait.
     fn go_on(&mut self, number: usize, mut input: PostInput) {
         loop {
-            let bytes = RefCell::new(Choices::of(self.choices.next()));
+            let bytes = RefCell::new(Choices::of(self.choices.seed()));
             let post = self.posts.get_mut(&number).expect("it is under way");
             let step = post
                 .machine
@@ -212,9 +210,6 @@ impl World {
             let object = self.object_of(workspace, &batch.webhook);
             let selects = self.selects(object, event_type);
             let known = self.objects[object].keys_known;
-            let ids = batch.deliveries.iter().map(|(_, id)| id.clone());
-            let ids: Vec<_> = ids.collect();
-            self.tried.entry(object).or_default().extend(ids.clone());
             let caller = Caller::Post {
                 post: number,
                 webhook: Some(object),
@@ -225,7 +220,6 @@ impl World {
             if selects {
                 post.selected.insert(object);
             }
-            post.ids.extend(ids.into_iter().map(|id| (object, id)));
             post.awaited.insert(object);
             post.batches.insert(object, batch);
         }
@@ -239,19 +233,14 @@ impl World {
         reply: Option<WebhookReply>,
     ) {
         let Some(post) = self.posts.get_mut(&number) else {
-            if let Some(WebhookReply::Accepted { grants, .. }) = reply {
-                let ids = grants.into_iter().map(|grant| grant.id);
-                self.excused.extend(ids);
+            if let Some(reply) = reply {
+                self.note_lost_reply(&reply);
             }
             return;
         };
         post.awaited.remove(&object);
         if let Some(batch) = post.batches.remove(&object) {
             let deliveries = batch.deliveries.clone();
-            if reply.is_none() {
-                self.excused
-                    .extend(deliveries.iter().map(|(_, id)| id.clone()));
-            }
             let Replied { stored, grants, .. } = batch.read(reply);
             let is_new = |stored: &Stored| {
                 let Stored::Done { found, .. } = stored else {
@@ -278,7 +267,7 @@ impl World {
     fn send_first(&mut self, object: usize, grants: Vec<Grant>) {
         if !grants.is_empty() {
             let shift = Shift::of_invocation(self.now, &self.policy);
-            self.new_sender(object, shift, grants);
+            self.new_sender(object, shift, grants, None);
         }
     }
 
@@ -300,14 +289,16 @@ impl World {
 
     fn accepted(&mut self, number: usize, events: Vec<AcceptedEvent>) {
         let workspace = self.events[self.posts[&number].event].workspace;
-        let deliveries = events.into_iter().flat_map(|event| event.deliveries);
-        let stored = deliveries.filter_map(|one| {
-            let (id, _) = one.delivery.ok()?;
-            Some((self.object_of(workspace, &one.webhook), id))
-        });
-        let stored: Vec<_> = stored.collect();
-        self.check_accepted(number, &stored);
-        self.end_post(number, PostAnswer::Accepted(stored));
+        let (mut stored, mut full) = (Vec::new(), Vec::new());
+        for one in events.into_iter().flat_map(|event| event.deliveries) {
+            let object = self.object_of(workspace, &one.webhook);
+            match one.delivery {
+                Ok((id, _)) => stored.push((object, id)),
+                Err(_) => full.push(object),
+            }
+        }
+        self.check_accepted(number, &stored, &full);
+        self.end_post(number, PostAnswer::Accepted { stored, full });
     }
 
     fn end_post(&mut self, number: usize, answer: PostAnswer) {

@@ -8,7 +8,10 @@ use webhook_relay::domain::{
 
 use std::collections::BTreeMap;
 
-use crate::{happenings::Happening, world::World};
+use crate::{
+    happenings::Happening,
+    world::{HOUR, World},
+};
 
 /// An event of a producer.
 pub(crate) struct Event {
@@ -30,8 +33,11 @@ pub(crate) struct Event {
 /// What a producer is answered.
 #[derive(Debug)]
 pub(crate) enum PostAnswer {
-    /// 202, with the deliveries.
-    Accepted(Vec<(usize, DeliveryId)>),
+    /// 202, with the deliveries, and the webhooks that have no room.
+    Accepted {
+        stored: Vec<(usize, DeliveryId)>,
+        full: Vec<usize>,
+    },
     /// 401.
     Unauthorized,
     /// 503, or another error, or nothing.
@@ -50,6 +56,10 @@ impl World {
         } else {
             None
         };
+        if !self.events[event].is_given {
+            // A Worker makes the id when the event is posted.
+            self.events[event].id = EventId::mint(now, self.choices.bytes());
+        }
         let one = &mut self.events[event];
         one.try_number += 1;
         one.first_posted_at.get_or_insert(now);
@@ -68,13 +78,18 @@ impl World {
     /// A post was answered.
     pub(crate) fn producer_answered(&mut self, event: usize, answer: PostAnswer) {
         match answer {
-            PostAnswer::Accepted(stored) => {
+            PostAnswer::Accepted { stored, .. } => {
                 for (object, id) in stored {
                     let known = self.events[event]
                         .promised
                         .entry(object)
                         .or_insert_with(|| id.clone());
-                    let is_one = *known == id || !self.events[event].is_given;
+                    let known = known.clone();
+                    let kept_since = self.now.saturating_sub(HOUR * 24);
+                    let is_one = known == id
+                        || known.minted_at() < kept_since
+                        || self.is_trimmed(object, &known)
+                        || !self.events[event].is_given;
                     assert!(is_one, "two deliveries of event {event}: {id} at {object}");
                     self.promised.insert(id, object);
                 }

@@ -3,14 +3,21 @@
 use webhook_relay::{
     domain::{budget::Budget, policy::Policy, timestamp::Timestamp},
     machines::{
+        messages::{Grant, WebhookCommand},
         sender::{SenderContext, SenderInput, SenderMachine, SenderOutputs},
         shift::Shift,
     },
 };
 
+use crate::ledger::LeaseName;
+
 /// A sender.
 pub(crate) struct Sender {
     pub(crate) object: usize,
+    /// The leases that it was given.
+    pub(crate) held: Vec<LeaseName>,
+    /// Those whose report it waits for.
+    pub(crate) reporting: Vec<LeaseName>,
     machine: SenderMachine,
     budget: Budget,
     pub(crate) under_way: usize,
@@ -27,6 +34,8 @@ impl Sender {
         budget.take_posts(leases);
         Self {
             object,
+            held: Vec::new(),
+            reporting: Vec::new(),
             machine: SenderMachine::new(shift),
             budget,
             under_way: 0,
@@ -34,6 +43,13 @@ impl Sender {
             is_alarm_of: None,
             timers: 0,
         }
+    }
+
+    /// It is given leases.
+    pub(crate) fn hold(&mut self, grants: &[Grant]) {
+        let names = grants.iter();
+        let names = names.map(|grant| (grant.id.clone(), grant.lease.lease));
+        self.held.extend(names);
     }
 
     pub(crate) fn happens(
@@ -50,6 +66,11 @@ impl Sender {
         let outputs = self.machine.handle(input, &mut context);
         self.under_way += outputs.attempts.len();
         self.posts += outputs.attempts.len();
+        if let Some(WebhookCommand::Report { reports, .. }) = outputs.report.as_deref() {
+            let names = reports.iter();
+            let names = names.map(|report| (report.id.clone(), report.lease.lease));
+            self.reporting = names.collect();
+        }
         assert!(self.under_way <= 6, "seven connections wait");
         assert!(self.posts <= policy.subrequests, "too many subrequests");
         outputs

@@ -12,22 +12,30 @@ use webhook_relay::{
 };
 
 use crate::{
-    calls::Caller, endpoint::Seen, faults::Fault, happenings::Happening, host::Node,
+    calls::Caller, faults::Fault, happenings::Happening, host::Node, ledger::Reached,
     sender::Sender, world::World,
 };
 
 impl World {
-    pub(crate) fn new_sender(&mut self, object: usize, shift: Shift, grants: Vec<Grant>) -> u64 {
+    /// Lets a sender begin with leases; it may be part of the alarm of a life of its object.
+    pub(crate) fn new_sender(
+        &mut self,
+        object: usize,
+        shift: Shift,
+        grants: Vec<Grant>,
+        is_alarm_of: Option<u64>,
+    ) {
         self.made += 1;
         let number = self.made;
-        let sender = Sender::new(object, shift, grants.len(), &self.policy);
+        let mut sender = Sender::new(object, shift, grants.len(), &self.policy);
+        sender.hold(&grants);
+        sender.is_alarm_of = is_alarm_of;
         self.senders.insert(number, sender);
         if self.faults.occurs(Fault::SenderEnds, &mut self.choices) {
             let after = self.after_ms(0, 12_000);
             self.later(after, Happening::SenderEnds(number));
         }
         self.sends(number, SenderInput::Leased(grants));
-        number
     }
 
     pub(crate) fn sends(&mut self, number: u64, input: SenderInput) {
@@ -40,6 +48,9 @@ impl World {
         }
         let outputs = sender.happens(input, now, &self.policy);
         let object = sender.object;
+        if sender.posts >= self.policy.subrequests && self.faults.has(Fault::FewRequests) {
+            self.faults.note(Fault::FewRequests);
+        }
         if let Some(wait) = outputs.timer {
             sender.timers += 1;
             let timer = Happening::SenderTimer {
@@ -48,12 +59,12 @@ impl World {
             };
             self.later(wait, timer);
         }
-        self.excused.extend(outputs.too_late);
+        self.note_too_late(&outputs.too_late);
         for grant in outputs.attempts {
-            let begun = self.begun.entry(grant.id.clone()).or_default();
-            begun.push((grant.lease.attempt, now));
+            self.note_begun(object, &grant);
             if self.faults.occurs(Fault::SendingFails, &mut self.choices) {
-                self.excused.insert(grant.id);
+                let name = (grant.id, grant.lease.lease);
+                self.ledger.excuses(&name, "a fault of the relay's own");
                 let input = Box::new(SenderInput::Ended(None));
                 self.later(
                     Duration::from_millis(1),
@@ -97,8 +108,9 @@ impl World {
     pub(crate) fn sender_ends(&mut self, number: u64) {
         if let Some(sender) = self.senders.get(&number) {
             let object = sender.object;
+            let held = sender.held.clone();
             self.tell(|| format!("sender {number} of object {object} is ended"));
-            self.excuse_all(object);
+            self.note_lost(&held, "its sender was ended");
             self.sender_done(number);
         }
     }
@@ -108,14 +120,9 @@ impl World {
             return;
         };
         let object = sender.object;
-        self.check_may_be_sent(object, &grant);
         let body = grant.payload.as_ref().expect("a lease has its payload");
-        let seen = Seen {
-            attempt: grant.lease.attempt,
-            is_accepted: false,
-        };
         let endpoint = &mut self.endpoints[object];
-        let answer = endpoint.gets(&grant.id, seen, body.get(), &mut self.choices);
+        let answer = endpoint.gets(&grant.id, body.get(), &mut self.choices);
         let mut status = answer.status;
         if self.faults.occurs(Fault::AnswerLost, &mut self.choices) {
             status = None;
@@ -125,6 +132,22 @@ impl World {
             None if answer.status.is_none() => Outcome::Timeout,
             None => Outcome::Unreachable,
         };
+        let answered_at = self
+            .now
+            .saturating_add(Duration::from_millis(answer.after_ms));
+        self.note_reached(
+            &grant,
+            Reached {
+                at: self.now,
+                answered_at,
+                outcome,
+                status,
+                retry_after_ms: answer.retry_after_ms,
+            },
+        );
+        if status == Some(410) && self.choices.happens(100) {
+            self.owner_moves(object);
+        }
         let (id, attempt) = (grant.id.clone(), grant.lease.attempt);
         self.tell(|| format!("attempt {attempt} of {id} at endpoint {object}: {outcome:?}"));
         let report = AttemptReport {

@@ -1,9 +1,6 @@
 //! A world: one queue of what happens, in one thread, all from one seed.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use webhook_relay::{
     domain::{
@@ -19,12 +16,15 @@ use crate::{
     endpoint::Endpoint,
     faults::{Fault, Faults},
     happenings::Happening,
+    host::Node,
     kv::{Kv, PLACES},
+    ledger::{KnownWebhook, Ledger},
     object::Object,
     people::Wish,
     posting::Post,
     producer::Event,
     sender::Sender,
+    trouble::CLOCKS_DIFFER,
     workspace::Workspace,
 };
 
@@ -72,30 +72,36 @@ pub(crate) struct World {
     /// What the isolate of each place keeps of snapshots.
     pub(crate) isolates: [Snapshots; PLACES],
     pub(crate) posts_begun: usize,
-    /// The deliveries that Workers asked a webhook to accept.
-    pub(crate) tried: BTreeMap<usize, BTreeSet<DeliveryId>>,
     /// The deliveries that a 202 promised, with their webhook.
     pub(crate) promised: BTreeMap<DeliveryId, usize>,
-    /// The deliveries of which a lease may have been lost: their attempts may be repeated.
-    pub(crate) excused: BTreeSet<DeliveryId>,
-    /// The deliveries that a person resent or cancelled.
-    pub(crate) touched: BTreeSet<DeliveryId>,
-    /// The webhooks of which a person resent many.
-    pub(crate) resent: BTreeSet<usize>,
-    /// When an attempt of a delivery began, by its number.
-    pub(crate) begun: BTreeMap<DeliveryId, Vec<(u32, Timestamp)>>,
+    pub(crate) ledger: Ledger,
     pub(crate) story: Vec<String>,
     pub(crate) tells: bool,
     pub(crate) hash: u64,
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, tells: bool) -> Self {
+    /// The world of a seed, with the choices that follow from it or others.
+    pub(crate) fn of(seed: u64, mut choices: Choices, tells: bool) -> Self {
         let began = Timestamp::from_millis(1_800_000_000_000);
-        let mut choices = Choices::of(seed);
         let faults = Faults::draw(&mut choices);
         let max_leases = [2, 6, 50][usize::try_from(choices.below(3)).expect("it is small")];
-        let policy = Policy::parse(|name| (name == "MAX_LEASES").then(|| max_leases.to_string()));
+        let leeway = if faults.has(Fault::ClocksDiffer) {
+            CLOCKS_DIFFER * 2
+        } else {
+            Duration::ZERO
+        };
+        let requests = choices.between(2, 8);
+        let max_backlog = if choices.happens(150) { 8 } else { 100_000 };
+        let retention = if choices.happens(100) { 1 } else { 30 };
+        let policy = Policy::parse(|name| match name {
+            "MAX_LEASES" => Some(max_leases.to_string()),
+            "MAX_BACKLOG" => Some(max_backlog.to_string()),
+            "RETENTION_DAYS" => Some(retention.to_string()),
+            "MAX_STORAGE" => faults.has(Fault::SmallStorage).then(|| "1MB".into()),
+            "SUBREQUESTS" => faults.has(Fault::FewRequests).then(|| requests.to_string()),
+            _ => None,
+        });
         let mut world = Self {
             now: began,
             began,
@@ -117,12 +123,11 @@ impl World {
             posts: BTreeMap::new(),
             isolates: Default::default(),
             posts_begun: 0,
-            tried: BTreeMap::new(),
             promised: BTreeMap::new(),
-            excused: BTreeSet::new(),
-            touched: BTreeSet::new(),
-            resent: BTreeSet::new(),
-            begun: BTreeMap::new(),
+            ledger: Ledger {
+                leeway,
+                ..Ledger::default()
+            },
             story: Vec::new(),
             tells,
             hash: seed,
@@ -135,6 +140,7 @@ impl World {
         for workspace in 0..WORKSPACES {
             let id = WorkspaceId::parse(&format!("ws_{workspace}")).expect("it is an id");
             self.workspaces.push(Workspace::new(id));
+            self.set_clock(Node::Workspace(workspace));
             self.wants(workspace, Wish::MakeWorkspace);
             for _ in 0..self.choices.between(1, 3) {
                 self.wants(workspace, Wish::MakeWebhook);
@@ -162,6 +168,10 @@ impl World {
         for _ in 0..20 {
             self.spread(Happening::PersonActs);
         }
+        for _ in 0..20 {
+            let at = Duration::from_millis(self.choices.below(130_000_000));
+            self.later(at, Happening::Looks);
+        }
         for day in 1..=3 {
             self.later(HOUR * 24 * day, Happening::Walk);
         }
@@ -170,18 +180,20 @@ impl World {
                 self.spread(Happening::Crash);
             }
         }
+        self.draw_trouble();
         self.later(TROUBLED, Happening::Heals);
     }
 
     fn draw_event(&mut self, is_last: bool) -> usize {
         let workspace = usize::try_from(self.choices.below(WORKSPACES as u64));
         let event_type = usize::try_from(self.choices.below(TYPES.len() as u64));
+        let payload_bytes = self.draw_length();
         self.events.push(Event {
             workspace: workspace.expect("it is small"),
             type_name: TYPES[event_type.expect("it is small")],
             id: EventId::mint(self.began, self.choices.bytes()),
             is_given: self.choices.happens(700),
-            payload_bytes: if self.choices.happens(20) { 20_000 } else { 50 },
+            payload_bytes,
             has_key: self.choices.happens(500),
             is_last,
             try_number: 0,
@@ -199,7 +211,9 @@ impl World {
         let object = self.objects.len();
         self.by_webhook.insert(webhook.clone(), object);
         self.objects.push(Object::new(workspace, webhook.clone()));
+        self.set_clock(Node::Webhook(object));
         self.endpoints.push(Endpoint::new());
+        self.ledger.webhooks.push(KnownWebhook::default());
         if !self.is_well() {
             let after = self.after_ms(0, 20_000_000);
             self.later(after, Happening::EndpointChanges(object));
@@ -215,7 +229,7 @@ impl World {
     /// Lets something happen after a time.
     pub(crate) fn later(&mut self, after: Duration, happening: Happening) {
         self.put += 1;
-        let tie = self.choices.next();
+        let tie = self.choices.tie();
         self.queue
             .insert((self.now.saturating_add(after), tie, self.put), happening);
     }

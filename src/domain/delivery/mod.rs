@@ -30,6 +30,7 @@ use super::{
     retry::{RetrySchedule, delay_honouring},
     timestamp::Timestamp,
 };
+use crate::mutants::Mutant;
 
 /// Leases of one attempt that may end without a report before the attempt counts as failed.
 const LEASES_OF_AN_ATTEMPT: u32 = 3;
@@ -208,7 +209,8 @@ impl Delivery {
 
     /// Applies the report of an attempt.
     pub fn report(&mut self, now: Timestamp, policy: &Policy, report: &Report) -> Change {
-        let in_time = self.is_out(report.lease);
+        let in_time = self.is_out(report.lease)
+            || (Mutant::LateReportSettles.is_on() && matches!(self.state, State::Leased { .. }));
         if report.outcome.is_success() {
             let is_open = !self.is_settled() || self.is_cancelled() || self.is_failed_by_lost();
             let settles = in_time || (is_open && report.lease.lease > self.leases_before);
@@ -255,7 +257,8 @@ impl Delivery {
             return Change::None;
         }
         self.lost = self.lost.saturating_add(1);
-        if self.lost < LEASES_OF_AN_ATTEMPT && self.kind == Kind::Event {
+        let costs_a_step = Mutant::LostLeaseCostsAStep.is_on();
+        if self.lost < LEASES_OF_AN_ATTEMPT && self.kind == Kind::Event && !costs_a_step {
             self.state = State::Scheduled { due: now };
             return Change::DueAgain;
         }
@@ -372,10 +375,15 @@ const fn is_zero(number: &u32) -> bool {
 
 /// The delay before the next attempt; a `Retry-After` counts only on 429 and 503 (RFC 9110, 10.2.3 and RFC 6585, 4).
 fn next_delay(schedule: &RetrySchedule, failures: u32, report: &Report) -> Option<Duration> {
+    let skipped = u32::from(Mutant::StepSkipped.is_on() && failures == 2);
+    let failures = failures.saturating_add(skipped);
     let delay = schedule.delay_after(usize::try_from(failures).ok()?)?;
     let retry_after = match report.response_status {
         Some(429 | 503) => report.retry_after,
         _ => None,
     };
+    if Mutant::RetryAfterShortens.is_on() {
+        return Some(retry_after.unwrap_or(delay));
+    }
     Some(delay_honouring(delay, retry_after, schedule.longest()))
 }

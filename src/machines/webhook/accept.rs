@@ -1,5 +1,7 @@
 //! Accepting deliveries: events from the Worker, pings and tests.
 
+use std::time::Duration;
+
 use super::turn::Turn;
 use crate::{
     domain::{
@@ -13,6 +15,7 @@ use crate::{
         messages::{Acceptance, Grant, NewDelivery, Recalled, WebhookReply},
         sql::Result,
     },
+    mutants::Mutant,
 };
 
 impl Turn<'_> {
@@ -40,6 +43,7 @@ impl Turn<'_> {
     ) -> Result<(Acceptance, Option<Grant>)> {
         let (now, policy) = (self.now, self.policy);
         if event.event_id_given
+            && !Mutant::AcceptedTwice.is_on()
             && let Some(found) = self.find_event(&event.event_id)?
         {
             return Ok((Acceptance::Duplicate(found), None));
@@ -82,7 +86,12 @@ impl Turn<'_> {
 
     /// Finds the delivery that an earlier post of the same event made.
     fn find_event(&self, id: &EventId) -> Result<Option<Recalled>> {
-        let found = self.tables.find_event(id, self.now, EVENT_ID_KEPT)?;
+        let kept = if Mutant::EventIdForgotten.is_on() {
+            Duration::from_secs(60 * 60)
+        } else {
+            EVENT_ID_KEPT
+        };
+        let found = self.tables.find_event(id, self.now, kept)?;
         Ok(found.map(|found| Recalled {
             id: found.id,
             status: found.delivery.status(),

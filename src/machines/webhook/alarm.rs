@@ -9,6 +9,7 @@ use super::{Context, Fault, WebhookMachine, hire::Unused};
 use crate::{
     domain::webhook::ReportedStanding,
     machines::hiring::{Crew, Means},
+    mutants::Mutant,
 };
 
 /// The time between two slices of a purge: more is deleted in it than is accepted.
@@ -116,7 +117,9 @@ impl WebhookMachine {
         context: &Context<'_>,
     ) -> Result<(), Fault> {
         self.hiring.answered(hired, failed, context.now);
-        self.change(context, |turn| turn.withdraw(unused))?;
+        if !Mutant::RefusedHireForgotten.is_on() {
+            self.change(context, |turn| turn.withdraw(unused))?;
+        }
         self.flush(context)
     }
 }

@@ -9,6 +9,7 @@ use crate::{
         stats::{HOURS_LIMIT, hour_of},
     },
     machines::sql::Result,
+    mutants::Mutant,
 };
 
 /// How long until there may be something to delete for want of storage, after there was nothing.
@@ -17,7 +18,11 @@ const TRIM_AGAIN: Duration = Duration::from_secs(60);
 impl Turn<'_> {
     /// Deletes a slice of what is too old; returns whether more of it may be left.
     pub(super) fn purge(&mut self) -> Result<bool> {
-        let kept_since = self.now.saturating_sub(self.policy.retention);
+        let mut retention = self.policy.retention;
+        if Mutant::PurgedTooEarly.is_on() {
+            retention = retention.checked_div(2).unwrap_or_default();
+        }
+        let kept_since = self.now.saturating_sub(retention);
         let held = self.tables.held_before(kept_since)?;
         for id in &held {
             self.tables.delete_unsettled(id)?;

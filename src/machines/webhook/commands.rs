@@ -17,6 +17,7 @@ use crate::{
         messages::{AttemptReport, Grant, NewDelivery, Refusal, WebhookCommand, WebhookReply},
         sql,
     },
+    mutants::Mutant,
 };
 
 /// How many new deliveries are worth a commit of their own.
@@ -39,6 +40,9 @@ impl WebhookMachine {
             Input::AllDeleted { call, revision } => {
                 self.tables.database().transaction(|| {
                     self.tables.create()?;
+                    if Mutant::DeletionForgotten.is_on() {
+                        return Ok(());
+                    }
                     self.tables.put_deleted_revision(revision)
                 })?;
                 self.answer(call, WebhookReply::Done);
@@ -169,7 +173,9 @@ impl WebhookMachine {
             deliveries,
         };
         if is_alone || !self.tables.has_unwritten() {
-            self.flush(context)?;
+            if !Mutant::AcceptNotFlushed.is_on() {
+                self.flush(context)?;
+            }
             return self.answer_accepted(call, accepted, granted, context);
         }
         let answer = Answer::Accepted(accepted);
@@ -239,7 +245,7 @@ impl WebhookMachine {
         moment: Duration,
         now: Timestamp,
     ) {
-        if self.tables.has_unwritten() {
+        if self.tables.has_unwritten() && !Mutant::ReportNotFlushed.is_on() {
             let answer = Answer::Ready(reply);
             self.commit.join(Waiting { call, answer }, moment, now);
         } else {
@@ -291,7 +297,8 @@ impl WebhookMachine {
         let known = self.look(context, |turn| {
             Ok(turn.open.dispatch.settings.keys_revision)
         })?;
-        Ok(known.is_some_and(|known| known > judged_by))
+        let is_newer = known.is_some_and(|known| known > judged_by);
+        Ok(is_newer && !Mutant::StaleKeyTrusted.is_on())
     }
 
     fn apply(&mut self, settings: &Settings, context: &Context<'_>) -> Result<(), Fault> {

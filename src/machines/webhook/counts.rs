@@ -4,6 +4,7 @@ use super::{memory::Open, turn::Turn};
 use crate::{
     domain::stats::{HourCounts, hour_of},
     machines::{messages::WebhookReply, sql::Result},
+    mutants::Mutant,
 };
 
 /// How many attempts may wait in memory to be folded.
@@ -21,7 +22,7 @@ impl Turn<'_> {
     /// Folds the counts if they have an attempt that a reset would not count again: it is folded together with what it
     /// changed.
     pub(super) fn fold_older(&mut self) -> Result<()> {
-        if self.open.counts.has_older() {
+        if self.open.counts.has_older() && !Mutant::OlderCountsKept.is_on() {
             self.fold()?;
         }
         Ok(())
@@ -30,8 +31,11 @@ impl Turn<'_> {
     fn fold(&mut self) -> Result<()> {
         // What is counted must be stored, or it happens and is counted again.
         self.tables.flush()?;
-        self.tables.fold(&self.open.counts, self.now)?;
-        self.open.counts.fold(self.now);
+        let through = self.open.counts.fold_through(self.now);
+        if !Mutant::CountsNotFolded.is_on() {
+            self.tables.fold(&self.open.counts, through)?;
+        }
+        self.open.counts.fold(through);
         Ok(())
     }
 

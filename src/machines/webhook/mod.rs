@@ -62,13 +62,16 @@ use super::{
     messages::{WebhookCommand, WebhookReply},
     sql::{Result, Sql, SqlError},
 };
-use crate::domain::{
-    backoff::Backoff,
-    ids::{DeliveryId, WebhookId},
-    policy::Policy,
-    sealed::{EncryptionKeys, Nonce},
-    timestamp::Timestamp,
-    webhook::ReportedStanding,
+use crate::{
+    domain::{
+        backoff::Backoff,
+        ids::{DeliveryId, WebhookId},
+        policy::Policy,
+        sealed::{EncryptionKeys, Nonce},
+        timestamp::Timestamp,
+        webhook::ReportedStanding,
+    },
+    mutants::Mutant,
 };
 
 /// How long after a fault of the relay itself the alarm tries again.
@@ -244,6 +247,14 @@ impl WebhookMachine {
             if self.commit.is_due(context.now) {
                 self.flush(context)?;
             }
+            let is_forgotten = if is_alarm {
+                Mutant::NextAlarmNotArmed.is_on()
+            } else {
+                Mutant::AlarmNotArmed.is_on()
+            };
+            if is_forgotten {
+                return Ok(());
+            }
             self.arm(context)
         });
         match handled {
@@ -262,7 +273,9 @@ impl WebhookMachine {
 
     /// Forgets what is in memory after a fault, and arms the alarm for what was stored before it.
     fn fail(&mut self, fault: Fault, call: Option<CallId>, is_alarm: bool, context: &Context<'_>) {
-        self.forget();
+        if !Mutant::MemoryOutlivesRollback.is_on() {
+            self.forget();
+        }
         if let Some(call) = call {
             self.outputs
                 .answers
@@ -326,6 +339,9 @@ impl WebhookMachine {
     ) -> Result<Option<T>> {
         self.look(context, |turn| {
             let tables = turn.tables;
+            if Mutant::NotAtomic.is_on() {
+                return work(turn);
+            }
             tables.database().transaction(|| work(turn))
         })
     }

@@ -11,6 +11,7 @@ use crate::{
         messages::{Refusal, WebhookReply},
         sql::Result,
     },
+    mutants::Mutant,
 };
 
 impl Turn<'_> {
@@ -31,6 +32,9 @@ impl Turn<'_> {
             next = further.next;
         }
         let more = next.is_some();
+        if more && Mutant::PageLosesItsLast.is_on() {
+            records.pop();
+        }
         Ok(WebhookReply::Deliveries {
             records,
             more,
@@ -70,7 +74,13 @@ impl Turn<'_> {
     /// Stops further attempts of one delivery.
     pub(super) fn cancel(&mut self, id: &DeliveryId) -> Result<WebhookReply> {
         let now = self.now;
-        self.change(id, |_, record| Ok(record.delivery.cancel(now)?))
+        self.change(id, |_, record| {
+            record.delivery.cancel(now)?;
+            if Mutant::CancelledIsAttempted.is_on() {
+                record.delivery.resend(now)?;
+            }
+            Ok(())
+        })
     }
 
     fn change(

@@ -14,6 +14,7 @@ use crate::{
         timestamp::Timestamp,
     },
     machines::{messages::Grant, sql::Result},
+    mutants::Mutant,
 };
 
 /// What a turn has to work with.
@@ -84,7 +85,9 @@ impl Turn<'_> {
         };
         let dispatch = &self.open.dispatch;
         let lease = dispatch.lease(&mut record.delivery, self.now, self.policy);
-        self.put(&record, false)?;
+        if !(Mutant::LeaseNotRecorded.is_on() && lease.is_some()) {
+            self.put(&record, false)?;
+        }
         let Some(lease) = lease else {
             return Ok(None);
         };
@@ -95,7 +98,9 @@ impl Turn<'_> {
 
     /// Takes back the leases that have ended, each delivery a step of its own.
     pub(super) fn take_back_leases(&mut self) -> Result<()> {
-        while let Some(id) = self.open.dispatch.queue.ended_lease(self.now) {
+        while !Mutant::LeaseNeverEnds.is_on()
+            && let Some(id) = self.open.dispatch.queue.ended_lease(self.now)
+        {
             let Some(mut record) = self.tables.read(&id)? else {
                 self.open.dispatch.queue.remove(&id);
                 continue;

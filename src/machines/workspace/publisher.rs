@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::CallId;
 use crate::domain::timestamp::Timestamp;
+use crate::mutants::Mutant;
 
 /// KV accepts one write a second for a key.
 const BETWEEN_PUTS: Duration = Duration::from_secs(1);
@@ -82,8 +83,8 @@ impl Publisher {
     }
 
     /// Whether the next put is to be begun as soon as it may be.
-    pub(super) const fn has_to_put(&self) -> bool {
-        self.is_wanted && self.under_way.is_none()
+    pub(super) fn has_to_put(&self) -> bool {
+        self.is_wanted && (self.under_way.is_none() || Mutant::PutsOvertake.is_on())
     }
 
     /// Whether KV accepts another put.

@@ -17,6 +17,7 @@ use crate::{
         messages::{WebhookCommand, WorkspaceReply},
         sql,
     },
+    mutants::Mutant,
 };
 
 /// How a command goes on after its change is stored.
@@ -172,7 +173,7 @@ impl WorkspaceMachine {
 
     /// A webhook's object has answered, or not.
     pub(super) fn told(&mut self, id: &WebhookId, revision: u64, is_applied: bool, now: Timestamp) {
-        let mut is_applied = is_applied;
+        let mut is_applied = is_applied || Mutant::UnansweredTellingForgotten.is_on();
         if is_applied && let Err(error) = self.tables.webhook_told(id, revision) {
             // It is told again.
             self.log(error.into());
@@ -191,7 +192,7 @@ impl WorkspaceMachine {
 
     /// A put has ended. One that was given up before says nothing about what KV has.
     pub(super) fn put_ended(&mut self, number: PutNumber, is_put: bool, now: Timestamp) {
-        if !is_put {
+        if !is_put && !Mutant::FailedPutForgotten.is_on() {
             if self.publisher.failed(number) {
                 self.stop_putting(now);
             }
@@ -345,7 +346,10 @@ impl WorkspaceMachine {
             return Ok(WebhookCommand::Delete { revision });
         };
         let workspace = self.tables.workspace()?;
-        webhook.settings.keys_revision = workspace.map_or(0, |workspace| workspace.keys_revision);
+        if !Mutant::RevocationNotTold.is_on() {
+            webhook.settings.keys_revision =
+                workspace.map_or(0, |workspace| workspace.keys_revision);
+        }
         Ok(WebhookCommand::Apply(webhook.settings))
     }
 }

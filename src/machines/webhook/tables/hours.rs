@@ -32,14 +32,15 @@ struct HourRow {
 impl WebhookTables {
     /// Starts counting again what was counted since the last fold.
     pub(super) fn counts(&self) -> Result<Counts> {
-        let last = text(
-            self.database
-                .value("SELECT value FROM stats ORDER BY hour DESC LIMIT 1", vec![])?,
-        );
-        let last: Option<HourRow> = last.map(|row| serde_json::from_str(&row)).transpose()?;
-        Ok(Counts::since(
-            last.map(|row| row.through).unwrap_or_default(),
-        ))
+        // Not the last row alone: a clock that was set back folds into an earlier one.
+        let last = self
+            .database
+            .run("SELECT value FROM stats ORDER BY hour DESC LIMIT 2", vec![])?;
+        let mut through = Timestamp::default();
+        for mut row in last {
+            through = through.max(json::<HourRow>(row.next())?.through);
+        }
+        Ok(Counts::since(through))
     }
 
     /// Counts again the settled deliveries made since the last fold.
