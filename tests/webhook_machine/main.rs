@@ -12,6 +12,8 @@
 #[path = "../engine/mod.rs"]
 mod engine;
 
+mod alarms;
+
 mod log;
 
 mod settings;

@@ -127,6 +127,23 @@ fn a_payload_is_accepted_if_it_fits_into_the_storage_to_the_byte() {
     }
 }
 
+#[test]
+fn what_is_written_counts_at_once() {
+    let mut world = World::start();
+    world.policy.max_storage = 1_000_000;
+    let mut number = 0;
+    loop {
+        number += 1;
+        let reply = world.ask(accept(vec![event(number, 100_000)], 0)).unwrap();
+        match accepted(&reply).0[0] {
+            Acceptance::New { .. } => assert!(number < 10, "it is full"),
+            Acceptance::StorageFull => break,
+            ref other => panic!("{other:?}"),
+        }
+    }
+    assert!(number > 5, "it is not full yet");
+}
+
 /// Lets the alarm fire, and the time pass until the next slice.
 fn slice(world: &mut World) -> Outputs {
     world.now = world.now.saturating_add(BETWEEN_SLICES);
