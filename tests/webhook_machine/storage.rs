@@ -163,7 +163,7 @@ fn reason_to_wake(world: &mut World) -> Option<Reason> {
 }
 
 fn smallest(suffices: impl Fn(u64) -> bool) -> u64 {
-    (1..).find(|limit| suffices(*limit)).unwrap()
+    (1..1 << 40).find(|limit| suffices(*limit)).unwrap()
 }
 
 /// Reports an attempt with an answer of which something is kept.
