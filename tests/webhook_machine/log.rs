@@ -9,6 +9,7 @@ use webhook_relay::{
         ids::{DeliveryId, EventId},
         record::{DeliveryFilter, DeliveryRecord},
         stats::HOURS_LIMIT,
+        webhook::Settings,
     },
     machines::{
         messages::{Acceptance, NewDelivery, WebhookCommand, WebhookReply},
@@ -17,7 +18,7 @@ use webhook_relay::{
     },
 };
 
-use crate::world::{World, accept, accepted, event, id, report};
+use crate::world::{World, accept, accepted, event, id, report, settings};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -85,14 +86,26 @@ fn an_event_is_found_by_its_generated_id_in_memory_in_a_segment_and_in_a_row() {
 }
 
 #[test]
+fn what_is_held_is_stored_with_its_producers_event_id_or_not_at_all() {
+    let mut world = World::start();
+    let disabled = Settings {
+        revision: 2,
+        enabled: false,
+        ..settings(world.now)
+    };
+    world.ask(WebhookCommand::Apply(disabled)).unwrap();
+    world.engine.fail("event_ids", 1, 1);
+    assert!(world.ask(accept(vec![with_given_id(1)], 0)).is_err());
+    assert_eq!(rows(&world, "deliveries"), 0);
+    world.ask(accept(vec![with_given_id(2)], 0)).unwrap();
+    assert_eq!(rows(&world, "deliveries"), 1);
+}
+
+#[test]
 fn a_producers_event_id_finds_its_delivery_for_24_hours() {
     let mut world = World::start();
     let post = |world: &mut World, number| {
-        let given = NewDelivery {
-            event_id: EventId::parse("order-1").unwrap(),
-            event_id_given: true,
-            ..event(number, 100)
-        };
+        let given = with_given_id(number);
         let reply = world.ask(accept(vec![given], 0)).unwrap();
         match &accepted(&reply).0[0] {
             Acceptance::Duplicate(found) => Some(found.id.clone()),
@@ -107,6 +120,75 @@ fn a_producers_event_id_finds_its_delivery_for_24_hours() {
     assert_eq!(post(&mut world, 3), Some(id(1)));
     world.now = world.now.saturating_add(Duration::from_millis(1));
     assert_eq!(post(&mut world, 4), None);
+}
+
+#[test]
+fn a_page_that_finds_little_in_a_thousand_rows_ends_early_unless_all_of_it_is_asked_for() {
+    let mut world = World::start();
+    let probe = WebhookCommand::Probe {
+        kind: Kind::Test,
+        delivery: event(1, 100),
+        once: false,
+    };
+    world.ask(probe).unwrap();
+    world.ask(WebhookCommand::Cancel { id: id(1) }).unwrap();
+    for number in 2..=1001 {
+        world.accept_unleased(number);
+        world
+            .ask(WebhookCommand::Cancel { id: id(number) })
+            .unwrap();
+    }
+    for (is_brief, found) in [(true, 0), (false, 1)] {
+        let filter = DeliveryFilter {
+            kind: Some(Kind::Test),
+            limit: 1,
+            is_brief,
+            ..DeliveryFilter::default()
+        };
+        let (records, next) = list(&mut world, filter.clone());
+        assert_eq!(records.len(), found);
+        assert_eq!(next.is_some(), is_brief);
+        assert_eq!(list_all(&mut world, filter), [id(1)]);
+    }
+}
+
+#[test]
+fn pages_come_to_an_end_even_if_very_many_segments_are_of_one_moment() {
+    let mut world = World::start();
+    for number in 1..=300 {
+        // Too large for two of them in a segment.
+        world.ask(accept(vec![event(number, 40_000)], 0)).unwrap();
+    }
+    let filter = DeliveryFilter {
+        event_type: Some("alert.triggered".into()),
+        limit: 10,
+        is_brief: true,
+        ..DeliveryFilter::default()
+    };
+    let (records, next) = list(&mut world, filter.clone());
+    assert!(records.is_empty() && next.is_some(), "it ends early");
+    let second = DeliveryFilter {
+        before: next,
+        ..filter
+    };
+    assert_eq!(list(&mut world, second).1, None);
+}
+
+#[test]
+fn counts_are_shown_before_and_after_they_are_folded() {
+    let mut world = World::start();
+    let attempts = |world: &mut World| match world.ask(WebhookCommand::Stats { hours: 1 }) {
+        Ok(WebhookReply::Stats(hours)) => hours[0].1.attempts,
+        other => panic!("{other:?}"),
+    };
+    for number in 1..=50 {
+        deliver(&mut world, number);
+    }
+    assert_eq!((attempts(&mut world), rows(&world, "stats")), (50, 0));
+    world.happens(Input::AlarmFired);
+    assert_eq!((attempts(&mut world), rows(&world, "stats")), (50, 1));
+    deliver(&mut world, 51);
+    assert_eq!(attempts(&mut world), 51);
 }
 
 #[test]
@@ -145,6 +227,14 @@ fn with_one_of_each_status() -> World {
     world
 }
 
+fn with_given_id(number: u64) -> NewDelivery {
+    NewDelivery {
+        event_id: EventId::parse("order-1").unwrap(),
+        event_id_given: true,
+        ..event(number, 100)
+    }
+}
+
 /// The length of a payload, so that each is another.
 fn length(number: u64) -> usize {
     100 + usize::try_from(number).unwrap()
@@ -175,16 +265,20 @@ fn attempt(world: &mut World, number: u64, status: u16) {
 fn list_all(world: &mut World, mut filter: DeliveryFilter) -> Vec<DeliveryId> {
     let mut listed = Vec::new();
     loop {
-        let (records, next) = match world.ask(WebhookCommand::List(filter.clone())).unwrap() {
-            WebhookReply::Deliveries { records, next, .. } => (records, next),
-            other => panic!("{other:?}"),
-        };
+        let (records, next) = list(world, filter.clone());
         assert!(records.len() <= filter.limit);
-        listed.extend(records.into_iter().map(|record: DeliveryRecord| record.id));
+        listed.extend(records.into_iter().map(|record| record.id));
         if next.is_none() {
             return listed;
         }
         filter.before = next;
+    }
+}
+
+fn list(world: &mut World, filter: DeliveryFilter) -> (Vec<DeliveryRecord>, Option<DeliveryId>) {
+    match world.ask(WebhookCommand::List(filter)).unwrap() {
+        WebhookReply::Deliveries { records, next, .. } => (records, next),
+        other => panic!("{other:?}"),
     }
 }
 

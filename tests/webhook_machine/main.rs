@@ -16,6 +16,8 @@ mod alarms;
 
 mod log;
 
+mod resends;
+
 mod settings;
 
 mod storage;
