@@ -52,11 +52,11 @@ export function toolEnvironment(extra = {}) {
   };
 }
 
-/** Runs a program to its end and shows its output unchanged. */
-export async function run(program, args, { env = toolEnvironment() } = {}) {
+/** Runs a program to its end and shows its output unchanged; an exit code that is not among `codes` is a failure. */
+export async function run(program, args, { env = toolEnvironment(), codes = [0] } = {}) {
   const { code, signal, error } = await start(program, args, env, "inherit").ended;
   if (error) throw new Failure(`cannot start ${program}: ${error.message}`);
-  if (code !== 0)
+  if (!codes.includes(code))
     throw new Failure(`failed (${signal ?? `exit code ${code}`}): ${[path.basename(program), ...args].join(" ")}`);
 }
 

@@ -264,6 +264,14 @@ mod tests {
     }
 
     #[test]
+    fn a_lost_attempt_lasts_as_long_as_its_lease_and_says_why_it_has_no_answer() {
+        let lost = Attempt::lost(3, Timestamp::from_millis(0), Timestamp::from_millis(15_000));
+        assert_eq!((lost.attempt, lost.duration_ms), (3, 15_000));
+        assert_eq!((lost.outcome, lost.response_status), (Outcome::Lost, None));
+        assert!(lost.error.unwrap().contains("interrupted"));
+    }
+
+    #[test]
     fn the_oldest_responses_are_forgotten_when_a_delivery_keeps_too_much() {
         for letter in ["x", "\u{1}", "é"] {
             let mut log = Vec::new();

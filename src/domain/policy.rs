@@ -267,4 +267,15 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn the_units_of_a_size_are_powers_of_a_thousand() {
+        for (text, bytes) in [
+            ("1000KB", 1_000_000),
+            ("2MB", 2_000_000),
+            ("10GB", 10_000_000_000),
+        ] {
+            assert_eq!(size(text), Some(bytes), "{text}");
+        }
+    }
 }

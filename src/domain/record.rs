@@ -113,3 +113,63 @@ impl DeliveryRecord {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_selects_what_meets_each_of_its_conditions() {
+        let record = record(Delivery::due(Kind::Event, at(5)));
+        assert!(DeliveryFilter::default().selects(&record));
+        for filter in [
+            filter(|filter| filter.status = Some(Status::Pending)),
+            filter(|filter| filter.event_type = Some("agent.error".into())),
+            filter(|filter| filter.kind = Some(Kind::Event)),
+            filter(|filter| filter.since = Some(at(5))),
+            filter(|filter| filter.until = Some(at(6))),
+            filter(|filter| filter.before = Some(DeliveryId::after(at(5)))),
+        ] {
+            assert!(filter.selects(&record), "{filter:?}");
+        }
+        for filter in [
+            filter(|filter| filter.status = Some(Status::Held)),
+            filter(|filter| filter.event_type = Some("agent.started".into())),
+            filter(|filter| filter.kind = Some(Kind::Ping)),
+            filter(|filter| filter.since = Some(at(6))),
+            filter(|filter| filter.until = Some(at(5))),
+            filter(|filter| filter.before = Some(record.id.clone())),
+        ] {
+            assert!(!filter.selects(&record), "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_scheduled_has_a_next_attempt() {
+        let scheduled = Delivery::due(Kind::Event, at(5));
+        assert_eq!(record(scheduled).next_attempt_at(), Some(at(5)));
+        assert_eq!(record(Delivery::held()).next_attempt_at(), None);
+    }
+
+    fn filter(set: impl Fn(&mut DeliveryFilter)) -> DeliveryFilter {
+        let mut filter = DeliveryFilter::default();
+        set(&mut filter);
+        filter
+    }
+
+    fn record(delivery: Delivery) -> DeliveryRecord {
+        DeliveryRecord {
+            id: DeliveryId::mint(at(5), [1; 10]),
+            event_id: EventId::mint(at(5), [1; 10]),
+            event_type: "agent.error".into(),
+            delivery,
+            attempts: Vec::new(),
+            payload: None,
+            request: None,
+        }
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1000)
+    }
+}

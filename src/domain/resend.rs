@@ -200,31 +200,30 @@ mod tests {
 
     #[test]
     fn a_delivery_is_done_when_its_first_new_attempt_is_over() {
-        let mut bulk_resend = bulk_resend(Status::Held);
-        let policy = Policy::parse(|_| None).unwrap();
-        bulk_resend.take(id(1), &Delivery::held());
-        let mut delivery = Delivery::held();
-        delivery.resend(at(101)).unwrap();
-        let lease = delivery.lease(at(101), &policy).unwrap();
-        assert!(!bulk_resend.follow(|_| Some(delivery.clone())));
-        let report = Report {
-            lease,
-            outcome: Outcome::HttpError,
-            response_status: Some(500),
-            retry_after: None,
-        };
-        delivery.report(at(102), &policy, &report);
-        assert!(bulk_resend.follow(|_| Some(delivery.clone())));
-        assert_eq!(
-            (
-                bulk_resend.done(),
-                bulk_resend.failed,
-                bulk_resend.delivered
-            ),
-            (1, 1, 0)
-        );
-        bulk_resend.finish_where_done();
-        assert_eq!(bulk_resend.status, BulkResendStatus::Finished);
+        for (outcome, status, ends) in [
+            (Outcome::HttpError, 500, (0, 1)),
+            (Outcome::Succeeded, 200, (1, 0)),
+        ] {
+            let mut bulk_resend = bulk_resend(Status::Held);
+            let policy = Policy::parse(|_| None).unwrap();
+            bulk_resend.take(id(1), &Delivery::held());
+            let mut delivery = Delivery::held();
+            delivery.resend(at(101)).unwrap();
+            let lease = delivery.lease(at(101), &policy).unwrap();
+            assert!(!bulk_resend.follow(|_| Some(delivery.clone())));
+            let report = Report {
+                lease,
+                outcome,
+                response_status: Some(status),
+                retry_after: None,
+            };
+            delivery.report(at(102), &policy, &report);
+            assert!(bulk_resend.follow(|_| Some(delivery.clone())));
+            assert_eq!((bulk_resend.delivered, bulk_resend.failed), ends);
+            assert_eq!(bulk_resend.done(), 1);
+            bulk_resend.finish_where_done();
+            assert_eq!(bulk_resend.status, BulkResendStatus::Finished);
+        }
     }
 
     #[test]

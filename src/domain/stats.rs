@@ -206,7 +206,7 @@ mod tests {
     use std::slice;
 
     use super::*;
-    use crate::domain::outcome::Outcome;
+    use crate::domain::{delivery::Report, outcome::Outcome, policy::Policy};
 
     #[test]
     fn the_stored_form_is_pinned() {
@@ -302,15 +302,41 @@ mod tests {
     }
 
     #[test]
+    fn only_the_last_attempt_of_a_delivery_ends_it_when_it_is_counted_again() {
+        let (delivered, failed) = (
+            ended(Outcome::Succeeded, 200),
+            ended(Outcome::HttpError, 410),
+        );
+        for (delivery, ends) in [(delivered, (1, 0)), (failed, (0, 1))] {
+            let mut counts = Counts::default();
+            counts.recount(&id(), &delivery, &[took(1), took(2)]);
+            let hour = counts.hour(0).unwrap();
+            assert_eq!((hour.delivered, hour.failed), ends);
+            assert_eq!(hour.attempts, 2);
+        }
+    }
+
+    #[test]
+    fn an_hour_has_3600_seconds_before_1970_too() {
+        let hours = [-1, 0, 3_599_999, 3_600_000].map(|millis| {
+            let time = Timestamp::from_millis(millis);
+            hour_of(time)
+        });
+        assert_eq!(hours, [-1, 0, 0, 1]);
+        assert_eq!(start_of(2).as_millis(), 7_200_000);
+    }
+
+    #[test]
     fn what_was_not_folded_is_counted_again_from_the_rows() {
         let delivery = cancelled();
         let mut counts = Counts::since(Timestamp::from_millis(15));
-        counts.recount(&id(), &delivery, &[at(10, 1), at(10, 10)]);
+        let log = [at(10, 1), at(10, 5), at(10, 10), at(20, 1)];
+        counts.recount(&id(), &delivery, &log);
         let hour = counts.hour(0).unwrap();
         assert_eq!(
             (hour.attempts, hour.failed),
-            (1, 0),
-            "the first was folded, and cancelling is no attempt"
+            (2, 0),
+            "the first two were folded, and cancelling is no attempt"
         );
         let mut ping = Counts::default();
         ping.recount(
@@ -319,6 +345,21 @@ mod tests {
             &[at(10, 1)],
         );
         assert_eq!(ping, Counts::default());
+    }
+
+    fn ended(outcome: Outcome, status: u16) -> Delivery {
+        let (now, policy) = (Timestamp::default(), Policy::parse(|_| None).unwrap());
+        let mut delivery = Delivery::due(Kind::Event, now);
+        let lease = delivery.lease(now, &policy).unwrap();
+        let report = Report {
+            lease,
+            outcome,
+            response_status: Some(status),
+            retry_after: None,
+        };
+        delivery.report(now, &policy, &report);
+        assert!(delivery.is_settled());
+        delivery
     }
 
     fn id() -> DeliveryId {

@@ -69,6 +69,15 @@ fn each_webhook_gets_the_events_of_the_types_that_it_selected() {
 }
 
 #[test]
+fn a_copy_suffices_that_knows_a_webhook_for_each_event() {
+    let events = vec![event("a", false, ALERT), event("b", false, ERROR)];
+    let post = Post::of(events, None);
+    let copy = |events: &[&str]| snapshot(1, vec![selecting(1, events)], &[]);
+    assert!(post.machine.suffices(&copy(&[ERROR, ALERT])));
+    assert!(!post.machine.suffices(&copy(&[ERROR])));
+}
+
+#[test]
 fn a_post_that_matches_no_webhook_is_accepted_and_stores_nothing() {
     let mut post = Post::of(vec![event("a", true, ALERT)], None);
     let snapshot = snapshot(1, vec![], &[]);

@@ -12,6 +12,16 @@
 #[path = "../engine/mod.rs"]
 mod engine;
 
+mod alarms;
+
+mod log;
+
+mod resends;
+
+mod settings;
+
+mod storage;
+
 mod width;
 
 mod world;
@@ -226,6 +236,40 @@ fn a_report_without_further_leases_waits_20_ms_to_be_flushed_with_others() {
     ));
     world.restart();
     assert_eq!(world.read(1).delivery.status(), Status::Delivered);
+}
+
+#[test]
+fn a_report_that_asks_for_leases_brings_the_flush_forward() {
+    let mut world = World::start();
+    world.accept_unleased(3);
+    let granted = [world.lease(1), world.lease(2)];
+    let reported = |world: &mut World, number: usize, leases| {
+        let reports = vec![report(&granted[number][0], 200, world.now)];
+        let call = u64::try_from(number).unwrap();
+        world.happens(Input::Command(
+            call,
+            WebhookCommand::Report { reports, leases },
+        ))
+    };
+    reported(&mut world, 0, 0);
+    let sooner = world.now.saturating_add(Duration::from_millis(3));
+    assert_eq!(reported(&mut world, 1, 1).timer, Some(sooner));
+    world.now = sooner;
+    let flushed = world.happens(Input::TimerFired);
+    let calls: Vec<_> = flushed.answers.iter().map(|(call, _)| *call).collect();
+    assert_eq!(calls, [0, 1]);
+}
+
+#[test]
+fn eight_events_or_16_kibibytes_are_flushed_at_once_though_others_are_under_way() {
+    let mut world = World::start();
+    world.keep_busy(5);
+    let many: Vec<_> = (101..=108).map(|number| event(number, 100)).collect();
+    let large = vec![event(201, 16 * 1024)];
+    for (call, events) in [(1, many), (2, large)] {
+        let outputs = world.happens(Input::Command(call, accept(events, 1)));
+        assert_eq!(outputs.answers.len(), 1, "{call}");
+    }
 }
 
 #[test]

@@ -6,12 +6,11 @@ use serde_json::value::RawValue;
 use webhook_relay::{
     domain::{
         attempt::Attempt,
-        delivery::Kind,
         ids::{DeliveryId, EventId, WebhookId},
         outcome::Outcome,
         policy::Policy,
         record::DeliveryRecord,
-        sealed::{EncryptionKeys, Field},
+        sealed::{EncryptionKeys, Field, Nonce},
         timestamp::Timestamp,
         webhook::Settings,
     },
@@ -32,6 +31,7 @@ pub(crate) struct World {
     pub(crate) machine: WebhookMachine,
     pub(crate) policy: Policy,
     pub(crate) keys: EncryptionKeys,
+    pub(crate) nonce: Option<Nonce>,
     pub(crate) webhook: WebhookId,
     pub(crate) now: Timestamp,
     pub(crate) calls: u64,
@@ -45,6 +45,7 @@ impl World {
             engine,
             policy: Policy::parse(|_| None).unwrap(),
             keys: EncryptionKeys::default(),
+            nonce: None,
             webhook: webhook(),
             now: began(),
             calls: 1000,
@@ -69,7 +70,7 @@ impl World {
             webhook: &self.webhook,
             policy: &self.policy,
             keys: &self.keys,
-            nonces: &|| None,
+            nonces: &|| self.nonce,
         };
         self.machine.handle(input, &context)
     }
@@ -80,7 +81,7 @@ impl World {
             webhook: &self.webhook,
             policy: &self.policy,
             keys: &self.keys,
-            nonces: &|| None,
+            nonces: &|| self.nonce,
         };
         self.machine.next_wake(&context).unwrap()
     }
@@ -208,7 +209,6 @@ pub(crate) fn accepted(reply: &WebhookReply) -> (&[Acceptance], &[Grant]) {
 }
 
 pub(crate) fn report(grant: &Grant, status: u16, now: Timestamp) -> AttemptReport {
-    assert_eq!(grant.kind, Kind::Event);
     AttemptReport {
         id: grant.id.clone(),
         lease: grant.lease,

@@ -69,6 +69,21 @@ fn a_webhook_s_object_is_told_before_kv() {
 }
 
 #[test]
+fn kv_is_told_when_the_last_webhook_s_object_has_answered() {
+    let mut world = World::start();
+    world.with_webhook(1);
+    world.with_webhook(2);
+    world.ask(create_key(1)).unwrap();
+    world.be_quiet();
+    let (_, outputs) = world.begin(WorkspaceCommand::RevokeKey { id: key(1).id });
+    let [first, second] = &outputs.tells[..] else {
+        panic!("both are told");
+    };
+    assert!(world.happens(told(first, true)).put.is_none());
+    assert!(world.happens(told(second, true)).put.is_some());
+}
+
+#[test]
 fn after_a_statement_that_fails_nothing_of_the_change_is_there() {
     let mut world = World::start();
     world.with_webhook(1);

@@ -1,8 +1,11 @@
 //! Rotations, overlaps, and values that are sealed again.
 
+use std::time::Duration;
+
 use webhook_relay::{
     domain::{
         sealed::EncryptionKeys,
+        timestamp::Timestamp,
         webhook::{ReportedStanding, Settings},
     },
     machines::{
@@ -137,6 +140,38 @@ fn the_record_of_selections_says_what_was_selected_and_when() {
             );
             assert_eq!(third, &None, "it is deleted");
             assert_eq!(changes[1].at, selected);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_record_of_selections_forgets_what_explains_no_kept_delivery_and_says_since_when_it_is_whole()
+{
+    const MONTH: u64 = 30 * 24 * 3600;
+    let mut world = World::start();
+    world.with_webhook(1);
+    for event in ["alert.triggered", "agent.started"] {
+        shown(world.ask(crate::world::select(1, event)));
+        let (before, _) = history(&mut world);
+        assert_eq!(before.len(), 2, "it was changed within the month");
+        world.pass(MONTH + 1);
+        let (changes, since) = history(&mut world);
+        assert_eq!(changes, [Some(vec![event.to_string()])]);
+        let begin = world.now.saturating_sub(Duration::from_secs(MONTH));
+        assert_eq!(since, Some(begin));
+    }
+}
+
+fn history(world: &mut World) -> (Vec<Option<Vec<String>>>, Option<Timestamp>) {
+    match world.ask(WorkspaceCommand::History).unwrap() {
+        WorkspaceReply::History {
+            changes,
+            recorded_since,
+            ..
+        } => {
+            let events = changes.into_iter().map(|change| change.events);
+            (events.collect(), recorded_since)
         }
         other => panic!("{other:?}"),
     }

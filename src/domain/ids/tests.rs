@@ -219,3 +219,22 @@ fn a_compact_id_is_the_same_id_in_the_same_order() {
     assert!(compact.is_sorted());
     assert_eq!(compact.map(DeliveryId::from), ids);
 }
+
+#[test]
+fn the_hash_of_ids_uses_its_highest_and_its_lowest_bits() {
+    let hashes: Vec<u64> = (0..=u8::MAX)
+        .map(|number| {
+            let id = DeliveryId::mint(NOW, [number; 10]);
+            let mut hasher = IdHasher::default();
+            CompactId::from(&id).hash(&mut hasher);
+            hasher.finish()
+        })
+        .collect();
+    let distinct = |bits: fn(&u64) -> u64| {
+        let seen: std::collections::BTreeSet<_> = hashes.iter().map(bits).collect();
+        seen.len()
+    };
+    // A map tells entries apart by seven bits from above, and finds their places by those from below.
+    assert!(distinct(|hash| hash >> 57) > 64);
+    assert!(distinct(|hash| hash & 0xff) > 64);
+}

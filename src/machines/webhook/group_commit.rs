@@ -179,3 +179,68 @@ fn share(granted: &mut Vec<Grant>, accepted: &Accepted) -> Vec<Grant> {
     let taken = accepted.leases.min(granted.len());
     granted.drain(..taken).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flush_is_due_at_the_earliest_time_that_was_asked_for_or_when_the_clock_is_put_back() {
+        let mut commit = GroupCommit::default();
+        assert!(!commit.is_due(at(0)));
+        commit.join(waiting(1), SETTLED_WITHIN, at(1000));
+        commit.join(waiting(2), LEASED_WITHIN, at(1005));
+        commit.join(waiting(3), SETTLED_WITHIN, at(1006));
+        assert_eq!(commit.next_time(), Some(at(1008)));
+        assert!(!commit.is_due(at(1007)) && commit.is_due(at(1008)));
+        assert!(!commit.is_due(at(988)) && commit.is_due(at(987)));
+        let calls: Vec<_> = commit.flushed().iter().map(|(call, ..)| *call).collect();
+        assert_eq!(calls, [1, 2, 3]);
+        assert_eq!(commit.next_time(), None);
+    }
+
+    #[test]
+    fn a_delayed_answer_waits_for_its_attempt_20_ms_at_most_or_until_the_clock_is_put_back() {
+        let mut commit = GroupCommit::default();
+        let released = |commit: &mut GroupCommit, reported: &[DeliveryId], now| {
+            let released = commit.released(reported, now);
+            let calls = released.iter().map(|(call, _)| *call);
+            calls.collect::<Vec<_>>()
+        };
+        for call in [1, 2] {
+            commit.delay(call, WebhookReply::Done, id(call), at(1000));
+        }
+        assert!(released(&mut commit, &[id(3)], at(1019)).is_empty());
+        assert_eq!(released(&mut commit, &[id(2)], at(1019)), [2]);
+        assert_eq!(commit.next_time(), Some(at(1020)));
+        assert_eq!(released(&mut commit, &[], at(1020)), [1]);
+        commit.delay(3, WebhookReply::Done, id(3), at(1000));
+        assert!(released(&mut commit, &[], at(1000)).is_empty());
+        assert_eq!(released(&mut commit, &[], at(999)), [3]);
+    }
+
+    #[test]
+    fn the_driver_is_asked_once_when_earlier_writes_are_safe() {
+        let mut commit = GroupCommit::default();
+        assert!(!commit.is_safe(), "nobody has asked");
+        assert!(commit.join_when_safe(waiting(1), Vec::new()));
+        assert!(!commit.join_when_safe(waiting(2), Vec::new()));
+        assert!(commit.is_safe());
+        assert!(commit.join_when_safe(waiting(3), Vec::new()));
+        assert_eq!(commit.lost(), [1, 2, 3]);
+        assert!(!commit.is_safe());
+    }
+
+    fn waiting(call: CallId) -> Waiting {
+        let answer = Answer::Ready(WebhookReply::Done);
+        Waiting { call, answer }
+    }
+
+    fn id(number: CallId) -> DeliveryId {
+        DeliveryId::mint(at(i64::try_from(number).unwrap()), [0; 10])
+    }
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+}

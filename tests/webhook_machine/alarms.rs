@@ -1,0 +1,25 @@
+//! When an alarm that could not do its work is tried again.
+
+use std::time::Duration;
+
+use webhook_relay::machines::{messages::WebhookCommand, webhook::Input};
+
+use crate::world::World;
+
+#[test]
+fn each_alarm_that_fails_waits_twice_as_long_as_the_one_before_whatever_else_succeeds() {
+    let mut world = World::start();
+    world.accept_unleased(1);
+    let fail = |world: &mut World| {
+        world.engine.fail("DELETE FROM deliveries", 0, 1);
+        let again = world.happens(Input::AlarmFired).arm.unwrap();
+        world.ask(WebhookCommand::Gauges).unwrap();
+        again.saturating_duration_since(world.now)
+    };
+    for seconds in [10, 20, 40, 60, 60] {
+        assert_eq!(fail(&mut world), Duration::from_secs(seconds));
+    }
+    world.happens(Input::AlarmFired);
+    world.now = world.now.saturating_add(Duration::from_secs(1));
+    assert_eq!(fail(&mut world), Duration::from_secs(10));
+}
