@@ -66,7 +66,7 @@ const timeless = ({ headers }) => {
 };
 
 for (const [form, secret] of Object.entries({
-  "of the Standard Webhooks form": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+  "of the Standard Webhooks form": "whsec_GBkaGxwdHh8gISIjJCUmJygpKissLS4v",
   "that is plain": "a-plain-secret-of-a-listener",
 })) {
   test(`replays events and tests with headers, bytes and signatures as the endpoint sees them, with a secret ${form}`, async (t) => {
@@ -119,9 +119,9 @@ test("follows the log over pages, oldest first, also where the webhook is disabl
 });
 
 test("uses the headers and the secret that the webhook has when the event comes", async (t) => {
-  const scene = await setUp(t, { secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" });
+  const scene = await setUp(t, { secret: "whsec_GBkaGxwdHh8gISIjJCUmJygpKissLS4v" });
   await startListening(t, scene);
-  const other = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+  const other = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
   answered(await relay.fetch(pathOf(scene, "/secret/rotate"), { method: "POST", body: { secret: other } }), 200);
   await changeWebhook(relay, scene, { headers: { "X-Team": "b", Accept: "text/plain" } });
   await acceptForOne(relay, scene.workspace);
