@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { copyFile, mkdir, rm, writeFile } from "node:fs/promises";
+import { homedir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { ROOT, TOOLS, run, runAsProgram, toolEnvironment } from "./programs.mjs";
@@ -20,6 +21,13 @@ const VARIANTS = {
     cargo: ["--features", "test-hooks"],
   },
 };
+// Where a panic happened is part of the code. With these names in place of this machine's folders, builds in two places
+// give the same bytes. Separated as cargo wants it, because a folder's name may have a space.
+const REMAPPED = [
+  [process.env.CARGO_HOME ?? path.join(homedir(), ".cargo"), "/cargo"],
+  [ROOT, "/webhook-relay"],
+];
+const RUST_FLAGS = REMAPPED.map(([folder, name]) => `--remap-path-prefix=${folder}=${name}`).join("\x1f");
 const CODE = "index_bg.wasm";
 const FILES = ["index.js", CODE];
 const CARGO_OUTPUT = "wasm32-unknown-unknown/release/webhook_relay.wasm";
@@ -28,7 +36,7 @@ const CARGO_OUTPUT = "wasm32-unknown-unknown/release/webhook_relay.wasm";
 export async function build(variant) {
   await setUp();
   const { folder, target, cargo } = VARIANTS[variant];
-  const env = toolEnvironment({ CARGO_TARGET_DIR: target });
+  const env = toolEnvironment({ CARGO_TARGET_DIR: target, CARGO_ENCODED_RUSTFLAGS: RUST_FLAGS });
   const output = path.join(ROOT, folder);
   if (variant === "test-hooks") {
     await mkdir(path.join(output, "../src"), { recursive: true });

@@ -118,7 +118,8 @@ export function findLockFaults({ packages }) {
   });
 }
 
-async function readMetadata() {
+/** What cargo knows of the crates that the Worker is built from, and of those beside it. */
+export async function readMetadata() {
   const { code, output } = await capture("cargo", [
     "metadata",
     "--quiet",

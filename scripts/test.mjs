@@ -2,10 +2,10 @@
 import path from "node:path";
 import { build } from "./build.mjs";
 import { CHECKS } from "./check.mjs";
+import { generatePythonClient } from "./clients.mjs";
 import { runFaults } from "./faults.mjs";
 import { checkLicences } from "./licences.mjs";
 import { ROOT, nodeProgram, run, runAsProgram, toolEnvironment } from "./programs.mjs";
-import { preparePython } from "./python.mjs";
 import { setUpChromium } from "./setup.mjs";
 import { runSteps } from "./steps.mjs";
 
@@ -14,7 +14,7 @@ const TEST_TIMEOUT_MS = 180_000;
 const STEPS = [
   ...CHECKS,
   ["Chromium", setUpChromium],
-  ["Python for the customers' code", preparePython],
+  ["Python for the customers' code, and the API's client in it", generatePythonClient],
   ["build", () => build("release")],
   ["build, test hooks", () => build("test-hooks")],
   ["licences", checkLicences],

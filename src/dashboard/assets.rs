@@ -1,4 +1,5 @@
-//! The style sheet, the script and the icon: served from this origin, at addresses derived from their content.
+//! The style sheet, the script and the icon: served from this origin, at addresses derived from their content. Beside
+//! them, at a fixed address, the program that replays deliveries on a developer's machine.
 
 /// The style sheet.
 pub const STYLE: &str = include_str!("style.css");
@@ -6,6 +7,9 @@ pub const STYLE: &str = include_str!("style.css");
 pub const SCRIPT: &str = include_str!("dashboard.js");
 /// The icon.
 pub const ICON: &str = include_str!("icon.svg");
+
+/// The program of `npm run listen`, for those who have not got the source.
+const LISTEN: &str = include_str!("../../scripts/listen.mjs");
 
 /// The address of the style sheet; it changes with its content, so it may be cached for ever.
 #[must_use]
@@ -31,6 +35,7 @@ pub fn find(path: &str) -> Option<(&'static str, &'static str)> {
     match path {
         "/assets/style.css" => Some(("text/css; charset=utf-8", STYLE)),
         "/assets/dashboard.js" => Some(("text/javascript; charset=utf-8", SCRIPT)),
+        "/assets/listen.mjs" => Some(("text/javascript; charset=utf-8", LISTEN)),
         "/assets/icon.svg" => Some(("image/svg+xml", ICON)),
         _ => None,
     }

@@ -2,6 +2,7 @@
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { runSuite, showTable } from "./suite.mjs";
+import { startResolver } from "./trap.mjs";
 
 const [adapter, part = ""] = process.argv.slice(2);
 if (adapter === undefined) {
@@ -10,11 +11,13 @@ if (adapter === undefined) {
   );
   process.exit(2);
 }
-const sender = await (await import(pathToFileURL(path.resolve(adapter)).href)).start();
+const resolver = await startResolver(Number(process.env.RESOLVER_PORT ?? 0));
+const sender = await (await import(pathToFileURL(path.resolve(adapter)).href)).start({ resolver });
 try {
   const results = await runSuite(sender, (id) => id.includes(part));
   console.log(showTable(sender.name, results));
   process.exitCode = results.length > 0 && results.every(({ result }) => result !== "FAILED") ? 0 : 1;
 } finally {
   await sender.stop();
+  await resolver.stop();
 }

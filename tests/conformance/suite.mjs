@@ -1,8 +1,10 @@
 // Runs the conformance cases against a sender, and shows the results as a table. README.md says how.
 //
-// A case is `{id, needs, run}`: `run` throws if the sender does not keep the promise that the id names; a case is
-// skipped if the adapter does not have its `needs`. The cases run concurrently, each with its own endpoints.
+// A case is `{id, needs, run}`: `run` throws if the sender does not keep the promise that the id names, and may return
+// what shows that it does; a case is skipped if the adapter does not have its `needs`. The cases run concurrently, each
+// with its own endpoints.
 import { answerCases } from "./cases/answers.mjs";
+import { CASES_VERSION } from "./cases/load.mjs";
 import { requestCases } from "./cases/requests.mjs";
 import { urlCases } from "./cases/urls.mjs";
 import { startEndpoint } from "./endpoint.mjs";
@@ -43,8 +45,8 @@ async function runCase({ id, needs = [], run }, sender, marginMs) {
   if (missing.length > 0) return { id, result: "skipped", detail: `the adapter has no ${missing.join(", ")}` };
   const own = stage(sender, marginMs);
   try {
-    await run(own);
-    return { id, result: "passed", detail: "" };
+    const shown = await run(own);
+    return { id, result: "passed", detail: typeof shown === "string" ? shown : "" };
   } catch (error) {
     return { id, result: "FAILED", detail: error.message };
   } finally {
@@ -70,15 +72,14 @@ export async function runSuite(sender, isWanted = (/** @type {string} */ _id) =>
   return results;
 }
 
-/** The results as a table, and a last line that counts them. */
+/** The results as a table, and a last line that names the version of the cases and counts the results. */
 export function showTable(name, results) {
   const width = Math.max(...results.map(({ id }) => id.length));
   const lines = results.map(({ id, result, detail }) =>
     `| ${id.padEnd(width)} | ${result.padEnd(7)} | ${detail.split("\n")[0]}`.trimEnd(),
   );
   const count = (wanted) => results.filter(({ result }) => result === wanted).length;
-  const totals = `${name}: ${count("passed")} passed, ${count("FAILED")} failed, ${count("skipped")} skipped`;
-  return [`| ${"case".padEnd(width)} | result  |`, `| ${"-".repeat(width)} | ------- |`, ...lines, "", totals].join(
-    "\n",
-  );
+  const totals = `${count("passed")} passed, ${count("FAILED")} failed, ${count("skipped")} skipped`;
+  const head = [`| ${"case".padEnd(width)} | result  | detail`, `| ${"-".repeat(width)} | ------- | ------`];
+  return [...head, ...lines, "", `${name}, cases ${CASES_VERSION}: ${totals}`].join("\n");
 }

@@ -6,6 +6,7 @@ import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { unstable_readConfig as readConfig } from "wrangler";
 import { PACKAGE_PROGRAMS, ROOT, capture } from "../../scripts/programs.mjs";
+import { startRelay } from "../support/relay.js";
 import { relayOptions } from "../support/relay_options.js";
 
 // The defaults that the HTTP contract promises.
@@ -108,6 +109,14 @@ for (const [environment, name] of Object.entries(ENVIRONMENTS)) {
       for (const { config } of workers) assert.deepEqual(config.compatibilityFlags, flags);
     });
 
+    test("stops without the operator's token, restarts objects as wrangler does by itself, and sets no limits", () => {
+      const config = configOf(environment);
+      assert.deepEqual(config.secrets, { required: ["OPERATOR_TOKEN"] });
+      assert.deepEqual(config.durable_objects.code_update_strategy, { mode: "deferred", max_delay: 300 });
+      // The free plan refuses any.
+      assert.equal(config.limits, undefined);
+    });
+
     test("has no test hooks", async () => {
       const output = path.join(folder, environment);
       const uploaded = await Promise.all((await readdir(output)).map((file) => readFile(path.join(output, file))));
@@ -129,17 +138,31 @@ test("staging shares no store, rate limit or address with production", async () 
   assert.deepEqual(staging.routes, []);
   assert.equal(staging.workers_dev, true);
   assert.deepEqual(Object.keys(staging.vars), Object.keys(production.vars));
-  const unshared = [
-    (one) => one.kv_namespaces.map(({ id }) => id),
-    (one) => one.ratelimits.map((limit) => limit.namespace_id),
-  ];
-  for (const ids of unshared)
-    assert.deepEqual(
-      ids(production).filter((id) => ids(staging).includes(id)),
-      [],
-    );
+  const ids = (one) => one.ratelimits.map((limit) => limit.namespace_id);
+  assert.deepEqual(
+    ids(production).filter((id) => ids(staging).includes(id)),
+    [],
+  );
+  // wrangler makes a namespace for each Worker, of the Worker's name.
+  assert.notEqual(production.name, staging.name);
+  for (const one of [production, staging]) assert.deepEqual(one.kv_namespaces, [{ binding: "SUBSCRIPTIONS" }]);
   // A binding that names a script would reach that script's objects.
   for (const binding of staging.durable_objects.bindings) assert.equal(binding.script_name, undefined);
+});
+
+test("the paid plan's limits are set once their lines are uncommented, and allow what SUBREQUESTS does", async () => {
+  const config = configOf("production", await changedConfig(uncomment("[limits]")));
+  assert.deepEqual(Object.keys(config.limits), ["cpu_ms", "subrequests"]);
+  assert.ok(config.limits.subrequests >= 10_000 && config.limits.cpu_ms >= 30_000);
+});
+
+test("the example of development secrets has each that is required, and starts a relay", async (t) => {
+  const text = await readFile(path.join(ROOT, ".dev.vars.example"), "utf8");
+  const vars = Object.fromEntries([...text.matchAll(/^([A-Z_]+)="(.*)"$/gm)].map(([, name, value]) => [name, value]));
+  for (const name of configOf("production").secrets.required) assert.ok(name in vars, name);
+  const relay = await startRelay({ vars });
+  t.after(() => relay.stop());
+  assert.equal((await relay.fetch("/v1/workspaces", { token: vars.OPERATOR_TOKEN })).status, 200);
 });
 
 test("the dataset of attempts is bound once its lines are uncommented", async () => {

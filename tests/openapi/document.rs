@@ -9,6 +9,9 @@ const METHODS: [&str; 8] = [
     "get", "put", "post", "delete", "options", "head", "patch", "trace",
 ];
 
+/// The values of an enumeration in an answer that this version knows; a later one may send others.
+pub(crate) const KNOWN_VALUES: &str = "x-extensible-enum";
+
 pub(crate) fn read() -> Value {
     serde_json::from_str(document()).unwrap()
 }

@@ -35,7 +35,7 @@ use webhook_relay::{
     },
 };
 
-use document::{entries, operations, read, resolve, schema, strings, text};
+use document::{KNOWN_VALUES, entries, operations, read, resolve, schema, strings, text};
 
 /// The operations that need no token.
 const PUBLIC: [&str; 3] = ["getHealth", "getOpenApiDocument", "listEventTypes"];
@@ -106,7 +106,7 @@ fn every_operation_of_the_program_is_described_with_its_path_and_who_may_call_it
 #[test]
 fn every_answer_carries_the_headers_of_its_status() {
     let document = read();
-    let refusal = &document["components"]["responses"]["MethodNotAllowed"];
+    let refusal = &document["x-method-not-allowed"];
     let refusals = [("405".to_string(), refusal)];
     for (place, operation) in operations(&document) {
         let answers = entries(&operation["responses"]);
@@ -132,12 +132,22 @@ fn every_answer_carries_the_headers_of_its_status() {
 fn every_list_of_words_is_that_of_the_program() {
     let document = read();
     let types: Vec<_> = catalogue().iter().map(|entry| entry.name.clone()).collect();
-    assert_eq!(strings(&schema(&document, "EventType")["enum"]), types);
-    let of =
-        |name: &str, member: &str| strings(&schema(&document, name)["properties"][member]["enum"]);
-    let named = |name: &str| strings(&schema(&document, name)["enum"]);
+    let sent = [types.clone(), vec!["ping".into()]].concat();
+    let closed = |name: &str| strings(&schema(&document, name)["enum"]);
+    let parameter =
+        |name: &str| strings(&document["components"]["parameters"][name]["schema"]["enum"]);
+    let of = |name: &str, member: &str| {
+        strings(&schema(&document, name)["properties"][member][KNOWN_VALUES])
+    };
+    let named = |name: &str| strings(&schema(&document, name)[KNOWN_VALUES]);
     for (words, known) in [
-        (named("Scope"), words_of::<Scope>()),
+        (closed("EventType"), types.clone()),
+        (named("CatalogueType"), types),
+        (named("SentType"), sent),
+        (closed("Scope"), words_of::<Scope>()),
+        (named("GrantedScope"), words_of::<Scope>()),
+        (parameter("Status"), words_of::<Status>()),
+        (parameter("Kind"), words_of::<Kind>()),
         (named("DeliveryStatus"), words_of::<Status>()),
         (named("DeliveryKind"), words_of::<Kind>()),
         (named("FailedReason"), words_of::<FailedReason>()),
@@ -158,10 +168,47 @@ fn every_list_of_words_is_that_of_the_program() {
         Value::Null,
     ];
     let entry = &schema(&document, "EventTrace")["properties"]["webhooks"]["items"];
-    assert_eq!(entry["properties"]["reason"]["enum"], json!(absences));
+    assert_eq!(entry["properties"]["reason"][KNOWN_VALUES], json!(absences));
     let refused = serde_json::to_value(AcceptedStatus::Refused).unwrap();
     let accepted = [named("DeliveryStatus"), vec![text(&refused).into()]].concat();
     assert_eq!(of("AcceptedDelivery", "status"), accepted);
+}
+
+#[test]
+fn no_answer_has_a_closed_list_of_words() {
+    let document = read();
+    for (place, operation) in operations(&document) {
+        for (status, answer) in entries(&operation["responses"]) {
+            let answer = resolve(&document, answer);
+            let closed = find_closed(&document, &answer["content"]);
+            assert!(closed.is_empty(), "{place} {status}: {closed:?}");
+        }
+    }
+}
+
+/// Lists of words that a client may take for whole. A condition, or what a value is not, is none.
+fn find_closed<'a>(document: &'a Value, node: &'a Value) -> Vec<&'a Value> {
+    match node {
+        Value::Object(members) => {
+            let own = [&node["enum"], &node["const"]];
+            let inner = members
+                .iter()
+                .filter(|(name, _)| !["not", "if", "examples", "example"].contains(&name.as_str()))
+                .flat_map(|(_, value)| find_closed(document, value));
+            let target = node["$ref"].is_string().then(|| resolve(document, node));
+            let target = target.into_iter().flat_map(|it| find_closed(document, it));
+            own.into_iter()
+                .filter(|it| !it.is_null())
+                .chain(inner)
+                .chain(target)
+                .collect()
+        }
+        Value::Array(items) => items
+            .iter()
+            .flat_map(|item| find_closed(document, item))
+            .collect(),
+        _ => vec![],
+    }
 }
 
 fn find_references(node: &Value) -> Vec<&str> {

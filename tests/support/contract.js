@@ -1,7 +1,7 @@
 // Checks every answer of the relay against its OpenAPI document: status, headers and body.
 //
-// The document leaves its objects open, because clients must tolerate new members. Here they are closed, so that a
-// member that the relay sends but the document does not describe fails a test.
+// The document leaves objects and enumerations of answers open, because clients must tolerate new members and values.
+// Here they are closed, so that what the relay sends but the document does not describe fails a test.
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { Ajv2020 } from "ajv/dist/2020.js";
@@ -14,12 +14,16 @@ const METHODS = ["get", "put", "post", "delete", "options", "head", "patch", "tr
 // Of the build with test hooks only, and what `npm run probe` calls.
 const UNDOCUMENTED_PATHS = ["/test/", "/probe/"];
 const SHOWN_OF_A_BODY = 1_000;
+const [NOT_FOUND, RATE_LIMITED, INTERNAL] = ["NotFound", "RateLimited", "Internal"].map(
+  (name) => `/components/responses/${name}`,
+);
+const METHOD_NOT_ALLOWED = "/x-method-not-allowed";
 
 const ajv = new Ajv2020({ allErrors: true, strictRequired: false, strictTypes: false });
 formats.default(ajv);
 // The document itself is not a schema; any other unknown word in it is a mistake.
 ajv.addVocabulary(Object.keys(DOCUMENT));
-ajv.addSchema(closeObjects(DOCUMENT), "document");
+ajv.addSchema(close(DOCUMENT), "document");
 const ROUTES = Object.keys(DOCUMENT.paths).map((template) => ({
   template,
   pattern: new RegExp(`^${template.replaceAll(".", "\\.").replaceAll(/\{\w+\}/g, "[^/]*")}$`),
@@ -59,7 +63,7 @@ export function checkAnswer({ method, pathname }, answer) {
 function findFaults(method, pathname, answer) {
   const route = ROUTES.find(({ pattern }) => pattern.test(pathname));
   if (route === undefined)
-    return isJson(answer) ? checkUndocumented(answer, { 404: "NotFound" }, method === "HEAD") : [];
+    return isJson(answer) ? checkUndocumented(answer, { 404: NOT_FOUND }, method === "HEAD") : [];
   const pointer = `/paths/${escapeStep(route.template)}/${described(method)}/responses/${answer.status}`;
   const operation = operationOf(route.template, method);
   if (operation !== undefined) {
@@ -68,7 +72,7 @@ function findFaults(method, pathname, answer) {
       ? checkResponse(pointer, documented, answer, method === "HEAD")
       : [`the document has no status ${answer.status} for this call`];
   }
-  const faults = checkUndocumented(answer, { 405: "MethodNotAllowed" }, method === "HEAD");
+  const faults = checkUndocumented(answer, { 405: METHOD_NOT_ALLOWED }, method === "HEAD");
   const allowed = (answer.headers.get("allow") ?? "").split(", ").sort().join(", ");
   const expected = documentedMethods(route.template).sort().join(", ");
   if (answer.status === 405 && allowed !== expected)
@@ -78,9 +82,10 @@ function findFaults(method, pathname, answer) {
 
 // An operation that is not in the document must be refused, rate-limited, or fail.
 function checkUndocumented(answer, refusal, isHead) {
-  const name = { ...refusal, 429: "RateLimited", 500: "Internal" }[answer.status];
-  if (name === undefined) return [`the document has no such operation, so the status must be ${Object.keys(refusal)}`];
-  return checkResponse(`/components/responses/${name}`, DOCUMENT.components.responses[name], answer, isHead);
+  const pointer = { ...refusal, 429: RATE_LIMITED, 500: INTERNAL }[answer.status];
+  if (pointer === undefined)
+    return [`the document has no such operation, so the status must be ${Object.keys(refusal)}`];
+  return checkResponse(pointer, resolve({ $ref: `#${pointer}` }), answer, isHead);
 }
 
 function checkResponse(pointer, documented, answer, isHead = false) {
@@ -120,11 +125,13 @@ export function validate(pointer, value) {
       );
 }
 
-// Closes each object that a schema describes; parts of a condition or of an allOf name no type.
-function closeObjects(node) {
-  if (Array.isArray(node)) return node.map(closeObjects);
+// Closes each object that a schema describes, and each enumeration; parts of a condition or of an allOf name no type.
+function close(node) {
+  if (Array.isArray(node)) return node.map(close);
   if (node === null || typeof node !== "object") return node;
-  const closed = Object.fromEntries(Object.entries(node).map(([name, value]) => [name, closeObjects(value)]));
+  const closed = Object.fromEntries(
+    Object.entries(node).map(([name, value]) => [name === "x-extensible-enum" ? "enum" : name, close(value)]),
+  );
   if (node.type === "object" && node.properties !== undefined) closed.additionalProperties ??= false;
   return closed;
 }

@@ -2,7 +2,10 @@
 // test runs it to check that each broken promise is noticed. Also an example of an adapter. Stores nothing, so do not
 // use it in production.
 import { randomBytes, randomUUID } from "node:crypto";
+import { Resolver } from "node:dns/promises";
+import { once } from "node:events";
 import http from "node:http";
+import { connect, isIP } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { bodyHex, standard } from "../verify.mjs";
 
@@ -10,7 +13,13 @@ const SCHEDULE = [300, 1_200, 3_000];
 const TIMEOUT = 1_000;
 const RESPONSE_LIMIT = 16 * 1024;
 
-export async function start(/** @type {{ fault?: string }} */ { fault } = {}) {
+/**
+ * `takes` is what a sender does that takes forbidden URLs: it blocks the attempt and says so, is silent and contacts
+ * nobody, contacts whom the URL leads to, or contacts and says that it did not.
+ * @param {{ fault?: string, resolver?: { host: string, port: number },
+ *   takes?: "blocks" | "is silent" | "contacts" | "lies" }} [options]
+ */
+export async function start({ fault, resolver, takes } = {}) {
   const has = (name) => fault === name;
   const stopped = new AbortController();
   let line = Promise.resolve();
@@ -142,7 +151,31 @@ export async function start(/** @type {{ fault?: string }} */ { fault } = {}) {
     },
     isDisabled: async (endpoint) => endpoint.disabled,
     // Enough only for the suite's list: a real sender needs more than a pattern.
-    refusesUrl: async (url) => !has("accepts any URL") || url === "",
+    refusesUrl: async (url) => (!has("accepts any URL") || url === "") && takes === undefined,
+    usesResolver: resolver !== undefined,
+    ...(takes ? { attemptUrl: (url) => attemptForbidden(url, takes, resolver) } : {}),
     stop: async () => stopped.abort(),
   };
+}
+
+async function attemptForbidden(url, takes, resolver) {
+  if (takes === "contacts" || takes === "lies") await contact(url, resolver);
+  return takes === "blocks" || takes === "lies" ? "blocked" : "attempted";
+}
+
+/** Connects to the URL's host if that is this machine; what the suite does not watch is left alone. */
+async function contact(url, resolver) {
+  if (!URL.canParse(url) || new URL(url).port === "") return;
+  const { hostname, port } = new URL(url);
+  const host = hostname.replace(/^\[(.*)\]$/, "$1");
+  const isOwn = isIP(host) || /^localhost\.?$/.test(host);
+  const address = isOwn ? host.replace(/^localhost\.?$/, "127.0.0.1") : await resolve(host, resolver);
+  const socket = connect({ host: address, port: Number(port) });
+  await once(socket, "close").catch(() => {});
+}
+
+async function resolve(host, { host: server, port }) {
+  const own = new Resolver();
+  own.setServers([`${server}:${port}`]);
+  return (await own.resolve4(host))[0];
 }
