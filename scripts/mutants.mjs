@@ -9,6 +9,7 @@ import { Failure, ROOT, capture, run, runAsProgram, toolEnvironment } from "./pr
 const VERSION = "27.1.0";
 
 // In order: a name, the mutants by their names, and the tests that they meet.
+/** @type {[string, RegExp, string[]][]} */
 const PASSES = [
   ["rules", /^src\/domain\/|\/(alarm_clock|group_commit|hiring|publisher|shift)\.rs/, ["--lib"]],
   ["post", /^src\/machines\/(ingest\/|sender)/, ["--test=post_machine", "--test=sender_machine"]],
