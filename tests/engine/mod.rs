@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 
 use rusqlite::{
     Connection,
+    config::DbConfig,
     limits::Limit,
     types::{Value, ValueRef},
 };
@@ -43,6 +44,10 @@ impl Engine {
     pub(crate) fn new() -> Self {
         let connection = Connection::open_in_memory().expect("SQLite opens a database in memory");
         connection.set_prepared_statement_cache_capacity(200);
+        // A statement is planned once, not for each value that is bound.
+        connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+            .expect("a statement keeps its plan");
         for (limit, value) in LIMITS {
             connection.set_limit(limit, value).expect("a limit is set");
         }
@@ -124,7 +129,8 @@ impl Engine {
     }
 
     fn execute(&self, statement: &str) -> Result<()> {
-        self.connection.execute_batch(statement).map_err(refused)
+        let mut prepared = self.connection.prepare_cached(statement).map_err(refused)?;
+        prepared.execute([]).map(drop).map_err(refused)
     }
 }
 
@@ -165,9 +171,8 @@ impl Sql for Engine {
 
     fn size(&self) -> u64 {
         let pages = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
-        let size = self
-            .connection
-            .query_row(pages, [], |row| row.get::<_, i64>(0));
+        let mut prepared = self.connection.prepare_cached(pages).expect(pages);
+        let size = prepared.query_row([], |row| row.get::<_, i64>(0));
         u64::try_from(size.expect("a database has a size")).expect("a size is not negative")
     }
 }
@@ -209,7 +214,10 @@ fn from_sqlite(value: ValueRef<'_>) -> SqlValue {
             SqlValue::Integer(number as i64)
         }
         ValueRef::Real(number) => SqlValue::Real(number),
-        ValueRef::Text(text) => SqlValue::Text(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Text(text) => SqlValue::Text(match str::from_utf8(text) {
+            Ok(text) => text.to_owned(),
+            Err(_) => String::from_utf8_lossy(text).into_owned(),
+        }),
         ValueRef::Blob(bytes) => SqlValue::Blob(bytes.to_vec()),
     }
 }

@@ -1,5 +1,7 @@
 //! Calls of objects: commands and replies as JSON, either of which may be lost.
 
+use std::mem;
+
 use webhook_relay::{
     domain::{event::Payload, webhook::ReportedStanding},
     machines::{
@@ -10,7 +12,7 @@ use webhook_relay::{
     },
 };
 
-use crate::{faults::Fault, happenings::Happening, host::Node, world::World};
+use crate::{faults::Fault, happenings::Happening, host::Node, people::Wish, world::World};
 
 /// Who waits for the reply to a call.
 #[derive(Clone, Debug)]
@@ -71,9 +73,27 @@ impl World {
         self.send_call(Node::Workspace(workspace), command, caller);
     }
 
-    fn send_call(&mut self, node: Node, command: String, caller: Caller) {
+    fn send_call(&mut self, node: Node, command: String, mut caller: Caller) {
         let mut after = self.after_ms(1, 10);
         if self.faults.occurs(Fault::CallSlow, &mut self.choices) {
+            // Settings that were given up arrive after newer ones.
+            if let Caller::Tells { workspace, .. } = caller
+                && self.choices.happens(500)
+            {
+                if self.choices.happens(300) {
+                    let after = self.after_ms(10, 2_000);
+                    let wish = Wish::Delete;
+                    self.later(after, Happening::Wants { workspace, wish });
+                }
+                let given_up = mem::replace(&mut caller, Caller::Nobody);
+                self.later(
+                    after,
+                    Happening::Replied {
+                        caller: given_up,
+                        reply: None,
+                    },
+                );
+            }
             after += self.after_ms(500, 8_000);
             self.note_slow_report(&caller);
         }

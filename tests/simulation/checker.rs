@@ -104,7 +104,8 @@ impl World {
             let was_stored = known.said.is_some() || !known.leases.is_empty();
             known.object == object && was_stored && !records.contains_key(id)
         });
-        if is_purged {
+        // A clock that jumped back shows no hours that it has yet to reach.
+        if is_purged || self.has_jumped(object) && !self.is_well() {
             return;
         }
         let sum = |of: fn(&HourCounts) -> u64| hours.iter().map(|(_, hour)| of(hour)).sum::<u64>();

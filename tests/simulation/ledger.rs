@@ -116,6 +116,8 @@ pub(crate) struct KnownWebhook {
     /// The newest revision of the settings that the object was told.
     pub(crate) told_revision: u64,
     pub(crate) width: KnownWidth,
+    /// When, by the object's clock, somebody last asked to resend all that had failed by then.
+    pub(crate) failed_resent_at: Option<Timestamp>,
     /// The attempts that were begun.
     pub(crate) begun: u64,
     /// The commands that a fault has answered.

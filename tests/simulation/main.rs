@@ -81,7 +81,7 @@ use std::{
 
 use choices::Choices;
 use shrinking::{Shrunk, shrink};
-use world::World;
+use world::{HOUR, World};
 
 /// From so many worlds on, each fault and each reason to wake must occur in one of a hundred.
 const MANY: u64 = 1000;
@@ -101,7 +101,7 @@ fn no_world_breaks_a_promise() {
     let worlds = number("WORLDS").unwrap_or(WORLDS);
     let mut occurred: BTreeMap<String, u64> = BTreeMap::new();
     let mut broken = Vec::new();
-    let (mut promised, mut delivered) = (0, 0);
+    let (mut promised, mut delivered, mut hours) = (0, 0, 0);
     for seed in first..first + worlds {
         let mut world = World::of(seed, Choices::of(seed), false);
         if let Err(promise) = live(&mut world) {
@@ -115,8 +115,11 @@ fn no_world_breaks_a_promise() {
         let (of_world, arrived) = world.summary();
         promised += of_world;
         delivered += arrived;
+        hours += world.now.saturating_duration_since(world.began).as_secs() / HOUR.as_secs();
     }
-    println!("{worlds} worlds, {promised} promised deliveries, {delivered} delivered");
+    println!(
+        "{worlds} worlds of {hours} hours, {promised} promised deliveries, {delivered} of those kept delivered"
+    );
     for (what, count) in &occurred {
         println!("{count:>8} worlds: {what}");
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use webhook_relay::{
-    domain::ids::DeliveryId,
+    domain::{delivery::Status, ids::DeliveryId},
     machines::{
         messages::{Acceptance, Grant, WebhookCommand, WebhookReply},
         webhook::Outputs,
@@ -52,8 +52,13 @@ impl World {
                 Asked::Store(names.collect())
             }
             WebhookCommand::Cancel { id } => {
+                let resent_at = ledger.webhook(object).failed_resent_at;
                 if let Some(known) = ledger.deliveries.get_mut(id) {
                     known.cancels.push(now);
+                    // A bulk resend may still take it.
+                    if resent_at.is_some_and(|resent_at| local <= resent_at) {
+                        known.resends.push(now);
+                    }
                 }
                 ledger.release(object, now, |(leased, _)| leased == id);
                 Asked::Cancel(id.clone(), now)
@@ -66,6 +71,9 @@ impl World {
             }
             WebhookCommand::StartResend { selection, .. } => {
                 ledger.may_resend(object, selection.status, now);
+                if selection.status == Status::Failed {
+                    ledger.webhook(object).failed_resent_at = Some(local);
+                }
                 return;
             }
             WebhookCommand::Apply(settings) => {

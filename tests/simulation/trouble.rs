@@ -38,20 +38,20 @@ impl World {
             }
         }
         for hour in 1..=6 {
-            let after = HOUR * hour + self.after_ms(0, 600_000);
+            let after = HOUR * 3 * hour + self.after_ms(0, 600_000);
             self.later(after, Happening::PersonCleansUp);
         }
     }
 
     /// How long an event's data is.
     pub(crate) fn draw_length(&mut self) -> usize {
-        let long = if self.faults.has(Fault::SmallStorage) {
-            800
+        let (long, length) = if self.faults.has(Fault::SmallStorage) {
+            (800, 60_000)
         } else {
-            20
+            (20, 30_000)
         };
         if self.choices.happens(long) {
-            30_000
+            length
         } else {
             50
         }
@@ -152,9 +152,13 @@ impl World {
     /// A person cancels all that one webhook has to send, and then resends it; the clock may jump between.
     pub(crate) fn person_cleans_up(&mut self) {
         let objects = 0..self.objects.len();
-        let promised_to =
-            |object: &usize| self.promised.values().filter(|one| *one == object).count();
-        let Some(object) = objects.max_by_key(promised_to) else {
+        let pending_at = |object: &usize| {
+            let known = self.ledger.deliveries.values();
+            known
+                .filter(|known| known.object == *object && known.is_surely_pending())
+                .count()
+        };
+        let Some(object) = objects.max_by_key(pending_at) else {
             return;
         };
         let ids = self.promised.iter().filter(|(_, one)| **one == object);

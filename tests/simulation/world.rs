@@ -168,7 +168,7 @@ impl World {
         for _ in 0..20 {
             self.spread(Happening::PersonActs);
         }
-        for _ in 0..20 {
+        for _ in 0..10 {
             let at = Duration::from_millis(self.choices.below(130_000_000));
             self.later(at, Happening::Looks);
         }

@@ -15,6 +15,10 @@ use crate::{
 /// The time between two slices of a purge: more is deleted in it than is accepted.
 const BETWEEN_SLICES: Duration = Duration::from_millis(250);
 
+/// The time between the end of a purge and the next: what is kept for days may be kept for an hour longer, and alarms of
+/// a webhook that is called often need not look for it.
+const BETWEEN_PURGES: Duration = Duration::from_secs(60 * 60);
+
 impl WebhookMachine {
     pub(super) fn alarm_fired(&mut self, context: &Context<'_>) -> Result<(), Fault> {
         let means = self.hiring.means(context.now, context.policy.subrequests);
@@ -47,12 +51,12 @@ impl WebhookMachine {
         self.tell(context)
     }
 
-    /// Deletes a slice of what is too old to keep, unless one was deleted a moment ago, as there may be many alarms in a
-    /// second; and of what there is no storage for.
+    /// Deletes a slice of what is too old to keep, unless one was deleted a moment ago or nothing was left within the hour,
+    /// as there may be many alarms in a second; and of what there is no storage for.
     pub(super) fn delete_old(&mut self, context: &Context<'_>) -> Result<(), Fault> {
         let wait = self.purge_after.saturating_duration_since(context.now);
         // The wait is longer if the clock was put back.
-        let may_purge = wait.is_zero() || wait > BETWEEN_SLICES;
+        let may_purge = wait.is_zero() || wait > BETWEEN_PURGES;
         let known = self.has_more_to_purge;
         let more = self.change(context, |turn| {
             let more_to_purge = if may_purge { turn.purge()? } else { known };
@@ -62,7 +66,12 @@ impl WebhookMachine {
         self.has_more_to_purge = more_to_purge;
         self.has_more_to_delete = more_to_purge || more_to_trim;
         if may_purge {
-            self.purge_after = context.now.saturating_add(BETWEEN_SLICES);
+            let wait = if more_to_purge {
+                BETWEEN_SLICES
+            } else {
+                BETWEEN_PURGES
+            };
+            self.purge_after = context.now.saturating_add(wait);
         }
         self.delete_after = context.now.saturating_add(BETWEEN_SLICES);
         Ok(())

@@ -92,6 +92,7 @@ impl WebhookMachine {
             }
             WebhookCommand::Delete { revision } => return self.delete(call, revision),
             WebhookCommand::LookAtAlarm => {
+                self.purge_after = context.now;
                 self.delete_old(context)?;
                 Some(WebhookReply::Done)
             }
