@@ -128,8 +128,8 @@ impl World {
         }
     }
 
-    /// Alarms run at most twice for an attempt, and for a command that failed; once a minute and for what was settled while
-    /// the storage is nearly full; once a minute while a fault lasts; and some for what else there is to do in days: walks, resets, standings.
+    /// Alarms run at most twice for an attempt, and for a command that failed; once a minute for what was settled while
+    /// the storage is nearly full, and twice an hour then; once a minute while a fault lasts; and some for what else there is to do in days: walks, resets, standings.
     pub(crate) fn check_alarms(&self, object: usize) {
         let host = &self.objects[object].host;
         let webhook = &self.ledger.webhooks[object];
@@ -137,7 +137,7 @@ impl World {
         let once_a_minute = lasts.as_secs() / 60;
         let for_storage = host.woken.get("Storage").copied().unwrap_or_default();
         assert!(
-            for_storage <= 2 * once_a_minute + webhook.begun + ALARMS_BESIDE,
+            for_storage <= once_a_minute / 30 + webhook.begun + ALARMS_BESIDE,
             "webhook {object} has woken {for_storage} times for its storage"
         );
         if self.has_jumped(object) {
