@@ -128,30 +128,34 @@ impl World {
         }
     }
 
-    /// Alarms run at most twice for an attempt, and for a command that failed; once a minute for what was settled while
-    /// the storage is nearly full, and twice an hour then; once a minute while a fault lasts; and some for what else there is to do in days: walks, resets, standings.
+    /// Alarms run at most twice for an attempt, and for a command that failed; once a minute while a fault lasts; and some
+    /// for what else there is to do in days: walks, resets, standings. While the storage is nearly full, three more for
+    /// what was settled, and twice an hour.
     pub(crate) fn check_alarms(&self, object: usize) {
         let host = &self.objects[object].host;
         let webhook = &self.ledger.webhooks[object];
         let lasts = self.now.saturating_duration_since(self.began);
         let once_a_minute = lasts.as_secs() / 60;
-        let for_storage = host.woken.get("Storage").copied().unwrap_or_default();
-        assert!(
-            for_storage <= once_a_minute / 30 + webhook.begun + ALARMS_BESIDE,
-            "webhook {object} has woken {for_storage} times for its storage"
-        );
-        if self.has_jumped(object) {
-            // Leases that end in the past are lost, each with an alarm.
-            return;
-        }
         let has_full_disk = self.faults.occurred.contains_key(&Fault::DiskFull);
         let beside = if has_full_disk {
             once_a_minute.min(ALARMS_OF_TROUBLE)
         } else {
             0
         };
-        let limit =
-            2 * (webhook.begun + webhook.commands_failed + host.life) + ALARMS_BESIDE + beside;
+        let failed = 2 * (webhook.commands_failed + host.life);
+        let woken = |reason| host.woken.get(reason).copied().unwrap_or_default();
+        let for_storage: u64 = woken("Storage") + woken("Deletion");
+        assert!(
+            for_storage <= once_a_minute / 30 + 3 * webhook.begun + failed + ALARMS_BESIDE + beside,
+            "webhook {object} has woken {for_storage} times for its storage, with {} attempts: {:?}",
+            webhook.begun,
+            host.woken
+        );
+        if self.has_jumped(object) {
+            // Leases that end in the past are lost, each with an alarm.
+            return;
+        }
+        let limit = 2 * webhook.begun + failed + ALARMS_BESIDE + beside;
         let alarms = host.alarms_run - for_storage;
         assert!(
             alarms <= limit,
