@@ -94,7 +94,13 @@ impl World {
             self.tell(|| format!("a put of workspace {workspace} fails"));
         }
         if !fails || self.choices.happens(500) {
-            self.later(takes_until, lands);
+            let is_late = fails && self.choices.happens(300);
+            let late = if is_late {
+                self.after_ms(1_000, 40_000)
+            } else {
+                Duration::ZERO
+            };
+            self.later(takes_until + late, lands);
         }
         self.later(takes, ends(!fails));
     }

@@ -1,6 +1,6 @@
 //! When the snapshot is put to KV: one put at a time, so that a slow one does not overtake a newer one, and a second apart.
 //!
-//! A put that takes too long, or that an earlier life of the object began, may still arrive after a newer one. Then the
+//! A put that takes too long or fails, or that an earlier life of the object began, may still arrive after a newer one. Then the
 //! present snapshot is put, and once more a minute later, when nothing old is on its way any longer.
 
 use std::time::Duration;
@@ -127,9 +127,11 @@ impl Publisher {
         })
     }
 
-    /// A put has failed; returns whether it was not given up before.
+    /// A put has failed, but may still arrive; returns whether it was not given up before.
     pub(super) fn failed(&mut self, number: PutNumber) -> bool {
-        self.under_way.take_if(|put| put.number == number).is_some()
+        let is_known = self.under_way.take_if(|put| put.number == number).is_some();
+        self.is_in_doubt |= is_known;
+        is_known
     }
 
     /// It is stored what KV has: returns the calls that wait for no more than that.
@@ -208,6 +210,20 @@ mod tests {
         publisher.stored(&ended);
         let last = publisher.begin(7, at(91));
         assert_eq!(publisher.ended(last, at(91)).unwrap().again_at, None);
+    }
+
+    #[test]
+    fn the_put_after_one_that_failed_is_repeated_a_minute_after_its_end() {
+        let mut publisher = Publisher::default();
+        let failing = publisher.begin(1, at(0));
+        assert!(publisher.failed(failing));
+        let next = publisher.begin(1, at(1));
+        let ended = publisher.ended(next, at(2)).expect("it is under way");
+        assert_eq!(ended.again_at, Some(at(62)));
+        publisher.stored(&ended);
+        let again = publisher.begin(1, at(62));
+        let ended = publisher.ended(again, at(63)).expect("it is under way");
+        assert_eq!(ended.again_at, None);
     }
 
     #[test]
