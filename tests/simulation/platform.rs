@@ -220,6 +220,9 @@ impl World {
                 reason.map(|reason| format!("{reason:?} of a workspace"))
             }
         };
+        if reason.as_deref() == Some("Storage") {
+            self.faults.note(Fault::SmallStorage);
+        }
         let host = self.host(node);
         host.alarms_run += 1;
         if let Some(reason) = reason {
