@@ -24,3 +24,18 @@ fn each_alarm_that_fails_waits_twice_as_long_as_the_one_before_whatever_else_suc
     world.now = world.now.saturating_add(Duration::from_secs(60 * 60));
     assert_eq!(fail(&mut world), Duration::from_secs(10));
 }
+
+#[test]
+fn after_an_alarm_that_failed_no_command_wakes_the_object_before_the_wait_is_over() {
+    let mut world = World::start();
+    world.accept_unleased(1);
+    world.engine.fail("DELETE FROM deliveries", 0, 1);
+    let again = world.happens(Input::AlarmFired).arm;
+    world.now = world.now.saturating_add(Duration::from_secs(1));
+    world.accept_unleased(2);
+    let command = || Input::Command(9, WebhookCommand::Gauges);
+    assert_eq!(world.happens(command()).arm, again);
+    // A clock that was put back by an hour does not make the wait an hour longer.
+    world.now = world.now.saturating_sub(Duration::from_secs(60 * 60));
+    assert!(world.happens(command()).arm < again);
+}

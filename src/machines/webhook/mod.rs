@@ -204,6 +204,8 @@ pub struct WebhookMachine {
     telling: Backoff,
     /// How long the alarm waits after its faults.
     faults: Backoff,
+    /// Until when it waits, whatever falls due: while nothing can be stored, each command would else wake it in vain.
+    alarm_after: Timestamp,
     /// When the next slice of what is too old may be deleted, and whether the last one left more.
     purge_after: Timestamp,
     has_more_to_purge: bool,
@@ -227,6 +229,7 @@ impl WebhookMachine {
             tell_after: Timestamp::default(),
             telling: Backoff::new(AFTER_FAULT, AFTER_FAULTS),
             faults: Backoff::new(AFTER_FAULT, AFTER_FAULTS),
+            alarm_after: Timestamp::default(),
             purge_after: Timestamp::default(),
             has_more_to_purge: false,
             delete_after: Timestamp::default(),
@@ -242,6 +245,9 @@ impl WebhookMachine {
             _ => None,
         };
         let is_alarm = matches!(input, Input::AlarmFired);
+        if is_alarm {
+            self.alarm_after = Timestamp::default();
+        }
         let handled = self.step(input, context).and_then(|()| {
             // A timer that was lost with the request that set it holds up nobody for long.
             if self.commit.is_due(context.now) {
@@ -286,9 +292,9 @@ impl WebhookMachine {
         }
         let again = || context.now.saturating_add(AFTER_FAULT);
         if is_alarm {
-            let wait = self.faults.failed();
+            self.alarm_after = context.now.saturating_add(self.faults.failed());
             // What is hired for is stored by now, so it is attempted all the same.
-            self.outputs.arm = Some(context.now.saturating_add(wait));
+            self.outputs.arm = Some(self.alarm_after);
         } else if self.arm(context).is_err() {
             self.outputs.arm = Some(again());
         }
@@ -366,7 +372,12 @@ impl WebhookMachine {
     /// Asks for the alarm at the least of the reasons to wake.
     fn arm(&mut self, context: &Context<'_>) -> std::result::Result<(), Fault> {
         let wake = self.next_wake(context)?;
-        self.outputs.arm = wake.map(|(time, _)| time);
+        let wait = self.alarm_after.saturating_duration_since(context.now);
+        if wait > AFTER_FAULTS {
+            // The clock was put back since.
+            self.alarm_after = Timestamp::default();
+        }
+        self.outputs.arm = wake.map(|(time, _)| time.max(self.alarm_after));
         Ok(())
     }
 
