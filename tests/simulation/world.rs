@@ -172,8 +172,9 @@ impl World {
             let at = Duration::from_millis(self.choices.below(130_000_000));
             self.later(at, Happening::Looks);
         }
-        for day in 1..=3 {
-            self.later(HOUR * 24 * day, Happening::Walk);
+        // A walk while there is trouble may miss a workspace; the next one comes when the platform is well.
+        for hour in [12, 25, 49] {
+            self.later(HOUR * hour, Happening::Walk);
         }
         for _ in 0..40 {
             if self.faults.occurs(Fault::Crash, &mut self.choices) {
