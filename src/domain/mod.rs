@@ -28,6 +28,8 @@ pub mod idempotency_key;
 
 pub mod workspace;
 
+pub mod brand;
+
 pub mod custom_headers;
 
 pub mod webhook;

@@ -1,10 +1,11 @@
 //! The settings of a deployment: each variable, its form and its default. wrangler.toml sets some of them again.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{borrow::Cow, ops::RangeInclusive, time::Duration};
 
 use thiserror::Error;
 
 use super::{
+    brand::{Accent, Brand, HeaderPrefix, Logo, ProductName, StandardHeaders, SupportUrl},
     outcome::Outcome,
     own_hosts::OwnHosts,
     retry::{RetrySchedule, parse_duration},
@@ -12,6 +13,9 @@ use super::{
 
 /// How much longer than the attempt timeout a lease lasts, so that the report can arrive.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
+
+/// Characters of a value that its error shows.
+const SHOWN_OF_A_VALUE: usize = 200;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -45,6 +49,8 @@ pub struct Policy {
     pub own_hosts: OwnHosts,
     /// `REQUIRE_ENCRYPTION`: stored values must be encrypted; plain ones are not read.
     pub require_encryption: bool,
+    /// Whose product sends.
+    pub brand: Brand,
 }
 
 /// Which attempts get a line in the log; each line is billed.
@@ -66,11 +72,22 @@ impl LoggedAttempts {
 
 /// A variable does not parse.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("the setting {variable} is \"{value}\"; it must be {allowed}")]
+#[error(
+    "the setting {variable} is \"{}\"; it must be {allowed}",
+    shortened(value)
+)]
 pub struct PolicyError {
     variable: &'static str,
     value: String,
     allowed: &'static str,
+}
+
+/// The beginning of a value: an image in base64 would hide what the error says.
+fn shortened(value: &str) -> Cow<'_, str> {
+    match value.char_indices().nth(SHOWN_OF_A_VALUE) {
+        Some((end, _)) => format!("{}…", value.get(..end).unwrap_or_default()).into(),
+        None => value.into(),
+    }
 }
 
 impl Policy {
@@ -128,6 +145,7 @@ impl Policy {
             own_hosts: text("OWN_HOSTS", "").parse(OwnHosts::ALLOWED, OwnHosts::parse)?,
             require_encryption: text("REQUIRE_ENCRYPTION", "false")
                 .parse("true or false", |text| text.parse().ok())?,
+            brand: parse_brand(text)?,
         })
     }
 
@@ -136,6 +154,30 @@ impl Policy {
     pub const fn lease_length(&self) -> Duration {
         self.attempt_timeout.saturating_add(LEASE_MARGIN)
     }
+}
+
+/// Reads the brand; `setting` takes a variable's name and default.
+fn parse_brand(setting: impl Fn(&'static str, &str) -> Setting) -> Result<Brand, PolicyError> {
+    let default = Brand::default();
+    let unless_empty = |setting: Setting| Some(setting).filter(|setting| !setting.value.is_empty());
+    let logo = unless_empty(setting("LOGO", ""));
+    let support = unless_empty(setting("SUPPORT_URL", ""));
+    Ok(Brand {
+        name: setting("PRODUCT_NAME", default.name.as_str())
+            .parse(ProductName::ALLOWED, ProductName::parse)?,
+        header_prefix: setting("HEADER_PREFIX", default.header_prefix.as_str())
+            .parse(HeaderPrefix::ALLOWED, HeaderPrefix::parse)?,
+        standard_headers: setting("STANDARD_HEADERS", default.standard_headers.as_str())
+            .parse(StandardHeaders::ALLOWED, StandardHeaders::parse)?,
+        accent: setting("ACCENT_COLOR", &format!("#{}", default.accent.digits()))
+            .parse(Accent::ALLOWED, Accent::parse)?,
+        logo: logo
+            .map(|logo| logo.parse(Logo::ALLOWED, Logo::parse))
+            .transpose()?,
+        support: support
+            .map(|support| support.parse(SupportUrl::ALLOWED, SupportUrl::parse))
+            .transpose()?,
+    })
 }
 
 struct Setting {
@@ -214,6 +256,7 @@ mod tests {
             (policy.own_hosts, policy.require_encryption),
             (OwnHosts::default(), false)
         );
+        assert_eq!(policy.brand, Brand::default());
     }
 
     #[test]
@@ -257,6 +300,13 @@ mod tests {
             ("LOG_ATTEMPTS", "none"),
             ("OWN_HOSTS", "https://hooks.example.com"),
             ("REQUIRE_ENCRYPTION", "yes"),
+            ("PRODUCT_NAME", ""),
+            ("PRODUCT_NAME", "<Acme>"),
+            ("HEADER_PREFIX", "X-Forwarded"),
+            ("STANDARD_HEADERS", "none"),
+            ("ACCENT_COLOR", "red"),
+            ("LOGO", "PHN2Zz4="),
+            ("SUPPORT_URL", "javascript:alert(1)"),
         ] {
             let error =
                 Policy::parse(|name| (name == variable).then(|| value.to_string())).unwrap_err();
@@ -266,6 +316,14 @@ mod tests {
                 "{message}"
             );
         }
+    }
+
+    #[test]
+    fn an_error_shows_the_beginning_of_a_long_value() {
+        let long = "é".repeat(SHOWN_OF_A_VALUE + 1);
+        let error = Policy::parse(|name| (name == "LOGO").then(|| long.clone())).unwrap_err();
+        let shown = "é".repeat(SHOWN_OF_A_VALUE);
+        assert!(error.to_string().contains(&format!("LOGO is \"{shown}…\"")));
     }
 
     #[test]

@@ -23,6 +23,12 @@ const SETTINGS = {
   LOG_ATTEMPTS: "all",
   OWN_HOSTS: "",
   REQUIRE_ENCRYPTION: "false",
+  PRODUCT_NAME: "Secureagentics",
+  HEADER_PREFIX: "X-Secureagentics",
+  STANDARD_HEADERS: "webhook",
+  ACCENT_COLOR: "#4338ca",
+  LOGO: "",
+  SUPPORT_URL: "",
 };
 // Part of every name that the cargo feature `test-hooks` adds.
 const TEST_HOOK = "x-test-hook";
