@@ -16,6 +16,8 @@ pub mod event;
 
 pub mod own_hosts;
 
+pub mod public_origin;
+
 pub mod endpoint_url;
 
 pub mod secret;

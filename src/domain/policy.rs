@@ -8,6 +8,7 @@ use super::{
     brand::{Accent, Brand, HeaderPrefix, Logo, ProductName, StandardHeaders, SupportUrl},
     outcome::Outcome,
     own_hosts::OwnHosts,
+    public_origin::PublicOrigin,
     retry::{RetrySchedule, parse_duration},
 };
 
@@ -49,8 +50,40 @@ pub struct Policy {
     pub own_hosts: OwnHosts,
     /// `REQUIRE_ENCRYPTION`: stored values must be encrypted; plain ones are not read.
     pub require_encryption: bool,
+    /// `PUBLIC_ORIGIN`: the address with which links are made; its host is one of `own_hosts`.
+    pub public_origin: Option<PublicOrigin>,
+    /// `JURISDICTION`: where the objects must stay.
+    pub jurisdiction: Option<Jurisdiction>,
     /// Whose product sends.
     pub brand: Brand,
+}
+
+/// Where Cloudflare keeps the objects: all that is stored, the copy in KV aside, and what runs in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Jurisdiction {
+    /// The European Union.
+    Eu,
+    /// The United States.
+    Us,
+    /// Data centres that comply with FedRAMP.
+    FedRamp,
+}
+
+impl Jurisdiction {
+    fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Eu, Self::Us, Self::FedRamp];
+        all.into_iter().find(|one| one.as_str() == text)
+    }
+
+    /// The platform's word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Eu => "eu",
+            Self::Us => "us",
+            Self::FedRamp => "fedramp",
+        }
+    }
 }
 
 /// Which attempts get a line in the log; each line is billed.
@@ -100,6 +133,9 @@ impl Policy {
             variable: name,
             value: variable(name).unwrap_or_else(|| default.to_string()),
         };
+        let own_hosts = text("OWN_HOSTS", "").parse(OwnHosts::ALLOWED, OwnHosts::parse)?;
+        let public_origin = text("PUBLIC_ORIGIN", "")
+            .parse_unless_empty(PublicOrigin::ALLOWED, PublicOrigin::parse)?;
         Ok(Self {
             schedule: text("RETRY_SCHEDULE", "1m,5m,30m,2h,8h").parse(
                 "1 to 20 delays such as 1m,5m,30m,2h,8h, in the units ms, s, m, h and d",
@@ -142,7 +178,13 @@ impl Policy {
                 "failed" => Some(LoggedAttempts::Failed),
                 _ => None,
             })?,
-            own_hosts: text("OWN_HOSTS", "").parse(OwnHosts::ALLOWED, OwnHosts::parse)?,
+            own_hosts: match &public_origin {
+                Some(origin) => own_hosts.and(origin.host()),
+                None => own_hosts,
+            },
+            public_origin,
+            jurisdiction: text("JURISDICTION", "")
+                .parse_unless_empty("empty, eu, us or fedramp", Jurisdiction::parse)?,
             require_encryption: text("REQUIRE_ENCRYPTION", "false")
                 .parse("true or false", |text| text.parse().ok())?,
             brand: parse_brand(text)?,
@@ -159,9 +201,6 @@ impl Policy {
 /// Reads the brand; `setting` takes a variable's name and default.
 fn parse_brand(setting: impl Fn(&'static str, &str) -> Setting) -> Result<Brand, PolicyError> {
     let default = Brand::default();
-    let unless_empty = |setting: Setting| Some(setting).filter(|setting| !setting.value.is_empty());
-    let logo = unless_empty(setting("LOGO", ""));
-    let support = unless_empty(setting("SUPPORT_URL", ""));
     Ok(Brand {
         name: setting("PRODUCT_NAME", default.name.as_str())
             .parse(ProductName::ALLOWED, ProductName::parse)?,
@@ -171,12 +210,9 @@ fn parse_brand(setting: impl Fn(&'static str, &str) -> Setting) -> Result<Brand,
             .parse(StandardHeaders::ALLOWED, StandardHeaders::parse)?,
         accent: setting("ACCENT_COLOR", &format!("#{}", default.accent.digits()))
             .parse(Accent::ALLOWED, Accent::parse)?,
-        logo: logo
-            .map(|logo| logo.parse(Logo::ALLOWED, Logo::parse))
-            .transpose()?,
-        support: support
-            .map(|support| support.parse(SupportUrl::ALLOWED, SupportUrl::parse))
-            .transpose()?,
+        logo: setting("LOGO", "").parse_unless_empty(Logo::ALLOWED, Logo::parse)?,
+        support: setting("SUPPORT_URL", "")
+            .parse_unless_empty(SupportUrl::ALLOWED, SupportUrl::parse)?,
     })
 }
 
@@ -196,6 +232,19 @@ impl Setting {
             value: self.value,
             allowed,
         })
+    }
+}
+
+impl Setting {
+    fn parse_unless_empty<T>(
+        self,
+        allowed: &'static str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, PolicyError> {
+        if self.value.is_empty() {
+            return Ok(None);
+        }
+        self.parse(allowed, read).map(Some)
     }
 }
 
@@ -256,7 +305,23 @@ mod tests {
             (policy.own_hosts, policy.require_encryption),
             (OwnHosts::default(), false)
         );
+        assert_eq!((policy.public_origin, policy.jurisdiction), (None, None));
         assert_eq!(policy.brand, Brand::default());
+    }
+
+    #[test]
+    fn the_host_of_the_public_origin_is_one_of_the_own_hosts() {
+        let policy = Policy::parse(|name| match name {
+            "PUBLIC_ORIGIN" => Some("https://hooks.example.com".into()),
+            "OWN_HOSTS" => Some("api.example.com".into()),
+            "JURISDICTION" => Some("eu".into()),
+            _ => None,
+        })
+        .unwrap();
+        for host in ["hooks.example.com", "api.example.com"] {
+            assert!(policy.own_hosts.contain(host), "{host}");
+        }
+        assert_eq!(policy.jurisdiction, Some(Jurisdiction::Eu));
     }
 
     #[test]
@@ -300,6 +365,8 @@ mod tests {
             ("LOG_ATTEMPTS", "none"),
             ("OWN_HOSTS", "https://hooks.example.com"),
             ("REQUIRE_ENCRYPTION", "yes"),
+            ("PUBLIC_ORIGIN", "hooks.example.com"),
+            ("JURISDICTION", "EU"),
             ("PRODUCT_NAME", ""),
             ("PRODUCT_NAME", "<Acme>"),
             ("HEADER_PREFIX", "X-Forwarded"),
