@@ -18,6 +18,8 @@ pub mod own_hosts;
 
 pub mod public_origin;
 
+pub mod jurisdiction;
+
 pub mod endpoint_url;
 
 pub mod secret;

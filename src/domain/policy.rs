@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::{
     brand::{Accent, Brand, HeaderPrefix, Logo, ProductName, StandardHeaders, SupportUrl},
+    jurisdiction::Jurisdiction,
     outcome::Outcome,
     own_hosts::OwnHosts,
     public_origin::PublicOrigin,
@@ -56,34 +57,6 @@ pub struct Policy {
     pub jurisdiction: Option<Jurisdiction>,
     /// Whose product sends.
     pub brand: Brand,
-}
-
-/// Where Cloudflare keeps the objects: all that is stored, the copy in KV aside, and what runs in them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Jurisdiction {
-    /// The European Union.
-    Eu,
-    /// The United States.
-    Us,
-    /// Data centres that comply with FedRAMP.
-    FedRamp,
-}
-
-impl Jurisdiction {
-    fn parse(text: &str) -> Option<Self> {
-        let all = [Self::Eu, Self::Us, Self::FedRamp];
-        all.into_iter().find(|one| one.as_str() == text)
-    }
-
-    /// The platform's word for it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Eu => "eu",
-            Self::Us => "us",
-            Self::FedRamp => "fedramp",
-        }
-    }
 }
 
 /// Which attempts get a line in the log; each line is billed.
@@ -184,7 +157,7 @@ impl Policy {
             },
             public_origin,
             jurisdiction: text("JURISDICTION", "")
-                .parse_unless_empty("empty, eu, us or fedramp", Jurisdiction::parse)?,
+                .parse_unless_empty(Jurisdiction::ALLOWED, Jurisdiction::parse)?,
             require_encryption: text("REQUIRE_ENCRYPTION", "false")
                 .parse("true or false", |text| text.parse().ok())?,
             brand: parse_brand(text)?,

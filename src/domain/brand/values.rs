@@ -97,10 +97,10 @@ impl HeaderPrefix {
     pub fn parse(text: &str) -> Option<Self> {
         let rest = text.strip_prefix("X-")?;
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        let is_token = (1..=PREFIX_LIMIT).contains(&rest.len()) && rest.bytes().all(is_plain);
+        let fits = (1..=PREFIX_LIMIT).contains(&rest.len()) && rest.bytes().all(is_plain);
         let first = rest.split('-').next().unwrap_or_default();
         let is_taken = TAKEN.iter().any(|taken| first.eq_ignore_ascii_case(taken));
-        (is_token && !is_taken && !rest.ends_with('-')).then(|| Self(text.into()))
+        (fits && !is_taken && !rest.ends_with('-')).then(|| Self(text.into()))
     }
 
     /// The prefix as it was written, without a hyphen behind it.

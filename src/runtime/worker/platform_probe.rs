@@ -9,7 +9,7 @@ use worker::Env;
 
 use crate::{
     api::{error::ApiError, query::Query},
-    domain::policy::{Jurisdiction, Policy},
+    domain::{jurisdiction::Jurisdiction, policy::Policy},
     machines::hiring::HIRES_LIMIT,
     runtime::{
         platform::{
