@@ -51,7 +51,10 @@ const server = createServer(async (request, response) => {
   const chunks = [];
   for await (const chunk of request) chunks.push(chunk);
   try {
-    response.end(receive(request.url, request.headers, Buffer.concat(chunks)));
+    const body = Buffer.concat(chunks);
+    const told = receive(request.url, request.headers, body);
+    console.log(`${told}: ${body}`);
+    response.end(told);
   } catch (error) {
     response.writeHead(error instanceof Refused ? 400 : 500).end(error instanceof Refused ? error.message : "");
   }

@@ -47,8 +47,9 @@ export async function makeDemo(origin, token, receiverPort, file) {
   const kept = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : undefined;
   const usable = kept?.url === url && (await call(origin, token, "GET", `${WEBHOOKS}/${kept.webhook}`)).status === 200;
   const secret = usable ? kept.secret : `whsec_${randomBytes(32).toString("base64")}`;
+  const { info } = await callOrFail(origin, null, "GET", "/openapi.json");
   // Before the webhook, because making it sends a ping.
-  await startDemoReceiver({ port: receiverPort, secret });
+  await startDemoReceiver({ port: receiverPort, secret, names: info["x-delivery"] });
   if (usable) return;
   const made = await callOrFail(origin, token, "POST", WEBHOOKS, { url, events: EVENT_TYPES, secret });
   mkdirSync(path.dirname(file), { recursive: true });

@@ -118,22 +118,26 @@ async function readNew(source, seen, since) {
 const hmac = (key, ...parts) => parts.reduce((mac, part) => mac.update(part), createHmac("sha256", key));
 
 /** The headers that the endpoint gets with this delivery, as if the attempt were made at this moment. */
-function headersOf({ id, type, attempt_count: attempts }, body, { headers: custom, secret, version }) {
+function headersOf({ id, type, attempt_count: attempts }, body, { headers: custom, secret, version, names }) {
   const timestamp = String(Math.floor(Date.now() / 1_000));
   const key = secret.startsWith("whsec_") ? Buffer.from(secret.slice("whsec_".length), "base64") : secret;
   const own = Object.fromEntries(Object.entries(custom).map(([name, value]) => [name.toLowerCase(), value]));
+  const prefix = names.header_prefix.toLowerCase();
+  const standard = names.standard_headers.split(",").flatMap((family) => [
+    [`${family}-id`, id],
+    [`${family}-timestamp`, timestamp],
+    [`${family}-signature`, `v1,${hmac(key, `${id}.${timestamp}.`, body).digest("base64")}`],
+  ]);
   return {
     accept: "*/*",
     ...own,
     "content-type": "application/json",
     "content-length": body.length,
-    "user-agent": `Secureagentics-Webhooks/${version}`,
-    "x-secureagentics-event": type,
-    "x-secureagentics-attempt": String(Math.max(1, attempts)),
-    "x-secureagentics-signature": hmac(secret, body).digest("hex"),
-    "webhook-id": id,
-    "webhook-timestamp": timestamp,
-    "webhook-signature": `v1,${hmac(key, `${id}.${timestamp}.`, body).digest("base64")}`,
+    "user-agent": `${names.user_agent}/${version}`,
+    [`${prefix}-event`]: type,
+    [`${prefix}-attempt`]: String(Math.max(1, attempts)),
+    [`${prefix}-signature`]: hmac(secret, body).digest("hex"),
+    ...Object.fromEntries(standard),
   };
 }
 
@@ -193,8 +197,14 @@ async function replay(url, delivery, body, settings) {
 async function readSettings(source) {
   const { headers } = await readJson(source, source.path);
   const { secret, previous_expires_at: overlap } = await readJson(source, `${source.path}/secret`);
-  const { version } = await readJson(source, "/healthz");
-  return { headers, secret, version, overlap };
+  return { headers, secret, overlap };
+}
+
+/** Reads who sends: the version, and what the relay's document says of names. */
+async function readSender(source) {
+  const { info } = await readJson(source, "/openapi.json");
+  if (info?.["x-delivery"] === undefined) throw new Failure(`${source.relay} is a relay of an earlier version.`);
+  return { version: info.version, names: info["x-delivery"] };
 }
 
 /** Does `work` until it succeeds; tells once why it does not. */
@@ -213,17 +223,18 @@ async function insist(work) {
 }
 
 async function listen(source, count) {
-  const { overlap, version } = await readSettings(source);
+  const { overlap } = await readSettings(source);
+  const sender = await readSender(source);
   const seen = new Set();
   const { data } = await readJson(source, `${source.path}/deliveries?limit=1`);
   const since = data[0] && new Date(Date.parse(data[0].created_at) - OVERLAP_MS).toISOString();
   if (since) await readNew(source, seen, since);
-  console.log(`listening to ${source.relay} (version ${version}); each new delivery is posted to ${source.url}`);
+  console.log(`listening to ${source.relay} (version ${sender.version}); each new delivery is posted to ${source.url}`);
   if (overlap) console.log(`until ${overlap} the endpoint also gets the previous secret's signature; here it does not`);
   for (; ; await sleep(READ_EVERY_MS)) {
     const found = await insist(() => readNew(source, seen, since));
     if (found.length === 0) continue;
-    const settings = await insist(() => readSettings(source));
+    const settings = { ...(await insist(() => readSettings(source))), ...sender };
     for (const delivery of found) {
       const whole = await insist(() => read(source, `${source.path}/deliveries/${delivery.id}`));
       await replay(source.url, delivery, Buffer.from(textOfMember(whole, "payload")), settings);

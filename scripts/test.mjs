@@ -53,7 +53,10 @@ async function runConformance() {
     "--test-reporter=dot",
     "tests/conformance/suite.test.js",
   ]);
-  await run(nodeProgram(), ["tests/conformance/run.mjs", "tests/conformance/adapters/relay.mjs"]);
+  const relay = ["tests/conformance/run.mjs", "tests/conformance/adapters/relay.mjs"];
+  await run(nodeProgram(), relay);
+  // The promises do not depend on whose product it is.
+  await run(nodeProgram(), relay, { env: toolEnvironment({ BRAND: "another" }) });
 }
 
 // Two files at once: a browser and a relay each need a core.

@@ -1,9 +1,7 @@
 //! What every request passes before its route, and what every answer carries.
 
 use super::error::ApiError;
-
-/// The header of every attempt: a request that has it comes from a webhook.
-pub const ATTEMPT_HEADER: &str = "x-secureagentics-attempt";
+use crate::domain::brand::Brand;
 
 /// What every answer carries, unless it has its own.
 pub const ANSWER_HEADERS: [(&str, &str); 4] = [
@@ -27,7 +25,7 @@ pub struct Arrival {
     pub only_reads: bool,
     /// Whether it came over https.
     pub is_https: bool,
-    /// Whether it has `ATTEMPT_HEADER`.
+    /// Whether it has the header of every attempt ([`Brand::attempt_header`]).
     pub is_attempt: bool,
     /// Whether it has a body with a `Content-Encoding`.
     pub has_encoded_body: bool,
@@ -46,9 +44,11 @@ pub enum Entrance {
 ///
 /// # Errors
 /// `LoopDetected`, `HttpsRequired`, `EncodedBody`.
-pub const fn enter(arrival: Arrival, https_only: bool) -> Result<Entrance, ApiError> {
+pub fn enter(arrival: Arrival, https_only: bool, brand: &Brand) -> Result<Entrance, ApiError> {
     if arrival.is_attempt {
-        return Err(ApiError::LoopDetected);
+        return Err(ApiError::LoopDetected {
+            header: brand.attempt_header(),
+        });
     }
     if https_only && !arrival.is_https {
         return if arrival.only_reads {
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn over_https_a_request_gets_to_its_route() {
         for arrival in [READ, WRITE] {
-            assert_eq!(enter(arrival, true), Ok(Entrance::Route));
+            assert_eq!(judge(arrival, true), Ok(Entrance::Route));
         }
     }
 
@@ -91,27 +91,34 @@ mod tests {
             is_https: false,
             ..arrival
         };
-        assert_eq!(enter(plain(READ), true), Ok(Entrance::ToHttps));
-        assert_eq!(enter(plain(WRITE), true), Err(ApiError::HttpsRequired));
+        assert_eq!(judge(plain(READ), true), Ok(Entrance::ToHttps));
+        assert_eq!(judge(plain(WRITE), true), Err(ApiError::HttpsRequired));
         for arrival in [READ, WRITE] {
-            assert_eq!(enter(plain(arrival), false), Ok(Entrance::Route));
+            assert_eq!(judge(plain(arrival), false), Ok(Entrance::Route));
         }
     }
 
     #[test]
     fn an_attempt_and_an_encoded_body_are_refused() {
+        let looped = ApiError::LoopDetected {
+            header: "X-Secureagentics-Attempt".into(),
+        };
         for arrival in [READ, WRITE] {
             let attempt = Arrival {
                 is_attempt: true,
                 is_https: false,
                 ..arrival
             };
-            assert_eq!(enter(attempt, true), Err(ApiError::LoopDetected));
+            assert_eq!(judge(attempt, true), Err(looped.clone()));
         }
         let encoded = Arrival {
             has_encoded_body: true,
             ..WRITE
         };
-        assert_eq!(enter(encoded, false), Err(ApiError::EncodedBody));
+        assert_eq!(judge(encoded, false), Err(ApiError::EncodedBody));
+    }
+
+    fn judge(arrival: Arrival, https_only: bool) -> Result<Entrance, ApiError> {
+        enter(arrival, https_only, &Brand::default())
     }
 }

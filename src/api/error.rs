@@ -3,7 +3,6 @@
 use serde::Serialize;
 use thiserror::Error;
 
-use super::entrance::ATTEMPT_HEADER;
 use crate::domain::{
     custom_headers::HeaderError,
     delivery::Refusal,
@@ -84,9 +83,12 @@ pub enum ApiError {
     HttpsRequired,
     /// The request is an attempt of a webhook.
     #[error(
-        "a webhook of this relay cannot call the relay itself: the request has the header {ATTEMPT_HEADER}"
+        "a webhook of this relay cannot call the relay itself: the request has the header {header}"
     )]
-    LoopDetected,
+    LoopDetected {
+        /// The header of every attempt.
+        header: String,
+    },
     /// The thing does not exist, or belongs to another workspace.
     #[error("there is no such {0}")]
     NotFound(&'static str),
@@ -248,7 +250,7 @@ impl ApiError {
             | Self::IdempotencyMismatch => 422,
             Self::Misconfigured(_) | Self::MisconfiguredSecret { .. } | Self::Internal => 500,
             Self::NotStored { .. } | Self::NotApplied { .. } | Self::Unavailable => 503,
-            Self::LoopDetected => 508,
+            Self::LoopDetected { .. } => 508,
         }
     }
 
@@ -268,7 +270,7 @@ impl ApiError {
             Self::EventNotFound => "event_not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::HttpsRequired => "https_required",
-            Self::LoopDetected => "loop_detected",
+            Self::LoopDetected { .. } => "loop_detected",
             Self::UnsupportedMediaType | Self::EncodedBody => "unsupported_media_type",
             Self::PayloadTooLarge { .. } => "payload_too_large",
             Self::InvalidValue { code, .. } => code,
@@ -317,7 +319,7 @@ impl ApiError {
             | Self::OperatorOnly
             | Self::ForeignOrigin
             | Self::HttpsRequired
-            | Self::LoopDetected
+            | Self::LoopDetected { .. }
             | Self::NotFound(_)
             | Self::EventNotFound
             | Self::MethodNotAllowed { .. }

@@ -10,6 +10,7 @@ use super::{
     members::{Members, parse_json},
 };
 use crate::domain::{
+    brand::HeaderPrefix,
     custom_headers::check_headers,
     endpoint_url::{EndpointUrl, UrlRules},
     event_type::EventType,
@@ -38,11 +39,15 @@ pub struct WebhookChange {
     pub enabled: Option<bool>,
 }
 
-/// Reads `{"url", "events", "secret"?, "description"?, "headers"?}`.
+/// Reads `{"url", "events", "secret"?, "description"?, "headers"?}`; `own` begins the relay's own header names.
 ///
 /// # Errors
 /// The first refusal.
-pub fn parse_new_webhook(body: &[u8], rules: &UrlRules) -> Result<WebhookDraft, ApiError> {
+pub fn parse_new_webhook(
+    body: &[u8],
+    rules: &UrlRules,
+    own: &HeaderPrefix,
+) -> Result<WebhookDraft, ApiError> {
     let known = ["url", "events", "secret", "description", "headers"];
     let members = Members::parse(parse_json(body)?, "", &known)?;
     let missing = |field: &str| ApiError::MissingField {
@@ -53,15 +58,19 @@ pub fn parse_new_webhook(body: &[u8], rules: &UrlRules) -> Result<WebhookDraft, 
         events: parse_event_types(&members)?.ok_or_else(|| missing("events"))?,
         secret: parse_secret(&members)?,
         description: parse_description(&members)?.unwrap_or_default(),
-        headers: parse_headers(&members)?.unwrap_or_default(),
+        headers: parse_headers(&members, own)?.unwrap_or_default(),
     })
 }
 
-/// Reads any of `{"url", "events", "description", "headers", "status"}`.
+/// Reads any of `{"url", "events", "description", "headers", "status"}`; `own` as above.
 ///
 /// # Errors
 /// The first refusal.
-pub fn parse_webhook_change(body: &[u8], rules: &UrlRules) -> Result<WebhookChange, ApiError> {
+pub fn parse_webhook_change(
+    body: &[u8],
+    rules: &UrlRules,
+    own: &HeaderPrefix,
+) -> Result<WebhookChange, ApiError> {
     let members = Members::parse(
         parse_json(body)?,
         "",
@@ -84,7 +93,7 @@ pub fn parse_webhook_change(body: &[u8], rules: &UrlRules) -> Result<WebhookChan
         url: parse_url(&members, rules)?,
         events: parse_event_types(&members)?,
         description: parse_description(&members)?,
-        headers: parse_headers(&members)?,
+        headers: parse_headers(&members, own)?,
         enabled,
     })
 }
@@ -149,7 +158,10 @@ fn parse_description(members: &Members) -> Result<Option<String>, ApiError> {
     Ok(description)
 }
 
-fn parse_headers(members: &Members) -> Result<Option<Vec<(String, String)>>, ApiError> {
+fn parse_headers(
+    members: &Members,
+    own: &HeaderPrefix,
+) -> Result<Option<Vec<(String, String)>>, ApiError> {
     const EXPECTED: &str = "an object of header names and string values";
     let wrong = || ApiError::InvalidType {
         field: Some(members.field("headers")),
@@ -164,7 +176,7 @@ fn parse_headers(members: &Members) -> Result<Option<Vec<(String, String)>>, Api
         .into_iter()
         .map(|(name, value)| Ok((name.into_owned(), text(value)?)));
     let headers = headers.collect::<Result<Vec<_>, ApiError>>()?;
-    check_headers(&headers)?;
+    check_headers(&headers, own)?;
     Ok(Some(headers))
 }
 
@@ -341,8 +353,12 @@ mod tests {
 
     #[test]
     fn a_change_may_name_any_member() {
-        let change =
-            parse_webhook_change(br#"{"status":"disabled"}"#, &UrlRules::default()).unwrap();
+        let change = parse_webhook_change(
+            br#"{"status":"disabled"}"#,
+            &UrlRules::default(),
+            &HeaderPrefix::default(),
+        )
+        .unwrap();
         assert_eq!(
             (
                 change.enabled,
@@ -351,11 +367,20 @@ mod tests {
             ),
             (Some(false), false, false)
         );
-        let error = parse_webhook_change(br#"{"status":"off"}"#, &UrlRules::default()).unwrap_err();
+        let error = parse_webhook_change(
+            br#"{"status":"off"}"#,
+            &UrlRules::default(),
+            &HeaderPrefix::default(),
+        )
+        .unwrap_err();
         assert_eq!(error.code(), "invalid_status");
     }
 
     fn parse(body: &str) -> Result<WebhookDraft, ApiError> {
-        parse_new_webhook(body.as_bytes(), &UrlRules::default())
+        parse_new_webhook(
+            body.as_bytes(),
+            &UrlRules::default(),
+            &HeaderPrefix::default(),
+        )
     }
 }

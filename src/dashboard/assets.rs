@@ -1,12 +1,17 @@
 //! The style sheet, the script and the icon: served from this origin, at addresses derived from their content. Beside
 //! them, at a fixed address, the program that replays deliveries on a developer's machine.
 
+use crate::domain::brand::Brand;
+
 /// The style sheet.
 pub const STYLE: &str = include_str!("style.css");
 /// The script.
 pub const SCRIPT: &str = include_str!("dashboard.js");
 /// The icon.
 pub const ICON: &str = include_str!("icon.svg");
+
+/// The path of the brand's logo.
+pub const LOGO_PATH: &str = "/assets/logo";
 
 /// The program of `npm run listen`, for those who have not got the source.
 const LISTEN: &str = include_str!("../../scripts/listen.mjs");
@@ -23,10 +28,17 @@ pub fn script_address() -> String {
     address("dashboard.js", SCRIPT)
 }
 
-/// The address of the icon.
+/// The address of the dashboard's own icon.
 #[must_use]
 pub fn icon_address() -> String {
     address("icon.svg", ICON)
+}
+
+/// The address of the brand's logo, if it has one.
+#[must_use]
+pub fn logo_address(brand: &Brand) -> Option<String> {
+    let logo = brand.logo.as_ref()?;
+    Some(format!("{LOGO_PATH}?{}", logo.hash()))
 }
 
 /// The files by their path: content type and content.

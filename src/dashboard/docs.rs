@@ -2,6 +2,8 @@
 //!
 //! Settings come from the deployment and types from the catalogue; the rest is the same for everybody.
 
+use std::borrow::Cow;
+
 use super::{
     Page, assets,
     frame::{Frame, Notice},
@@ -16,6 +18,9 @@ use crate::domain::{
 /// The endpoint in Python that the page shows for the headers of Standard Webhooks.
 const STANDARD: &str = include_str!("samples/standard.py");
 
+/// The same for deployments that send these headers under the names of Svix alone.
+const SVIX: &str = include_str!("samples/svix.py");
+
 /// The page that an operator gives to customers.
 #[derive(Page)]
 #[template(path = "docs.html", config = "src/dashboard/askama.toml")]
@@ -27,6 +32,12 @@ pub struct DocsPage {
 }
 
 impl DocsPage {
+    fn standard_sample(&self) -> Cow<'static, str> {
+        let brand = &self.frame.brand;
+        let has_standard_names = brand.standard_headers.has_standard_names();
+        brand.rewrite(if has_standard_names { STANDARD } else { SVIX })
+    }
+
     fn types() -> &'static [CatalogueEntry] {
         catalogue()
     }

@@ -2,6 +2,7 @@
 
 use super::words::sentence;
 use crate::domain::{
+    brand::HeaderPrefix,
     custom_headers::check_headers,
     delivery::Status,
     endpoint_url::{EndpointUrl, UrlRules},
@@ -124,14 +125,18 @@ impl WebhookForm {
         self.events.iter().any(|chosen| chosen == event_type)
     }
 
-    /// Checks what was typed.
+    /// Checks what was typed; `own` begins the relay's own header names.
     ///
     /// # Errors
     /// All that is wrong, by field.
-    pub fn check(&self, rules: &UrlRules) -> Result<WebhookDraft, WebhookErrors> {
+    pub fn check(
+        &self,
+        rules: &UrlRules,
+        own: &HeaderPrefix,
+    ) -> Result<WebhookDraft, WebhookErrors> {
         let url = self.check_url(rules);
         let events = self.check_events();
-        let headers = self.check_headers();
+        let headers = self.check_headers(own);
         let secret = check_secret(&self.secret);
         let description = if self.description.chars().count() > DESCRIPTION_LIMIT {
             Err(format!("Use at most {DESCRIPTION_LIMIT} characters."))
@@ -178,7 +183,7 @@ impl WebhookForm {
         Ok(types)
     }
 
-    fn check_headers(&self) -> Result<Vec<(String, String)>, String> {
+    fn check_headers(&self, own: &HeaderPrefix) -> Result<Vec<(String, String)>, String> {
         let mut headers = Vec::new();
         let lines = self.headers.lines().enumerate();
         for (index, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
@@ -190,7 +195,7 @@ impl WebhookForm {
             };
             headers.push((name.trim().to_string(), value.trim().to_string()));
         }
-        check_headers(&headers).map_err(|error| sentence(&error.to_string()))?;
+        check_headers(&headers, own).map_err(|error| sentence(&error.to_string()))?;
         Ok(headers)
     }
 }

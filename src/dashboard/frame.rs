@@ -2,11 +2,14 @@
 
 use std::{borrow::Borrow, time::Duration};
 
-use crate::domain::{ids::WorkspaceId, timestamp::Timestamp};
+use super::{assets, theme};
+use crate::domain::{brand::Brand, ids::WorkspaceId, timestamp::Timestamp};
 
 /// The surroundings of a page.
 #[derive(Clone, Debug)]
 pub struct Frame {
+    /// Whose product it is.
+    pub brand: Brand,
     /// Who is signed in; none on the sign-in page.
     pub session: Option<Session>,
     /// Whether the relay sends to private addresses, of which every page then warns.
@@ -33,6 +36,21 @@ pub struct Session {
 }
 
 impl Frame {
+    /// The address of the brand's colours.
+    pub(super) fn theme_address(&self) -> String {
+        theme::address(&self.brand)
+    }
+
+    /// The address of the brand's logo, if it has one.
+    pub(super) fn logo_address(&self) -> Option<String> {
+        assets::logo_address(&self.brand)
+    }
+
+    /// The address of the icon: the brand's logo, or the dashboard's own sign.
+    pub(super) fn icon_address(&self) -> String {
+        self.logo_address().unwrap_or_else(assets::icon_address)
+    }
+
     /// Whether the user who is signed in may change webhooks.
     #[must_use]
     pub fn may_write(&self) -> bool {

@@ -15,6 +15,8 @@ pub mod frame;
 
 pub mod assets;
 
+pub mod theme;
+
 pub mod forms;
 
 pub mod detail_query;

@@ -77,16 +77,18 @@ pub fn may_sign_in(scopes: &[Scope]) -> bool {
 /// Whether a text names somebody: 1 to `ACTOR_LIMIT` characters, none of them invisible, not spaces alone.
 #[must_use]
 pub fn is_actor(text: &str) -> bool {
-    let is_visible = |character: char| {
-        let is_format = matches!(
-            character,
-            '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-        );
-        !character.is_control() && !is_format
-    };
     (1..=ACTOR_LIMIT).contains(&text.chars().count())
         && text.chars().all(is_visible)
         && !text.trim().is_empty()
+}
+
+/// Whether a character neither controls nor turns nor hides what is around it.
+pub(super) fn is_visible(character: char) -> bool {
+    let is_format = matches!(
+        character,
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    );
+    !character.is_control() && !is_format
 }
 
 /// Whether an address, with a query or without, is one of the pages that people sign in for.

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use super::brand::HeaderPrefix;
+
 /// Headers of one webhook.
 pub const HEADERS_LIMIT: usize = 10;
 
@@ -39,7 +41,7 @@ const REFUSED_PREFIXES: [&str; 6] = [
     "content-",
     "cf-",
     "webhook-",
-    "x-secureagentics-",
+    "svix-",
 ];
 
 /// A custom header is refused.
@@ -73,11 +75,11 @@ pub enum HeaderError {
     },
 }
 
-/// Checks custom headers.
+/// Checks custom headers; `own` begins the names that the relay sets.
 ///
 /// # Errors
 /// The first rule that is broken; no error repeats a value.
-pub fn check_headers(headers: &[(String, String)]) -> Result<(), HeaderError> {
+pub fn check_headers(headers: &[(String, String)], own: &HeaderPrefix) -> Result<(), HeaderError> {
     if headers.len() > HEADERS_LIMIT {
         return Err(HeaderError::TooMany);
     }
@@ -92,6 +94,7 @@ pub fn check_headers(headers: &[(String, String)]) -> Result<(), HeaderError> {
             || REFUSED_PREFIXES
                 .iter()
                 .any(|prefix| lower.starts_with(prefix))
+            || own.begins(&lower)
         {
             return Err(HeaderError::Refused { name: name() });
         }
@@ -161,6 +164,7 @@ mod tests {
             "content-type",
             "CF-Ray",
             "Webhook-Id",
+            "Svix-Signature",
             "x-secureagentics-event",
         ] {
             assert_eq!(
@@ -168,6 +172,17 @@ mod tests {
                 Err(HeaderError::Refused { name: name.into() })
             );
         }
+    }
+
+    #[test]
+    fn another_prefix_takes_the_place_of_the_default() {
+        let acme = HeaderPrefix::parse("X-Acme").unwrap();
+        let check = |name: &str| check_headers(&[(name.into(), "a".into())], &acme);
+        let refused = HeaderError::Refused {
+            name: "X-ACME-Team".into(),
+        };
+        assert_eq!(check("X-ACME-Team"), Err(refused));
+        assert_eq!(check("x-secureagentics-team"), Ok(()));
     }
 
     #[test]
@@ -212,6 +227,6 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).into()))
             .collect();
-        check_headers(&headers)
+        check_headers(&headers, &HeaderPrefix::default())
     }
 }

@@ -16,6 +16,10 @@ pub mod event;
 
 pub mod own_hosts;
 
+pub mod public_origin;
+
+pub mod jurisdiction;
+
 pub mod endpoint_url;
 
 pub mod secret;
@@ -27,6 +31,8 @@ pub mod signature;
 pub mod idempotency_key;
 
 pub mod workspace;
+
+pub mod brand;
 
 pub mod custom_headers;
 

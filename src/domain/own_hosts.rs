@@ -28,6 +28,13 @@ impl OwnHosts {
         entries.collect::<Option<_>>().map(Self)
     }
 
+    /// These hosts and one more, which is written as `contain` takes it.
+    #[must_use]
+    pub fn and(mut self, host: &str) -> Self {
+        self.0.push(OwnHost::Exactly(host.to_owned()));
+        self
+    }
+
     /// Whether a host belongs to the operator: in lower case, IDN as punycode, without a trailing dot.
     #[must_use]
     pub fn contain(&self, host: &str) -> bool {
@@ -63,6 +70,12 @@ fn host_name(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_more_is_a_host_like_the_others() {
+        let own = OwnHosts::default().and("hooks.example.com");
+        assert!(own.contain("hooks.example.com") && !own.contain("a.hooks.example.com"));
+    }
 
     #[test]
     fn a_name_stands_for_itself_and_a_star_for_all_below() {

@@ -1,17 +1,23 @@
 //! The settings of a deployment: each variable, its form and its default. wrangler.toml sets some of them again.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{borrow::Cow, ops::RangeInclusive, time::Duration};
 
 use thiserror::Error;
 
 use super::{
+    brand::{Accent, Brand, HeaderPrefix, Logo, ProductName, StandardHeaders, SupportUrl},
+    jurisdiction::Jurisdiction,
     outcome::Outcome,
     own_hosts::OwnHosts,
+    public_origin::PublicOrigin,
     retry::{RetrySchedule, parse_duration},
 };
 
 /// How much longer than the attempt timeout a lease lasts, so that the report can arrive.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
+
+/// Characters of a value that its error shows.
+const SHOWN_OF_A_VALUE: usize = 200;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -45,6 +51,12 @@ pub struct Policy {
     pub own_hosts: OwnHosts,
     /// `REQUIRE_ENCRYPTION`: stored values must be encrypted; plain ones are not read.
     pub require_encryption: bool,
+    /// `PUBLIC_ORIGIN`: the address with which links are made; its host is one of `own_hosts`.
+    pub public_origin: Option<PublicOrigin>,
+    /// `JURISDICTION`: where the objects must stay.
+    pub jurisdiction: Option<Jurisdiction>,
+    /// Whose product sends.
+    pub brand: Brand,
 }
 
 /// Which attempts get a line in the log; each line is billed.
@@ -66,11 +78,22 @@ impl LoggedAttempts {
 
 /// A variable does not parse.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("the setting {variable} is \"{value}\"; it must be {allowed}")]
+#[error(
+    "the setting {variable} is \"{}\"; it must be {allowed}",
+    shortened(value)
+)]
 pub struct PolicyError {
     variable: &'static str,
     value: String,
     allowed: &'static str,
+}
+
+/// The beginning of a value: an image in base64 would hide what the error says.
+fn shortened(value: &str) -> Cow<'_, str> {
+    match value.char_indices().nth(SHOWN_OF_A_VALUE) {
+        Some((end, _)) => format!("{}…", value.get(..end).unwrap_or_default()).into(),
+        None => value.into(),
+    }
 }
 
 impl Policy {
@@ -83,6 +106,9 @@ impl Policy {
             variable: name,
             value: variable(name).unwrap_or_else(|| default.to_string()),
         };
+        let own_hosts = text("OWN_HOSTS", "").parse(OwnHosts::ALLOWED, OwnHosts::parse)?;
+        let public_origin = text("PUBLIC_ORIGIN", "")
+            .parse_unless_empty(PublicOrigin::ALLOWED, PublicOrigin::parse)?;
         Ok(Self {
             schedule: text("RETRY_SCHEDULE", "1m,5m,30m,2h,8h").parse(
                 "1 to 20 delays such as 1m,5m,30m,2h,8h, in the units ms, s, m, h and d",
@@ -125,9 +151,16 @@ impl Policy {
                 "failed" => Some(LoggedAttempts::Failed),
                 _ => None,
             })?,
-            own_hosts: text("OWN_HOSTS", "").parse(OwnHosts::ALLOWED, OwnHosts::parse)?,
+            own_hosts: match &public_origin {
+                Some(origin) => own_hosts.and(origin.host()),
+                None => own_hosts,
+            },
+            public_origin,
+            jurisdiction: text("JURISDICTION", "")
+                .parse_unless_empty(Jurisdiction::ALLOWED, Jurisdiction::parse)?,
             require_encryption: text("REQUIRE_ENCRYPTION", "false")
                 .parse("true or false", |text| text.parse().ok())?,
+            brand: parse_brand(text)?,
         })
     }
 
@@ -136,6 +169,24 @@ impl Policy {
     pub const fn lease_length(&self) -> Duration {
         self.attempt_timeout.saturating_add(LEASE_MARGIN)
     }
+}
+
+/// Reads the brand; `setting` takes a variable's name and default.
+fn parse_brand(setting: impl Fn(&'static str, &str) -> Setting) -> Result<Brand, PolicyError> {
+    let default = Brand::default();
+    Ok(Brand {
+        name: setting("PRODUCT_NAME", default.name.as_str())
+            .parse(ProductName::ALLOWED, ProductName::parse)?,
+        header_prefix: setting("HEADER_PREFIX", default.header_prefix.as_str())
+            .parse(HeaderPrefix::ALLOWED, HeaderPrefix::parse)?,
+        standard_headers: setting("STANDARD_HEADERS", default.standard_headers.as_str())
+            .parse(StandardHeaders::ALLOWED, StandardHeaders::parse)?,
+        accent: setting("ACCENT_COLOR", &format!("#{}", default.accent.digits()))
+            .parse(Accent::ALLOWED, Accent::parse)?,
+        logo: setting("LOGO", "").parse_unless_empty(Logo::ALLOWED, Logo::parse)?,
+        support: setting("SUPPORT_URL", "")
+            .parse_unless_empty(SupportUrl::ALLOWED, SupportUrl::parse)?,
+    })
 }
 
 struct Setting {
@@ -154,6 +205,19 @@ impl Setting {
             value: self.value,
             allowed,
         })
+    }
+}
+
+impl Setting {
+    fn parse_unless_empty<T>(
+        self,
+        allowed: &'static str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, PolicyError> {
+        if self.value.is_empty() {
+            return Ok(None);
+        }
+        self.parse(allowed, read).map(Some)
     }
 }
 
@@ -214,6 +278,23 @@ mod tests {
             (policy.own_hosts, policy.require_encryption),
             (OwnHosts::default(), false)
         );
+        assert_eq!((policy.public_origin, policy.jurisdiction), (None, None));
+        assert_eq!(policy.brand, Brand::default());
+    }
+
+    #[test]
+    fn the_host_of_the_public_origin_is_one_of_the_own_hosts() {
+        let policy = Policy::parse(|name| match name {
+            "PUBLIC_ORIGIN" => Some("https://hooks.example.com".into()),
+            "OWN_HOSTS" => Some("api.example.com".into()),
+            "JURISDICTION" => Some("eu".into()),
+            _ => None,
+        })
+        .unwrap();
+        for host in ["hooks.example.com", "api.example.com"] {
+            assert!(policy.own_hosts.contain(host), "{host}");
+        }
+        assert_eq!(policy.jurisdiction, Some(Jurisdiction::Eu));
     }
 
     #[test]
@@ -257,6 +338,15 @@ mod tests {
             ("LOG_ATTEMPTS", "none"),
             ("OWN_HOSTS", "https://hooks.example.com"),
             ("REQUIRE_ENCRYPTION", "yes"),
+            ("PUBLIC_ORIGIN", "hooks.example.com"),
+            ("JURISDICTION", "EU"),
+            ("PRODUCT_NAME", ""),
+            ("PRODUCT_NAME", "<Acme>"),
+            ("HEADER_PREFIX", "X-Forwarded"),
+            ("STANDARD_HEADERS", "none"),
+            ("ACCENT_COLOR", "red"),
+            ("LOGO", "PHN2Zz4="),
+            ("SUPPORT_URL", "javascript:alert(1)"),
         ] {
             let error =
                 Policy::parse(|name| (name == variable).then(|| value.to_string())).unwrap_err();
@@ -266,6 +356,14 @@ mod tests {
                 "{message}"
             );
         }
+    }
+
+    #[test]
+    fn an_error_shows_the_beginning_of_a_long_value() {
+        let long = "é".repeat(SHOWN_OF_A_VALUE + 1);
+        let error = Policy::parse(|name| (name == "LOGO").then(|| long.clone())).unwrap_err();
+        let shown = "é".repeat(SHOWN_OF_A_VALUE);
+        assert!(error.to_string().contains(&format!("LOGO is \"{shown}…\"")));
     }
 
     #[test]

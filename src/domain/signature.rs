@@ -14,7 +14,7 @@ use super::secret::{Secret, SigningSecrets};
 /// The values of the signature headers of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignatureHeaders {
-    /// `X-Secureagentics-Signature`: HMAC-SHA256 of the body in lower-case hex, made with the current secret.
+    /// `<HEADER_PREFIX>-Signature`: HMAC-SHA256 of the body in lower-case hex, made with the current secret.
     pub hex: String,
     /// `webhook-id`: the delivery's id, the same over all attempts.
     pub id: String,

@@ -2,10 +2,13 @@
 // out of the keyboard's reach.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { crc32, deflateSync } from "node:zlib";
 import { assertAccessible, assertFits, signInOn, startBrowser } from "../support/browser.js";
 import { createWorkspace, startRelay } from "../support/relay.js";
 import { acceptArray, alert, answered, awaitSettled, pathOf, setUpWebhook, startResend } from "../support/steps.js";
 
+// A PNG of 120 by 30 pixels in one colour.
+const LOGO = png(120, 30);
 const PAGE_LIMIT = 50 * 1024;
 const DELIVERIES = 52;
 
@@ -42,6 +45,19 @@ after(async () => {
   await browser?.stop();
   await relay?.stop();
 });
+
+/** A PNG in base64: grey, without transparency. */
+function png(width, height) {
+  const number = (value) => Buffer.from(Uint32Array.of(value).buffer).reverse();
+  const chunk = (type, data) => {
+    const typed = Buffer.concat([Buffer.from(type), data]);
+    return Buffer.concat([number(data.length), typed, number(crc32(typed))]);
+  };
+  const rows = Buffer.concat(Array.from({ length: height }, () => Buffer.from([0, ...Array(width).fill(0x80)])));
+  const header = Buffer.concat([number(width), number(height), Buffer.from([8, 0, 0, 0, 0])]);
+  const chunks = [chunk("IHDR", header), chunk("IDAT", deflateSync(rows)), chunk("IEND", Buffer.alloc(0))];
+  return Buffer.concat([Buffer.from("\x89PNG\r\n\x1a\n", "latin1"), ...chunks]).toString("base64");
+}
 
 /** Name and address of each page for a signed-in visitor. */
 function pages() {
@@ -86,6 +102,46 @@ for (const scheme of ["light", "dark"]) {
     });
   }
 }
+
+describe("with another brand", () => {
+  // As long as a name may be, a colour that neither black on it nor white around it makes easy, and a wide logo.
+  const vars = {
+    PRODUCT_NAME: "Acme & Söhne Maschinenbau und Software 2",
+    HEADER_PREFIX: `X-${"Acme-".repeat(5)}Relay`,
+    STANDARD_HEADERS: "webhook,svix",
+    LOGO,
+    SUPPORT_URL: "https://acme.example/support",
+  };
+  for (const accent of ["#ffde00", "#777777", "#0000ff"])
+    test(`every page is accessible and fits, with the colour ${accent}`, async (t) => {
+      const own = await startRelay({ vars: { ...vars, ACCENT_COLOR: accent } });
+      t.after(() => own.stop());
+      const { workspace, webhook } = await setUpWebhook(t, own);
+      for (const scheme of ["light", "dark"]) {
+        const page = await browser.open(t, own, { scheme, width: 390 });
+        await signInOn(page, own, workspace);
+        for (const address of [
+          "/settings/webhooks",
+          "/settings/webhooks/new",
+          `/settings/webhooks/${webhook.id}`,
+          "/docs",
+        ]) {
+          await page.goto(address);
+          await assertAccessible(page, `${address}, ${scheme}`);
+          await assertFits(page, `${address}, ${scheme}`);
+        }
+        await page.goto("/settings/webhooks");
+        const logo = await page
+          .locator("img.logo")
+          .evaluate((/** @type {HTMLImageElement} */ image) => [
+            image.complete && image.naturalWidth,
+            image.getBoundingClientRect().height > 8,
+          ]);
+        assert.deepEqual(logo, [120, true]);
+        assert.match(await page.title(), /Acme & Söhne/);
+      }
+    });
+});
 
 test("an empty workspace and a refused form are accessible too", async (t) => {
   const page = await browser.open(t, relay);

@@ -5,7 +5,7 @@ use webhook_relay::{
         detail_query::{DetailQuery, Range},
         forms::{ResendForm, RotateForm, SignInForm, WebhookForm, parse_test, parse_time},
     },
-    domain::{delivery::Status, endpoint_url::UrlRules, timestamp::Timestamp},
+    domain::{brand::HeaderPrefix, delivery::Status, endpoint_url::UrlRules, timestamp::Timestamp},
 };
 
 use crate::samples::{NOW, ago, query};
@@ -24,7 +24,7 @@ fn rules() -> UrlRules {
 #[test]
 fn a_webhook_is_read_from_its_form() {
     let checked = WebhookForm::parse(GOOD.as_bytes())
-        .check(&rules())
+        .check(&rules(), &HeaderPrefix::default())
         .ok()
         .unwrap();
     assert_eq!(checked.url.as_str(), "https://hooks.example.com/");
@@ -42,7 +42,7 @@ fn a_webhook_is_read_from_its_form() {
 fn each_mistake_is_told_beside_its_field() {
     let form = "url=http%3A%2F%2Fhooks.example.com&events=nothing&headers=no+colon&secret=short";
     let errors = WebhookForm::parse(form.as_bytes())
-        .check(&rules())
+        .check(&rules(), &HeaderPrefix::default())
         .err()
         .unwrap();
     assert_eq!(errors.url.as_deref(), Some("Url must use https."));
@@ -58,7 +58,10 @@ fn each_mistake_is_told_beside_its_field() {
         Some("Secret must have 8 to 256 characters.")
     );
     assert_eq!(errors.description, None);
-    let errors = WebhookForm::parse(b"").check(&rules()).err().unwrap();
+    let errors = WebhookForm::parse(b"")
+        .check(&rules(), &HeaderPrefix::default())
+        .err()
+        .unwrap();
     assert_eq!(
         errors.url.as_deref(),
         Some("Enter the URL of your endpoint.")
@@ -76,7 +79,7 @@ fn a_description_has_at_most_1000_characters() {
             description: "é".repeat(length),
             ..WebhookForm::parse(GOOD.as_bytes())
         };
-        let errors = form.check(&rules()).err();
+        let errors = form.check(&rules(), &HeaderPrefix::default()).err();
         assert_eq!(
             errors.is_some_and(|errors| errors.description.is_some()),
             is_refused

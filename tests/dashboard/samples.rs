@@ -20,6 +20,7 @@ use webhook_relay::{
     },
     domain::{
         attempt::Attempt,
+        brand::Brand,
         delivery::{Delivery, Kind, Report},
         history::Absence,
         ids::{DeliveryId, EventId, ResendId, WebhookId, WorkspaceId},
@@ -48,6 +49,7 @@ pub(crate) fn ago(seconds: u64) -> Timestamp {
 
 pub(crate) fn frame(may_write: bool) -> Frame {
     Frame {
+        brand: Brand::default(),
         session: Some(Session {
             workspace: WorkspaceId::parse("ws_acme").unwrap(),
             workspace_name: "Acme Robotics".into(),

@@ -21,8 +21,16 @@ const SETTINGS = {
   MAX_STORAGE: "8GB",
   SUBREQUESTS: "50",
   LOG_ATTEMPTS: "all",
+  PUBLIC_ORIGIN: "",
   OWN_HOSTS: "",
+  JURISDICTION: "",
   REQUIRE_ENCRYPTION: "false",
+  PRODUCT_NAME: "Secureagentics",
+  HEADER_PREFIX: "X-Secureagentics",
+  STANDARD_HEADERS: "webhook",
+  ACCENT_COLOR: "#4338ca",
+  LOGO: "",
+  SUPPORT_URL: "",
 };
 // Part of every name that the cargo feature `test-hooks` adds.
 const TEST_HOOK = "x-test-hook";

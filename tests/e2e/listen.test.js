@@ -52,8 +52,8 @@ async function setUp(t, settings = {}, { answer = answerWith(200), relay: other 
   return { ...scene, key, local };
 }
 
-async function startListening(t, scene, url = scene.local.url) {
-  const program = launch(t, relay.origin, scene.key, scene.webhook.id, url);
+async function startListening(t, scene, url = scene.local.url, { origin } = relay) {
+  const program = launch(t, origin, scene.key, scene.webhook.id, url);
   await program.told(/^listening to /m);
   return program;
 }
@@ -102,6 +102,21 @@ for (const [form, secret] of Object.entries({
     );
   });
 }
+
+test("names the headers as a relay of another brand does", async (t) => {
+  const brand = { PRODUCT_NAME: "Acme & Co", HEADER_PREFIX: "X-Acme", STANDARD_HEADERS: "webhook,svix" };
+  const own = await startRelay({ vars: brand });
+  t.after(() => own.stop());
+  const scene = await setUp(t, {}, { relay: own });
+  await startListening(t, scene, undefined, own);
+  const { id } = await acceptForOne(own, scene.workspace);
+  const [sent] = await eventually(() => scene.receiver.attemptsOf(id).length > 0 && scene.receiver.attemptsOf(id));
+  const [replayed] = await eventually(() => scene.local.attemptsOf(id).length > 0 && scene.local.attemptsOf(id));
+  const { "svix-timestamp": _, "svix-signature": __, ...same } = timeless(sent);
+  const { "svix-timestamp": ___, "svix-signature": signature, ...replayedSame } = timeless(replayed);
+  assert.deepEqual(replayedSame, same);
+  assert.equal(signature, replayed.headers["webhook-signature"]);
+});
 
 test("follows the log over pages, oldest first, also where the webhook is disabled, and leaves out nothing", async (t) => {
   const scene = await setUp(t);

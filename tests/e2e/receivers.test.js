@@ -1,8 +1,11 @@
-// Endpoints as customers write them: the Flask program of the customer docs, run exactly as printed there, and the
-// `standardwebhooks` package for Python.
+// Endpoints as customers write them: the Flask program of the customer docs, run exactly as printed there, the
+// `standardwebhooks` and `svix` packages for Python, and the code that the pages of another brand show.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
@@ -54,14 +57,14 @@ async function startPython(t, args, portIn, cwd = RECEIVERS) {
   return { origin: `http://127.0.0.1:${port}`, output };
 }
 
-async function createSigned(url, secret) {
-  const workspace = await createWorkspace(relay);
-  return { workspace, webhook: await createWebhook(relay, workspace, { url, secret }) };
+async function createSigned(url, secret, of = relay) {
+  const workspace = await createWorkspace(of);
+  return { workspace, webhook: await createWebhook(of, workspace, { url, secret }) };
 }
 
-async function deliverFirst(workspace, event) {
-  const entry = await acceptForOne(relay, workspace, event);
-  return awaitDelivery(relay, workspace, entry, ({ attempts }) => attempts.length > 0);
+async function deliverFirst(workspace, event, of = relay) {
+  const entry = await acceptForOne(of, workspace, event);
+  return awaitDelivery(of, workspace, entry, ({ attempts }) => attempts.length > 0);
 }
 
 describe("the Flask program of the customer docs", () => {
@@ -105,8 +108,10 @@ describe("the Flask program of the customer docs", () => {
   });
 });
 
+const startPackage = (t, secret, module) => startPython(t, ["standard_webhooks.py", secret, module], /^(\d+)$/);
+
 describe("an endpoint with standardwebhooks for Python", () => {
-  const start = (t, secret) => startPython(t, ["standard_webhooks.py", secret], /^(\d+)$/);
+  const start = (t, secret) => startPackage(t, secret, "standardwebhooks");
 
   const SECRETS = {
     "of the Standard Webhooks form": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", ""],
@@ -130,4 +135,68 @@ describe("an endpoint with standardwebhooks for Python", () => {
     assert.equal(attempts[0].response_status, 400);
     assert.match(attempts[0].response_body, /No matching signature/);
   });
+});
+
+describe("with another brand and the header names of Svix", () => {
+  const brand = { PRODUCT_NAME: "Acme & Co", HEADER_PREFIX: "X-Acme", STANDARD_HEADERS: "svix" };
+  let branded;
+  let folder;
+  before(async () => {
+    branded = await startRelay({ vars: { ATTEMPT_TIMEOUT: "8s", ...brand } });
+    folder = await mkdtemp(path.join(tmpdir(), "relay-samples-"));
+  });
+  after(async () => {
+    await branded?.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  /** The code with an id in a page, as a browser shows it. */
+  function codeIn(html, id) {
+    const entities = {
+      "&#34;": '"',
+      "&quot;": '"',
+      "&#39;": "'",
+      "&#38;": "&",
+      "&amp;": "&",
+      "&#60;": "<",
+      "&lt;": "<",
+    };
+    const [, code] = html.match(new RegExp(`<code id="${id}">([\\s\\S]*?)</code>`));
+    return code.replaceAll(/&[#\w]+;/g, (entity) => entities[entity] ?? (entity === "&#62;" ? ">" : entity));
+  }
+
+  // Not through the relay's helper, which would find the sample's secret where no secret belongs.
+  const readDocs = async () => (await fetch(`${branded.origin}/docs`)).text();
+
+  async function assertVerifies(url, secret) {
+    const { workspace, webhook } = await createSigned(url, secret, branded);
+    assert.equal(webhook.ping.status, "delivered", JSON.stringify(webhook.ping));
+    assert.equal((await deliverFirst(workspace, undefined, branded)).status, "delivered");
+    return workspace;
+  }
+
+  async function assertRefuses(url, secret) {
+    const { webhook } = await createSigned(url, secret, branded);
+    assert.equal(webhook.ping.attempts[0].response_status, 400, JSON.stringify(webhook.ping));
+  }
+
+  test("the package svix for Python verifies, and refuses what another secret signs", async (t) => {
+    const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    const { origin } = await startPackage(t, secret, "svix.webhooks");
+    await assertVerifies(`${origin}/`, secret);
+    await assertRefuses(`${origin}/`, `whsec_${Buffer.alloc(32, 1).toString("base64")}`);
+  });
+
+  for (const [id, secret] of [
+    ["code-python", DOCUMENTED_SECRET],
+    ["code-standard", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"],
+  ])
+    test(`the Python of /docs, ${id}, runs as it is shown`, async (t) => {
+      const module = id.replace("-", "_");
+      await writeFile(path.join(folder, `${module}.py`), codeIn(await readDocs(), id));
+      const port = /Running on http:\/\/127\.0\.0\.1:(\d+)/;
+      const { origin } = await startPython(t, ["-m", "flask", "--app", module, "run", "--port", "0"], port, folder);
+      await assertVerifies(`${origin}/webhooks/acmeco`, secret);
+      await assertRefuses(`${origin}/webhooks/acmeco`, "another-signing-secret");
+    });
 });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { cp, mkdir, mkdtemp, readFile, readdir, rm, symlink } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, readdir, realpath, rm, symlink } from "node:fs/promises";
 import { createServer } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import path from "node:path";
@@ -42,6 +42,14 @@ async function wrangler(...args) {
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (output += text));
   const [code] = await once(child, "close");
   return { code, output };
+}
+
+async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
+  await once(server.close(), "close");
+  return String(port);
 }
 
 const read = (file) => readFile(path.join(unpacked, file));
@@ -87,11 +95,8 @@ test("runs without an account, and its own smoke test passes there", async (t) =
   const token = (await read(".dev.vars")).toString().match(/^OPERATOR_TOKEN="(.{32,})"$/m)[1];
   const receiver = await startReceiver();
   t.after(() => receiver.stop());
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
-  await once(server.close(), "close");
-  const args = ["--port", String(port), "--ip", "127.0.0.1", "--inspector-port", "0", "--persist-to", folder];
+  const port = await freePort();
+  const args = ["--port", port, "--ip", "127.0.0.1", "--inspector-port", "0", "--persist-to", folder];
   const child = spawn(
     process.execPath,
     [WRANGLER, "dev", ...args, "--show-interactive-dev-session=false", "--log-level", "warn"],
@@ -117,6 +122,47 @@ test("runs without an account, and its own smoke test passes there", async (t) =
   assert.match(smoke.output, /^passed +trace +delivered: 200/m);
   assert.equal(receiver.events().length, 1);
   assert.doesNotMatch(output, /required secrets/, output);
+});
+
+test("is shown by eight commands, without a compiler and an account, up to a verified event of one's own product", async (t) => {
+  const text = (await read("scripts/show.sh")).toString().replaceAll("\\\n", "");
+  const commands = text.split("\n").filter((line) => !/^(#|$|set -e$|[A-Z_]+="[^"]*"$)/.test(line));
+  assert.ok(commands.length <= 8, `${commands.length} commands:\n${commands.join("\n")}`);
+  // What a person has after `npm install`, which would fetch it.
+  await symlink(path.join(ROOT, "node_modules"), path.join(unpacked, "node_modules"));
+  t.after(() => rm(path.join(unpacked, "node_modules")));
+  const programs = path.join(folder, "shown");
+  await mkdir(programs);
+  for (const name of ["node", "npx", "sh", "env", "curl"]) {
+    const { output } = await capture("sh", ["-c", `command -v ${name}`], { env: process.env });
+    await symlink(await realpath(output.trim()), path.join(programs, name));
+  }
+  const env = { ...environment, PATH: programs };
+  assert.equal((await capture("cargo", ["--version"], { env })).code, -1, "there is no cargo");
+  const [relayPort, receiverPort] = [await freePort(), await freePort()];
+  const began = performance.now();
+  const child = spawn(path.join(programs, "sh"), ["scripts/show.sh"], {
+    cwd: unpacked,
+    env: { ...env, RELAY_PORT: relayPort, RECEIVER_PORT: receiverPort },
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const ended = once(child, "close");
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (part) => (output += part));
+  t.after(async () => {
+    process.kill(-child.pid, "SIGTERM");
+    await ended;
+  });
+  await eventually(() => /verified: .*"hello": "world"/.test(output), { timeout: READY_TIMEOUT_MS }).catch((error) =>
+    assert.fail(`${error.message}\n${output}`),
+  );
+  t.diagnostic(`${commands.length} commands, ${Math.round((performance.now() - began) / 1_000)} s`);
+  const docs = await (await fetch(`http://127.0.0.1:${relayPort}/docs`)).text();
+  assert.match(docs, / · Acme<\/title>/);
+  assert.match(docs, /theme\.css\?accent=0b7a75/);
+  assert.match(docs, /X-Acme-Signature/);
+  assert.doesNotMatch(docs, /secureagentics/i);
 });
 
 test("names its version, what it needs, and the licences of all that is compiled in", async () => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use webhook_relay::api::openapi::document;
+use webhook_relay::{api::openapi::document, domain::brand::Brand};
 
 const METHODS: [&str; 8] = [
     "get", "put", "post", "delete", "options", "head", "patch", "trace",
@@ -13,7 +13,7 @@ const METHODS: [&str; 8] = [
 pub(crate) const KNOWN_VALUES: &str = "x-extensible-enum";
 
 pub(crate) fn read() -> Value {
-    serde_json::from_str(document()).unwrap()
+    serde_json::from_str(&document(&Brand::default())).unwrap()
 }
 
 /// Every operation, with its method and path.

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use webhook_relay::{
     api::{error::ApiError, webhooks::parse_webhook_change},
     domain::{
-        delivery::Refusal, endpoint_url::UrlRules, ids::EventId, policy::Policy, token::Scope,
+        brand::HeaderPrefix, delivery::Refusal, endpoint_url::UrlRules, ids::EventId,
+        policy::Policy, token::Scope,
     },
 };
 
@@ -90,7 +91,9 @@ fn every_refusal() -> Vec<ApiError> {
         ApiError::OperatorOnly,
         ApiError::ForeignOrigin,
         ApiError::HttpsRequired,
-        ApiError::LoopDetected,
+        ApiError::LoopDetected {
+            header: String::new(),
+        },
         ApiError::NotFound("webhook"),
         ApiError::EventNotFound,
         ApiError::MethodNotAllowed {
@@ -156,7 +159,11 @@ fn every_refusal() -> Vec<ApiError> {
         refusals.push(parse(body.as_bytes()).unwrap_err());
     }
     let description = json!({"description": "a".repeat(100_000)});
-    let description = parse_webhook_change(&bytes(&description), &UrlRules::default());
+    let description = parse_webhook_change(
+        &bytes(&description),
+        &UrlRules::default(),
+        &HeaderPrefix::default(),
+    );
     refusals.push(description.unwrap_err());
     refusals
 }

@@ -15,7 +15,7 @@ use webhook_relay::{
         webhooks::{parse_new_webhook, parse_rotation, parse_test, parse_webhook_change},
         workspaces::{parse_new_name, parse_new_workspace, parse_page_query},
     },
-    domain::{endpoint_url::UrlRules, ids::EventId, timestamp::Timestamp},
+    domain::{brand::HeaderPrefix, endpoint_url::UrlRules, ids::EventId, timestamp::Timestamp},
 };
 
 use crate::document::{bytes, entries, operation, query_parameters, read, schema, strings};
@@ -30,10 +30,10 @@ pub(crate) const REQUESTS: [(&str, Parse); 10] = [
     ("NewKey", |body| parse_new_key(body).map(drop)),
     ("NewDashboardLink", |body| parse_new_link(body).map(drop)),
     ("NewWebhook", |body| {
-        parse_new_webhook(body, &UrlRules::default()).map(drop)
+        parse_new_webhook(body, &UrlRules::default(), &HeaderPrefix::default()).map(drop)
     }),
     ("WebhookChange", |body| {
-        parse_webhook_change(body, &UrlRules::default()).map(drop)
+        parse_webhook_change(body, &UrlRules::default(), &HeaderPrefix::default()).map(drop)
     }),
     ("SecretRotation", |body| parse_rotation(body).map(drop)),
     ("NewTest", |body| parse_test(body).map(drop)),

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use webhook_relay::{
     api::{deliveries::parse_filter, webhooks::parse_new_webhook},
     dashboard::forms::{WebhookForm, parse_fields},
-    domain::{custom_headers::check_headers, endpoint_url::UrlRules},
+    domain::{brand::HeaderPrefix, custom_headers::check_headers, endpoint_url::UrlRules},
 };
 
 use super::{config, damaged};
@@ -41,15 +41,15 @@ proptest! {
         damaged(fields().prop_map(|fields| encode(&fields))).prop_map(String::into_bytes),
     ]) {
         let form = WebhookForm::parse(&body);
-        match form.check(&UrlRules::default()) {
-            Ok(checked) => prop_assert!(!checked.events.is_empty() && check_headers(&checked.headers).is_ok()),
+        match form.check(&UrlRules::default(), &HeaderPrefix::default()) {
+            Ok(checked) => prop_assert!(!checked.events.is_empty() && check_headers(&checked.headers, &HeaderPrefix::default()).is_ok()),
             Err(errors) => prop_assert!(errors.any()),
         }
     }
 
     #[test]
     fn headers_that_are_allowed_stand_in_one_line_each_and_pass_the_form_unchanged(headers in headers()) {
-        if check_headers(&headers).is_ok() {
+        if check_headers(&headers, &HeaderPrefix::default()).is_ok() {
             for (name, value) in &headers {
                 let line = format!("{name}: {value}\r\n");
                 prop_assert_eq!(line.matches(['\r', '\n', '\0']).count(), 2);
@@ -58,7 +58,7 @@ proptest! {
             let lines: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
             let sent = [("url", "https://hooks.example.com/"), ("events", "agent.error"), ("headers", &lines.join("\r\n"))];
             let sent = sent.map(|(name, value)| (name.to_owned(), value.to_owned()));
-            let checked = WebhookForm::parse(encode(&sent).as_bytes()).check(&UrlRules::default());
+            let checked = WebhookForm::parse(encode(&sent).as_bytes()).check(&UrlRules::default(), &HeaderPrefix::default());
             prop_assert_eq!(checked.ok().map(|checked| checked.headers), Some(headers));
         }
     }
@@ -68,10 +68,10 @@ proptest! {
         // A map would lose a repeated name before the rule sees it.
         let members: Vec<_> = headers.iter().map(|(name, value)| format!("{}:{}", serde_json::json!(name), serde_json::json!(value))).collect();
         let body = format!(r#"{{"url":"https://hooks.example.com/","events":["agent.error"],"headers":{{{}}}}}"#, members.join(","));
-        match parse_new_webhook(body.as_bytes(), &UrlRules::default()) {
+        match parse_new_webhook(body.as_bytes(), &UrlRules::default(), &HeaderPrefix::default()) {
             Ok(webhook) => prop_assert_eq!(webhook.headers, headers),
             Err(error) => {
-                prop_assert!(check_headers(&headers).is_err());
+                prop_assert!(check_headers(&headers, &HeaderPrefix::default()).is_err());
                 prop_assert!(matches!(error.status(), 400 | 422), "{error:?}");
                 let shown = error.to_string();
                 let repeats = |(name, value): &(String, String)| value.len() >= 12 && shown.contains(value.as_str()) && !name.contains(value.as_str());

@@ -1,14 +1,14 @@
-# An endpoint that answers 200 to what the `standardwebhooks` package for Python verifies, and 400 to everything else.
+# An endpoint that answers 200 to what a package for Python verifies, and 400 to everything else.
 #
-# Its argument is the secret; "raw:<secret>" is a secret whose bytes are the key itself. Its first line of output is its
-# port.
+# Its arguments are the secret ("raw:<secret>" is a secret whose bytes are the key itself) and the module of the package:
+# `standardwebhooks` or `svix.webhooks`. Its first line of output is its port.
+from importlib import import_module
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from standardwebhooks import Webhook, WebhookVerificationError
-
-given = sys.argv[1]
-webhook = Webhook(given.removeprefix("raw:").encode()) if given.startswith("raw:") else Webhook(given)
+given, module = sys.argv[1:]
+package = import_module(module)
+webhook = package.Webhook(given.removeprefix("raw:").encode()) if given.startswith("raw:") else package.Webhook(given)
 
 
 class Endpoint(BaseHTTPRequestHandler):
@@ -18,7 +18,7 @@ class Endpoint(BaseHTTPRequestHandler):
         try:
             webhook.verify(body, headers)
             self.answer(200, b"verified")
-        except WebhookVerificationError as error:
+        except package.WebhookVerificationError as error:
             self.answer(400, str(error).encode())
 
     def answer(self, status, text):

@@ -58,10 +58,9 @@ export async function startReceiver(answer = answerWith(200), { ping = answerWit
     pings: () => requests.filter(isPing),
     events: () => requests.filter((request) => !isPing(request)),
     /** The requests of one delivery, in order of arrival. */
-    attemptsOf: (id) => requests.filter((request) => request.headers["webhook-id"] === id),
+    attemptsOf: (id) => requests.filter((request) => idOf(request) === id),
     /** The ids of all deliveries that were received at least once. */
-    receivedIds: () =>
-      new Set(requests.filter((request) => !isPing(request)).map(({ headers }) => headers["webhook-id"])),
+    receivedIds: () => new Set(requests.filter((request) => !isPing(request)).map(idOf)),
     async stop() {
       const closed = once(server, "close");
       server.close();
@@ -147,7 +146,10 @@ export const resetInTheBody = () => (response) => {
   response.write("0123456789", () => setImmediate(() => response.socket.resetAndDestroy()));
 };
 
-const isPing = ({ headers }) => headers["x-secureagentics-event"] === "ping";
+// Whatever the brand's prefix is, and under either name of the standard's header.
+const isPing = ({ headers }) =>
+  Object.entries(headers).some(([name, value]) => /^x-.+-event$/.test(name) && value === "ping");
+const idOf = ({ headers }) => headers["webhook-id"] ?? headers["svix-id"];
 
 async function readAll(incoming) {
   const chunks = [];

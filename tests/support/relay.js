@@ -47,7 +47,20 @@ export function startRelayProcess(options = {}) {
 
 /** @param {RelayOptions} options */
 async function start(
-  { vars, hooks = false, isolated = false, outbound, dataset, tail, limits, subrequests, versions, persist, port },
+  {
+    vars,
+    hooks = false,
+    isolated = false,
+    outbound,
+    dataset,
+    tail,
+    limits,
+    subrequests,
+    jurisdiction,
+    versions,
+    persist,
+    port,
+  },
   launch,
 ) {
   const built = path.join(REPOSITORY, hooks ? "build/test-hooks/build" : "build", "index.js");
@@ -63,7 +76,7 @@ async function start(
   let previous;
   const run = async () => {
     if (released) previous ??= await unpackPreviousRelease();
-    const fixed = { hooks, isolated, outbound, dataset, tail, limits, subrequests, port, state };
+    const fixed = { hooks, isolated, outbound, dataset, tail, limits, subrequests, jurisdiction, port, state };
     return launch({ ...fixed, vars: settings, versions: released, previous }, onLog);
   };
   let running = await run();

@@ -106,6 +106,30 @@ function limitedEntry(root, limit) {
   return { type: /** @type {const} */ ("ESModule"), path: path.join(root, "src/limited.js"), contents };
 }
 
+// Stands for the platform's jurisdictions, which local workerd refuses: an object is reached in `place` or not at all.
+function jurisdictionEntry(root, place) {
+  const contents = `import relay, { Sender as Hired, WebhookObject as Relayed, WorkspaceObject as Kept } from "./entry.js";
+    const only = (namespace) => ({
+      jurisdiction(wanted) {
+        if (wanted !== "${place}") throw new Error("an object was called in " + wanted);
+        return namespace;
+      },
+      getByName() { throw new Error("an object was called without a jurisdiction"); },
+    });
+    const located = (env) => ({ ...env, WEBHOOKS: only(env.WEBHOOKS), WORKSPACES: only(env.WORKSPACES) });
+    export class WorkspaceObject extends Kept {
+      constructor(state, env) { super(state, located(env)); }
+    }
+    export class WebhookObject extends Relayed {
+      constructor(state, env) { super(state, located(env)); }
+    }
+    export class Sender extends Hired {
+      constructor(context, env) { super(context, located(env)); }
+    }
+    export default { fetch: (request, env, context) => relay.fetch(request, located(env), context) };`;
+  return { type: /** @type {const} */ ("ESModule"), path: path.join(root, "src/located.js"), contents };
+}
+
 const PREVIOUS_RELEASE = path.join(REPOSITORY, "tests/fixtures/release-0.1.0");
 const CODE = "build/index_bg.wasm";
 
@@ -148,6 +172,7 @@ export function relayOptions({
   tail = false,
   limits = {},
   subrequests,
+  jurisdiction,
   versions,
   previous,
   port = 0,
@@ -165,6 +190,7 @@ export function relayOptions({
     modulesRoot: root,
     modules: [
       ...(subrequests === undefined ? [] : [limitedEntry(root, subrequests)]),
+      ...(jurisdiction === undefined ? [] : [jurisdictionEntry(root, jurisdiction)]),
       module("ESModule", root, "src/entry.js"),
       module("ESModule", root, "src/finalization.js"),
       module("ESModule", root, "build/index.js"),

@@ -69,6 +69,8 @@ export type RelayOptions = {
   limits?: Record<string, { namespace_id: string; simple: { limit: number; period: 10 | 60 } } | undefined>;
   /** How many subrequests an invocation may make before `fetch` throws. */
   subrequests?: number;
+  /** The only jurisdiction in which an object is reached. */
+  jurisdiction?: string;
   versions?: Versions;
   /** The folder of the unpacked release before this one. */
   previous?: string;

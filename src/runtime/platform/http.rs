@@ -11,10 +11,7 @@ use worker::{
 };
 
 use crate::{
-    api::{
-        entrance::{ATTEMPT_HEADER, Arrival},
-        error::ApiError,
-    },
+    api::{entrance::Arrival, error::ApiError},
     runtime::platform::faults::internal,
 };
 
@@ -23,27 +20,30 @@ extern "C" {
     fn describe(request: &RawRequest, headers: &str) -> String;
 
     #[wasm_bindgen(catch)]
-    fn respond(status: u16, headers: &str, body: Option<&str>) -> Result<RawResponse, JsValue>;
+    fn respond(status: u16, headers: &str, body: JsValue) -> Result<RawResponse, JsValue>;
 }
 
-/// The headers that `describe` returns; any other costs a call of its own.
-const DESCRIBED: &str = concat!(
-    "authorization cf-connecting-ip cf-ray content-encoding content-length content-type cookie origin ",
-    "x-secureagentics-attempt"
-);
+/// The headers that `describe` returns, beside that of attempts; any other costs a call of its own.
+const DESCRIBED: &str = "authorization cf-connecting-ip cf-ray content-encoding content-length content-type cookie origin";
 
 /// A request; its body is read only on demand.
 pub(in crate::runtime) struct Request {
     raw: RawRequest,
     /// The result of `describe`.
     lines: String,
+    is_attempt: bool,
 }
 
 impl Request {
-    pub(in crate::runtime) fn new(raw: RawRequest) -> Self {
+    /// Takes a request of the runtime; `attempt_header` is that of every attempt, if the settings are known.
+    pub(in crate::runtime) fn new(raw: RawRequest, attempt_header: Option<&str>) -> Self {
+        let wanted = attempt_header.map_or(DESCRIBED.into(), |name| format!("{DESCRIBED} {name}"));
+        let lines = describe(&raw, &wanted);
+        let is_attempt = attempt_header.is_some_and(|name| find(&lines, name).is_some());
         Self {
-            lines: describe(&raw, DESCRIBED),
             raw,
+            lines,
+            is_attempt,
         }
     }
 
@@ -61,7 +61,7 @@ impl Request {
         Arrival {
             only_reads: self.method() == "GET",
             is_https: self.address().starts_with("https:"),
-            is_attempt: self.header(ATTEMPT_HEADER).is_some(),
+            is_attempt: self.is_attempt,
             has_encoded_body: self.header("content-encoding").is_some()
                 && self.raw.body().is_some(),
         }
@@ -70,9 +70,7 @@ impl Request {
     /// Returns a header by its name in lower case.
     pub(in crate::runtime) fn header(&self, name: &str) -> Option<Cow<'_, str>> {
         if DESCRIBED.split(' ').any(|described| described == name) {
-            let mut headers = self.lines.lines().skip(2);
-            return headers
-                .find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.into()));
+            return find(&self.lines, name).map(Cow::Borrowed);
         }
         let value = self.raw.headers().get(name).ok().flatten()?;
         Some(value.into())
@@ -140,6 +138,12 @@ impl Request {
     }
 }
 
+/// Finds a header in the result of `describe`.
+fn find<'a>(lines: &'a str, name: &str) -> Option<&'a str> {
+    let mut headers = lines.lines().skip(2);
+    headers.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+}
+
 /// Borrows the parameters of a query, as the parsers expect them.
 pub(in crate::runtime) fn pairs(query: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
     query
@@ -147,11 +151,16 @@ pub(in crate::runtime) fn pairs(query: &[(String, String)]) -> impl Iterator<Ite
         .map(|(name, value)| (name.as_str(), value.as_str()))
 }
 
-/// An answer: a status, headers and a text body.
+/// An answer: a status, headers and a body.
 pub(in crate::runtime) struct Response {
     status: u16,
     headers: BTreeMap<&'static str, Cow<'static, str>>,
-    body: Option<Cow<'static, str>>,
+    body: Option<Body>,
+}
+
+enum Body {
+    Text(Cow<'static, str>),
+    Bytes(Vec<u8>),
 }
 
 impl Response {
@@ -189,7 +198,17 @@ impl Response {
         content_type: &'static str,
         body: impl Into<Cow<'static, str>>,
     ) -> Self {
-        self.body = Some(body.into());
+        self.body = Some(Body::Text(body.into()));
+        self.with("Content-Type", content_type)
+    }
+
+    /// Sets a body that is no text, and its content type.
+    pub(in crate::runtime) fn with_bytes(
+        mut self,
+        content_type: &'static str,
+        body: Vec<u8>,
+    ) -> Self {
+        self.body = Some(Body::Bytes(body));
         self.with("Content-Type", content_type)
     }
 
@@ -199,6 +218,11 @@ impl Response {
     /// If a header is not valid.
     pub(in crate::runtime) fn into_raw(self) -> worker::Result<RawResponse> {
         let headers = serde_json::to_string(&self.headers)?;
-        Ok(respond(self.status, &headers, self.body.as_deref())?)
+        let body = match self.body {
+            None => JsValue::UNDEFINED,
+            Some(Body::Text(text)) => JsValue::from_str(&text),
+            Some(Body::Bytes(bytes)) => Uint8Array::from(bytes.as_slice()).into(),
+        };
+        Ok(respond(self.status, &headers, body)?)
     }
 }

@@ -44,7 +44,8 @@ export async function probeInSender(env, order) {
   const { step, object, ...rest } = JSON.parse(order);
   const tell = (value) => {
     const told = JSON.stringify({ told: { [step]: value } });
-    return env.WEBHOOKS.getByName(object).obey(JSON.stringify({ probe_platform: told }));
+    const webhooks = rest.jurisdiction ? env.WEBHOOKS.jurisdiction(rest.jurisdiction) : env.WEBHOOKS;
+    return webhooks.getByName(object).obey(JSON.stringify({ probe_platform: told }));
   };
   const post = (wait) => {
     const init = { method: "POST", headers: { Authorization: rest.authorization } };

@@ -16,6 +16,7 @@ pub(in crate::runtime) use crate::machines::messages::{
 #[cfg(feature = "test-hooks")]
 pub(in crate::runtime) use crate::machines::messages::Counted;
 
+use super::config::config;
 use crate::domain::{
     event::Payload,
     ids::{WebhookId, WorkspaceId},
@@ -102,6 +103,9 @@ extern "C" {
     /// A Durable Object namespace binding.
     type Namespace;
 
+    #[wasm_bindgen(method, catch)]
+    fn jurisdiction(this: &Namespace, name: &str) -> Result<Namespace, JsValue>;
+
     #[wasm_bindgen(method, catch, js_name = getByName)]
     fn get_by_name(this: &Namespace, name: &str) -> Result<ObjectStub, JsValue>;
 
@@ -123,7 +127,11 @@ fn send<C: Serialize>(
     #[cfg(feature = "test-hooks")]
     crate::runtime::platform::counted_calls::count(name);
     let command = serde_json::to_string(command)?;
-    let namespace: Namespace = js_sys::Reflect::get(env, &namespace.into())?.unchecked_into();
+    let mut namespace: Namespace = js_sys::Reflect::get(env, &namespace.into())?.unchecked_into();
+    let config = config(env).map_err(|error| worker::Error::RustError(error.to_string()))?;
+    if let Some(jurisdiction) = config.policy.jurisdiction {
+        namespace = namespace.jurisdiction(jurisdiction.as_str())?;
+    }
     Ok(namespace.get_by_name(name)?.obey(&command)?)
 }
 

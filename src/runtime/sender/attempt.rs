@@ -11,6 +11,7 @@ use worker::{console_error, js_sys::Uint8Array};
 use crate::{
     domain::{
         attempt::{Attempt, RESPONSE_BODY_LIMIT, RESPONSE_HEADERS_LIMIT},
+        brand::Brand,
         delivery::Kind,
         endpoint_url::{EndpointUrl, EndpointUrlError, UrlRules},
         ids::WebhookId,
@@ -32,8 +33,6 @@ use crate::{
         sealing::seal_again,
     },
 };
-
-const USER_AGENT: &str = concat!("Secureagentics-Webhooks/", env!("CARGO_PKG_VERSION"));
 
 #[wasm_bindgen(module = "/src/runtime/sender/post.js")]
 extern "C" {
@@ -117,7 +116,7 @@ pub(in crate::runtime) async fn attempt(
     let payload = payload.as_ref().map_or("", |payload| payload.get());
     #[cfg(feature = "test-hooks")]
     panic_where_a_test_asks(payload);
-    let (headers, custom) = headers(&grant, webhook, keys, payload, started_at)?;
+    let (headers, custom) = headers(&grant, webhook, keys, &policy.brand, payload, started_at)?;
     let all: BTreeMap<_, _> = headers.iter().chain(&custom).collect();
     let answer = send(&grant, payload, &all, policy).await?;
     let retry_after = answer.head.retry_after;
@@ -125,6 +124,7 @@ pub(in crate::runtime) async fn attempt(
     observer.attempt_ended((&grant.id, &grant.event_type, grant.kind), &attempt);
     let request = (grant.kind != Kind::Event).then(|| {
         let mut custom_headers = grant.headers;
+        custom_headers.retain(|header| custom.contains_key(&header.name));
         let values = custom_headers.iter_mut().map(StoredHeader::sealed_mut);
         // The settings may still be under an older key; a value that cannot be sealed again is kept as it is.
         if let Err(error) = seal_again(keys, webhook, values) {
@@ -153,6 +153,7 @@ fn headers(
     grant: &Grant,
     webhook: &WebhookId,
     keys: &EncryptionKeys,
+    brand: &Brand,
     payload: &str,
     now: Timestamp,
 ) -> Result<(HeaderMap, HeaderMap), SealedError> {
@@ -169,30 +170,40 @@ fn headers(
         now.as_seconds(),
         payload.as_bytes(),
     );
-    let own = [
-        ("accept", "*/*".to_string()),
-        ("content-type", "application/json".to_string()),
-        ("user-agent", USER_AGENT.to_string()),
-        ("x-secureagentics-event", grant.event_type.clone()),
-        ("x-secureagentics-attempt", grant.lease.attempt.to_string()),
-        ("x-secureagentics-signature", signature.hex),
-        ("webhook-id", signature.id),
-        ("webhook-timestamp", signature.timestamp),
-        ("webhook-signature", signature.standard),
+    let mut own = HeaderMap::from([
+        ("accept".to_string(), "*/*".to_string()),
+        ("content-type".to_string(), "application/json".to_string()),
+        (
+            "user-agent".to_string(),
+            format!("{}/{}", brand.user_agent(), env!("CARGO_PKG_VERSION")),
+        ),
+    ]);
+    let named = [
+        (brand.event_header(), grant.event_type.clone()),
+        (brand.attempt_header(), grant.lease.attempt.to_string()),
+        (brand.signature_header(), signature.hex),
     ];
-    let custom = grant
-        .headers
-        .iter()
-        .map(|StoredHeader { name, value }| Ok((name.clone(), open(value, Field::Header(name))?)));
-    let mut own: HeaderMap = own.map(|(name, value)| (name.to_string(), value)).into();
-    if grant
-        .headers
-        .iter()
-        .any(|header| header.name.eq_ignore_ascii_case("accept"))
-    {
-        own.remove("accept");
+    own.extend(named.map(|(name, value)| (name.to_ascii_lowercase(), value)));
+    for family in brand.standard_headers.families() {
+        let standard = [
+            ("id", &signature.id),
+            ("timestamp", &signature.timestamp),
+            ("signature", &signature.standard),
+        ];
+        own.extend(standard.map(|(ending, value)| (format!("{family}-{ending}"), value.clone())));
     }
-    Ok((own, custom.collect::<Result<_, _>>()?))
+    let mut custom = HeaderMap::new();
+    for StoredHeader { name, value } in &grant.headers {
+        let lower = name.to_ascii_lowercase();
+        if lower == "accept" {
+            own.remove("accept");
+        }
+        // A header that was saved under another HEADER_PREFIX may have a name that is the relay's: the relay's own wins.
+        if !own.contains_key(&lower) {
+            custom.insert(name.clone(), open(value, Field::Header(name))?);
+        }
+    }
+    Ok((own, custom))
 }
 
 thread_local! {

@@ -45,7 +45,7 @@ use worker::{
     web_sys::{Request, Response},
 };
 
-use super::platform::http;
+use super::platform::{config::config, http};
 #[cfg(feature = "test-hooks")]
 use super::test_hooks;
 
@@ -53,7 +53,12 @@ use super::test_hooks;
 async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
     #[cfg(feature = "test-hooks")]
     test_hooks::begin(&env);
-    router::answer(http::Request::new(request), env, context)
+    let config = config(&env);
+    let attempt_header = config
+        .as_ref()
+        .map(|config| config.policy.brand.attempt_header().to_ascii_lowercase());
+    let request = http::Request::new(request, attempt_header.as_deref().ok());
+    router::answer(request, env, context, config)
         .await
         .into_raw()
 }

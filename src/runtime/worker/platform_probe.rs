@@ -9,7 +9,7 @@ use worker::Env;
 
 use crate::{
     api::{error::ApiError, query::Query},
-    domain::policy::Policy,
+    domain::{jurisdiction::Jurisdiction, policy::Policy},
     machines::hiring::HIRES_LIMIT,
     runtime::{
         platform::{
@@ -34,6 +34,7 @@ struct Order<'a> {
     step: &'a str,
     /// The object in which all of this runs.
     object: &'a str,
+    jurisdiction: Option<&'a str>,
     /// Where POSTs go.
     origin: String,
     /// The operator's token, which they need there.
@@ -62,6 +63,7 @@ pub(super) async fn run(request: &Request, env: &Env, policy: &Policy, step: &st
             let order = Order {
                 step,
                 object: PROBE_OBJECT,
+                jurisdiction: policy.jurisdiction.map(Jurisdiction::as_str),
                 origin: request.url()?.origin().ascii_serialization(),
                 authorization: &authorization,
                 hires: HIRES_LIMIT,

@@ -19,10 +19,10 @@ use crate::{
         routes::{Access, Operation, ROUTES},
         routing::{PathIds, Route, find},
     },
-    domain::{event_type::catalogue, ids::WorkspaceId},
+    domain::{brand::Brand, event_type::catalogue, ids::WorkspaceId, policy::Policy},
     runtime::{
         platform::{
-            config::{Config, config},
+            config::Config,
             http::{Request, Response, pairs},
         },
         worker::{
@@ -36,7 +36,12 @@ use crate::{
 };
 
 /// Answers a request. Every answer, refusals too, has the request's id, by which to find it in the log.
-pub(super) async fn answer(request: Request, env: Env, context: Context) -> Response {
+pub(super) async fn answer(
+    request: Request,
+    env: Env,
+    context: Context,
+    config: Result<Rc<Config>, ApiError>,
+) -> Response {
     let request_id = request.header("cf-ray").map_or_else(
         || {
             crate::runtime::platform::entropy::random()
@@ -46,7 +51,6 @@ pub(super) async fn answer(request: Request, env: Env, context: Context) -> Resp
     );
     #[cfg(feature = "test-hooks")]
     crate::runtime::platform::counted_calls::take();
-    let config = config(&env);
     let https_only = config
         .as_ref()
         .is_ok_and(|config| !config.policy.allow_private_endpoints);
@@ -83,20 +87,27 @@ async fn pass(
 ) -> Answer {
     let path = request.path()?;
     let is_page = dashboard::has(&path);
-    let entered = config.and_then(|config| {
-        let https_only = !config.policy.allow_private_endpoints;
-        Ok((enter(arrival, https_only)?, config))
-    });
-    match entered {
-        Err(error) if is_page => dashboard::refusal(&error, request_id),
+    let config = match config {
+        Err(error) if is_page => {
+            return dashboard::refusal(&error, &Brand::nobodys(), request_id);
+        }
+        config => config?,
+    };
+    let Policy {
+        allow_private_endpoints,
+        brand,
+        ..
+    } = &config.policy;
+    match enter(arrival, !allow_private_endpoints, brand) {
+        Err(error) if is_page => dashboard::refusal(&error, brand, request_id),
         Err(error) => Err(error),
-        Ok((Entrance::ToHttps, _)) => to_https(&request),
-        Ok((Entrance::Route, config)) if is_page => {
+        Ok(Entrance::ToHttps) => to_https(&request),
+        Ok(Entrance::Route) if is_page => {
             dashboard::answer(request, &env, &config, request_id)
                 .boxed_local()
                 .await
         }
-        Ok((Entrance::Route, config)) => route(request, &path, env, context, &config).await,
+        Ok(Entrance::Route) => route(request, &path, env, context, &config).await,
     }
 }
 
@@ -136,7 +147,7 @@ async fn route(
             200,
             &serde_json::json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}),
         ),
-        Operation::GetOpenApiDocument => Ok(openapi_document()),
+        Operation::GetOpenApiDocument => Ok(openapi_document(&config.policy.brand)),
         Operation::ListEventTypes => json(
             200,
             &serde_json::json!({"data": catalogue(), "next_cursor": null}),
@@ -345,9 +356,9 @@ async fn route_workspace(
     handler.await
 }
 
-fn openapi_document() -> Response {
+fn openapi_document(brand: &Brand) -> Response {
     Response::new(200)
-        .with_body(JSON, openapi::document())
+        .with_body(JSON, openapi::document(brand))
         .with("Cache-Control", "public, max-age=300")
 }
 

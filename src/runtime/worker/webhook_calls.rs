@@ -44,7 +44,7 @@ pub(super) async fn create(call: Call<'_>) -> Answer {
     let rules = url_rules(&call.request, &call.config.policy);
     let key = idempotency_key(&call.request)?;
     let body = read_json_body(&call.request).await?;
-    let new = parse_new_webhook(&body, &rules)?;
+    let new = parse_new_webhook(&body, &rules, &call.config.policy.brand.header_prefix)?;
     let idempotent = key.as_ref().map(|key| key.of(Creation::Webhook, &body));
     let id = WebhookId::mint(now(), random_bytes()?);
     let (command, _) = webhook_changes::creation(&call.config.keys, id, new, idempotent.clone())?;
@@ -102,7 +102,11 @@ pub(super) async fn read(call: Call<'_>, id: WebhookId) -> Answer {
 
 pub(super) async fn change(call: Call<'_>, id: WebhookId) -> Answer {
     let rules = url_rules(&call.request, &call.config.policy);
-    let change = parse_webhook_change(&read_json_body(&call.request).await?, &rules)?;
+    let change = parse_webhook_change(
+        &read_json_body(&call.request).await?,
+        &rules,
+        &call.config.policy.brand.header_prefix,
+    )?;
     let command = webhook_changes::change(&call.config.keys, id, change)?;
     let webhook = changed(call.workspace().change(&command, changed_webhook).await?)?;
     json(200, &view(&call, webhook, true)?)

@@ -149,7 +149,10 @@ pub(super) async fn create_link(call: Call<'_>) -> Answer {
         actor: new.actor,
         created_at: Some(now),
     };
-    let origin = call.request.url()?.origin().ascii_serialization();
+    let origin = match &call.config.policy.public_origin {
+        Some(origin) => origin.as_str().to_owned(),
+        None => call.request.url()?.origin().ascii_serialization(),
+    };
     let shown = LinkView {
         id,
         url: format!(

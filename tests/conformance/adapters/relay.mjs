@@ -13,18 +13,32 @@ async function answered(request, status) {
   return answer.body;
 }
 
+// What is another product's with BRAND=another.
+const ANOTHER = {
+  PRODUCT_NAME: "Acme & Co",
+  HEADER_PREFIX: "X-Acme",
+  STANDARD_HEADERS: "webhook,svix",
+  ACCENT_COLOR: "#ffde00",
+};
+
 export async function start() {
-  const vars = { RETRY_SCHEDULE: SCHEDULE.map((delay) => `${delay}ms`).join(","), ATTEMPT_TIMEOUT: `${TIMEOUT}ms` };
+  const brand = process.env.BRAND === "another" ? ANOTHER : {};
+  const prefix = (brand.HEADER_PREFIX ?? "X-Secureagentics").toLowerCase();
+  const vars = {
+    ...brand,
+    RETRY_SCHEDULE: SCHEDULE.map((delay) => `${delay}ms`).join(","),
+    ATTEMPT_TIMEOUT: `${TIMEOUT}ms`,
+  };
   const relay = await startRelay({ vars });
   const production = await startRelay({ vars: { ...vars, ALLOW_PRIVATE_ENDPOINTS: "false" }, isolated: true });
   const closed = await createWorkspace(production);
   const pathOf = ({ workspace, id }, below = "") => `/v1/workspaces/${workspace}/webhooks/${id}${below}`;
   return {
-    name: "webhook-relay",
+    name: process.env.BRAND === "another" ? "webhook-relay with another brand" : "webhook-relay",
     schedule: SCHEDULE,
     timeout: TIMEOUT,
-    bodySignatureHeader: "x-secureagentics-signature",
-    isPing: ({ headers }) => headers["x-secureagentics-event"] === "ping",
+    bodySignatureHeader: `${prefix}-signature`,
+    isPing: ({ headers }) => headers[`${prefix}-event`] === "ping",
     // A separate workspace, so that an event goes only to this endpoint.
     async createEndpoint({ url, secret }) {
       const workspace = await createWorkspace(relay);

@@ -7,8 +7,8 @@ use worker::Url;
 use super::{HOME, visit::Visit};
 use crate::{
     api::error::ApiError,
-    dashboard::{Page, assets, error::ErrorPage, frame::Frame, words::capitalise},
-    domain::session::sign_in_address,
+    dashboard::{Page, assets, error::ErrorPage, frame::Frame, theme, words::capitalise},
+    domain::{brand::Brand, session::sign_in_address},
     runtime::{
         platform::{entropy::now, faults::internal, http::Response},
         worker::{authentication::own_origin, request::Answer},
@@ -18,6 +18,9 @@ use crate::{
 /// A page loads only files of this origin, sends forms only to it, and cannot be framed.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
      connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// For colours: another version may derive others from the same accent.
+const FOR_A_DAY: &str = "public, max-age=86400";
 
 /// For a file whose address contains a hash of its content.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
@@ -66,7 +69,12 @@ pub(super) fn to_sign_in(visit: &Visit<'_>, ended: bool) -> Answer {
 }
 
 /// Answers with a file of the dashboard.
-pub(super) fn asset(url: &Url) -> Answer {
+pub(super) fn asset(url: &Url, brand: &Brand) -> Answer {
+    match url.path() {
+        theme::PATH => return theme(url, brand),
+        assets::LOGO_PATH => return logo(url, brand),
+        _ => {}
+    }
     let (content_type, content) = assets::find(url.path()).ok_or(ApiError::NotFound("page"))?;
     let asked = url.query().map(|query| format!("{}?{query}", url.path()));
     let addressed = [
@@ -79,8 +87,33 @@ pub(super) fn asset(url: &Url) -> Answer {
     Ok(guarded(200, cache).with_body(content_type, content))
 }
 
-/// Answers a refusal as a page.
-pub(super) fn refusal(visit: Option<&Visit<'_>>, error: &ApiError, request_id: &str) -> Answer {
+/// Answers with the colours of the brand that the address names: while two deployments answer, a page of one may ask
+/// the other.
+fn theme(url: &Url, brand: &Brand) -> Answer {
+    let (accent, cache) = match url.query() {
+        None => (brand.accent, "no-cache"),
+        Some(query) => {
+            let accent = theme::accent_of(query).ok_or(ApiError::NotFound("page"))?;
+            (accent, FOR_A_DAY)
+        }
+    };
+    Ok(guarded(200, cache).with_body("text/css; charset=utf-8", theme::style(accent)))
+}
+
+fn logo(url: &Url, brand: &Brand) -> Answer {
+    let logo = brand.logo.as_ref().ok_or(ApiError::NotFound("page"))?;
+    let is_addressed = url.query() == Some(logo.hash().as_str());
+    let cache = if is_addressed { FOR_EVER } else { "no-cache" };
+    let content_type = logo.format().content_type();
+    Ok(guarded(200, cache).with_bytes(content_type, logo.bytes().to_vec()))
+}
+
+/// Answers a refusal as a page: of a visit, or before there is one.
+pub(super) fn refusal(
+    visit: Result<&Visit<'_>, &Brand>,
+    error: &ApiError,
+    request_id: &str,
+) -> Answer {
     let status = error.status();
     if status >= 500 {
         worker::console_error!("request {request_id}: {}", error.code());
@@ -114,8 +147,9 @@ pub(super) fn sentence(error: &ApiError) -> String {
 }
 
 /// The frame of an error page before a visit, where the relay's settings may be what is wrong.
-fn bare_frame() -> Frame {
+fn bare_frame(brand: &Brand) -> Frame {
     Frame {
+        brand: brand.clone(),
         session: None,
         allow_private_endpoints: false,
         notice: None,

@@ -28,6 +28,7 @@ use self::{
 };
 use crate::{
     api::{error::ApiError, routing::find},
+    domain::brand::Brand,
     runtime::{
         platform::{
             config::Config,
@@ -68,12 +69,12 @@ pub(super) async fn answer(
         }
         Detour::Refused(error) => error,
     };
-    answers::refusal(Some(&visit), &error, request_id)
+    answers::refusal(Ok(&visit), &error, request_id)
 }
 
 /// Answers a request for a page that is refused before its route.
-pub(super) fn refusal(error: &ApiError, request_id: &str) -> Answer {
-    answers::refusal(None, error, request_id)
+pub(super) fn refusal(error: &ApiError, brand: &Brand, request_id: &str) -> Answer {
+    answers::refusal(Err(brand), error, request_id)
 }
 
 async fn route(visit: &Visit<'_>) -> Result<Response, Detour> {
@@ -95,7 +96,7 @@ async fn route(visit: &Visit<'_>) -> Result<Response, Detour> {
     // Boxed one by one, as in `router.rs`.
     let handler = match target {
         Target::Home => return Ok(answers::redirect(302, HOME.to_string(), None)),
-        Target::Asset => return Ok(answers::asset(&url)?),
+        Target::Asset => return Ok(answers::asset(&url, &visit.config.policy.brand)?),
         Target::Docs => return Ok(answers::page(200, &visit.docs_page())?),
         Target::SignInPage => sign_in::show(visit, &url).boxed_local(),
         Target::SignIn => sign_in::sign_in(visit, &url).boxed_local(),

@@ -192,6 +192,7 @@ impl<'a> Visit<'a> {
     pub(super) fn frame_with(&self, notice: Option<Notice>) -> Frame {
         let policy = &self.config.policy;
         Frame {
+            brand: policy.brand.clone(),
             session: self.session.get().cloned(),
             allow_private_endpoints: policy.allow_private_endpoints,
             notice,

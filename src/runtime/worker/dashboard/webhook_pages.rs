@@ -21,7 +21,7 @@ use crate::{
     domain::{
         ids::{WebhookId, WorkspaceId},
         token::Scope,
-        webhook::Webhook,
+        webhook::{Webhook, WebhookDraft},
     },
     runtime::{
         platform::{
@@ -78,7 +78,7 @@ pub(super) async fn ask_new(visit: &Visit<'_>) -> Result<Response, Detour> {
 
 pub(super) async fn create(visit: &Visit<'_>) -> Result<Response, Detour> {
     let form = WebhookForm::parse(&read_form_body(&visit.request).await?);
-    let checked = match form.check(&url_rules(&visit.request, &visit.config.policy)) {
+    let checked = match check(visit, &form) {
         Ok(checked) => checked,
         Err(errors) => {
             visit.may_change().await?;
@@ -108,6 +108,13 @@ pub(super) async fn create(visit: &Visit<'_>) -> Result<Response, Detour> {
     )))
 }
 
+/// Checks what was typed by the deployment's rules.
+fn check(visit: &Visit<'_>, form: &WebhookForm) -> Result<WebhookDraft, WebhookErrors> {
+    let policy = &visit.config.policy;
+    let rules = url_rules(&visit.request, policy);
+    form.check(&rules, &policy.brand.header_prefix)
+}
+
 fn refuse_new(
     visit: &Visit<'_>,
     status: u16,
@@ -125,7 +132,7 @@ fn refuse_new(
 
 pub(super) async fn save(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
     let form = WebhookForm::parse(&read_form_body(&visit.request).await?);
-    match form.check(&url_rules(&visit.request, &visit.config.policy)) {
+    match check(visit, &form) {
         Ok(checked) => {
             let change = WebhookChange {
                 url: Some(checked.url),
