@@ -5,10 +5,10 @@ use thiserror::Error;
 
 use super::entrance::ATTEMPT_HEADER;
 use crate::domain::{
+    catalogue::{TYPES_LIMIT, UnknownEventType},
     custom_headers::HeaderError,
     delivery::Refusal,
     endpoint_url::EndpointUrlError,
-    event_type::EventTypeError,
     ids::{EventId, WebhookId},
     policy::PolicyError,
     secret::SecretError,
@@ -133,8 +133,11 @@ pub enum ApiError {
         /// The member.
         field: String,
         /// Names the known ones.
-        error: EventTypeError,
+        error: UnknownEventType,
     },
+    /// The name of a type is one of those that the relay uses itself.
+    #[error("name must not be one of the relay's own: ping, and all that begin with webhook.")]
+    ReservedEventType,
     /// The endpoint URL is refused.
     #[error(transparent)]
     InvalidUrl(#[from] EndpointUrlError),
@@ -153,6 +156,9 @@ pub enum ApiError {
     /// The workspace has as many webhooks as it may.
     #[error("a workspace has at most {WEBHOOKS_LIMIT} webhooks; delete one first")]
     TooManyWebhooks,
+    /// The catalogue has as many types as it may.
+    #[error("there are at most {TYPES_LIMIT} event types; delete one first")]
+    TooManyEventTypes,
     /// The delivery's state does not allow what was asked.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -234,6 +240,7 @@ impl ApiError {
             Self::WorkspaceExists
             | Self::WorkspaceDeleted
             | Self::TooManyWebhooks
+            | Self::TooManyEventTypes
             | Self::Refused(_)
             | Self::ResendRunning
             | Self::WebhookDisabled => 409,
@@ -242,6 +249,7 @@ impl ApiError {
             Self::UnsupportedMediaType | Self::EncodedBody => 415,
             Self::InvalidValue { .. }
             | Self::UnknownEventType { .. }
+            | Self::ReservedEventType
             | Self::InvalidUrl(_)
             | Self::InvalidSecret(_)
             | Self::InvalidHeader(_)
@@ -273,12 +281,14 @@ impl ApiError {
             Self::PayloadTooLarge { .. } => "payload_too_large",
             Self::InvalidValue { code, .. } => code,
             Self::UnknownEventType { .. } => "unknown_event_type",
+            Self::ReservedEventType => "reserved_event_type",
             Self::InvalidUrl(_) => "invalid_url",
             Self::InvalidSecret(_) => "invalid_secret",
             Self::InvalidHeader(_) => "invalid_header",
             Self::WorkspaceExists => "workspace_exists",
             Self::WorkspaceDeleted => "workspace_deleted",
             Self::TooManyWebhooks => "too_many_webhooks",
+            Self::TooManyEventTypes => "too_many_event_types",
             Self::Refused(Refusal::AlreadyPending) => "already_pending",
             Self::Refused(Refusal::NotResendable) => "not_resendable",
             Self::Refused(Refusal::AlreadySettled) => "already_settled",
@@ -307,6 +317,7 @@ impl ApiError {
             | Self::InvalidParameter { field, .. }
             | Self::InvalidValue { field, .. }
             | Self::UnknownEventType { field, .. } => Some(field),
+            Self::ReservedEventType => Some("name"),
             Self::InvalidUrl(_) => Some("url"),
             Self::InvalidSecret(_) => Some("secret"),
             Self::InvalidHeader(_) => Some("headers"),
@@ -326,6 +337,7 @@ impl ApiError {
             | Self::WorkspaceExists
             | Self::WorkspaceDeleted
             | Self::TooManyWebhooks
+            | Self::TooManyEventTypes
             | Self::Refused(_)
             | Self::ResendRunning
             | Self::RateLimited { .. }

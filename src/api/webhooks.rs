@@ -10,6 +10,7 @@ use super::{
     members::{Members, parse_json},
 };
 use crate::domain::{
+    catalogue::{Catalogue, CatalogueEntry, Selectable},
     custom_headers::check_headers,
     endpoint_url::{EndpointUrl, UrlRules},
     event_type::EventType,
@@ -38,11 +39,15 @@ pub struct WebhookChange {
     pub enabled: Option<bool>,
 }
 
-/// Reads `{"url", "events", "secret"?, "description"?, "headers"?}`.
+/// Reads `{"url", "events", "secret"?, "description"?, "headers"?}`; `catalogue` has the types.
 ///
 /// # Errors
 /// The first refusal.
-pub fn parse_new_webhook(body: &[u8], rules: &UrlRules) -> Result<WebhookDraft, ApiError> {
+pub fn parse_new_webhook(
+    body: &[u8],
+    rules: &UrlRules,
+    catalogue: &Catalogue,
+) -> Result<WebhookDraft, ApiError> {
     let known = ["url", "events", "secret", "description", "headers"];
     let members = Members::parse(parse_json(body)?, "", &known)?;
     let missing = |field: &str| ApiError::MissingField {
@@ -50,18 +55,23 @@ pub fn parse_new_webhook(body: &[u8], rules: &UrlRules) -> Result<WebhookDraft, 
     };
     Ok(WebhookDraft {
         url: parse_url(&members, rules)?.ok_or_else(|| missing("url"))?,
-        events: parse_event_types(&members)?.ok_or_else(|| missing("events"))?,
+        events: parse_event_types(&members, catalogue.selectable(&[]))?
+            .ok_or_else(|| missing("events"))?,
         secret: parse_secret(&members)?,
         description: parse_description(&members)?.unwrap_or_default(),
         headers: parse_headers(&members)?.unwrap_or_default(),
     })
 }
 
-/// Reads any of `{"url", "events", "description", "headers", "status"}`.
+/// Reads any of `{"url", "events", "description", "headers", "status"}`; `types` may be selected.
 ///
 /// # Errors
 /// The first refusal.
-pub fn parse_webhook_change(body: &[u8], rules: &UrlRules) -> Result<WebhookChange, ApiError> {
+pub fn parse_webhook_change(
+    body: &[u8],
+    rules: &UrlRules,
+    types: Selectable<'_>,
+) -> Result<WebhookChange, ApiError> {
     let members = Members::parse(
         parse_json(body)?,
         "",
@@ -82,7 +92,7 @@ pub fn parse_webhook_change(body: &[u8], rules: &UrlRules) -> Result<WebhookChan
     };
     Ok(WebhookChange {
         url: parse_url(&members, rules)?,
-        events: parse_event_types(&members)?,
+        events: parse_event_types(&members, types)?,
         description: parse_description(&members)?,
         headers: parse_headers(&members)?,
         enabled,
@@ -96,7 +106,10 @@ fn parse_url(members: &Members, rules: &UrlRules) -> Result<Option<EndpointUrl>,
     Ok(Some(EndpointUrl::parse(&url, rules)?))
 }
 
-fn parse_event_types(members: &Members) -> Result<Option<Vec<EventType>>, ApiError> {
+fn parse_event_types(
+    members: &Members,
+    selectable: Selectable<'_>,
+) -> Result<Option<Vec<EventType>>, ApiError> {
     let Some(names) = members.optional::<Vec<String>>("events", "an array of strings")? else {
         return Ok(None);
     };
@@ -106,7 +119,7 @@ fn parse_event_types(members: &Members) -> Result<Option<Vec<EventType>>, ApiErr
             field: format!("events[{index}]"),
             error,
         };
-        let event_type = EventType::parse(name).map_err(unknown)?;
+        let event_type = selectable.find(name).map_err(unknown)?;
         if !types.contains(&event_type) {
             types.push(event_type);
         }
@@ -181,17 +194,22 @@ pub fn parse_rotation(body: &[u8]) -> Result<Rotation, ApiError> {
     })
 }
 
-/// Reads `{"type"}` of a test.
+/// Reads `{"type"}` of a test; `catalogue` has the types.
 ///
 /// # Errors
 /// The first refusal.
-pub fn parse_test(body: &[u8]) -> Result<EventType, ApiError> {
+pub fn parse_test<'c>(
+    body: &[u8],
+    catalogue: &'c Catalogue,
+) -> Result<&'c CatalogueEntry, ApiError> {
     let members = Members::parse(parse_json(body)?, "", &["type"])?;
     let name: String = members.required("type", "a string")?;
-    EventType::parse(&name).map_err(|error| ApiError::UnknownEventType {
-        field: "type".into(),
-        error,
-    })
+    catalogue
+        .find_entry(&name)
+        .map_err(|error| ApiError::UnknownEventType {
+            field: "type".into(),
+            error,
+        })
 }
 
 /// A webhook's secret as its owner sees it.
@@ -341,21 +359,38 @@ mod tests {
 
     #[test]
     fn a_change_may_name_any_member() {
-        let change =
-            parse_webhook_change(br#"{"status":"disabled"}"#, &UrlRules::default()).unwrap();
+        let disable = change(r#"{"status":"disabled"}"#, &[]).unwrap();
         assert_eq!(
             (
-                change.enabled,
-                change.url.is_some(),
-                change.events.is_some()
+                disable.enabled,
+                disable.url.is_some(),
+                disable.events.is_some()
             ),
             (Some(false), false, false)
         );
-        let error = parse_webhook_change(br#"{"status":"off"}"#, &UrlRules::default()).unwrap_err();
+        let error = change(r#"{"status":"off"}"#, &[]).unwrap_err();
         assert_eq!(error.code(), "invalid_status");
     }
 
+    #[test]
+    fn a_change_may_keep_a_selected_type_that_is_gone() {
+        let body = r#"{"events":["agent.error","agent.retired"]}"#;
+        let error = change(body, &[]).unwrap_err();
+        assert_eq!(
+            (error.code(), error.field()),
+            ("unknown_event_type", Some("events[1]"))
+        );
+        let kept = change(body, &["agent.retired".into()]).unwrap();
+        assert_eq!(kept.events.unwrap().len(), 2);
+    }
+
+    fn change(body: &str, selected: &[String]) -> Result<WebhookChange, ApiError> {
+        let catalogue = Catalogue::default();
+        let types = catalogue.selectable(selected);
+        parse_webhook_change(body.as_bytes(), &UrlRules::default(), types)
+    }
+
     fn parse(body: &str) -> Result<WebhookDraft, ApiError> {
-        parse_new_webhook(body.as_bytes(), &UrlRules::default())
+        parse_new_webhook(body.as_bytes(), &UrlRules::default(), &Catalogue::default())
     }
 }
