@@ -12,10 +12,12 @@ const COPIED = [
   "build/index_bg.wasm",
   "src/entry.js",
   "src/finalization.js",
+  "scripts/import_types.mjs",
   "scripts/listen.mjs",
   "scripts/show.sh",
   "scripts/smoke.mjs",
   "examples/receiver.mjs",
+  "scripts/webhook_types.mjs",
   ".dev.vars.example",
   "CHANGELOG.md",
   "LICENSE-APACHE",
@@ -59,7 +61,7 @@ function withoutBuildStep(config) {
 
 // wrangler alone, of the version that the tests use.
 function packageOf({ name, version, license, engines, scripts, devDependencies }) {
-  const kept = Object.fromEntries(["listen", "smoke"].map((script) => [script, scripts[script]]));
+  const kept = Object.fromEntries(["import-types", "listen", "smoke"].map((script) => [script, scripts[script]]));
   const { wrangler } = devDependencies;
   return {
     name,

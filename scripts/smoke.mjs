@@ -145,6 +145,7 @@ function checksOf(origin, token, endpoint) {
         const made = await operator("POST", `${workspace}/keys`, [201], { name: "Smoke test", scopes });
         key = callerOf(origin, made.body.key);
         const types = await key("GET", "/v1/event-types", [200]);
+        assert(types.body.data.length > 0, "the catalogue has no event type: put one");
         const [{ name, sample }] = types.body.data;
         Object.assign(event, { type: name, data: sample.data ?? sample });
         return `${id} and a key were made`;

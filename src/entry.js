@@ -6,6 +6,7 @@
 import "./finalization.js";
 import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
 import RustWorker, {
+  CatalogueObject as RustCatalogueObject,
   WebhookObject as RustWebhookObject,
   WorkspaceObject as RustWorkspaceObject,
 } from "../build/index.js";
@@ -127,6 +128,7 @@ export class Sender extends WorkerEntrypoint {
 
 export class WorkspaceObject extends guarded(RustWorkspaceObject) {}
 export class WebhookObject extends guarded(RustWebhookObject) {}
+export class CatalogueObject extends guarded(RustCatalogueObject) {}
 export default {
   async fetch(request, env, context) {
     try {

@@ -4,10 +4,10 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::domain::{
+    catalogue::{TYPES_LIMIT, UnknownEventType},
     custom_headers::HeaderError,
     delivery::Refusal,
     endpoint_url::EndpointUrlError,
-    event_type::EventTypeError,
     ids::{EventId, WebhookId},
     policy::PolicyError,
     secret::SecretError,
@@ -135,8 +135,11 @@ pub enum ApiError {
         /// The member.
         field: String,
         /// Names the known ones.
-        error: EventTypeError,
+        error: UnknownEventType,
     },
+    /// The name of a type is one of those that the relay uses itself.
+    #[error("name must not be one of the relay's own: ping, and all that begin with webhook.")]
+    ReservedEventType,
     /// The endpoint URL is refused.
     #[error(transparent)]
     InvalidUrl(#[from] EndpointUrlError),
@@ -155,6 +158,9 @@ pub enum ApiError {
     /// The workspace has as many webhooks as it may.
     #[error("a workspace has at most {WEBHOOKS_LIMIT} webhooks; delete one first")]
     TooManyWebhooks,
+    /// The catalogue has as many types as it may.
+    #[error("there are at most {TYPES_LIMIT} event types; delete one first")]
+    TooManyEventTypes,
     /// The delivery's state does not allow what was asked.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -236,6 +242,7 @@ impl ApiError {
             Self::WorkspaceExists
             | Self::WorkspaceDeleted
             | Self::TooManyWebhooks
+            | Self::TooManyEventTypes
             | Self::Refused(_)
             | Self::ResendRunning
             | Self::WebhookDisabled => 409,
@@ -244,6 +251,7 @@ impl ApiError {
             Self::UnsupportedMediaType | Self::EncodedBody => 415,
             Self::InvalidValue { .. }
             | Self::UnknownEventType { .. }
+            | Self::ReservedEventType
             | Self::InvalidUrl(_)
             | Self::InvalidSecret(_)
             | Self::InvalidHeader(_)
@@ -275,12 +283,14 @@ impl ApiError {
             Self::PayloadTooLarge { .. } => "payload_too_large",
             Self::InvalidValue { code, .. } => code,
             Self::UnknownEventType { .. } => "unknown_event_type",
+            Self::ReservedEventType => "reserved_event_type",
             Self::InvalidUrl(_) => "invalid_url",
             Self::InvalidSecret(_) => "invalid_secret",
             Self::InvalidHeader(_) => "invalid_header",
             Self::WorkspaceExists => "workspace_exists",
             Self::WorkspaceDeleted => "workspace_deleted",
             Self::TooManyWebhooks => "too_many_webhooks",
+            Self::TooManyEventTypes => "too_many_event_types",
             Self::Refused(Refusal::AlreadyPending) => "already_pending",
             Self::Refused(Refusal::NotResendable) => "not_resendable",
             Self::Refused(Refusal::AlreadySettled) => "already_settled",
@@ -309,6 +319,7 @@ impl ApiError {
             | Self::InvalidParameter { field, .. }
             | Self::InvalidValue { field, .. }
             | Self::UnknownEventType { field, .. } => Some(field),
+            Self::ReservedEventType => Some("name"),
             Self::InvalidUrl(_) => Some("url"),
             Self::InvalidSecret(_) => Some("secret"),
             Self::InvalidHeader(_) => Some("headers"),
@@ -328,6 +339,7 @@ impl ApiError {
             | Self::WorkspaceExists
             | Self::WorkspaceDeleted
             | Self::TooManyWebhooks
+            | Self::TooManyEventTypes
             | Self::Refused(_)
             | Self::ResendRunning
             | Self::RateLimited { .. }

@@ -8,9 +8,9 @@ use super::{
     members::{Members, first_items, parse_json},
 };
 use crate::domain::{
+    catalogue::Catalogue,
     delivery::Status,
     event::{EVENT_LIMIT, EVENTS_LIMIT, Event},
-    event_type::EventType,
     ids::{DeliveryId, EventId, WebhookId},
     timestamp::Timestamp,
 };
@@ -28,18 +28,22 @@ pub struct PostedEvents {
 
 /// Reads a request's body: one event, or an array of 1 to 100. The whole body is checked before any of it is used.
 ///
-/// `mint_event_id` makes the id of an event that has none; `now` is the time of one that has none.
+/// `catalogue` has the types; `mint_event_id` makes the id of an event that has none; `now` is the time of one that has
+/// none.
 ///
 /// # Errors
 /// The first refusal; its field begins with the event's place in an array (`[3].type`).
 pub fn parse_events(
     body: &[u8],
+    catalogue: &Catalogue,
     now: Timestamp,
     mut mint_event_id: impl FnMut() -> Result<EventId, ApiError>,
 ) -> Result<PostedEvents, ApiError> {
     let value = parse_json(body)?;
+    let mut parse =
+        |value, path: &str| parse_event(value, path, catalogue, now, &mut mint_event_id);
     if !value.get().starts_with('[') {
-        let events = vec![parse_event(value, "", now, &mut mint_event_id)?];
+        let events = vec![parse(value, "")?];
         return Ok(PostedEvents {
             array: false,
             events,
@@ -53,14 +57,9 @@ pub fn parse_events(
             allowed: format!("one event or an array of 1 to {EVENTS_LIMIT}"),
         });
     }
-    let parse = |(index, value): (usize, &&RawValue)| {
-        parse_event(value, &format!("[{index}]."), now, &mut mint_event_id)
-    };
-    let events = values
-        .iter()
-        .enumerate()
-        .map(parse)
-        .collect::<Result<_, _>>()?;
+    let numbered = values.into_iter().enumerate();
+    let events = numbered.map(|(index, value)| parse(value, &format!("[{index}].")));
+    let events = events.collect::<Result<_, _>>()?;
     Ok(PostedEvents {
         array: true,
         events,
@@ -70,6 +69,7 @@ pub fn parse_events(
 fn parse_event(
     value: &RawValue,
     path: &str,
+    catalogue: &Catalogue,
     now: Timestamp,
     mint_event_id: &mut impl FnMut() -> Result<EventId, ApiError>,
 ) -> Result<Event, ApiError> {
@@ -83,10 +83,12 @@ fn parse_event(
     }
     let members = Members::parse(value, path, &MEMBERS)?;
     let name: String = members.required("type", "a string")?;
-    let event_type = EventType::parse(&name).map_err(|error| ApiError::UnknownEventType {
-        field: members.field("type"),
-        error,
-    })?;
+    let event_type = catalogue
+        .find(&name)
+        .map_err(|error| ApiError::UnknownEventType {
+            field: members.field("type"),
+            error,
+        })?;
     let data = members.raw("data").ok_or_else(|| ApiError::MissingField {
         field: members.field("data"),
     })?;
@@ -311,6 +313,9 @@ mod tests {
 
     fn parse(body: &str) -> Result<PostedEvents, ApiError> {
         let now = Timestamp::from_millis(0);
-        parse_events(body.as_bytes(), now, || Ok(EventId::mint(now, [0; 10])))
+        let catalogue = Catalogue::default();
+        parse_events(body.as_bytes(), &catalogue, now, || {
+            Ok(EventId::mint(now, [0; 10]))
+        })
     }
 }

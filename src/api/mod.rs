@@ -14,6 +14,8 @@ pub mod query;
 
 pub mod events;
 
+pub mod event_types;
+
 pub mod traces;
 
 pub mod workspaces;

@@ -69,6 +69,12 @@ pub enum Operation {
     StopResend,
     /// List the event types.
     ListEventTypes,
+    /// Read an event type with its schema.
+    GetEventType,
+    /// Add or replace an event type.
+    PutEventType,
+    /// Delete an event type.
+    DeleteEventType,
     /// Check whether the relay answers.
     GetHealth,
     /// Read metrics for Prometheus.
@@ -138,6 +144,9 @@ pub const ROUTES: &[Route<(Operation, Access)>] = &[
     route("GET", "/v1/workspaces/{workspace_id}/webhooks/{webhook_id}/resend/{resend_id}", Operation::GetResend, READS),
     route("DELETE", "/v1/workspaces/{workspace_id}/webhooks/{webhook_id}/resend/{resend_id}", Operation::StopResend, WRITES),
     route("GET", "/v1/event-types", Operation::ListEventTypes, ANYBODY),
+    route("GET", "/v1/event-types/{name}", Operation::GetEventType, ANYBODY),
+    route("PUT", "/v1/event-types/{name}", Operation::PutEventType, OPERATOR),
+    route("DELETE", "/v1/event-types/{name}", Operation::DeleteEventType, OPERATOR),
     route("GET", "/healthz", Operation::GetHealth, ANYBODY),
     route("GET", "/metrics", Operation::GetMetrics, OPERATOR),
     route("GET", "/openapi.json", Operation::GetOpenApiDocument, ANYBODY),

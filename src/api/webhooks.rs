@@ -11,6 +11,7 @@ use super::{
 };
 use crate::domain::{
     brand::HeaderPrefix,
+    catalogue::{Catalogue, CatalogueEntry, Selectable},
     custom_headers::check_headers,
     endpoint_url::{EndpointUrl, UrlRules},
     event_type::EventType,
@@ -39,7 +40,8 @@ pub struct WebhookChange {
     pub enabled: Option<bool>,
 }
 
-/// Reads `{"url", "events", "secret"?, "description"?, "headers"?}`; `own` begins the relay's own header names.
+/// Reads `{"url", "events", "secret"?, "description"?, "headers"?}`; `own` begins the relay's own header names,
+/// `catalogue` has the types.
 ///
 /// # Errors
 /// The first refusal.
@@ -47,6 +49,7 @@ pub fn parse_new_webhook(
     body: &[u8],
     rules: &UrlRules,
     own: &HeaderPrefix,
+    catalogue: &Catalogue,
 ) -> Result<WebhookDraft, ApiError> {
     let known = ["url", "events", "secret", "description", "headers"];
     let members = Members::parse(parse_json(body)?, "", &known)?;
@@ -55,14 +58,15 @@ pub fn parse_new_webhook(
     };
     Ok(WebhookDraft {
         url: parse_url(&members, rules)?.ok_or_else(|| missing("url"))?,
-        events: parse_event_types(&members)?.ok_or_else(|| missing("events"))?,
+        events: parse_event_types(&members, catalogue.selectable(&[]))?
+            .ok_or_else(|| missing("events"))?,
         secret: parse_secret(&members)?,
         description: parse_description(&members)?.unwrap_or_default(),
         headers: parse_headers(&members, own)?.unwrap_or_default(),
     })
 }
 
-/// Reads any of `{"url", "events", "description", "headers", "status"}`; `own` as above.
+/// Reads any of `{"url", "events", "description", "headers", "status"}`; `own` as above, `types` may be selected.
 ///
 /// # Errors
 /// The first refusal.
@@ -70,6 +74,7 @@ pub fn parse_webhook_change(
     body: &[u8],
     rules: &UrlRules,
     own: &HeaderPrefix,
+    types: Selectable<'_>,
 ) -> Result<WebhookChange, ApiError> {
     let members = Members::parse(
         parse_json(body)?,
@@ -91,7 +96,7 @@ pub fn parse_webhook_change(
     };
     Ok(WebhookChange {
         url: parse_url(&members, rules)?,
-        events: parse_event_types(&members)?,
+        events: parse_event_types(&members, types)?,
         description: parse_description(&members)?,
         headers: parse_headers(&members, own)?,
         enabled,
@@ -105,7 +110,10 @@ fn parse_url(members: &Members, rules: &UrlRules) -> Result<Option<EndpointUrl>,
     Ok(Some(EndpointUrl::parse(&url, rules)?))
 }
 
-fn parse_event_types(members: &Members) -> Result<Option<Vec<EventType>>, ApiError> {
+fn parse_event_types(
+    members: &Members,
+    selectable: Selectable<'_>,
+) -> Result<Option<Vec<EventType>>, ApiError> {
     let Some(names) = members.optional::<Vec<String>>("events", "an array of strings")? else {
         return Ok(None);
     };
@@ -115,7 +123,7 @@ fn parse_event_types(members: &Members) -> Result<Option<Vec<EventType>>, ApiErr
             field: format!("events[{index}]"),
             error,
         };
-        let event_type = EventType::parse(name).map_err(unknown)?;
+        let event_type = selectable.find(name).map_err(unknown)?;
         if !types.contains(&event_type) {
             types.push(event_type);
         }
@@ -193,17 +201,22 @@ pub fn parse_rotation(body: &[u8]) -> Result<Rotation, ApiError> {
     })
 }
 
-/// Reads `{"type"}` of a test.
+/// Reads `{"type"}` of a test; `catalogue` has the types.
 ///
 /// # Errors
 /// The first refusal.
-pub fn parse_test(body: &[u8]) -> Result<EventType, ApiError> {
+pub fn parse_test<'c>(
+    body: &[u8],
+    catalogue: &'c Catalogue,
+) -> Result<&'c CatalogueEntry, ApiError> {
     let members = Members::parse(parse_json(body)?, "", &["type"])?;
     let name: String = members.required("type", "a string")?;
-    EventType::parse(&name).map_err(|error| ApiError::UnknownEventType {
-        field: "type".into(),
-        error,
-    })
+    catalogue
+        .find_entry(&name)
+        .map_err(|error| ApiError::UnknownEventType {
+            field: "type".into(),
+            error,
+        })
 }
 
 /// A webhook's secret as its owner sees it.
@@ -353,27 +366,36 @@ mod tests {
 
     #[test]
     fn a_change_may_name_any_member() {
-        let change = parse_webhook_change(
-            br#"{"status":"disabled"}"#,
-            &UrlRules::default(),
-            &HeaderPrefix::default(),
-        )
-        .unwrap();
+        let disable = change(r#"{"status":"disabled"}"#, &[]).unwrap();
         assert_eq!(
             (
-                change.enabled,
-                change.url.is_some(),
-                change.events.is_some()
+                disable.enabled,
+                disable.url.is_some(),
+                disable.events.is_some()
             ),
             (Some(false), false, false)
         );
-        let error = parse_webhook_change(
-            br#"{"status":"off"}"#,
-            &UrlRules::default(),
-            &HeaderPrefix::default(),
-        )
-        .unwrap_err();
+        let error = change(r#"{"status":"off"}"#, &[]).unwrap_err();
         assert_eq!(error.code(), "invalid_status");
+    }
+
+    #[test]
+    fn a_change_may_keep_a_selected_type_that_is_gone() {
+        let body = r#"{"events":["agent.error","agent.retired"]}"#;
+        let error = change(body, &[]).unwrap_err();
+        assert_eq!(
+            (error.code(), error.field()),
+            ("unknown_event_type", Some("events[1]"))
+        );
+        let kept = change(body, &["agent.retired".into()]).unwrap();
+        assert_eq!(kept.events.unwrap().len(), 2);
+    }
+
+    fn change(body: &str, selected: &[String]) -> Result<WebhookChange, ApiError> {
+        let catalogue = Catalogue::default();
+        let types = catalogue.selectable(selected);
+        let own = HeaderPrefix::default();
+        parse_webhook_change(body.as_bytes(), &UrlRules::default(), &own, types)
     }
 
     fn parse(body: &str) -> Result<WebhookDraft, ApiError> {
@@ -381,6 +403,7 @@ mod tests {
             body.as_bytes(),
             &UrlRules::default(),
             &HeaderPrefix::default(),
+            &Catalogue::default(),
         )
     }
 }

@@ -1,12 +1,16 @@
 //! Adding a webhook: the five steps of the customer page on one page.
 
+use std::rc::Rc;
+
 use super::{
     Page, assets,
     forms::{WebhookErrors, WebhookForm},
     frame::{Frame, Notice},
+    json,
+    type_choices::{TypeChoice, selectable},
     words,
 };
-use crate::domain::event_type;
+use crate::domain::catalogue::Catalogue;
 
 /// The page on which a webhook is added.
 #[derive(Page)]
@@ -14,8 +18,16 @@ use crate::domain::event_type;
 pub struct AddPage {
     /// What is around it.
     pub frame: Frame,
+    /// The types.
+    pub catalogue: Rc<Catalogue>,
     /// What was typed; default at first.
     pub form: WebhookForm,
     /// What is wrong with it.
     pub errors: WebhookErrors,
+}
+
+impl AddPage {
+    fn choices(&self) -> Vec<TypeChoice<'_>> {
+        selectable(&self.catalogue, &[])
+    }
 }

@@ -1,5 +1,7 @@
 //! A webhook: its settings, its secret, its activity, its deliveries.
 
+use std::rc::Rc;
+
 use super::{
     Page, assets,
     chart::Chart,
@@ -8,10 +10,11 @@ use super::{
     frame::{Done, Frame, Notice},
     json,
     probe::Probe,
+    type_choices::{TypeChoice, known, selectable, testable},
     when, words,
 };
 use crate::domain::{
-    event_type,
+    catalogue::Catalogue,
     ids::DeliveryId,
     record::DeliveryRecord,
     resend::{BulkResend, BulkResendStatus},
@@ -28,6 +31,8 @@ pub struct DetailPage {
     pub frame: Frame,
     /// What the address asked for.
     pub query: DetailQuery,
+    /// The types.
+    pub catalogue: Rc<Catalogue>,
     /// The webhook.
     pub webhook: Webhook,
     /// The settings form: [`WebhookForm::of`] the webhook, or what was typed and refused. Custom headers' values only
@@ -80,7 +85,24 @@ impl DetailPage {
         self.query.test.is_some() && !self.is_new()
     }
 
-    /// The type that the test form offers: that of the previous test, or else the first that the webhook selects.
+    /// The types that the settings form offers.
+    fn choices(&self) -> Vec<TypeChoice<'_>> {
+        selectable(&self.catalogue, &self.webhook.settings.events)
+    }
+
+    /// The types that the test form offers.
+    fn testable(&self) -> Vec<TypeChoice<'_>> {
+        testable(&self.catalogue, &self.webhook.settings.events)
+    }
+
+    /// The types by which the log is filtered.
+    fn logged(&self) -> Vec<&str> {
+        let selected = self.webhook.settings.events.iter().map(String::as_str);
+        let more = selected.chain(["ping", self.query.event_type.as_str()]);
+        known(&self.catalogue, more)
+    }
+
+    /// The type that the test form has chosen: that of the previous test, or else the first that the webhook selects.
     fn is_tested(&self, event_type: &str) -> bool {
         let tested = self.probe.as_ref().filter(|_| self.shows_test());
         let before = tested.map(|probe| probe.record.event_type.as_str());

@@ -2,18 +2,16 @@
 //!
 //! Settings come from the deployment and types from the catalogue; the rest is the same for everybody.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, rc::Rc};
 
 use super::{
     Page, assets,
     frame::{Frame, Notice},
+    json,
+    type_choices::TypeChoice,
     verify, words,
 };
-use crate::domain::{
-    attempt::RESPONSE_BODY_LIMIT,
-    event_type::{CatalogueEntry, catalogue},
-    policy::Policy,
-};
+use crate::domain::{attempt::RESPONSE_BODY_LIMIT, catalogue::Catalogue, policy::Policy};
 
 /// The endpoint in Python that the page shows for the headers of Standard Webhooks.
 const STANDARD: &str = include_str!("samples/standard.py");
@@ -29,6 +27,8 @@ pub struct DocsPage {
     pub frame: Frame,
     /// The deployment's settings.
     pub policy: Policy,
+    /// The types.
+    pub catalogue: Rc<Catalogue>,
 }
 
 impl DocsPage {
@@ -38,8 +38,8 @@ impl DocsPage {
         brand.rewrite(if has_standard_names { STANDARD } else { SVIX })
     }
 
-    fn types() -> &'static [CatalogueEntry] {
-        catalogue()
+    fn types(&self) -> Vec<TypeChoice<'_>> {
+        self.catalogue.types.iter().map(TypeChoice::of).collect()
     }
 
     /// Each retry and the delay before it.

@@ -1,12 +1,15 @@
 //! What became of an event: for each webhook its delivery, or why it has none.
 
+use std::rc::Rc;
+
 use super::{
     Page, assets,
     frame::{Frame, Notice},
+    type_choices::known,
     when, words,
 };
 use crate::domain::{
-    event_type,
+    catalogue::Catalogue,
     history::Absence,
     ids::{EventId, WebhookId},
     record::DeliveryRecord,
@@ -19,12 +22,23 @@ use crate::domain::{
 pub struct EventPage {
     /// What is around it.
     pub frame: Frame,
+    /// The types.
+    pub catalogue: Rc<Catalogue>,
     /// The question.
     pub query: EventQuery,
     /// Why nothing is shown, as a sentence.
     pub error: Option<String>,
     /// What was found.
     pub trace: Option<Trace>,
+}
+
+impl EventPage {
+    fn types(&self) -> Vec<&str> {
+        known(
+            &self.catalogue,
+            std::iter::once(self.query.event_type.as_str()),
+        )
+    }
 }
 
 /// The question as typed.

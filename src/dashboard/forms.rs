@@ -3,6 +3,7 @@
 use super::words::sentence;
 use crate::domain::{
     brand::HeaderPrefix,
+    catalogue::{Catalogue, CatalogueEntry, Selectable},
     custom_headers::check_headers,
     delivery::Status,
     endpoint_url::{EndpointUrl, UrlRules},
@@ -125,7 +126,7 @@ impl WebhookForm {
         self.events.iter().any(|chosen| chosen == event_type)
     }
 
-    /// Checks what was typed; `own` begins the relay's own header names.
+    /// Checks what was typed; `own` begins the relay's own header names, `types` may be selected.
     ///
     /// # Errors
     /// All that is wrong, by field.
@@ -133,9 +134,10 @@ impl WebhookForm {
         &self,
         rules: &UrlRules,
         own: &HeaderPrefix,
+        types: Selectable<'_>,
     ) -> Result<WebhookDraft, WebhookErrors> {
         let url = self.check_url(rules);
-        let events = self.check_events();
+        let events = self.check_events(types);
         let headers = self.check_headers(own);
         let secret = check_secret(&self.secret);
         let description = if self.description.chars().count() > DESCRIPTION_LIMIT {
@@ -168,11 +170,12 @@ impl WebhookForm {
         EndpointUrl::parse(&self.url, rules).map_err(|error| sentence(&error.to_string()))
     }
 
-    fn check_events(&self) -> Result<Vec<EventType>, String> {
+    fn check_events(&self, selectable: Selectable<'_>) -> Result<Vec<EventType>, String> {
         let mut types = Vec::new();
         for name in &self.events {
-            let event_type =
-                EventType::parse(name).map_err(|error| sentence(&error.to_string()))?;
+            let event_type = selectable
+                .find(name)
+                .map_err(|error| sentence(&error.to_string()))?;
             if !types.contains(&event_type) {
                 types.push(event_type);
             }
@@ -323,11 +326,17 @@ pub fn parse_time(typed: &str) -> Result<Option<Timestamp>, String> {
         .map_err(|_| "Write the time in UTC, such as 2026-01-15T10:30.".into())
 }
 
-/// Reads the event type of a test.
+/// Reads the name of the event type of a test.
+#[must_use]
+pub fn parse_test(body: &[u8]) -> String {
+    text(&parse_fields(body), "type")
+}
+
+/// Finds the event type of a test.
 ///
 /// # Errors
 /// What is wrong, as a sentence.
-pub fn parse_test(body: &[u8]) -> Result<EventType, String> {
-    EventType::parse(&text(&parse_fields(body), "type"))
-        .map_err(|error| sentence(&error.to_string()))
+pub fn check_test<'c>(name: &str, catalogue: &'c Catalogue) -> Result<&'c CatalogueEntry, String> {
+    let found = catalogue.find_entry(name);
+    found.map_err(|error| sentence(&error.to_string()))
 }

@@ -39,6 +39,8 @@ pub mod verify;
 
 mod json;
 
+mod type_choices;
+
 mod response;
 
 pub mod event;

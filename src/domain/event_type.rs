@@ -1,117 +1,79 @@
-//! The types of events, from one catalogue file.
+//! The names of event types.
 //!
-//! To add a type, add an entry to `event_types.json`; nothing else in the program names one. Names follow Standard
-//! Webhooks: identifiers of `[a-zA-Z0-9_]` separated by full stops.
+//! Which types there are is in [`super::catalogue`]. What is stored keeps its type's name, also when the type is gone.
 
-use std::fmt;
-use std::sync::OnceLock;
+use serde::{Deserialize, Serialize};
 
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::value::RawValue;
-
-const CATALOGUE: &str = include_str!("event_types.json");
 /// The type of the POST that is made when a webhook is created. Nobody selects or posts it.
 const PING: &str = "ping";
-/// Characters of a refused name that an error repeats.
-const QUOTED_CHARACTERS: usize = 100;
+/// The beginning of the names of what the relay itself tells about webhooks.
+const OPERATIONAL: &str = "webhook.";
+/// Characters of a name.
+pub const NAME_LIMIT: usize = 128;
 
-/// One type that customers may select.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct CatalogueEntry {
-    /// Such as `alert.triggered`.
-    pub name: String,
-    /// When it fires, in one sentence.
-    pub description: String,
-    /// An example of the payload's `data`, sent by a test.
-    pub sample: Box<RawValue>,
-}
-
-/// All types that customers may select, in the order of the catalogue.
-#[must_use]
-pub fn catalogue() -> &'static [CatalogueEntry] {
-    static ENTRIES: OnceLock<Vec<CatalogueEntry>> = OnceLock::new();
-    // The file is part of the program and a test reads it, so an error cannot occur at run time.
-    ENTRIES.get_or_init(|| serde_json::from_str(CATALOGUE).unwrap_or_default())
-}
-
-/// The name of a type that exists: one of the catalogue, or [`EventType::ping`].
+/// The name of a type: one of the catalogue when it was found there, or [`EventType::ping`].
 ///
-/// Reading stored JSON accepts both. What a person or a producer names goes through [`EventType::parse`], which does
-/// not know `ping`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+/// Reading stored JSON accepts any name: a type may have left the catalogue since. What a person or a producer names is
+/// found in [`super::catalogue::Catalogue`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct EventType(&'static str);
+pub struct EventType(String);
 
 impl EventType {
-    /// Finds a type of the catalogue by its exact name.
+    /// Reads the name of a type that the operator adds to the catalogue.
     ///
     /// # Errors
-    ///
-    /// [`EventTypeError::Unknown`], which lists the known ones.
-    pub fn parse(name: &str) -> Result<Self, EventTypeError> {
-        Self::all()
-            .find(|known| known.0 == name)
-            .ok_or_else(|| EventTypeError::Unknown {
-                name: name.chars().take(QUOTED_CHARACTERS).collect(),
-                known: Self::all().map(Self::as_str).collect::<Vec<_>>().join(", "),
-            })
+    /// If it is malformed, or reserved.
+    pub fn parse(name: &str) -> Result<Self, NameError> {
+        let is_part = |part: &str| {
+            let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+            !part.is_empty() && part.bytes().all(is_allowed)
+        };
+        if name.len() > NAME_LIMIT || !name.split('.').all(is_part) {
+            return Err(NameError::Malformed);
+        }
+        if name == PING || name.starts_with(OPERATIONAL) {
+            return Err(NameError::Reserved);
+        }
+        Ok(Self(name.to_string()))
+    }
+
+    /// A name that is known already: of a catalogue's entry, or of something stored.
+    #[must_use]
+    pub(super) fn known(name: &str) -> Self {
+        Self(name.to_string())
     }
 
     /// The type of the POST that checks a webhook when it is created.
     #[must_use]
-    pub const fn ping() -> Self {
-        Self(PING)
-    }
-
-    /// Every type of the catalogue, in its order.
-    pub fn all() -> impl Iterator<Item = Self> {
-        catalogue().iter().map(|entry| Self(&entry.name))
+    pub fn ping() -> Self {
+        Self(PING.to_string())
     }
 
     /// The name.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        self.0
-    }
-
-    /// The example of `data` that a test of this type sends; none for a ping.
-    #[must_use]
-    pub fn sample(self) -> Option<&'static RawValue> {
-        catalogue()
-            .iter()
-            .find(|entry| entry.name == self.0)
-            .map(|entry| entry.sample.as_ref())
+    pub const fn as_str(&self) -> &str {
+        self.0.as_str()
     }
 }
 
-impl fmt::Display for EventType {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.0)
+impl std::fmt::Display for EventType {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
     }
 }
 
-impl<'de> Deserialize<'de> for EventType {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        if name == PING {
-            Ok(Self::ping())
-        } else {
-            Self::parse(&name).map_err(serde::de::Error::custom)
-        }
-    }
-}
-
-/// Why a name is not an event type.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EventTypeError {
-    /// Not in the catalogue.
-    #[error("unknown event type '{name}'; known are {known}")]
-    Unknown {
-        /// The name, at most its first 100 characters.
-        name: String,
-        /// The known names, separated by commas.
-        known: String,
-    },
+/// Why no type may have a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// It is no name.
+    #[error(
+        "a name has 1 to {NAME_LIMIT} of letters, digits, _ and -, in parts separated by full stops"
+    )]
+    Malformed,
+    /// The relay uses it itself.
+    #[error("{PING} and all names that begin with {OPERATIONAL} are the relay's own")]
+    Reserved,
 }
 
 #[cfg(test)]
@@ -119,135 +81,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_catalogue_is_that_of_the_customer_page() {
-        let entries: Vec<_> = catalogue()
-            .iter()
-            .map(|entry| (entry.name.as_str(), entry.description.as_str()))
-            .collect();
-        assert_eq!(
-            entries,
-            [
-                (
-                    "alert.triggered",
-                    "A configured alert fired based on your alert rules."
-                ),
-                (
-                    "policy.violated",
-                    "An agent action violated an active security policy."
-                ),
-                (
-                    "agent.registered",
-                    "A new agent was registered with your workspace."
-                ),
-                ("agent.error", "An agent reported an error event."),
-            ]
-        );
-    }
-
-    #[test]
-    fn the_catalogue_file_parses_and_has_entries() {
-        let entries: Vec<CatalogueEntry> = serde_json::from_str(CATALOGUE).unwrap();
-        assert!(!entries.is_empty());
-        assert_eq!(entries.len(), catalogue().len());
-    }
-
-    #[test]
-    fn every_name_follows_standard_webhooks_and_stands_once() {
-        let is_identifier = |part: &str| {
-            !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        };
-        for entry in catalogue() {
-            assert!(entry.name.split('.').all(is_identifier), "{}", entry.name);
-            assert_eq!(
-                catalogue()
-                    .iter()
-                    .filter(|other| other.name == entry.name)
-                    .count(),
-                1,
-                "{}",
-                entry.name
-            );
-        }
-    }
-
-    #[test]
-    fn every_sample_is_an_object_on_one_line() {
-        for entry in catalogue() {
-            let sample: serde_json::Value = serde_json::from_str(entry.sample.get()).unwrap();
-            assert!(
-                sample
-                    .as_object()
-                    .is_some_and(|members| !members.is_empty()),
-                "{}",
-                entry.name
-            );
-            // Sent exactly as in the file.
-            assert!(!entry.sample.get().contains('\n'), "{}", entry.name);
-            assert!(!entry.description.is_empty(), "{}", entry.name);
-        }
-    }
-
-    #[test]
-    fn the_sample_of_an_alert_is_that_of_the_customer_page() {
-        assert_eq!(
-            EventType::parse("alert.triggered")
-                .unwrap()
-                .sample()
-                .unwrap()
-                .get(),
-            r#"{"alert_id":"alrt_xyz","agent_id":"agt_abc123","details":"Rate limit exceeded: 150 prompts/min"}"#
-        );
-        assert!(EventType::ping().sample().is_none());
-    }
-
-    #[test]
-    fn every_name_of_the_catalogue_is_a_type() {
-        for entry in catalogue() {
-            assert_eq!(EventType::parse(&entry.name).unwrap().as_str(), entry.name);
-        }
-    }
-
-    #[test]
-    fn an_unknown_name_is_refused_with_the_known_ones() {
+    fn a_name_has_parts_of_letters_digits_low_lines_and_hyphens() {
+        let longest = "a".repeat(NAME_LIMIT);
         for name in [
-            "",
-            "alert",
-            "Alert.Triggered",
-            "alert.triggered ",
-            "*",
-            "alert.*",
+            "a",
+            "alert.triggered",
+            "Order_2.line-item.ADDED",
+            "-",
+            "_._",
+            "pings",
+            "ping.sent",
+            "webhook",
+            "webhooks.made",
+            &longest,
         ] {
-            assert!(
-                matches!(EventType::parse(name), Err(EventTypeError::Unknown { .. })),
+            assert_eq!(EventType::parse(name).unwrap().as_str(), name);
+        }
+        let too_long = "a".repeat(NAME_LIMIT + 1);
+        for name in [
+            "", ".", "a.", ".a", "a..b", "a b", "a/b", "é", "a*", "a\n", "a\0", &too_long,
+        ] {
+            assert_eq!(
+                EventType::parse(name),
+                Err(NameError::Malformed),
                 "{name:?}"
             );
         }
-        assert_eq!(
-            EventType::parse("alert.fired").unwrap_err().to_string(),
-            "unknown event type 'alert.fired'; known are alert.triggered, policy.violated, agent.registered, agent.error"
-        );
     }
 
     #[test]
-    fn an_error_repeats_at_most_100_characters_of_the_name() {
-        let EventTypeError::Unknown { name, .. } =
-            EventType::parse(&"é".repeat(5_000)).unwrap_err();
-        assert_eq!(name, "é".repeat(100));
-    }
-
-    #[test]
-    fn nobody_may_name_a_ping_but_a_stored_one_is_read() {
-        assert!(matches!(
-            EventType::parse("ping"),
-            Err(EventTypeError::Unknown { .. })
-        ));
-        assert_eq!(
-            serde_json::from_str::<EventType>("\"ping\"").unwrap(),
-            EventType::ping()
-        );
+    fn the_names_that_the_relay_uses_itself_are_reserved() {
+        for name in ["ping", "webhook.disabled", "webhook.a.b"] {
+            assert_eq!(EventType::parse(name), Err(NameError::Reserved), "{name}");
+        }
     }
 
     #[test]
@@ -261,13 +127,11 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_name_that_left_the_catalogue_is_an_error_that_names_it() {
-        let error = serde_json::from_str::<EventType>("\"agent.retired\"")
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.starts_with("unknown event type 'agent.retired'"),
-            "{error}"
-        );
+    fn a_stored_name_is_read_whether_or_not_there_is_such_a_type() {
+        for name in ["agent.retired", "ping", "webhook.a"] {
+            let stored = serde_json::to_string(name).unwrap();
+            let read: EventType = serde_json::from_str(&stored).unwrap();
+            assert_eq!(read.as_str(), name);
+        }
     }
 }

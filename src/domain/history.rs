@@ -21,6 +21,15 @@ pub struct SelectionChange {
     pub events: Option<Vec<String>>,
 }
 
+impl SelectionChange {
+    /// Whether a type is selected.
+    #[must_use]
+    pub fn selects(&self, event_type: &str) -> bool {
+        let events = self.events.as_ref();
+        events.is_some_and(|events| events.iter().any(|selected| selected == event_type))
+    }
+}
+
 /// Why a webhook has no delivery of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -56,14 +65,12 @@ pub fn explain(
 ) -> Absence {
     let before = changes.iter().rev().find(|change| change.at <= at);
     let existed = changes.iter().any(|known| known.webhook.minted_at() <= at);
-    match before.map(|change| &change.events) {
+    match before {
         None if existed && recorded_since.is_some_and(|since| at < since) => Absence::NotRecorded,
         None => Absence::WebhookDidNotExist,
-        Some(None) => Absence::WebhookDeleted,
-        Some(Some(events)) if events.iter().any(|selected| selected == event_type) => {
-            Absence::NotStored
-        }
-        Some(Some(_)) => Absence::TypeNotSelected,
+        Some(change) if change.events.is_none() => Absence::WebhookDeleted,
+        Some(change) if change.selects(event_type) => Absence::NotStored,
+        Some(_) => Absence::TypeNotSelected,
     }
 }
 

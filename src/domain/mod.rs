@@ -12,6 +12,8 @@ pub mod ids;
 
 pub mod event_type;
 
+pub mod catalogue;
+
 pub mod event;
 
 pub mod own_hosts;

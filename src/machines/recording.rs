@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use super::{
+    catalogue::{self, CatalogueMachine},
     ingest::{DrawBytes, PostInput, PostMachine, PostStep, Posted},
     sender::{SenderContext, SenderInput, SenderMachine, SenderOutputs},
     shift::Shift,
@@ -23,6 +24,8 @@ pub enum Kind {
     Webhook,
     /// That of a workspace.
     Workspace,
+    /// That of the catalogue.
+    Catalogue,
     /// That of a sender.
     Sender,
     /// That of a post.
@@ -119,6 +122,19 @@ pub fn workspace(
         },
     );
     let line = line(whose, context.now, drawn.take(), told, raw(&outputs));
+    (outputs, line)
+}
+
+/// The same for the catalogue's machine.
+pub fn catalogue(
+    machine: &mut CatalogueMachine,
+    whose: Whose,
+    input: catalogue::Input,
+    now: Timestamp,
+) -> Recorded<catalogue::Outputs> {
+    let told = raw(&input);
+    let outputs = machine.handle(input, now);
+    let line = line(whose, now, Vec::new(), told, raw(&outputs));
     (outputs, line)
 }
 

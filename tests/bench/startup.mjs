@@ -28,6 +28,7 @@ const FILES = {
 const TRIVIAL = `import { DurableObject } from "cloudflare:workers";
 export class WorkspaceObject extends DurableObject {}
 export class WebhookObject extends DurableObject {}
+export class CatalogueObject extends DurableObject {}
 export default { fetch: () => new Response("ok") };
 `;
 

@@ -3,9 +3,14 @@
 use webhook_relay::{
     dashboard::{
         detail_query::{DetailQuery, Range},
-        forms::{ResendForm, RotateForm, SignInForm, WebhookForm, parse_test, parse_time},
+        forms::{
+            ResendForm, RotateForm, SignInForm, WebhookForm, check_test, parse_test, parse_time,
+        },
     },
-    domain::{brand::HeaderPrefix, delivery::Status, endpoint_url::UrlRules, timestamp::Timestamp},
+    domain::{
+        brand::HeaderPrefix, catalogue::Catalogue, delivery::Status, endpoint_url::UrlRules,
+        timestamp::Timestamp,
+    },
 };
 
 use crate::samples::{NOW, ago, query};
@@ -24,7 +29,11 @@ fn rules() -> UrlRules {
 #[test]
 fn a_webhook_is_read_from_its_form() {
     let checked = WebhookForm::parse(GOOD.as_bytes())
-        .check(&rules(), &HeaderPrefix::default())
+        .check(
+            &rules(),
+            &HeaderPrefix::default(),
+            Catalogue::default().selectable(&[]),
+        )
         .ok()
         .unwrap();
     assert_eq!(checked.url.as_str(), "https://hooks.example.com/");
@@ -42,7 +51,11 @@ fn a_webhook_is_read_from_its_form() {
 fn each_mistake_is_told_beside_its_field() {
     let form = "url=http%3A%2F%2Fhooks.example.com&events=nothing&headers=no+colon&secret=short";
     let errors = WebhookForm::parse(form.as_bytes())
-        .check(&rules(), &HeaderPrefix::default())
+        .check(
+            &rules(),
+            &HeaderPrefix::default(),
+            Catalogue::default().selectable(&[]),
+        )
         .err()
         .unwrap();
     assert_eq!(errors.url.as_deref(), Some("Url must use https."));
@@ -59,7 +72,11 @@ fn each_mistake_is_told_beside_its_field() {
     );
     assert_eq!(errors.description, None);
     let errors = WebhookForm::parse(b"")
-        .check(&rules(), &HeaderPrefix::default())
+        .check(
+            &rules(),
+            &HeaderPrefix::default(),
+            Catalogue::default().selectable(&[]),
+        )
         .err()
         .unwrap();
     assert_eq!(
@@ -73,13 +90,32 @@ fn each_mistake_is_told_beside_its_field() {
 }
 
 #[test]
+fn a_webhook_keeps_a_type_that_is_gone_and_selects_no_other_such() {
+    let form = GOOD.replace("agent.error", "agent.retired");
+    let form = WebhookForm::parse(form.as_bytes());
+    let catalogue = Catalogue::default();
+    let own = HeaderPrefix::default();
+    let check = |selected: &[String]| form.check(&rules(), &own, catalogue.selectable(selected));
+    assert!(check(&[]).is_err_and(|errors| errors.events.is_some()));
+    assert!(check(&["agent.gone".into()]).is_err());
+    let kept = check(&["agent.retired".into()]).ok().unwrap();
+    assert_eq!(kept.events.len(), 2);
+}
+
+#[test]
 fn a_description_has_at_most_1000_characters() {
     for (length, is_refused) in [(1000, false), (1001, true)] {
         let form = WebhookForm {
             description: "é".repeat(length),
             ..WebhookForm::parse(GOOD.as_bytes())
         };
-        let errors = form.check(&rules(), &HeaderPrefix::default()).err();
+        let errors = form
+            .check(
+                &rules(),
+                &HeaderPrefix::default(),
+                Catalogue::default().selectable(&[]),
+            )
+            .err();
         assert_eq!(
             errors.is_some_and(|errors| errors.description.is_some()),
             is_refused
@@ -140,8 +176,10 @@ fn a_time_is_read_as_a_date_field_writes_it() {
 
 #[test]
 fn a_test_is_of_a_known_type_and_a_sign_in_forgives_spaces() {
-    assert!(parse_test(b"type=agent.error").is_ok());
-    assert!(parse_test(b"type=ping").is_err());
+    let catalogue = Catalogue::default();
+    assert_eq!(parse_test(b"type=agent.error"), "agent.error");
+    assert!(check_test("agent.error", &catalogue).is_ok());
+    assert!(check_test("ping", &catalogue).is_err());
     let form = SignInForm::parse(b"key=+sk_a_b%0A");
     assert_eq!((form.key.as_str(), form.link.as_str()), ("sk_a_b", ""));
 }

@@ -11,7 +11,8 @@ mod forms;
 mod samples;
 
 use samples::{
-    add, bulk_resend, delete, delivery, detail, error, event, frame, list, probe, query, sign_in,
+    add, bulk_resend, delete, delivery, detail, docs, error, event, frame, list, probe, query,
+    sign_in,
 };
 use webhook_relay::{
     dashboard::{
@@ -68,6 +69,19 @@ fn what_strangers_wrote_is_never_markup() {
         let opened = html.matches("<textarea").count();
         assert_eq!(html.matches("</textarea>").count(), opened, "{name}");
     }
+}
+
+#[test]
+fn the_docs_show_what_the_operator_wrote_of_types_as_text() {
+    let hostile = "</code><script>alert(1)</script>a\u{202e}b";
+    let html = docs(hostile).render().unwrap();
+    assert!(!html.contains("<script>") && !html.contains('\u{202e}'));
+    // A description, a sample and a schema of each of four types.
+    assert_eq!(
+        html.matches("alert(1)&#60;/script&#62;a[U+202E]b").count(),
+        4 + 2 * 4 * 2
+    );
+    assert_eq!(html.matches("Deprecated</span>").count(), 1);
 }
 
 #[test]

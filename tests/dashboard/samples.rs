@@ -1,8 +1,8 @@
 //! Pages filled as handlers fill them, with texts of the caller's choice wherever a stranger may write one.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use webhook_relay::{
     dashboard::{
         add::AddPage,
@@ -10,6 +10,7 @@ use webhook_relay::{
         delivery::DeliveryPage,
         detail::DetailPage,
         detail_query::DetailQuery,
+        docs::DocsPage,
         error::ErrorPage,
         event::{EventPage, EventQuery, Trace, TracedWebhook},
         forms::{RotateForm, WebhookErrors, WebhookForm},
@@ -21,6 +22,7 @@ use webhook_relay::{
     domain::{
         attempt::Attempt,
         brand::Brand,
+        catalogue::{Catalogue, CatalogueEntry, first_types},
         delivery::{Delivery, Kind, Report},
         history::Absence,
         ids::{DeliveryId, EventId, ResendId, WebhookId, WorkspaceId},
@@ -232,9 +234,31 @@ pub(crate) fn list(may_write: bool, text: &str) -> ListPage {
     }
 }
 
+/// The first types, described with a text, with a sample and a schema in which it stands, one of them deprecated.
+pub(crate) fn catalogue(text: &str) -> Rc<Catalogue> {
+    let json = |text: &str| to_raw_value(&serde_json::json!({ text: text })).unwrap();
+    let types = first_types().into_iter().map(|entry| CatalogueEntry {
+        deprecated: entry.name.as_str() == "policy.violated",
+        description: text.into(),
+        sample: json(text),
+        schema: Some(json(text)),
+        ..entry
+    });
+    Rc::new(Catalogue::new(1, types.collect()))
+}
+
+pub(crate) fn docs(text: &str) -> DocsPage {
+    DocsPage {
+        frame: frame(false),
+        policy: Policy::parse(|_| None).unwrap(),
+        catalogue: catalogue(text),
+    }
+}
+
 pub(crate) fn add(text: &str) -> AddPage {
     AddPage {
         frame: frame(true),
+        catalogue: catalogue(text),
         form: WebhookForm {
             url: text.into(),
             events: vec!["alert.triggered".into()],
@@ -256,6 +280,7 @@ pub(crate) fn detail(may_write: bool, text: &str) -> DetailPage {
     let webhook = webhook(1, text);
     DetailPage {
         frame: frame(may_write),
+        catalogue: catalogue(text),
         query: DetailQuery::default(),
         form: WebhookForm::of(&webhook, &[("X-Team".into(), text.into())]),
         webhook,
@@ -296,6 +321,7 @@ pub(crate) fn event(text: &str) -> EventPage {
     };
     EventPage {
         frame: frame(false),
+        catalogue: catalogue(text),
         query: EventQuery {
             id: text.into(),
             event_type: text.into(),

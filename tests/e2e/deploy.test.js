@@ -85,19 +85,20 @@ for (const [environment, name] of Object.entries(ENVIRONMENTS)) {
       assert.doesNotMatch(output, /WARNING/, output);
     });
 
-    test("binds KV, both object classes, both rate limits and every setting with its default", () => {
+    test("binds KV, the three object classes, both rate limits and every setting with its default", () => {
       const { output } = dryRuns[environment];
       const lists = (text) => assert.ok(output.includes(text), `no ${text} in:\n${output}`);
       lists("env.SUBSCRIPTIONS");
       lists("env.WORKSPACES (WorkspaceObject)");
       lists("env.WEBHOOKS (WebhookObject)");
+      lists("env.CATALOGUE (CatalogueObject)");
       lists("env.FAILED_AUTHENTICATIONS (300 requests/60s)");
       lists("env.MANAGEMENT (600 requests/60s)");
       assert.ok(!output.includes("INGEST"), output);
       for (const [setting, value] of Object.entries(SETTINGS)) lists(`env.${setting} ("${value}")`);
     });
 
-    test("creates both classes with SQLite under its own name and keeps its logs", () => {
+    test("creates the three classes with SQLite under its own name and keeps its logs", () => {
       const config = configOf(environment);
       assert.equal(config.name, name);
       assert.ok(config.compatibility_date >= "2026-10-01", config.compatibility_date);
@@ -105,6 +106,14 @@ for (const [environment, name] of Object.entries(ENVIRONMENTS)) {
       assert.deepEqual(
         config.migrations.flatMap((migration) => migration.new_sqlite_classes ?? []).sort(),
         classes.sort(),
+      );
+      // A class that is added later has a migration of its own: those that were applied are never edited.
+      assert.deepEqual(
+        config.migrations.map(({ tag, new_sqlite_classes: made }) => [tag, made]),
+        [
+          ["v1", ["WorkspaceObject", "WebhookObject"]],
+          ["v2", ["CatalogueObject"]],
+        ],
       );
       assert.equal(config.observability.enabled, true);
     });
@@ -216,6 +225,7 @@ test("wrangler generates the same binding types for both environments", async ()
     SUBSCRIPTIONS: "KVNamespace",
     WORKSPACES: "DurableObjectNamespace",
     WEBHOOKS: "DurableObjectNamespace",
+    CATALOGUE: "DurableObjectNamespace",
     FAILED_AUTHENTICATIONS: "RateLimit",
     MANAGEMENT: "RateLimit",
   };

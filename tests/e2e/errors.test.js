@@ -35,6 +35,7 @@ function fill(template) {
     key_id: `key_${NOBODY}`,
     link_id: `acc_${NOBODY}`,
     event_id: "unknown",
+    name: "nobody.made",
   };
   Object.assign(values, { delivery_id: `evt_${NOBODY}`, resend_id: `rs_${NOBODY}` });
   return template.replaceAll(/\{(\w+)\}/g, (_, name) => {
@@ -174,6 +175,7 @@ describe("what does not exist", () => {
     "an encoded slash": () => "/v1%2fevent-types",
     "an encoded letter": () => "/v1/%65vent-types",
     "an encoded letter of an id": () => `/v1/workspaces/%77s_${scene.workspace.slice(3)}`,
+    "an encoded letter of a name": () => "/v1/event-types/agent%2eerror",
     "an id in capitals": () => `/v1/workspaces/${scene.workspace.toUpperCase()}`,
     "a null byte": () => "/v1/event-types%00",
     "a semicolon": () => "/v1/event-types;a=b",

@@ -63,7 +63,7 @@ const namesOf = (template) => [...template.matchAll(/\{(\w+)\}/g)].map(([, name]
 /** Every operation of the document with a workspace in its path, and the parameters of that path. */
 const CALLS = Object.entries(DOCUMENT.paths).flatMap(([template, item]) => {
   const names = namesOf(template);
-  return METHODS.filter((method) => method in item && names.length > 0).map((method) => ({
+  return METHODS.filter((method) => method in item && names.includes("workspace_id")).map((method) => ({
     method: method.toUpperCase(),
     template,
     names,

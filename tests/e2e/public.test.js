@@ -73,6 +73,7 @@ test("the OpenAPI document has each call of the contract", async () => {
     [`${webhook}/resend`]: ["POST"],
     [`${webhook}/resend/{}`]: ["GET", "DELETE"],
     "/v1/event-types": ["GET"],
+    "/v1/event-types/{}": ["GET", "PUT", "DELETE"],
     "/healthz": ["GET"],
     "/metrics": ["GET"],
     "/openapi.json": ["GET"],

@@ -42,6 +42,10 @@ test("an everyday path is recorded, machine by machine", { timeout: 120_000 }, a
   const change = async (method, url, body, status = 200) =>
     answered(await relay.fetch(url, { method, ...(body ? { body } : {}) }), status);
 
+  const type = { description: "Recorded.", sample: {} };
+  await change("PUT", "/v1/event-types/order.recorded", type, 201);
+  await change("DELETE", "/v1/event-types/order.recorded", undefined, 204);
+
   const retried = await acceptForOne(relay, workspace);
   assert.equal((await awaitSettled(relay, workspace, retried)).status, "delivered");
   const failed = await acceptForOne(relay, workspace, alert({ event_id: "order-1" }));
@@ -77,6 +81,7 @@ test("an everyday path is recorded, machine by machine", { timeout: 120_000 }, a
   await relay.restart({ vars: { ...vars, ENCRYPTION_KEYS: `${NEW_KEY},${KEY}`, TEST_SWITCHES: records } });
   await change("PATCH", one, { description: "sealed again" });
   await awaitSettled(relay, workspace, await acceptForOne(relay, workspace));
+  await change("PUT", "/v1/event-types/order.recorded", type, 201);
   const deleted = await relay.fetch(one, { method: "DELETE" });
   assert.ok(deleted.status < 300, deleted.text);
   await take(2);

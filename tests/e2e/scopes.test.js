@@ -123,6 +123,8 @@ test("only the operator can make calls outside a workspace", async () => {
     ["GET", "/v1/workspaces"],
     ["POST", "/v1/workspaces", { name: "A" }],
     ["GET", "/metrics"],
+    ["PUT", "/v1/event-types/order.paid", { description: "Paid.", sample: {} }],
+    ["DELETE", "/v1/event-types/agent.error"],
   ]) {
     for (const token of invalid) {
       assertRefused(await relay.fetch(path, { method, body, token }), 401, { code: "unauthorized" });

@@ -198,6 +198,18 @@ for (const { format, how, vars } of cases)
       const entry = await acceptForOne(relay, workspace, alert({ type: "agent.registered" }));
       assert.equal((await awaitSettled(relay, workspace, entry)).status, "delivered");
     });
+
+    test("what was stored under a type that is deleted since is read, and its webhook keeps the type", async () => {
+      const { events } = answered(await relay.fetch(pathOf(sceneOf("paused"))), 200);
+      for (const type of events) answered(await relay.fetch(`/v1/event-types/${type}`, { method: "DELETE" }), 204);
+      const held = await list("paused", { type: "policy.violated", kind: "event" });
+      assert.equal(held.length, 3);
+      for (const { id } of held) {
+        const { type, payload } = await readDelivery(relay, workspace, { id, webhook_id: webhooks.paused });
+        assert.deepEqual([type, payload.type], ["policy.violated", "policy.violated"]);
+      }
+      assert.deepEqual((await changeWebhook(relay, sceneOf("paused"), { description: "kept", events })).events, events);
+    });
   });
 
 /**

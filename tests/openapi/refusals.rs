@@ -4,16 +4,13 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use webhook_relay::{
-    api::{error::ApiError, webhooks::parse_webhook_change},
-    domain::{
-        brand::HeaderPrefix, delivery::Refusal, endpoint_url::UrlRules, ids::EventId,
-        policy::Policy, token::Scope,
-    },
+    api::{error::ApiError, event_types::parse_event_type},
+    domain::{delivery::Refusal, ids::EventId, policy::Policy, token::Scope},
 };
 
 use crate::{
     document::{KNOWN_VALUES, bytes, entries, operations, read, resolve, schema, strings},
-    requests::REQUESTS,
+    requests::{REQUESTS, parse_change},
 };
 
 /// Does not compile if a variant is missing, which leads whoever adds one to the list below and to the document.
@@ -32,8 +29,9 @@ macro_rules! name_variants {
 name_variants! {
     InvalidJson InvalidType UnknownField RepeatedField MissingField InvalidParameter Unauthorized MissingScope
     OperatorOnly ForeignOrigin HttpsRequired LoopDetected NotFound EventNotFound MethodNotAllowed
-    UnsupportedMediaType EncodedBody PayloadTooLarge InvalidValue UnknownEventType InvalidUrl
-    InvalidSecret InvalidHeader WorkspaceExists WorkspaceDeleted TooManyWebhooks Refused ResendRunning RateLimited
+    UnsupportedMediaType EncodedBody PayloadTooLarge InvalidValue UnknownEventType ReservedEventType
+    InvalidUrl
+    InvalidSecret InvalidHeader WorkspaceExists WorkspaceDeleted TooManyWebhooks TooManyEventTypes Refused ResendRunning RateLimited
     WebhookDisabled NotStored NotApplied IdempotencyMismatch Unavailable Misconfigured MisconfiguredSecret Internal
 }
 
@@ -109,6 +107,7 @@ fn every_refusal() -> Vec<ApiError> {
         ApiError::WorkspaceExists,
         ApiError::WorkspaceDeleted,
         ApiError::TooManyWebhooks,
+        ApiError::TooManyEventTypes,
         ApiError::Refused(Refusal::AlreadyPending),
         ApiError::Refused(Refusal::NotResendable),
         ApiError::Refused(Refusal::AlreadySettled),
@@ -159,12 +158,8 @@ fn every_refusal() -> Vec<ApiError> {
         refusals.push(parse(body.as_bytes()).unwrap_err());
     }
     let description = json!({"description": "a".repeat(100_000)});
-    let description = parse_webhook_change(
-        &bytes(&description),
-        &UrlRules::default(),
-        &HeaderPrefix::default(),
-    );
-    refusals.push(description.unwrap_err());
+    refusals.push(parse_change(&bytes(&description)).unwrap_err());
+    refusals.push(parse_event_type("ping", b"{}").unwrap_err());
     refusals
 }
 

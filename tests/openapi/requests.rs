@@ -8,14 +8,20 @@ use webhook_relay::{
         dashboard_links::{parse_access_query, parse_new_link},
         deliveries::parse_filter,
         error::ApiError,
+        event_types::parse_event_type,
         events::parse_events,
         keys::parse_new_key,
         resends::{parse_hours, parse_selection},
         traces::parse_trace_query,
-        webhooks::{parse_new_webhook, parse_rotation, parse_test, parse_webhook_change},
+        webhooks::{
+            WebhookChange, parse_new_webhook, parse_rotation, parse_test, parse_webhook_change,
+        },
         workspaces::{parse_new_name, parse_new_workspace, parse_page_query},
     },
-    domain::{brand::HeaderPrefix, endpoint_url::UrlRules, ids::EventId, timestamp::Timestamp},
+    domain::{
+        brand::HeaderPrefix, catalogue::Catalogue, endpoint_url::UrlRules, ids::EventId,
+        timestamp::Timestamp,
+    },
 };
 
 use crate::document::{bytes, entries, operation, query_parameters, read, schema, strings};
@@ -23,22 +29,37 @@ use crate::document::{bytes, entries, operation, query_parameters, read, schema,
 type Parse = fn(&[u8]) -> Result<(), ApiError>;
 
 /// Each request schema with the parser of what it describes.
-pub(crate) const REQUESTS: [(&str, Parse); 10] = [
+pub(crate) const REQUESTS: [(&str, Parse); 11] = [
     ("NewEvent", parse_event),
     ("NewWorkspace", |body| parse_new_workspace(body).map(drop)),
     ("WorkspaceChange", |body| parse_new_name(body).map(drop)),
     ("NewKey", |body| parse_new_key(body).map(drop)),
     ("NewDashboardLink", |body| parse_new_link(body).map(drop)),
     ("NewWebhook", |body| {
-        parse_new_webhook(body, &UrlRules::default(), &HeaderPrefix::default()).map(drop)
+        parse_new_webhook(
+            body,
+            &UrlRules::default(),
+            &HeaderPrefix::default(),
+            &Catalogue::default(),
+        )
+        .map(drop)
     }),
-    ("WebhookChange", |body| {
-        parse_webhook_change(body, &UrlRules::default(), &HeaderPrefix::default()).map(drop)
-    }),
+    ("WebhookChange", |body| parse_change(body).map(drop)),
     ("SecretRotation", |body| parse_rotation(body).map(drop)),
-    ("NewTest", |body| parse_test(body).map(drop)),
+    ("NewTest", |body| {
+        parse_test(body, &Catalogue::default()).map(drop)
+    }),
+    ("NewEventType", |body| {
+        parse_event_type("order.paid", body).map(drop)
+    }),
     ("NewResend", |body| parse_selection(body).map(drop)),
 ];
+
+pub(crate) fn parse_change(body: &[u8]) -> Result<WebhookChange, ApiError> {
+    let catalogue = Catalogue::default();
+    let own = HeaderPrefix::default();
+    parse_webhook_change(body, &UrlRules::default(), &own, catalogue.selectable(&[]))
+}
 
 type ParseQuery = fn(&[(&str, &str)]) -> Result<(), ApiError>;
 
@@ -284,7 +305,8 @@ fn a_parameter_of_a_query_has_the_bounds_of_the_document() {
 
 fn parse_event(body: &[u8]) -> Result<(), ApiError> {
     let now = Timestamp::from_millis(0);
-    parse_events(body, now, || Ok(EventId::mint(now, [0; 10]))).map(drop)
+    let catalogue = Catalogue::default();
+    parse_events(body, &catalogue, now, || Ok(EventId::mint(now, [0; 10]))).map(drop)
 }
 
 /// The names that an `unknown_field` lists as known.

@@ -4,7 +4,10 @@ use proptest::prelude::*;
 use webhook_relay::{
     api::{deliveries::parse_filter, webhooks::parse_new_webhook},
     dashboard::forms::{WebhookForm, parse_fields},
-    domain::{brand::HeaderPrefix, custom_headers::check_headers, endpoint_url::UrlRules},
+    domain::{
+        brand::HeaderPrefix, catalogue::Catalogue, custom_headers::check_headers,
+        endpoint_url::UrlRules,
+    },
 };
 
 use super::{config, damaged};
@@ -41,7 +44,7 @@ proptest! {
         damaged(fields().prop_map(|fields| encode(&fields))).prop_map(String::into_bytes),
     ]) {
         let form = WebhookForm::parse(&body);
-        match form.check(&UrlRules::default(), &HeaderPrefix::default()) {
+        match form.check(&UrlRules::default(), &HeaderPrefix::default(), Catalogue::default().selectable(&[])) {
             Ok(checked) => prop_assert!(!checked.events.is_empty() && check_headers(&checked.headers, &HeaderPrefix::default()).is_ok()),
             Err(errors) => prop_assert!(errors.any()),
         }
@@ -58,7 +61,7 @@ proptest! {
             let lines: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
             let sent = [("url", "https://hooks.example.com/"), ("events", "agent.error"), ("headers", &lines.join("\r\n"))];
             let sent = sent.map(|(name, value)| (name.to_owned(), value.to_owned()));
-            let checked = WebhookForm::parse(encode(&sent).as_bytes()).check(&UrlRules::default(), &HeaderPrefix::default());
+            let checked = WebhookForm::parse(encode(&sent).as_bytes()).check(&UrlRules::default(), &HeaderPrefix::default(), Catalogue::default().selectable(&[]));
             prop_assert_eq!(checked.ok().map(|checked| checked.headers), Some(headers));
         }
     }
@@ -68,7 +71,7 @@ proptest! {
         // A map would lose a repeated name before the rule sees it.
         let members: Vec<_> = headers.iter().map(|(name, value)| format!("{}:{}", serde_json::json!(name), serde_json::json!(value))).collect();
         let body = format!(r#"{{"url":"https://hooks.example.com/","events":["agent.error"],"headers":{{{}}}}}"#, members.join(","));
-        match parse_new_webhook(body.as_bytes(), &UrlRules::default(), &HeaderPrefix::default()) {
+        match parse_new_webhook(body.as_bytes(), &UrlRules::default(), &HeaderPrefix::default(), &Catalogue::default()) {
             Ok(webhook) => prop_assert_eq!(webhook.headers, headers),
             Err(error) => {
                 prop_assert!(check_headers(&headers, &HeaderPrefix::default()).is_err());

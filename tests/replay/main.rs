@@ -29,6 +29,7 @@ use serde::Deserialize;
 use webhook_relay::{
     domain::{ids::WebhookId, policy::Policy, sealed::EncryptionKeys},
     machines::{
+        catalogue::CatalogueMachine,
         ingest::PostMachine,
         recording::{self, Kind, Line, Whose},
         sender::{SenderContext, SenderMachine},
@@ -49,6 +50,7 @@ struct Acceptance {
 struct Counts {
     webhook: usize,
     workspace: usize,
+    catalogue: usize,
     sender: usize,
     post: usize,
     nonces: usize,
@@ -75,6 +77,7 @@ fn what_machines_did_in_workerd_they_do_natively_to_the_byte() {
         let each = [
             counts.webhook,
             counts.workspace,
+            counts.catalogue,
             counts.sender,
             counts.post,
             counts.nonces,
@@ -111,6 +114,7 @@ fn replay(text: &str) -> Counts {
             match line.whose.kind {
                 Kind::Webhook => counts.webhook += 1,
                 Kind::Workspace => counts.workspace += 1,
+                Kind::Catalogue => counts.catalogue += 1,
                 Kind::Sender => counts.sender += 1,
                 Kind::Post => counts.post += 1,
             }
@@ -138,6 +142,7 @@ fn replay(text: &str) -> Counts {
 enum Player {
     Webhook(Box<WebhookMachine>),
     Workspace(Box<WorkspaceMachine>),
+    Catalogue(Box<CatalogueMachine>),
     Sender(SenderMachine),
     Post(Box<PostMachine>),
 }
@@ -148,6 +153,7 @@ impl Player {
         match line.whose.kind {
             Kind::Webhook => Self::Webhook(Box::new(WebhookMachine::new(sql))),
             Kind::Workspace => Self::Workspace(Box::new(WorkspaceMachine::new(sql))),
+            Kind::Catalogue => Self::Catalogue(Box::new(CatalogueMachine::new(sql))),
             Kind::Sender => Self::Sender(SenderMachine::new(line.sender.as_ref().unwrap().0)),
             Kind::Post => {
                 let posted = line.post.clone().unwrap();
@@ -191,6 +197,10 @@ impl Player {
                 };
                 let input = recording::read(line).unwrap();
                 serde_json::to_string(&machine.handle(input, &context))
+            }
+            Self::Catalogue(machine) => {
+                let input = recording::read(line).unwrap();
+                serde_json::to_string(&machine.handle(input, line.now))
             }
             Self::Sender(machine) => {
                 let (_, before, after) = line.sender.as_ref().unwrap();

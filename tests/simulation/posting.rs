@@ -9,7 +9,7 @@ use std::{
 use serde_json::value::RawValue;
 use webhook_relay::{
     domain::{
-        dispatch::WORKER_LEASES, event::Event, event_type::EventType, ids::WebhookId,
+        catalogue::Catalogue, dispatch::WORKER_LEASES, event::Event, ids::WebhookId,
         subscriptions::Snapshot, token::TokenHash,
     },
     machines::{
@@ -61,7 +61,9 @@ impl World {
         let posted = Event {
             id: one.id.clone(),
             id_given: one.is_given,
-            event_type: EventType::parse(one.type_name).expect("it is one of the catalogue"),
+            event_type: Catalogue::default()
+                .find(one.type_name)
+                .expect("it is one of the catalogue"),
             timestamp: "2026-01-15T10:30:00Z".into(),
             data: RawValue::from_string(data).expect("it is JSON"),
         };

@@ -85,7 +85,7 @@ const TAIL = {
 // Holds each invocation to the platform's limit of subrequests, which local workerd does not enforce.
 function limitedEntry(root, limit) {
   const contents = `import { AsyncLocalStorage } from "node:async_hooks";
-    import relay, { Sender as Hired, WebhookObject as Relayed, WorkspaceObject } from "./entry.js";
+    import relay, { CatalogueObject, Sender as Hired, WebhookObject as Relayed, WorkspaceObject } from "./entry.js";
     const invocations = new AsyncLocalStorage();
     const limited = (call) => invocations.run({ made: 0 }, call);
     const { fetch } = globalThis;
@@ -94,7 +94,7 @@ function limitedEntry(root, limit) {
       if (invocation && ++invocation.made > ${limit}) throw new Error("Too many subrequests.");
       return fetch(...request);
     };
-    export { WorkspaceObject };
+    export { CatalogueObject, WorkspaceObject };
     export class WebhookObject extends Relayed {
       obey(command) { return limited(() => super.obey(command)); }
       alarm() { return limited(() => super.alarm()); }
@@ -155,6 +155,10 @@ const bindObjects = (of = {}) =>
     Object.entries(OBJECT_CLASSES).map(([name, className]) => [name, { className, useSQLite: true, ...of }]),
   );
 
+// The release before has no such class: a Worker of this one always has that of its own script.
+const CATALOGUE = { CATALOGUE: { className: "CatalogueObject", useSQLite: true } };
+const catalogueOf = (version) => (version === "previous" ? {} : CATALOGUE);
+
 /**
  * The options of one Miniflare. `state` is the folder of its storage, `onLog` receives each line it prints; `isolated`
  * answers each request of the Worker itself, so that none leaves; `outbound` is a function that does so; `dataset`
@@ -211,10 +215,13 @@ export function relayOptions({
   // The first one gets the requests.
   const scripts = versions
     ? [
-        script(`${RELAY}-worker`, roots[versions.worker], bindObjects({ scriptName: RELAY })),
-        script(RELAY, roots[versions.objects], bindObjects()),
+        script(`${RELAY}-worker`, roots[versions.worker], {
+          ...bindObjects({ scriptName: RELAY }),
+          ...catalogueOf(versions.worker),
+        }),
+        script(RELAY, roots[versions.objects], { ...bindObjects(), ...catalogueOf(versions.objects) }),
       ]
-    : [script(RELAY, current, bindObjects())];
+    : [script(RELAY, current, { ...bindObjects(), ...CATALOGUE })];
   return convertV4MiniflareOptions({
     workers: [...scripts, ...(dataset ? [DATASET] : []), ...(tail ? [TAIL] : [])],
     host: "127.0.0.1",

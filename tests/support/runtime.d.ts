@@ -44,4 +44,5 @@ declare module "*/build/index.js" {
   }
   export class WebhookObject extends RustObject {}
   export class WorkspaceObject extends RustObject {}
+  export class CatalogueObject extends RustObject {}
 }

@@ -2,12 +2,12 @@
 //
 // One .sql file per object and one for the alarms, each row a line; kv.json has the values of KV. The platform names an
 // object's file by a hash of its name, so the same name finds the same file.
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
 const OBJECTS = "do";
-const CLASSES = ["WorkspaceObject", "WebhookObject"];
+const CLASSES = ["WorkspaceObject", "WebhookObject", "CatalogueObject"];
 const ALARMS = "metadata";
 
 const folderOf = (state, className) => path.join(state, OBJECTS, `webhook-relay-${className}`);
@@ -58,7 +58,8 @@ export function dumpObjects(state, folder) {
 
 /** Makes a relay's objects from what dumpObjects wrote, before the relay starts. */
 export function restoreObjects(folder, state) {
-  for (const className of CLASSES) {
+  // Formats before a class have no folder of it.
+  for (const className of CLASSES.filter((name) => existsSync(path.join(folder, name)))) {
     mkdirSync(folderOf(state, className), { recursive: true });
     for (const name of readdirSync(path.join(folder, className))) {
       const file = path.join(folderOf(state, className), `${path.basename(name, ".sql")}.sqlite`);

@@ -3,6 +3,8 @@
 //! A contract between releases: a new Worker talks to objects of the release before for five minutes after a deployment.
 //! New members have defaults, and nothing changes its meaning.
 
+mod catalogue;
+
 mod hire;
 
 mod page_reads;
@@ -14,6 +16,7 @@ mod webhook;
 mod workspace;
 
 pub use self::{
+    catalogue::{CatalogueCommand, CatalogueReply},
     hire::{Hire, Order},
     page_reads::{Shown, Wanted, next_page},
     refusal::Refusal,

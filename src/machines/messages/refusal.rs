@@ -31,6 +31,10 @@ pub enum Refusal {
     WorkspaceDeleted,
     /// The workspace has as many webhooks as it may.
     TooManyWebhooks,
+    /// There is no such event type.
+    NoEventType,
+    /// The catalogue has as many types as it may.
+    TooManyEventTypes,
     /// The delivery is pending already.
     AlreadyPending,
     /// The delivery cannot be resent.

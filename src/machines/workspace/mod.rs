@@ -20,8 +20,6 @@ mod tables;
 
 pub mod wake;
 
-mod publisher;
-
 mod telling;
 
 mod alarm;
@@ -42,11 +40,12 @@ use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 use thiserror::Error;
 
-pub use self::publisher::PutNumber;
+pub use super::publisher::{CallId, PutNumber};
 
-use self::{publisher::Publisher, tables::WorkspaceTables, telling::Waiting};
+use self::{tables::WorkspaceTables, telling::Waiting};
 use super::{
     messages::{WebhookCommand, WorkspaceCommand, WorkspaceReply},
+    publisher::Publisher,
     sql::{self, Sql, SqlError},
 };
 use crate::domain::{
@@ -64,9 +63,6 @@ const TELL_AGAIN: Duration = Duration::from_secs(5);
 
 /// The most that the alarm waits if it could not tell several times in a row.
 const TELL_AGAIN_LATEST: Duration = Duration::from_secs(60);
-
-/// Tells the calls of one object's life apart; the driver chooses it.
-pub type CallId = u64;
 
 /// What a machine cannot know by itself.
 #[derive(Clone, Copy)]

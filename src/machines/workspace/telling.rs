@@ -2,8 +2,7 @@
 //! for it.
 
 use super::{
-    CallId, Fault, LookAtAlarms, Put, PutNumber, Result, Tell, WorkspaceMachine, publisher::Ended,
-    tables::Untold,
+    CallId, Fault, LookAtAlarms, Put, PutNumber, Result, Tell, WorkspaceMachine, tables::Untold,
 };
 use crate::{
     domain::{
@@ -15,6 +14,7 @@ use crate::{
     },
     machines::{
         messages::{WebhookCommand, WorkspaceReply},
+        publisher::Ended,
         sql,
     },
     mutants::Mutant,

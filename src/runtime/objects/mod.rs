@@ -1,5 +1,7 @@
-//! The two Durable Objects: each carries what happens to its machine, and what the machine asks for to the platform.
+//! The three Durable Objects: each carries what happens to its machine, and what the machine asks for to the platform.
 
 mod workspace_object;
 
 mod webhook_object;
+
+mod catalogue_object;

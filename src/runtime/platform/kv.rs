@@ -1,4 +1,5 @@
-//! KV: the copies of the workspaces' snapshots, with what a list of workspaces shows, and where the daily walk is.
+//! KV: the copies of the workspaces' snapshots, with what a list of workspaces shows, that of the catalogue, and where
+//! the daily walk is.
 
 use serde::{Deserialize, Serialize};
 use worker::{Env, kv::KvError};
@@ -7,7 +8,8 @@ use super::faults::internal;
 use crate::{
     api::{error::ApiError, workspaces::WorkspaceView},
     domain::{
-        ids::WorkspaceId, subscriptions::Snapshot, timestamp::Timestamp, workspace::Workspace,
+        catalogue::Catalogue, ids::WorkspaceId, subscriptions::Snapshot, timestamp::Timestamp,
+        workspace::Workspace,
     },
 };
 
@@ -15,6 +17,9 @@ const BINDING: &str = "SUBSCRIPTIONS";
 
 /// The prefix of the KV keys of workspaces.
 const PREFIX: &str = "ws/";
+
+/// The key of the catalogue of event types.
+const CATALOGUE: &str = "event-types";
 
 /// The key of where the daily walk has to go on.
 const WALKED_TO: &str = "walked-to";
@@ -150,6 +155,27 @@ pub(in crate::runtime) async fn read(
     let stored = kv.get(&key(workspace)).cache_ttl(CACHE_SECONDS);
     let stored = stored.text().await?;
     Ok(stored.and_then(|stored| Snapshot::parse(&stored)))
+}
+
+/// Puts the catalogue to KV.
+pub(in crate::runtime) async fn publish_catalogue(
+    env: &Env,
+    catalogue: &Catalogue,
+) -> worker::Result<()> {
+    #[cfg(feature = "test-hooks")]
+    crate::runtime::test_hooks::before_kv_put().await?;
+    let kv = env.kv(BINDING)?;
+    let text = serde_json::to_string(catalogue)?;
+    Ok(kv.put(CATALOGUE, text)?.execute().await?)
+}
+
+/// Reads the catalogue; none if KV has none.
+pub(in crate::runtime) async fn read_catalogue(env: &Env) -> Result<Option<Catalogue>, KvError> {
+    let kv = env
+        .kv(BINDING)
+        .map_err(|error| KvError::InvalidKvStore(error.to_string()))?;
+    let stored = kv.get(CATALOGUE).cache_ttl(CACHE_SECONDS).text().await?;
+    Ok(stored.and_then(|stored| Catalogue::parse(&stored)))
 }
 
 #[cfg(feature = "test-hooks")]

@@ -9,8 +9,9 @@ use wasm_bindgen_futures::JsFuture;
 use worker::{Env, Response};
 
 pub(in crate::runtime) use crate::machines::messages::{
-    AttemptReport, Grant, NewDelivery, NewWebhook, Refusal, Shown, Wanted, WebhookChange,
-    WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply, next_page,
+    AttemptReport, CatalogueCommand, CatalogueReply, Grant, NewDelivery, NewWebhook, Refusal,
+    Shown, Wanted, WebhookChange, WebhookCommand, WebhookReply, WorkspaceCommand, WorkspaceReply,
+    next_page,
 };
 
 #[cfg(feature = "test-hooks")]
@@ -37,6 +38,17 @@ pub(in crate::runtime) async fn ask_workspace(
     command: &WorkspaceCommand,
 ) -> Result<WorkspaceReply, CallError> {
     call(env, "WORKSPACES", workspace.as_ref(), command).await
+}
+
+/// The name of the one object of the catalogue.
+const CATALOGUE_OBJECT: &str = "catalogue";
+
+/// Asks the object of the catalogue.
+pub(in crate::runtime) async fn ask_catalogue(
+    env: &Env,
+    command: &CatalogueCommand,
+) -> Result<CatalogueReply, CallError> {
+    call(env, "CATALOGUE", CATALOGUE_OBJECT, command).await
 }
 
 /// Asks the object of a webhook. It is named by both ids, so that another workspace's path reaches another object.

@@ -4,13 +4,15 @@
 //! one. An object without an alarm sleeps until somebody calls it, whatever it still has to send.
 //! And a webhook that has nothing to send sets none to delete what will be too old in a month: that would be a second
 //! alarm for each event of a webhook that gets few.
+//!
+//! It begins with the catalogue, whose copy in KV it puts again: if KV lost it, no change might put it for years.
 
 use futures_util::future::join_all;
 use worker::{Env, Result, console_error};
 
 use crate::runtime::platform::{
     kv,
-    object_calls::{WorkspaceCommand, ask_workspace},
+    object_calls::{CatalogueCommand, WorkspaceCommand, ask_catalogue, ask_workspace},
 };
 
 /// How many workspaces one run asks; the platform lets an invocation make 1,000 calls.
@@ -22,6 +24,11 @@ const AT_ONCE: usize = 50;
 /// Asks a slice of the workspaces, and keeps where the next run goes on.
 pub(super) async fn walk(env: &Env) -> Result<()> {
     let cursor = kv::walked_to(env).await?;
+    if cursor.is_none()
+        && let Err(error) = ask_catalogue(env, &CatalogueCommand::Republish).await
+    {
+        console_error!("the daily walk: {error}");
+    }
     let (workspaces, next) = match kv::list(env, SLICE, cursor.clone()).await {
         Ok(page) => page,
         Err(error) if cursor.is_some() => {

@@ -18,6 +18,10 @@ mod rate_limits;
 
 mod subscriptions;
 
+mod event_types;
+
+mod event_type_calls;
+
 mod ingest;
 
 mod workspace_calls;

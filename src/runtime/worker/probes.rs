@@ -6,6 +6,7 @@ use worker::Env;
 use crate::{
     api::error::ApiError,
     domain::{
+        catalogue::CatalogueEntry,
         delivery::Kind,
         event::Payload,
         event_type::EventType,
@@ -32,7 +33,7 @@ pub(super) async fn ping(
         .map_err(|error| internal("building a payload", &error))?;
     let probe = Probe {
         kind: Kind::Ping,
-        event_type: EventType::ping(),
+        event_type: &EventType::ping(),
         data: &data,
     };
     probe.send(env, config, workspace, webhook).await
@@ -44,22 +45,19 @@ pub(super) async fn test(
     config: &Config,
     workspace: &WorkspaceId,
     webhook: &WebhookId,
-    event_type: EventType,
+    tested: &CatalogueEntry,
 ) -> Result<DeliveryId, ApiError> {
-    let sample = event_type
-        .sample()
-        .ok_or_else(|| internal("making a test", &"the type has no sample"))?;
     let probe = Probe {
         kind: Kind::Test,
-        event_type,
-        data: sample,
+        event_type: &tested.name,
+        data: &tested.sample,
     };
     probe.send(env, config, workspace, webhook).await
 }
 
 struct Probe<'a> {
     kind: Kind,
-    event_type: EventType,
+    event_type: &'a EventType,
     data: &'a RawValue,
 }
 

@@ -16,6 +16,8 @@ impl From<Refusal> for ApiError {
             Refusal::WorkspaceExists => Self::WorkspaceExists,
             Refusal::WorkspaceDeleted => Self::WorkspaceDeleted,
             Refusal::TooManyWebhooks => Self::TooManyWebhooks,
+            Refusal::NoEventType => Self::NotFound("event type"),
+            Refusal::TooManyEventTypes => Self::TooManyEventTypes,
             Refusal::AlreadyPending => Self::Refused(delivery::Refusal::AlreadyPending),
             Refusal::NotResendable => Self::Refused(delivery::Refusal::NotResendable),
             Refusal::AlreadySettled => Self::Refused(delivery::Refusal::AlreadySettled),

@@ -19,7 +19,7 @@ use crate::{
         routes::{Access, Operation, ROUTES},
         routing::{PathIds, Route, find},
     },
-    domain::{brand::Brand, event_type::catalogue, ids::WorkspaceId, policy::Policy},
+    domain::{brand::Brand, ids::WorkspaceId, policy::Policy},
     runtime::{
         platform::{
             config::Config,
@@ -27,7 +27,7 @@ use crate::{
         },
         worker::{
             authentication::{Authenticated, Caller, authenticate, require_operator},
-            dashboard, delivery_calls, ingest, metrics, platform_probe,
+            dashboard, delivery_calls, event_type_calls, ingest, metrics, platform_probe,
             rate_limits::count_change,
             request::{Answer, Call, JSON, json, refusal},
             trace, webhook_calls, workspace_calls,
@@ -148,10 +148,10 @@ async fn route(
             &serde_json::json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}),
         ),
         Operation::GetOpenApiDocument => Ok(openapi_document(&config.policy.brand)),
-        Operation::ListEventTypes => json(
-            200,
-            &serde_json::json!({"data": catalogue(), "next_cursor": null}),
-        ),
+        Operation::ListEventTypes => event_type_calls::list(&env).await,
+        Operation::GetEventType => event_type_calls::read(&env, ids.at("name")).await,
+        Operation::PutEventType => event_type_calls::put(&request, &env, ids.at("name")).await,
+        Operation::DeleteEventType => event_type_calls::delete(&env, ids.at("name")).await,
         Operation::CreateWorkspace => workspace_calls::create(&request, &env).await,
         Operation::ListWorkspaces => workspace_calls::list(&request, &env).await,
         Operation::GetMetrics => metrics::show(&request, &env, &config.keys).await,
@@ -349,6 +349,9 @@ async fn route_workspace(
         Operation::GetHealth
         | Operation::GetOpenApiDocument
         | Operation::ListEventTypes
+        | Operation::GetEventType
+        | Operation::PutEventType
+        | Operation::DeleteEventType
         | Operation::CreateWorkspace
         | Operation::ListWorkspaces
         | Operation::GetMetrics => return Err(ApiError::NotFound("page")),

@@ -24,6 +24,7 @@ use crate::{
             object_calls::{WorkspaceCommand, WorkspaceReply},
         },
         worker::{
+            event_types,
             object_clients::WebhookClient,
             request::{Answer, Call, json},
         },
@@ -36,6 +37,24 @@ pub(super) struct Selections {
     webhooks: BTreeMap<WebhookId, Vec<SelectionChange>>,
     /// Since when they are all that there were; none if always.
     recorded_since: Option<Timestamp>,
+}
+
+impl Selections {
+    /// Refuses a type that is neither in the catalogue nor ever was selected; one that is gone may be asked about.
+    async fn check_type(&self, env: &Env, event_type: &str) -> Result<(), ApiError> {
+        let mut changes = self.webhooks.values().flatten();
+        if changes.any(|change| change.selects(event_type)) {
+            return Ok(());
+        }
+        let found = event_types::read_with(env, |catalogue| {
+            let unknown = |error| ApiError::UnknownEventType {
+                field: "type".into(),
+                error,
+            };
+            catalogue.find(event_type).map_err(unknown)
+        });
+        found.await.map(drop)
+    }
 }
 
 /// The outcome of an event.
@@ -108,6 +127,9 @@ pub(super) async fn trace(
     mut event_id: EventId,
     TraceQuery { event_type, at }: TraceQuery,
 ) -> Result<Trace, ApiError> {
+    if let Some(event_type) = &event_type {
+        selections.check_type(env, event_type).await?;
+    }
     let mut found = find(env, workspace, &selections, &event_id).await?;
     // `event_id` was a delivery's: the event's id finds the other deliveries.
     if let Some(other) = found

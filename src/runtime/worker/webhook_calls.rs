@@ -14,6 +14,7 @@ use crate::{
         },
     },
     domain::{
+        catalogue::Catalogue,
         idempotency_key::Creation,
         ids::{DeliveryId, WebhookId},
         token::Scope,
@@ -26,6 +27,7 @@ use crate::{
             object_calls::WorkspaceCommand,
         },
         worker::{
+            event_types,
             object_clients::{Made, changed_webhook, made, webhook, webhooks},
             probes,
             request::{
@@ -44,7 +46,11 @@ pub(super) async fn create(call: Call<'_>) -> Answer {
     let rules = url_rules(&call.request, &call.config.policy);
     let key = idempotency_key(&call.request)?;
     let body = read_json_body(&call.request).await?;
-    let new = parse_new_webhook(&body, &rules, &call.config.policy.brand.header_prefix)?;
+    let own = &call.config.policy.brand.header_prefix;
+    let new = event_types::read_with(call.env, |catalogue| {
+        parse_new_webhook(&body, &rules, own, catalogue)
+    })
+    .await?;
     let idempotent = key.as_ref().map(|key| key.of(Creation::Webhook, &body));
     let id = WebhookId::mint(now(), random_bytes()?);
     let (command, _) = webhook_changes::creation(&call.config.keys, id, new, idempotent.clone())?;
@@ -102,11 +108,19 @@ pub(super) async fn read(call: Call<'_>, id: WebhookId) -> Answer {
 
 pub(super) async fn change(call: Call<'_>, id: WebhookId) -> Answer {
     let rules = url_rules(&call.request, &call.config.policy);
-    let change = parse_webhook_change(
-        &read_json_body(&call.request).await?,
-        &rules,
-        &call.config.policy.brand.header_prefix,
-    )?;
+    let body = read_json_body(&call.request).await?;
+    let own = &call.config.policy.brand.header_prefix;
+    let read = |selected: &[String], catalogue: &Catalogue| {
+        parse_webhook_change(&body, &rules, own, catalogue.selectable(selected))
+    };
+    let change = match event_types::read_with(call.env, |catalogue| read(&[], catalogue)).await {
+        // The webhook may have selected a type that is gone: it may keep it.
+        Err(ApiError::UnknownEventType { .. }) => {
+            let selected = read_webhook(&call, id.clone()).await?.settings.events;
+            read(&selected, &*event_types::catalogue(call.env).await?)
+        }
+        read => read,
+    }?;
     let command = webhook_changes::change(&call.config.keys, id, change)?;
     let webhook = changed(call.workspace().change(&command, changed_webhook).await?)?;
     json(200, &view(&call, webhook, true)?)
@@ -136,8 +150,11 @@ pub(super) async fn rotate_secret(call: Call<'_>, id: WebhookId) -> Answer {
 }
 
 pub(super) async fn test(call: Call<'_>, id: WebhookId) -> Answer {
-    let event_type = parse_test(&read_json_body(&call.request).await?)?;
-    let test = probes::test(call.env, call.config, &call.workspace, &id, event_type).await?;
+    let body = read_json_body(&call.request).await?;
+    let tested =
+        event_types::read_with(call.env, |catalogue| parse_test(&body, catalogue).cloned());
+    let tested = tested.await?;
+    let test = probes::test(call.env, call.config, &call.workspace, &id, &tested).await?;
     json(200, &read_probe(&call, &id, test).await?)
 }
 

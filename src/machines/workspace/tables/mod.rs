@@ -12,7 +12,6 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub(crate) use self::outbox::Untold;
 
-use self::outbox::SNAPSHOT_TARGET;
 use crate::domain::{
     history::{CHANGES_LIMIT, SelectionChange},
     ids::{KeyId, WebhookId},
@@ -21,7 +20,10 @@ use crate::domain::{
     webhook::Webhook,
     workspace::{ApiKey, Workspace},
 };
-use crate::machines::sql::{Database, Result, Sql, SqlError, integer, json, text};
+use crate::machines::{
+    outbox::{self as shared, COPY, Outbox},
+    sql::{Database, Result, Sql, SqlError, integer, json, text},
+};
 
 /// The version of the tables.
 const SCHEMA: u32 = 1;
@@ -29,14 +31,13 @@ const SCHEMA: u32 = 1;
 /// The key under which it is stored since when the record of selections is whole.
 const RECORDED_SINCE: &str = "recorded_since";
 
-const TABLES: [&str; 6] = [
-    "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+/// Those besides the outbox's.
+const TABLES: [&str; 4] = [
     "CREATE TABLE IF NOT EXISTS webhooks (id TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS api_keys (id TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS dashboard_links (hash TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS selection_changes (webhook_id TEXT NOT NULL, revision INTEGER NOT NULL, at INTEGER NOT NULL,
         value TEXT NOT NULL, PRIMARY KEY (webhook_id, revision)) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS outbox (target TEXT PRIMARY KEY, revision INTEGER NOT NULL) WITHOUT ROWID",
 ];
 
 /// The tables of one workspace.
@@ -57,6 +58,11 @@ impl WorkspaceTables {
     #[must_use]
     pub(crate) const fn database(&self) -> &Database {
         &self.database
+    }
+
+    /// Who must still be told of a change.
+    const fn outbox(&self) -> Outbox<'_> {
+        Outbox::new(&self.database)
     }
 
     /// Does all that `work` writes, or nothing of it: a change is stored together with who has to be told of it.
@@ -96,28 +102,24 @@ impl WorkspaceTables {
 
     /// Reads a value.
     pub(crate) fn meta(&self, key: &str) -> Result<Option<String>> {
-        let value = "SELECT value FROM meta WHERE key = ?";
-        Ok(text(self.database.value(value, vec![key.into()])?))
+        self.outbox().meta(key)
     }
 
     /// Stores a value.
     pub(crate) fn put_meta<T: Serialize>(&self, key: &str, value: &T) -> Result<()> {
-        let statement = format!("INSERT OR REPLACE INTO meta (key, value) VALUES ('{key}', ?)");
-        let value = serde_json::to_string(value)?;
-        self.database.run(&statement, vec![value.into()])?;
-        Ok(())
+        self.outbox().put_meta(key, value)
     }
 
     /// Creates the tables and stores the workspace.
     pub(crate) fn create(&self, workspace: &Workspace) -> Result<()> {
         self.transaction(|| {
-            for table in TABLES {
+            for table in shared::TABLES.into_iter().chain(TABLES) {
                 self.database.run(table, vec![])?;
             }
             let schema = "INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', ?)";
             self.database.run(schema, vec![SCHEMA.to_string().into()])?;
             self.put_meta("workspace", workspace)?;
-            self.put_untold(SNAPSHOT_TARGET, workspace.revision)
+            self.put_untold(COPY, workspace.revision)
         })
     }
 
@@ -136,7 +138,7 @@ impl WorkspaceTables {
             let done = work()?;
             self.put_meta("workspace", workspace)?;
             if self.published()? != before {
-                self.put_untold(SNAPSHOT_TARGET, workspace.revision)?;
+                self.put_untold(COPY, workspace.revision)?;
             }
             Ok(done)
         })

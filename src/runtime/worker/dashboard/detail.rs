@@ -29,7 +29,7 @@ use crate::{
             http::{Response, pairs},
             object_calls::{Shown, Wanted, WorkspaceCommand, next_page},
         },
-        worker::{object_clients::webhook, webhook_changes::reveal_secret},
+        worker::{event_types, object_clients::webhook, webhook_changes::reveal_secret},
     },
 };
 
@@ -125,6 +125,7 @@ async fn render(
             .bulk_resend
             .filter(|bulk_resend| is_wanted(bulk_resend, &query)),
         resend_error: remarks.resend_error,
+        catalogue: event_types::catalogue(visit.env).await?,
         older: next_page(&shown.deliveries, shown.more, shown.next),
         deliveries: shown.deliveries,
         id_error: (!query.id.is_empty()).then(|| UNKNOWN_ID.to_string()),

@@ -13,7 +13,6 @@ use crate::{
         forms::parse_time,
     },
     domain::{
-        event_type::EventType,
         ids::{EventId, WebhookId},
         token::Scope,
     },
@@ -22,7 +21,7 @@ use crate::{
             http::{Response, pairs},
             object_calls::WorkspaceCommand,
         },
-        worker::trace,
+        worker::{event_types, trace},
     },
 };
 
@@ -41,6 +40,10 @@ pub(super) async fn show(visit: &Visit<'_>) -> Result<Response, Detour> {
             let found = trace::trace(visit.env, &workspace, selections, id, asked).await;
             match found {
                 Ok(found) => (200, None, Some(with_urls(found, urls))),
+                Err(ApiError::UnknownEventType { .. }) => {
+                    let unknown = "Choose one of the event types.".to_string();
+                    (422, Some(unknown), None)
+                }
                 Err(ApiError::EventNotFound) => (404, Some(NOT_FOUND.to_string()), None),
                 Err(error) => return Err(error.into()),
             }
@@ -48,6 +51,7 @@ pub(super) async fn show(visit: &Visit<'_>) -> Result<Response, Detour> {
     };
     let shown = EventPage {
         frame: visit.frame(""),
+        catalogue: event_types::catalogue(visit.env).await?,
         query,
         error,
         trace,
@@ -63,10 +67,8 @@ fn question(query: &EventQuery) -> Result<Option<(EventId, TraceQuery)>, String>
     let unreadable = "An id has 1 to 128 letters, digits and the characters . _ : -";
     let id = EventId::parse(&query.id).map_err(|_| unreadable)?;
     let typed = Some(query.event_type.as_str()).filter(|name| !name.is_empty());
-    let known = typed.map(EventType::parse).transpose();
-    let known = known.map_err(|_| "Choose one of the event types.")?;
     let asked = TraceQuery {
-        event_type: known.map(|known| known.as_str().to_string()),
+        event_type: typed.map(ToString::to_string),
         at: parse_time(&query.at)?,
     };
     Ok(Some((id, asked)))

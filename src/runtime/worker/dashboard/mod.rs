@@ -97,7 +97,7 @@ async fn route(visit: &Visit<'_>) -> Result<Response, Detour> {
     let handler = match target {
         Target::Home => return Ok(answers::redirect(302, HOME.to_string(), None)),
         Target::Asset => return Ok(answers::asset(&url, &visit.config.policy.brand)?),
-        Target::Docs => return Ok(answers::page(200, &visit.docs_page())?),
+        Target::Docs => return Ok(answers::page(200, &visit.docs_page().await?)?),
         Target::SignInPage => sign_in::show(visit, &url).boxed_local(),
         Target::SignIn => sign_in::sign_in(visit, &url).boxed_local(),
         Target::SignOut => sign_in::sign_out(visit).boxed_local(),

@@ -24,6 +24,7 @@ use crate::{
         },
         worker::{
             authentication::{SessionToken, session_token},
+            event_types,
             guesses::{self, Guess},
             object_clients::{WebhookClient, read_reply},
             rate_limits, subscriptions,
@@ -181,11 +182,12 @@ impl<'a> Visit<'a> {
     }
 
     /// The page for customers' developers, which needs no session.
-    pub(super) fn docs_page(&self) -> DocsPage {
-        DocsPage {
+    pub(super) async fn docs_page(&self) -> Result<DocsPage, Detour> {
+        Ok(DocsPage {
             frame: self.frame_with(None),
             policy: self.config.policy.clone(),
-        }
+            catalogue: event_types::catalogue(self.env).await?,
+        })
     }
 
     /// The frame of a page, with a notice if there is one.

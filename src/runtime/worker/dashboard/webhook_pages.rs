@@ -1,5 +1,7 @@
 //! The list of webhooks, and the forms that change one: add, save, enable, disable, delete, rotate, test.
 
+use std::rc::Rc;
+
 use futures_util::future::join_all;
 use worker::Url;
 
@@ -14,11 +16,12 @@ use crate::{
     dashboard::{
         add::AddPage,
         delete::DeletePage,
-        forms::{RotateForm, WebhookErrors, WebhookForm, parse_test},
+        forms::{RotateForm, WebhookErrors, WebhookForm, check_test, parse_test},
         frame::{Done, Notice},
         list::{ListPage, ListedWebhook},
     },
     domain::{
+        catalogue::Catalogue,
         ids::{WebhookId, WorkspaceId},
         token::Scope,
         webhook::{Webhook, WebhookDraft},
@@ -30,6 +33,7 @@ use crate::{
             object_calls::{Wanted, WorkspaceCommand},
         },
         worker::{
+            event_types,
             object_clients::{applied, changed_webhook, done, webhooks},
             probes,
             request::{random_bytes, read_form_body, url_rules},
@@ -70,6 +74,7 @@ pub(super) async fn ask_new(visit: &Visit<'_>) -> Result<Response, Detour> {
     visit.may_change().await?;
     let shown = AddPage {
         frame: visit.frame(""),
+        catalogue: event_types::catalogue(visit.env).await?,
         form: WebhookForm::default(),
         errors: WebhookErrors::default(),
     };
@@ -78,11 +83,15 @@ pub(super) async fn ask_new(visit: &Visit<'_>) -> Result<Response, Detour> {
 
 pub(super) async fn create(visit: &Visit<'_>) -> Result<Response, Detour> {
     let form = WebhookForm::parse(&read_form_body(&visit.request).await?);
-    let checked = match check(visit, &form) {
+    let rules = url_rules(&visit.request, &visit.config.policy);
+    let names = form.events.iter().map(String::as_str);
+    let catalogue = event_types::knowing(visit.env, names).await?;
+    let own = &visit.config.policy.brand.header_prefix;
+    let checked = match form.check(&rules, own, catalogue.selectable(&[])) {
         Ok(checked) => checked,
         Err(errors) => {
             visit.may_change().await?;
-            return refuse_new(visit, 422, None, form, errors);
+            return refuse_new(visit, 422, None, (form, errors), catalogue);
         }
     };
     let id = WebhookId::mint(now(), random_bytes()?);
@@ -95,7 +104,8 @@ pub(super) async fn create(visit: &Visit<'_>) -> Result<Response, Detour> {
         Err(Detour::Refused(error @ ApiError::TooManyWebhooks)) => {
             let problem = Notice::Problem(sentence(&error));
             let status = error.status();
-            return refuse_new(visit, status, Some(problem), form, WebhookErrors::default());
+            let form = (form, WebhookErrors::default());
+            return refuse_new(visit, status, Some(problem), form, catalogue);
         }
         Err(detour) => return Err(detour),
     };
@@ -108,22 +118,16 @@ pub(super) async fn create(visit: &Visit<'_>) -> Result<Response, Detour> {
     )))
 }
 
-/// Checks what was typed by the deployment's rules.
-fn check(visit: &Visit<'_>, form: &WebhookForm) -> Result<WebhookDraft, WebhookErrors> {
-    let policy = &visit.config.policy;
-    let rules = url_rules(&visit.request, policy);
-    form.check(&rules, &policy.brand.header_prefix)
-}
-
 fn refuse_new(
     visit: &Visit<'_>,
     status: u16,
     problem: Option<Notice>,
-    form: WebhookForm,
-    errors: WebhookErrors,
+    (form, errors): (WebhookForm, WebhookErrors),
+    catalogue: Rc<Catalogue>,
 ) -> Result<Response, Detour> {
     let shown = AddPage {
         frame: visit.frame_with(problem),
+        catalogue,
         form,
         errors,
     };
@@ -132,7 +136,19 @@ fn refuse_new(
 
 pub(super) async fn save(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
     let form = WebhookForm::parse(&read_form_body(&visit.request).await?);
-    match check(visit, &form) {
+    let names = form.events.iter().map(String::as_str);
+    let catalogue = event_types::knowing(visit.env, names).await?;
+    let is_known = |name: &String| catalogue.entry(name).is_some();
+    let selected = if form.events.iter().all(is_known) {
+        Vec::new()
+    } else {
+        // The webhook may have selected a type that is gone: it may keep it.
+        let (_, webhook) = read_webhook(visit, Scope::WebhooksWrite, id.clone()).await?;
+        webhook.settings.events
+    };
+    let rules = url_rules(&visit.request, &visit.config.policy);
+    let own = &visit.config.policy.brand.header_prefix;
+    match form.check(&rules, own, catalogue.selectable(&selected)) {
         Ok(checked) => {
             let change = WebhookChange {
                 url: Some(checked.url),
@@ -222,8 +238,11 @@ pub(super) async fn rotate(visit: &Visit<'_>, id: WebhookId) -> Result<Response,
 }
 
 pub(super) async fn test(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
-    let event_type = match parse_test(&read_form_body(&visit.request).await?) {
-        Ok(event_type) => event_type,
+    let name = parse_test(&read_form_body(&visit.request).await?);
+    let names = std::iter::once(name.as_str());
+    let catalogue = event_types::knowing(visit.env, names).await?;
+    let tested = match check_test(&name, &catalogue) {
+        Ok(tested) => tested,
         Err(problem) => {
             let remarks = Remarks {
                 problem: Some(problem),
@@ -233,7 +252,7 @@ pub(super) async fn test(visit: &Visit<'_>, id: WebhookId) -> Result<Response, D
         }
     };
     let workspace = visit.may_change().await?;
-    let test = probes::test(visit.env, visit.config, &workspace, &id, event_type).await?;
+    let test = probes::test(visit.env, visit.config, &workspace, &id, tested).await?;
     let done = Done::Tested.word();
     Ok(see_other(format!(
         "{HOME}/{id}?test={test}&done={done}#test"

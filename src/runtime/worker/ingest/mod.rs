@@ -37,6 +37,7 @@ use crate::{
             object_calls::{CallError, ask_webhook},
         },
         worker::{
+            event_types,
             rate_limits::count_ingest,
             request::{Answer, Call, json, random_bytes, read_events_body},
             subscriptions,
@@ -50,8 +51,12 @@ pub(super) async fn post_events(mut call: Call<'_>, context: &Context) -> Answer
     let config = config(call.env)?;
     let now = now();
     let body = read_events_body(&call.request).await?;
-    let PostedEvents { array, events } =
-        parse_events(&body, now, || Ok(EventId::mint(now, random_bytes()?)))?;
+    let PostedEvents { array, events } = event_types::read_with(call.env, |catalogue| {
+        parse_events(&body, catalogue, now, || {
+            Ok(EventId::mint(now, random_bytes()?))
+        })
+    })
+    .await?;
     drop(body);
     let events: Rc<[Event]> = events.into();
     let (known, key) = call.by.take().unzip();

@@ -1,11 +1,11 @@
-//! When the snapshot is put to KV: one put at a time, so that a slow one does not overtake a newer one, and a second apart.
+//! When an object's copy is put to KV: one put at a time, so that a slow one does not overtake a newer one, and a second
+//! apart.
 //!
-//! A put that takes too long or fails, or that an earlier life of the object began, may still arrive after a newer one. Then the
-//! present snapshot is put, and once more a minute later, when nothing old is on its way any longer.
+//! A put that takes too long or fails, or that an earlier life of the object began, may still arrive after a newer one.
+//! Then the present content is put, and once more a minute later, when nothing old is on its way any longer.
 
 use std::time::Duration;
 
-use super::CallId;
 use crate::domain::timestamp::Timestamp;
 use crate::mutants::Mutant;
 
@@ -15,18 +15,21 @@ const BETWEEN_PUTS: Duration = Duration::from_secs(1);
 /// How long a put may take, before nobody knows whether it will arrive.
 const PUT_TIME: Duration = Duration::from_secs(30);
 
-/// When the snapshot is put again, because an older put may have arrived after it.
+/// When the content is put again, because an older put may have arrived after it.
 const PUT_AGAIN: Duration = Duration::from_secs(60);
 
 /// How long a call waits for its put.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Tells the calls of one object's life apart; the driver chooses it.
+pub type CallId = u64;
+
 /// Tells the puts of one object's life apart.
 pub type PutNumber = u64;
 
-/// The puts of one workspace.
+/// The puts of one object.
 #[derive(Debug, Default)]
-pub(super) struct Publisher {
+pub(in crate::machines) struct Publisher {
     /// Whether KV has to get what it lacks; a put that failed ends that, until somebody asks again.
     is_wanted: bool,
     under_way: Option<UnderWay>,
@@ -59,21 +62,26 @@ struct Waiting {
 
 /// A put that has ended well.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Ended {
+pub(in crate::machines) struct Ended {
     /// What KV has.
-    pub(super) revision: u64,
-    /// When the snapshot must be put again, if an older put may have arrived after this one.
-    pub(super) again_at: Option<Timestamp>,
+    pub(in crate::machines) revision: u64,
+    /// When the content must be put again, if an older put may have arrived after this one.
+    pub(in crate::machines) again_at: Option<Timestamp>,
 }
 
 impl Publisher {
     /// Records that a put whose end nobody knows may still arrive.
-    pub(super) const fn doubt(&mut self) {
+    pub(in crate::machines) const fn doubt(&mut self) {
         self.is_in_doubt = true;
     }
 
+    /// Asks for a put for which no call waits.
+    pub(in crate::machines) const fn want(&mut self) {
+        self.is_wanted = true;
+    }
+
     /// Lets a call wait until KV has a revision, `PATIENCE` at most.
-    pub(super) fn wait(&mut self, call: CallId, revision: u64, now: Timestamp) {
+    pub(in crate::machines) fn wait(&mut self, call: CallId, revision: u64, now: Timestamp) {
         self.is_wanted = true;
         self.waiting.push(Waiting {
             call,
@@ -83,17 +91,17 @@ impl Publisher {
     }
 
     /// Whether the next put is to be begun as soon as it may be.
-    pub(super) fn has_to_put(&self) -> bool {
+    pub(in crate::machines) fn has_to_put(&self) -> bool {
         self.is_wanted && (self.under_way.is_none() || Mutant::PutsOvertake.is_on())
     }
 
     /// Whether KV accepts another put.
-    pub(super) fn may_put(&self, now: Timestamp) -> bool {
+    pub(in crate::machines) fn may_put(&self, now: Timestamp) -> bool {
         is_over(self.next_put, BETWEEN_PUTS, now)
     }
 
-    /// Begins a put of the snapshot at a revision.
-    pub(super) fn begin(&mut self, revision: u64, now: Timestamp) -> PutNumber {
+    /// Begins a put of the content at a revision.
+    pub(in crate::machines) fn begin(&mut self, revision: u64, now: Timestamp) -> PutNumber {
         self.begun = self.begun.saturating_add(1);
         self.next_put = now.saturating_add(BETWEEN_PUTS);
         self.under_way = Some(UnderWay {
@@ -106,7 +114,7 @@ impl Publisher {
     }
 
     /// Gives up the put under way if it takes too long; returns whether it did.
-    pub(super) fn give_up(&mut self, now: Timestamp) -> bool {
+    pub(in crate::machines) fn give_up(&mut self, now: Timestamp) -> bool {
         let gives_up = self
             .under_way
             .as_ref()
@@ -119,7 +127,11 @@ impl Publisher {
     }
 
     /// A put has ended well; none if it was given up before.
-    pub(super) fn ended(&mut self, number: PutNumber, now: Timestamp) -> Option<Ended> {
+    pub(in crate::machines) fn ended(
+        &mut self,
+        number: PutNumber,
+        now: Timestamp,
+    ) -> Option<Ended> {
         let put = self.under_way.take_if(|put| put.number == number)?;
         Some(Ended {
             revision: put.revision,
@@ -128,14 +140,14 @@ impl Publisher {
     }
 
     /// A put has failed, but may still arrive; returns whether it was not given up before.
-    pub(super) fn failed(&mut self, number: PutNumber) -> bool {
+    pub(in crate::machines) fn failed(&mut self, number: PutNumber) -> bool {
         let is_known = self.under_way.take_if(|put| put.number == number).is_some();
         self.is_in_doubt |= is_known;
         is_known
     }
 
     /// It is stored what KV has: returns the calls that wait for no more than that.
-    pub(super) fn stored(&mut self, ended: &Ended) -> Vec<CallId> {
+    pub(in crate::machines) fn stored(&mut self, ended: &Ended) -> Vec<CallId> {
         if ended.again_at.is_some() {
             self.is_in_doubt = false;
         }
@@ -143,18 +155,18 @@ impl Publisher {
     }
 
     /// Puts no more, until somebody asks again: returns the calls that waited.
-    pub(super) fn stop(&mut self) -> Vec<CallId> {
+    pub(in crate::machines) fn stop(&mut self) -> Vec<CallId> {
         self.is_wanted = false;
         self.release(|_| true)
     }
 
     /// Returns the calls that have waited long enough.
-    pub(super) fn out_of_patience(&mut self, now: Timestamp) -> Vec<CallId> {
+    pub(in crate::machines) fn out_of_patience(&mut self, now: Timestamp) -> Vec<CallId> {
         self.release(|waiting| is_over(waiting.until, PATIENCE, now))
     }
 
     /// When something is due next.
-    pub(super) fn next_time(&self) -> Option<Timestamp> {
+    pub(in crate::machines) fn next_time(&self) -> Option<Timestamp> {
         let put = match &self.under_way {
             Some(put) => Some(put.until),
             None => self.is_wanted.then_some(self.next_put),
