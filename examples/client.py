@@ -27,7 +27,7 @@ class Endpoint(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["content-length"]))
         try:  # Refuses a signature that is wrong or too old.
             event = Webhook(os.environ["WEBHOOK_SECRET"]).verify(body, dict(self.headers))
-            print("verified", json.dumps(event), flush=True)
+            print(f"verified {json.dumps(event)}\n", end="", flush=True)  # In one piece, as two threads print.
             self.send_response(204)
         except WebhookVerificationError:
             self.send_response(400)
@@ -36,5 +36,5 @@ class Endpoint(BaseHTTPRequestHandler):
 
 endpoint = HTTPServer(("127.0.0.1", int(os.environ.get("PORT", "3000"))), Endpoint)
 threading.Thread(target=endpoint.serve_forever, daemon=True).start()
-print("accepted", json.dumps(post(sys.argv[1] if len(sys.argv) > 1 else str(uuid.uuid4())).to_dict()), flush=True)
+print(f"accepted {json.dumps(post([*sys.argv[1:], str(uuid.uuid4())][0]).to_dict())}\n", end="", flush=True)
 threading.Event().wait()

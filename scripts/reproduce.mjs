@@ -27,7 +27,7 @@ async function copyCheckout(to) {
 async function releaseIn(parent, { folder, env }) {
   const copy = path.join(parent, folder);
   await copyCheckout(copy);
-  const { CARGO_TARGET_DIR: _, ...clean } = toolEnvironment(env);
+  const clean = { ...toolEnvironment(env), CARGO_TARGET_DIR: undefined };
   const program = path.join(copy, "scripts/release.mjs");
   const made = await capture(nodeProgram(), [program], { env: clean });
   if (made.code !== 0) throw new Failure(`the build in "${folder}" failed:\n${made.output}`);

@@ -21,8 +21,11 @@ mod sample;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::domain::{
+        brand::{Brand, HeaderPrefix, ProductName},
         secret::{Secret, SigningSecrets},
         signature::sign,
     };
@@ -39,5 +42,31 @@ mod tests {
         assert!(!sample::is_signed_by(secret.expose(), b"{ }", &signature));
         assert!(!sample::is_signed_by("another-secret", b"{}", &signature));
         assert!(!sample::is_signed_by(secret.expose(), b"{}", "not hex"));
+    }
+
+    proptest! {
+        /// Whatever a brand is called, no string, comment or line of the code ends elsewhere.
+        #[test]
+        fn no_brand_changes_how_the_code_is_read(
+            name in "[^\\p{C}\"'`\\\\<>\\s]([^\\p{C}\"'`\\\\<>]{0,38}[^\\p{C}\"'`\\\\<>\\s])?",
+            prefix in "X-[A-Z][A-Za-z0-9-]{0,28}[A-Za-z0-9]",
+        ) {
+            let name = ProductName::parse(&name);
+            let prefix = HeaderPrefix::parse(&prefix);
+            prop_assume!(name.is_some() && prefix.is_some());
+            let brand = Brand {
+                name: name.unwrap(),
+                header_prefix: prefix.unwrap(),
+                ..Brand::default()
+            };
+            for (_, language, code) in SAMPLES {
+                let shown = brand.rewrite(code);
+                let shape = |code: &str| -> String {
+                    code.chars().filter(|one| "\"'`\\\n#/*(){}".contains(*one)).collect()
+                };
+                prop_assert_eq!(shape(&shown), shape(code), "{}", language);
+                prop_assert!(!shown.to_lowercase().contains("secureagentics"));
+            }
+        }
     }
 }
