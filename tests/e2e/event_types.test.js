@@ -185,8 +185,8 @@ describe("a type that is deleted", () => {
 });
 
 describe("pages", () => {
-  const decode = (html) =>
-    html.replaceAll("&quot;", '"').replaceAll("&#34;", '"').replaceAll("&lt;", "<").replaceAll("&#60;", "<");
+  const ENTITIES = { "&#34;": '"', "&#60;": "<", "&#62;": ">" };
+  const decode = (html) => html.replaceAll(/&#(34|60|62);/g, (entity) => ENTITIES[entity]);
   const readDocs = async () => decode((await relay.fetch("/docs", { token: null })).text);
 
   test("/docs shows description, sample and schema of each type, and texts are never markup", async () => {

@@ -58,6 +58,7 @@ describe("HEAD is answered as GET, without a body,", () => {
       delivery_id: delivery.id,
       resend_id: job.id,
       event_id: delivery.id,
+      name: "agent.error",
     };
     const paths = pathsWith(["get"], ids);
     assert.ok(paths.length > 10);
