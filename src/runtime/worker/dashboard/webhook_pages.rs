@@ -24,7 +24,7 @@ use crate::{
         catalogue::Catalogue,
         ids::{WebhookId, WorkspaceId},
         token::Scope,
-        webhook::{Webhook, WebhookDraft},
+        webhook::Webhook,
     },
     runtime::{
         platform::{
