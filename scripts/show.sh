@@ -1,6 +1,6 @@
 #!/bin/sh
-# From an unpacked release to a verified event of a product with its own name, header names and colours, on this machine:
-# without an account and without a compiler. Needs Node 22.12 with npm, and curl. Ctrl-C ends it.
+# From an unpacked release to a verified event of a product with its own name, header names, colours and event type, on this
+# machine, without an account and without a compiler. Needs Node 22.12 with npm, and curl. Ctrl-C ends it.
 set -e
 RELAY_PORT="${RELAY_PORT:-8787}"
 RECEIVER_PORT="${RECEIVER_PORT:-8788}"
@@ -16,8 +16,10 @@ npx wrangler dev --env="" --env-file .dev.vars.example --ip 127.0.0.1 --port "$R
 PORT="$RECEIVER_PORT" WEBHOOK_SECRET="$SECRET" node examples/receiver.mjs &
 curl -sf -w "\n" --retry 60 --retry-delay 1 --retry-connrefused "$API/workspaces" -H "$TOKEN" -H "$JSON" \
   -d '{"id": "ws_acme", "name": "Acme"}'
+curl -sSf -w "\n" -X PUT "$API/event-types/order.paid" -H "$TOKEN" -H "$JSON" \
+  -d '{"description": "An order was paid.", "sample": {"order": "o_1"}}'
 curl -sSf -w "\n" "$API/workspaces/ws_acme/webhooks" -H "$TOKEN" -H "$JSON" \
-  -d "{\"url\": \"http://127.0.0.1:$RECEIVER_PORT/\", \"events\": [\"alert.triggered\"], \"secret\": \"$SECRET\"}"
+  -d "{\"url\": \"http://127.0.0.1:$RECEIVER_PORT/\", \"events\": [\"order.paid\"], \"secret\": \"$SECRET\"}"
 curl -sSf -w "\n" "$API/workspaces/ws_acme/events" -H "$TOKEN" -H "$JSON" \
-  -d '{"type": "alert.triggered", "data": {"hello": "world"}}'
+  -d '{"type": "order.paid", "data": {"order": "o_1"}}'
 wait

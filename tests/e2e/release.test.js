@@ -154,7 +154,7 @@ test("is shown by eight commands, without a compiler and an account, up to a ver
     process.kill(-child.pid, "SIGTERM");
     await ended;
   });
-  await eventually(() => /verified: .*"hello": "world"/.test(output), { timeout: READY_TIMEOUT_MS }).catch((error) =>
+  await eventually(() => /verified: .*"order": "o_1"/.test(output), { timeout: READY_TIMEOUT_MS }).catch((error) =>
     assert.fail(`${error.message}\n${output}`),
   );
   t.diagnostic(`${commands.length} commands, ${Math.round((performance.now() - began) / 1_000)} s`);
@@ -162,6 +162,7 @@ test("is shown by eight commands, without a compiler and an account, up to a ver
   assert.match(docs, / · Acme<\/title>/);
   assert.match(docs, /theme\.css\?accent=0b7a75/);
   assert.match(docs, /X-Acme-Signature/);
+  assert.match(docs, /order\.paid/);
   assert.doesNotMatch(docs, /secureagentics/i);
 });
 
