@@ -1,6 +1,8 @@
 // The relay of this repository as a sender for the suite: the built Worker with a short schedule, and for the URLs that
 // it must refuse a second one with the deployed settings and without a network.
 import { randomUUID } from "node:crypto";
+import { eventually } from "../../support/eventually.js";
+import { startReceiver } from "../../support/receiver.js";
 import { createWebhook, createWorkspace, startRelay } from "../../support/relay.js";
 
 // The longest step is as long as the Retry-After of a case.
@@ -32,6 +34,11 @@ export async function start() {
   const relay = await startRelay({ vars });
   const production = await startRelay({ vars: { ...vars, ALLOW_PRIVATE_ENDPOINTS: "false" }, isolated: true });
   const closed = await createWorkspace(production);
+  // The first attempt of a process compiles what sends, which on a busy machine takes as long as an attempt may.
+  const receiver = await startReceiver();
+  await createWebhook(relay, await createWorkspace(relay), { url: receiver.url });
+  await eventually(() => receiver.pings().length > 0);
+  await receiver.stop();
   const pathOf = ({ workspace, id }, below = "") => `/v1/workspaces/${workspace}/webhooks/${id}${below}`;
   return {
     name: process.env.BRAND === "another" ? "webhook-relay with another brand" : "webhook-relay",
