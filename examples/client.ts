@@ -4,8 +4,9 @@ import { createServer } from "node:http";
 import { text } from "node:stream/consumers";
 import createClient from "openapi-fetch";
 import { Webhook } from "standardwebhooks";
-import type { paths } from "./relay.d.ts";
+import type { components, paths } from "./relay.d.ts";
 
+type NewEvent = components["schemas"]["NewEvent"];
 const { RELAY_URL, RELAY_KEY, WORKSPACE = "", WEBHOOK_SECRET = "", PORT = "3000" } = process.env;
 const relay = createClient<paths>({ baseUrl: RELAY_URL, headers: { authorization: `Bearer ${RELAY_KEY}` } });
 
@@ -14,7 +15,7 @@ async function post(alertId: string) {
   for (let attempt = 1; ; attempt++) {
     const { data, error, response } = await relay.POST("/v1/workspaces/{workspace_id}/events", {
       params: { path: { workspace_id: WORKSPACE } },
-      body: { type: "alert.triggered", event_id: alertId, data: { alert_id: alertId } },
+      body: { type: "alert.triggered", event_id: alertId, data: { alert_id: alertId } } satisfies NewEvent,
     });
     if (data !== undefined) return data;
     const mayPass = response.status === 429 || response.status === 503;

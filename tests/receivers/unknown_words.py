@@ -45,7 +45,7 @@ ANSWERS = [
     (AcceptedEvent, {"event_id": "1", "deliveries": [ACCEPTED]}),
     (ApiError, {"error": ERROR}),
     (NotStored, {"error": ERROR, "event_id": "1"}),
-    (CatalogueEntry, {"name": WORD, "description": "", "sample": {}}),
+    (CatalogueEntry, {"name": WORD, "description": "", "sample": {}, "deprecated": False}),
     (DashboardAccess, {"id": "1", "kind": WORD, "actor": None, "scopes": [WORD], "created_at": None, "expires_at": TIME}),
     (DeliverySummary, SUMMARY),
     (Delivery, {**SUMMARY, "payload": PAYLOAD, "attempts": [WHOLE_ATTEMPT]}),

@@ -108,7 +108,7 @@ function limitedEntry(root, limit) {
 
 // Stands for the platform's jurisdictions, which local workerd refuses: an object is reached in `place` or not at all.
 function jurisdictionEntry(root, place) {
-  const contents = `import relay, { Sender as Hired, WebhookObject as Relayed, WorkspaceObject as Kept } from "./entry.js";
+  const contents = `import relay, { CatalogueObject as Listed, Sender as Hired, WebhookObject as Relayed, WorkspaceObject as Kept } from "./entry.js";
     const only = (namespace) => ({
       jurisdiction(wanted) {
         if (wanted !== "${place}") throw new Error("an object was called in " + wanted);
@@ -116,7 +116,15 @@ function jurisdictionEntry(root, place) {
       },
       getByName() { throw new Error("an object was called without a jurisdiction"); },
     });
-    const located = (env) => ({ ...env, WEBHOOKS: only(env.WEBHOOKS), WORKSPACES: only(env.WORKSPACES) });
+    const located = (env) => ({
+      ...env,
+      CATALOGUE: only(env.CATALOGUE),
+      WEBHOOKS: only(env.WEBHOOKS),
+      WORKSPACES: only(env.WORKSPACES),
+    });
+    export class CatalogueObject extends Listed {
+      constructor(state, env) { super(state, located(env)); }
+    }
     export class WorkspaceObject extends Kept {
       constructor(state, env) { super(state, located(env)); }
     }
