@@ -15,9 +15,6 @@ use crate::{
 /// How long until it is tried again to delete for want of storage, after there was nothing and nothing has ended.
 const TRIM_AGAIN: Duration = Duration::from_secs(60 * 60);
 
-/// When it is tried again after a delivery has ended.
-pub(super) const TRIM_SETTLED: Duration = Duration::from_secs(5);
-
 impl Turn<'_> {
     /// Deletes a slice of what is too old; returns whether more of it may be left.
     pub(super) fn purge(&mut self) -> Result<bool> {

@@ -2,7 +2,7 @@
 //!
 //! Every change of a delivery goes through `put`, so that the row and the queue in memory never differ.
 
-use super::{cleaning::TRIM_SETTLED, memory::Open, tables::WebhookTables};
+use super::{memory::Open, tables::WebhookTables};
 use crate::{
     domain::{
         attempt::Attempt,
@@ -64,9 +64,8 @@ impl Turn<'_> {
     pub(super) fn put(&mut self, record: &DeliveryRecord, was_settled: bool) -> Result<()> {
         self.tables.update(record, was_settled)?;
         if record.delivery.is_settled() {
-            // There is something to delete again, together with what settles in the next seconds.
-            let soon = self.now.saturating_add(TRIM_SETTLED);
-            self.open.trim_after = self.open.trim_after.min(soon);
+            // There is something to delete again.
+            self.open.trim_after = Timestamp::default();
         }
         let queue = &mut self.open.dispatch.queue;
         let bytes = if was_settled {

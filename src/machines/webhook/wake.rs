@@ -45,8 +45,7 @@ impl Reason {
                     .map(|_| now)
             }
             Self::Storage => {
-                // A slice was deleted if it trims already, and `Deletion` goes on.
-                let is_nearly_full = !open.is_trimming && tables.is_nearly_full(policy.max_storage);
+                let is_nearly_full = tables.is_nearly_full(policy.max_storage);
                 is_nearly_full.then(|| now.max(open.trim_after))
             }
             Self::Deletion => None,
