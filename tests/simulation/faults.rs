@@ -102,7 +102,7 @@ impl Fault {
     /// In how many of a thousand worlds it may occur. Worlds of some are slow to run, or excuse much.
     const fn per_mille(self) -> u64 {
         match self {
-            Self::SmallStorage => 80,
+            Self::SmallStorage => 160,
             Self::ClockJumps => 200,
             _ => 400,
         }

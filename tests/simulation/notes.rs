@@ -15,6 +15,7 @@ use crate::{
     host::Node,
     lease_rules::ON_TIME,
     ledger::{Asked, Known, LeaseName, Reached, grants_of},
+    trouble::CLOCKS_DIFFER,
     world::World,
 };
 
@@ -132,8 +133,12 @@ impl World {
         let is_refused = matches!(reply, WebhookReply::Refused(_));
         match (asked, reply) {
             (Some(Asked::Accept(ids)), WebhookReply::Accepted { deliveries, .. }) => {
-                let backlog = ledger.deliveries.values();
-                let backlog = backlog.filter(|one| one.object == object && one.is_surely_pending());
+                // What is held for longer than deliveries are kept goes.
+                let kept_since = self.now.saturating_sub(self.policy.retention);
+                let kept_since = kept_since.saturating_add(CLOCKS_DIFFER);
+                let backlog = ledger.deliveries.iter().filter(|(id, one)| {
+                    one.object == object && one.is_surely_pending() && id.minted_at() >= kept_since
+                });
                 let backlog = backlog.count();
                 for (id, taken) in ids.iter().zip(deliveries) {
                     let is_within = backlog <= self.policy.max_backlog;
