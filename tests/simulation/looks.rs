@@ -75,6 +75,7 @@ impl World {
     /// A promised event is found by its id for a day, as its one delivery.
     fn check_traces(&mut self, object: usize, records: &BTreeMap<DeliveryId, DeliveryRecord>) {
         let kept_since = self.now.saturating_sub(HOUR * 24);
+        let kept_since = kept_since.saturating_add(self.ledger.leeway);
         let promised = self.promised.iter();
         let promised = promised.filter(|(id, one)| **one == object && id.minted_at() > kept_since);
         let ids: Vec<DeliveryId> = promised.map(|(id, _)| id.clone()).collect();

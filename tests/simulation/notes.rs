@@ -15,7 +15,6 @@ use crate::{
     host::Node,
     lease_rules::ON_TIME,
     ledger::{Asked, Known, LeaseName, Reached, grants_of},
-    trouble::CLOCKS_DIFFER,
     world::World,
 };
 
@@ -135,7 +134,7 @@ impl World {
             (Some(Asked::Accept(ids)), WebhookReply::Accepted { deliveries, .. }) => {
                 // What is held for longer than deliveries are kept goes.
                 let kept_since = self.now.saturating_sub(self.policy.retention);
-                let kept_since = kept_since.saturating_add(CLOCKS_DIFFER);
+                let kept_since = kept_since.saturating_add(ledger.leeway);
                 let backlog = ledger.deliveries.iter().filter(|(id, one)| {
                     one.object == object && one.is_surely_pending() && id.minted_at() >= kept_since
                 });
