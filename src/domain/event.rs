@@ -69,6 +69,11 @@ mod tests {
     use crate::domain::timestamp::Timestamp;
 
     #[test]
+    fn the_limits_are_those_of_the_contract() {
+        assert_eq!((EVENT_LIMIT, REQUEST_LIMIT), (262_144, 4_194_304));
+    }
+
+    #[test]
     fn data_is_copied_as_it_was_posted() {
         let posted = "{ \"z\": 9007199254740993, \"a\":1.0,\"a\":1e400,\n\"s\":\"\\u00e9\\/\" }";
         let data: Box<RawValue> = serde_json::from_str(posted).unwrap();

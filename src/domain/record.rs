@@ -151,6 +151,24 @@ mod tests {
         assert_eq!(record(Delivery::held()).next_attempt_at(), None);
     }
 
+    #[test]
+    fn a_summary_has_of_answers_their_statuses_alone() {
+        let mut record = record(Delivery::due(Kind::Event, at(5)));
+        let mut attempt = Attempt::lost(1, at(5), at(6));
+        attempt.response_status = Some(500);
+        attempt.response_body = Some("sorry".into());
+        attempt.response_headers = [("server".to_string(), "a".to_string())].into();
+        record.attempts = vec![attempt];
+        record.payload = Some(RawValue::from_string("{}".into()).unwrap());
+        record.summarize();
+        let [attempt] = &record.attempts[..] else {
+            panic!("its attempt stays");
+        };
+        assert_eq!(attempt.response_status, Some(500));
+        assert!(attempt.response_body.is_none() && attempt.response_headers.is_empty());
+        assert!(record.payload.is_none());
+    }
+
     fn filter(set: impl Fn(&mut DeliveryFilter)) -> DeliveryFilter {
         let mut filter = DeliveryFilter::default();
         set(&mut filter);

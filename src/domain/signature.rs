@@ -126,6 +126,15 @@ mod tests {
         );
     }
 
+    /// The HMAC comes from Python's `hmac`.
+    #[test]
+    fn a_key_as_long_as_a_block_is_used_as_it_is() {
+        assert_eq!(
+            sign_hex(&[b'k'; 64], b"Hi There"),
+            "5869e1671d6aa2838f1028b78343e7ee54efe2c036d66bdb25451fcd74beca6e"
+        );
+    }
+
     /// RFC 4231, test cases 1, 2 and 6: a short key, a shorter one, and one longer than a block.
     #[test]
     fn the_vectors_of_rfc_4231_come_out() {

@@ -82,6 +82,14 @@ mod tests {
         assert_eq!(until.ends.len(), 2);
     }
 
+    #[test]
+    fn what_has_not_ended_stays_while_there_is_room() {
+        let mut until = Until::new(2);
+        until.put("first", at(5), at(0));
+        until.put("second", at(9), at(6));
+        assert_eq!(until.ends.len(), 2, "not even what has ended goes");
+    }
+
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millis(millis)
     }

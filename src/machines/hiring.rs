@@ -189,6 +189,7 @@ mod tests {
     fn a_sender_gets_at_most_4_mebibytes_but_at_least_one_delivery() {
         let mut crew = Crew::new(9, REQUESTS);
         let seat = |crew: &mut Crew, bytes| crew.seat(Company::Unsuspected, bytes);
+        assert_eq!(SENDER_BYTES, 4_194_304);
         assert_eq!(seat(&mut crew, SENDER_BYTES - 1), Some(0));
         assert_eq!(seat(&mut crew, 1), Some(0));
         assert_eq!(seat(&mut crew, 1), Some(1));

@@ -39,3 +39,11 @@ fn after_an_alarm_that_failed_no_command_wakes_the_object_before_the_wait_is_ove
     world.now = world.now.saturating_sub(Duration::from_secs(60 * 60));
     assert!(world.happens(command()).arm < again);
 }
+
+#[test]
+fn while_the_settings_do_not_parse_each_alarm_waits_longer_up_to_a_minute() {
+    let mut world = World::start();
+    let now = world.now;
+    let waits = [(); 5].map(|()| world.machine.put_off(now).saturating_duration_since(now));
+    assert_eq!(waits.map(|wait| wait.as_secs()), [10, 20, 40, 60, 60]);
+}

@@ -2,6 +2,7 @@
 
 use webhook_relay::{
     domain::{
+        ids::AccessId,
         session::Credential,
         token::{Scope, TokenHash},
         workspace::DashboardLink,
@@ -137,6 +138,44 @@ fn a_session_lasts_twelve_hours_or_until_it_is_ended() {
     let end = WorkspaceCommand::EndAccess { id: None };
     assert!(is_done(&world.ask(end), true));
     assert!(is_refused(&world.ask(read()), Refusal::NotSignedIn));
+}
+
+#[test]
+fn what_is_open_is_listed_until_it_is_ended_or_expires() {
+    let mut world = World::start();
+    let listed = |world: &mut World| {
+        let list = WorkspaceCommand::ListAccess {
+            after: None,
+            limit: 10,
+        };
+        match world.ask(list).unwrap() {
+            WorkspaceReply::Access(open) => open.len(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let link = |world: &World, seconds| DashboardLink {
+        scopes: vec![Scope::WebhooksRead],
+        expires_at: world.after(seconds),
+        id: Some(AccessId::mint(
+            world.after(0),
+            [u8::try_from(seconds).unwrap(); 10],
+        )),
+        actor: None,
+        created_at: Some(world.after(0)),
+    };
+    for seconds in [60, 120] {
+        let command = WorkspaceCommand::CreateLink {
+            hash: TokenHash::of(&format!("link {seconds}")),
+            link: link(&world, seconds),
+            idempotent: None,
+        };
+        assert!(is_done(&world.ask(command), true));
+    }
+    assert_eq!(listed(&mut world), 2);
+    world.pass(60);
+    assert_eq!(listed(&mut world), 1);
+    world.ask(WorkspaceCommand::EndAccess { id: None }).unwrap();
+    assert_eq!(listed(&mut world), 0);
 }
 
 #[test]

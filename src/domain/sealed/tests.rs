@@ -6,6 +6,12 @@ use crate::domain::timestamp::Timestamp;
 const TEXT: &str = "your-signing-secret";
 
 #[test]
+fn without_a_key_nothing_is_encrypted() {
+    assert!(!EncryptionKeys::default().encrypt());
+    assert!(keys("k1").encrypt());
+}
+
+#[test]
 fn the_plain_stored_form_is_pinned() {
     let stored = r#"{"key_id":null,"bytes":"eW91ci1zaWduaW5nLXNlY3JldA=="}"#;
     let plain = EncryptionKeys::default();

@@ -57,3 +57,21 @@ pub(super) fn place_of(settled: &str, id: &str) -> String {
     let number = format!("ROW_NUMBER() OVER (PARTITION BY {settled}, {millis} ORDER BY {id}) - 1");
     format!("{settled} * {SETTLED} + (({millis}) << {ROW_BITS}) + {number}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_places_of_a_time_are_all_of_each_of_its_milliseconds_and_no_other() {
+        let at = Timestamp::from_millis;
+        let (first, last) = places(false, at(5), at(6));
+        assert_eq!(
+            (first, last),
+            (first_place(false, at(5)), first_place(false, at(7)) - 1)
+        );
+        let (settled, _) = places(true, at(5), at(6));
+        assert!(is_settled(settled) && !is_settled(last));
+        assert_eq!(settled - SETTLED, first);
+    }
+}
