@@ -12,7 +12,7 @@ use webhook_relay::{
         webhook::Settings,
     },
     machines::{
-        messages::{Acceptance, NewDelivery, WebhookCommand, WebhookReply},
+        messages::{Acceptance, NewDelivery, Wanted, WebhookCommand, WebhookReply},
         sql::{Database, SqlValue},
         webhook::Input,
     },
@@ -209,6 +209,24 @@ fn counts_are_kept_for_30_days() {
 
 /// One and two are delivered, three is cancelled, four is due for its second attempt, five for its first. One is in a
 /// segment, two to four in rows of their own.
+#[test]
+fn a_page_has_the_durations_of_attempts_if_it_wants_them() {
+    let mut world = with_one_of_each_status();
+    for wants in [true, false] {
+        let wanted = Wanted {
+            hours: 1,
+            durations: wants,
+            ..Wanted::default()
+        };
+        let WebhookReply::Shown(shown) = world.ask(WebhookCommand::Show(wanted)).unwrap() else {
+            panic!("nothing is shown");
+        };
+        let (_, counts) = &shown.hours[0];
+        assert!(counts.attempts > 0);
+        assert_eq!(counts.percentile(50).is_some(), wants);
+    }
+}
+
 fn with_one_of_each_status() -> World {
     let mut world = World::start();
     deliver(&mut world, 1);
