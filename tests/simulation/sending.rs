@@ -100,6 +100,8 @@ impl World {
         let node = Node::Webhook(object);
         if sender.is_alarm_of == Some(self.host(node).life) {
             self.host(node).alarm_waits_for -= 1;
+            // What fell due meanwhile has waited for its alarm.
+            self.note_late(node, Duration::ZERO);
             self.fire_if_due(node);
         }
     }
