@@ -323,7 +323,8 @@ impl World {
             "{} may outlast its lease",
             name.0
         );
-        if ends.saturating_add(ON_TIME) > lease.until {
+        // A new life of the object may have another clock.
+        if ends.saturating_add(ON_TIME + leeway) > lease.until {
             lease.excuse.get_or_insert("its report may be late");
         }
     }
