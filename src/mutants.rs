@@ -85,6 +85,20 @@ pub enum Mutant {
     FailedPutForgotten,
     /// A put to KV begins while another is under way.
     PutsOvertake,
+    /// An ordered webhook makes several attempts at a time.
+    OrderIgnored,
+    /// The attempt of a cancelled delivery is not waited for.
+    StrayLeaseForgotten,
+    /// The bucket of a new life is full.
+    BucketBeginsFull,
+    /// A sender does not wait for the time that a lease names.
+    BeginsAtOnce,
+    /// A paused webhook goes on sending.
+    PausedSends,
+    /// A 429 holds back its delivery alone.
+    WaitForgotten,
+    /// The schedule of a webhook's own is ignored.
+    OwnScheduleIgnored,
 }
 
 #[cfg(feature = "mutants")]
@@ -95,7 +109,7 @@ thread_local! {
 impl Mutant {
     /// Every fault.
     #[cfg(feature = "mutants")]
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 47] = [
         Self::StepSkipped,
         Self::RetryAfterShortens,
         Self::LostLeaseCostsAStep,
@@ -136,6 +150,13 @@ impl Mutant {
         Self::RevocationNotTold,
         Self::FailedPutForgotten,
         Self::PutsOvertake,
+        Self::OrderIgnored,
+        Self::StrayLeaseForgotten,
+        Self::BucketBeginsFull,
+        Self::BeginsAtOnce,
+        Self::PausedSends,
+        Self::WaitForgotten,
+        Self::OwnScheduleIgnored,
     ];
 
     /// Switches one fault on in this thread, or all off.

@@ -16,6 +16,7 @@ use webhook_relay::domain::{
     dispatch::Dispatch,
     ids::{DeliveryId, EventId, WebhookId},
     outcome::Outcome,
+    pace::Pace,
     policy::Policy,
     queue::Queue,
     record::DeliveryRecord,
@@ -190,10 +191,14 @@ impl Relay {
                     secret,
                     previous_secret: None,
                     keys_revision: 0,
+                    paused: false,
+                    pace: Pace::default(),
                 },
                 standing: Standing::default(),
                 queue: Queue::default(),
                 width: Width::begin(false),
+                bucket: None,
+                stray: Vec::new(),
             },
             records: BTreeMap::new(),
             made: 0,
@@ -216,6 +221,7 @@ impl Relay {
             attempts: Vec::new(),
             payload: Some(RawValue::from_string("{}".into()).unwrap()),
             request: None,
+            waiting_for: None,
         };
         self.records.insert(id.clone(), record);
         id
@@ -223,7 +229,7 @@ impl Relay {
 
     /// Jumps to the next moment at which something is due, and revokes the leases that ended then.
     fn wake(&mut self) -> bool {
-        let Some(next) = self.dispatch.queue.next_wake() else {
+        let Some(next) = self.dispatch.next_wake(&self.policy) else {
             return false;
         };
         self.now = self.now.max(next);
@@ -246,11 +252,11 @@ impl Relay {
     fn lease(&mut self) -> Option<(DeliveryId, webhook_relay::domain::delivery::Lease)> {
         let (id, _) = self.dispatch.queue.next(self.now)?;
         let record = self.records.get_mut(&id).unwrap();
-        let lease = self
-            .dispatch
-            .lease(&mut record.delivery, self.now, &self.policy)?;
+        let granted =
+            self.dispatch
+                .lease(&mut record.delivery, self.now, Duration::ZERO, &self.policy)?;
         self.dispatch.queue.place(&id, &record.delivery, 2);
-        Some((id, lease))
+        Some((id, granted.lease))
     }
 
     fn report(
@@ -284,8 +290,7 @@ impl Relay {
         let mut attempts = Vec::new();
         while self
             .dispatch
-            .queue
-            .next_wake()
+            .next_wake(&self.policy)
             .is_some_and(|next| next <= end)
         {
             self.wake();

@@ -32,7 +32,7 @@ fn what_ends_within_3_ms_is_reported_together() {
     assert_eq!(sender.lease(3).attempts.len(), 3);
     assert_eq!(sender.ends(0).timer, Some(Duration::from_millis(3)));
     assert!(sender.ends(1).report.is_none());
-    let (reported, leases) = report_in(&sender.happens(SenderInput::TimerFired));
+    let (reported, leases) = report_in(&sender.timer_fires());
     assert_eq!((reported, leases), (2, 2));
 }
 
@@ -51,7 +51,7 @@ fn it_goes_on_with_the_leases_of_its_reports_and_never_has_more_under_way_than_a
     sender.lease(6);
     for _ in 0..20 {
         sender.ends(0);
-        let (_, leases) = report_in(&sender.happens(SenderInput::TimerFired));
+        let (_, leases) = report_in(&sender.timer_fires());
         let answered = sender.answered(leases);
         assert_eq!(answered.attempts.len(), 1);
         assert!(!answered.is_done);
@@ -66,7 +66,7 @@ fn a_report_that_is_not_answered_is_sent_again_twice_and_its_leases_are_given_ba
     for wait in [200, 400] {
         let unanswered = sender.happens(SenderInput::Answered(None));
         assert_eq!(unanswered.timer, Some(Duration::from_millis(wait)));
-        let again = sender.happens(SenderInput::TimerFired).report.unwrap();
+        let again = sender.timer_fires().report.unwrap();
         assert!(Rc::ptr_eq(&again, &first), "the same report");
     }
     let given_up = sender.happens(SenderInput::Answered(None));
@@ -108,12 +108,69 @@ fn a_lease_of_which_nothing_is_reported_ends_the_sender_all_the_same() {
     assert!(sender.happens(SenderInput::Ended(None)).is_done);
 }
 
+#[test]
+fn an_attempt_begins_when_its_lease_allows_it_and_reports_do_not_wait_for_it() {
+    let mut sender = Sender::with(50);
+    let grants = vec![grant(0), grant_from(1, 5), grant_from(2, 10)];
+    let outputs = sender.happens(SenderInput::Leased(grants));
+    assert_eq!(
+        (outputs.attempts.len(), outputs.timer),
+        (1, Some(Duration::from_secs(5)))
+    );
+    assert_eq!(
+        report_in(&sender.ends(0)),
+        (1, 1),
+        "nothing else is under way"
+    );
+    assert!(
+        !sender
+            .happens(SenderInput::Answered(Some(Vec::new())))
+            .is_done
+    );
+    let begun = sender.timer_fires();
+    assert_eq!(begun.attempts[0].id, id(1));
+    assert_eq!(begun.timer, Some(Duration::from_secs(5)));
+    assert_eq!(sender.timer_fires().attempts[0].id, id(2));
+}
+
+#[test]
+fn a_timer_that_fires_early_is_asked_for_again() {
+    let mut sender = Sender::with(50);
+    sender.happens(SenderInput::Leased(vec![grant_from(1, 5)]));
+    sender.now = sender.now.saturating_add(Duration::from_millis(4_999));
+    let early = sender.happens(SenderInput::TimerFired);
+    assert_eq!(
+        (early.attempts.len(), early.timer),
+        (0, Some(Duration::from_millis(1)))
+    );
+}
+
+#[test]
+fn a_lease_that_begins_after_the_shift_is_too_late() {
+    let mut sender = Sender::with(50);
+    let outputs = sender.happens(SenderInput::Leased(vec![
+        grant_from(1, 15),
+        grant_from(2, 16),
+    ]));
+    assert_eq!(outputs.too_late, [id(2)]);
+    assert!(!outputs.is_done);
+}
+
+/// A lease whose attempt may begin so many seconds after the sender did.
+fn grant_from(number: u8, seconds: u64) -> Grant {
+    Grant {
+        not_before: Some(began().saturating_add(Duration::from_secs(seconds))),
+        ..grant(number)
+    }
+}
+
 /// A sender, what its invocation may still ask for, and the time.
 struct Sender {
     machine: SenderMachine,
     budget: Budget,
     policy: Policy,
     now: Timestamp,
+    timer: Duration,
 }
 
 impl Sender {
@@ -124,6 +181,7 @@ impl Sender {
             budget: Budget::new(posts),
             policy,
             now: began(),
+            timer: Duration::ZERO,
         }
     }
 
@@ -133,7 +191,15 @@ impl Sender {
             policy: &self.policy,
             budget: &mut self.budget,
         };
-        self.machine.handle(input, &mut context)
+        let outputs = self.machine.handle(input, &mut context);
+        self.timer = outputs.timer.unwrap_or(self.timer);
+        outputs
+    }
+
+    /// Lets the timer fire that was asked for last.
+    fn timer_fires(&mut self) -> SenderOutputs {
+        self.now = self.now.saturating_add(self.timer);
+        self.happens(SenderInput::TimerFired)
     }
 
     fn lease(&mut self, count: u8) -> SenderOutputs {
@@ -152,7 +218,9 @@ impl Sender {
 
 fn report_in(outputs: &SenderOutputs) -> (usize, usize) {
     match outputs.report.as_deref() {
-        Some(WebhookCommand::Report { reports, leases }) => (reports.len(), *leases),
+        Some(WebhookCommand::Report {
+            reports, leases, ..
+        }) => (reports.len(), *leases),
         other => panic!("{other:?}"),
     }
 }
@@ -179,6 +247,7 @@ fn grant(number: u8) -> Grant {
         event_type: "agent.error".into(),
         lease: LEASE,
         until: None,
+        not_before: None,
         revision: 1,
         url: "https://hooks.example.com/".into(),
         headers: Vec::new(),

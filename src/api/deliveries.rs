@@ -71,6 +71,9 @@ pub struct DeliveryView {
     created_at: Timestamp,
     #[serde(serialize_with = "as_iso_option")]
     next_attempt_at: Option<Timestamp>,
+    /// In an ordered webhook, what has to end before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_for: Option<DeliveryId>,
     attempt_count: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<Box<RawValue>>,
@@ -191,6 +194,7 @@ impl DeliveryView {
             },
             created_at: record.id.minted_at(),
             next_attempt_at: record.next_attempt_at(),
+            waiting_for: record.waiting_for,
             attempt_count: record.delivery.attempts(),
             attempts: record
                 .attempts

@@ -294,6 +294,7 @@ impl ApiError {
             Self::Refused(Refusal::AlreadyPending) => "already_pending",
             Self::Refused(Refusal::NotResendable) => "not_resendable",
             Self::Refused(Refusal::AlreadySettled) => "already_settled",
+            Self::Refused(Refusal::AttemptUnderWay) => "attempt_under_way",
             Self::ResendRunning => "resend_running",
             Self::RateLimited { .. } => "rate_limited",
             Self::WebhookDisabled => "webhook_disabled",

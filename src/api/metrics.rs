@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use crate::domain::{
+    dispatch::Lateness,
     ids::WebhookId,
     sealed::{EncryptionKeys, Sealed},
     stats::HourCounts,
@@ -22,6 +23,8 @@ pub struct WebhookGauges {
     pub pending: usize,
     /// Deliveries that wait for a resend.
     pub held: usize,
+    /// How late its attempts are.
+    pub lateness: Lateness,
     /// The last full hour.
     pub last_hour: HourCounts,
 }
@@ -87,6 +90,24 @@ pub fn render_webhooks(webhooks: &[WebhookGauges]) -> String {
         &|gauges| u64::try_from(gauges.held).ok(),
     );
     gauge(
+        "relay_oldest_due_timestamp_seconds",
+        "Since when a delivery has been due that waits, at this moment; absent if none waits.",
+        &|gauges| {
+            let oldest = gauges.lateness.oldest_due_at?.as_millis();
+            u64::try_from(oldest.div_euclid(1000)).ok()
+        },
+    );
+    gauge(
+        "relay_width",
+        "Attempts that may be under way, at this moment.",
+        &|gauges| u64::try_from(gauges.lateness.width).ok(),
+    );
+    gauge(
+        "relay_attempts_under_way",
+        "Attempts that are under way, at this moment.",
+        &|gauges| u64::try_from(gauges.lateness.under_way).ok(),
+    );
+    gauge(
         "relay_deliveries_delivered_last_hour",
         "Deliveries that ended delivered in the last full hour.",
         &|gauges| Some(gauges.last_hour.delivered),
@@ -129,11 +150,17 @@ mod tests {
             enabled: true,
             pending: 3,
             held: 0,
+            lateness: Lateness {
+                oldest_due_at: Some(Timestamp::from_millis(1_999)),
+                width: 50,
+                under_way: 0,
+            },
             last_hour,
         }]);
         assert!(text.contains(
             "\nrelay_deliveries_pending{webhook_id=\"wh_00000000000070008000000000000000\"} 3\n"
         ));
+        assert!(text.contains("\nrelay_oldest_due_timestamp_seconds{webhook_id=\"wh_00000000000070008000000000000000\"} 1\n"));
         assert!(!text.contains("relay_attempt_p50_milliseconds_last_hour{"));
         assert_eq!(
             render_info("0.1.0", false).lines().last(),

@@ -22,7 +22,11 @@ pub mod workspaces;
 
 pub mod header_views;
 
+mod pace;
+
 pub mod webhooks;
+
+pub mod webhook_views;
 
 pub mod deliveries;
 

@@ -28,8 +28,9 @@ pub fn parse_selection(body: &[u8]) -> Result<Selection, ApiError> {
     let status = match status.as_str() {
         "failed" => Status::Failed,
         "held" => Status::Held,
+        "pending" => Status::Pending,
         _ => {
-            let allowed = "failed or held".into();
+            let allowed = "failed, held or pending".into();
             return Err(ApiError::InvalidValue {
                 code: "invalid_status",
                 field: "status".into(),

@@ -41,7 +41,7 @@ pub enum Operation {
     CreateWebhook,
     /// Read a webhook.
     GetWebhook,
-    /// Change, disable or enable a webhook.
+    /// Change, disable, pause or enable a webhook.
     ChangeWebhook,
     /// Delete a webhook.
     DeleteWebhook,
@@ -59,6 +59,8 @@ pub enum Operation {
     GetDelivery,
     /// Resend a delivery.
     ResendDelivery,
+    /// Send the next attempt of a pending delivery at once.
+    SendDeliveryNow,
     /// End a pending or held delivery.
     CancelDelivery,
     /// Resend many deliveries.
@@ -139,6 +141,7 @@ pub const ROUTES: &[Route<(Operation, Access)>] = &[
     route("GET", "/v1/workspaces/{workspace_id}/webhooks/{webhook_id}/deliveries", Operation::ListDeliveries, READS),
     route("GET", "/v1/workspaces/{workspace_id}/webhooks/{webhook_id}/deliveries/{delivery_id}", Operation::GetDelivery, READS),
     route("POST", "/v1/workspaces/{workspace_id}/webhooks/{webhook_id}/deliveries/{delivery_id}/resend", Operation::ResendDelivery, WRITES),
+    route("POST", "/v1/workspaces/{workspace_id}/webhooks/{webhook_id}/deliveries/{delivery_id}/send-now", Operation::SendDeliveryNow, WRITES),
     route("POST", "/v1/workspaces/{workspace_id}/webhooks/{webhook_id}/deliveries/{delivery_id}/cancel", Operation::CancelDelivery, WRITES),
     route("POST", "/v1/workspaces/{workspace_id}/webhooks/{webhook_id}/resend", Operation::StartResend, WRITES),
     route("GET", "/v1/workspaces/{workspace_id}/webhooks/{webhook_id}/resend/{resend_id}", Operation::GetResend, READS),

@@ -1,13 +1,11 @@
-//! Webhooks: creating, changing and showing them.
+//! Webhooks: what is posted to create, change, rotate and test one.
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{
-    deliveries::DeliveryView,
     error::ApiError,
-    header_views::{as_object, show_headers},
     members::{Members, parse_json},
+    pace::{self, parse_pace},
 };
 use crate::domain::{
     brand::HeaderPrefix,
@@ -15,11 +13,10 @@ use crate::domain::{
     custom_headers::check_headers,
     endpoint_url::{EndpointUrl, UrlRules},
     event_type::EventType,
-    ids::WebhookId,
-    sealed::{EncryptionKeys, SealedError},
+    pace::{Pace, PaceChange},
+    policy::Policy,
     secret::Secret,
-    timestamp::{Timestamp, as_iso, as_iso_option},
-    webhook::{DESCRIPTION_LIMIT, DisabledReason, OVERLAP_LIMIT, Rotation, Webhook, WebhookDraft},
+    webhook::{DESCRIPTION_LIMIT, OVERLAP_LIMIT, Rotation, Status, WebhookDraft},
 };
 
 /// How long it does by default, in seconds: a day.
@@ -36,23 +33,28 @@ pub struct WebhookChange {
     pub description: Option<String>,
     /// New custom headers, which replace all of the present ones.
     pub headers: Option<Vec<(String, String)>>,
-    /// Enable or disable.
-    pub enabled: Option<bool>,
+    /// Enable, disable or pause.
+    pub status: Option<Status>,
+    /// A new pace.
+    pub pace: PaceChange,
 }
 
-/// Reads `{"url", "events", "secret"?, "description"?, "headers"?}`; `own` begins the relay's own header names,
-/// `catalogue` has the types.
+/// Reads `{"url", "events", "secret"?, "description"?, "headers"?}` and the members of its pace; `catalogue` has the
+/// types.
 ///
 /// # Errors
 /// The first refusal.
 pub fn parse_new_webhook(
     body: &[u8],
     rules: &UrlRules,
-    own: &HeaderPrefix,
+    policy: &Policy,
     catalogue: &Catalogue,
 ) -> Result<WebhookDraft, ApiError> {
     let known = ["url", "events", "secret", "description", "headers"];
+    let known = [&known[..], &pace::MEMBERS].concat();
     let members = Members::parse(parse_json(body)?, "", &known)?;
+    let mut pace = Pace::default();
+    parse_pace(&members, policy)?.apply(&mut pace);
     let missing = |field: &str| ApiError::MissingField {
         field: field.into(),
     };
@@ -62,31 +64,32 @@ pub fn parse_new_webhook(
             .ok_or_else(|| missing("events"))?,
         secret: parse_secret(&members)?,
         description: parse_description(&members)?.unwrap_or_default(),
-        headers: parse_headers(&members, own)?.unwrap_or_default(),
+        headers: parse_headers(&members, &policy.brand.header_prefix)?.unwrap_or_default(),
+        pace,
     })
 }
 
-/// Reads any of `{"url", "events", "description", "headers", "status"}`; `own` as above, `types` may be selected.
+/// Reads any of `{"url", "events", "description", "headers", "status"}` and the members of the pace; `types` may be
+/// selected.
 ///
 /// # Errors
 /// The first refusal.
 pub fn parse_webhook_change(
     body: &[u8],
     rules: &UrlRules,
-    own: &HeaderPrefix,
+    policy: &Policy,
     types: Selectable<'_>,
 ) -> Result<WebhookChange, ApiError> {
-    let members = Members::parse(
-        parse_json(body)?,
-        "",
-        &["url", "events", "description", "headers", "status"],
-    )?;
-    let enabled = match members.optional::<String>("status", "a string")?.as_deref() {
+    let known = ["url", "events", "description", "headers", "status"];
+    let known = [&known[..], &pace::MEMBERS].concat();
+    let members = Members::parse(parse_json(body)?, "", &known)?;
+    let status = match members.optional::<String>("status", "a string")?.as_deref() {
         None => None,
-        Some("enabled") => Some(true),
-        Some("disabled") => Some(false),
+        Some("enabled") => Some(Status::Enabled),
+        Some("disabled") => Some(Status::Disabled),
+        Some("paused") => Some(Status::Paused),
         Some(_) => {
-            let allowed = "enabled or disabled".into();
+            let allowed = "enabled, disabled or paused".into();
             return Err(ApiError::InvalidValue {
                 code: "invalid_status",
                 field: "status".into(),
@@ -98,8 +101,9 @@ pub fn parse_webhook_change(
         url: parse_url(&members, rules)?,
         events: parse_event_types(&members, types)?,
         description: parse_description(&members)?,
-        headers: parse_headers(&members, own)?,
-        enabled,
+        headers: parse_headers(&members, &policy.brand.header_prefix)?,
+        status,
+        pace: parse_pace(&members, policy)?,
     })
 }
 
@@ -219,84 +223,6 @@ pub fn parse_test<'c>(
         })
 }
 
-/// A webhook's secret as its owner sees it.
-#[derive(Debug, Serialize)]
-pub struct SecretView {
-    /// The secret that signs.
-    pub secret: String,
-    /// Until when the previous one signs too.
-    #[serde(serialize_with = "as_iso_option")]
-    pub previous_expires_at: Option<Timestamp>,
-}
-
-/// A webhook as an answer shows it.
-#[derive(Debug, Serialize)]
-pub struct WebhookView {
-    id: WebhookId,
-    url: String,
-    events: Vec<String>,
-    description: String,
-    #[serde(serialize_with = "as_object")]
-    headers: Vec<(String, String)>,
-    status: &'static str,
-    disabled_reason: Option<DisabledReason>,
-    #[serde(serialize_with = "as_iso_option")]
-    disabled_at: Option<Timestamp>,
-    #[serde(serialize_with = "as_iso_option")]
-    failing_since: Option<Timestamp>,
-    #[serde(serialize_with = "as_iso_option")]
-    log_since: Option<Timestamp>,
-    #[serde(serialize_with = "as_iso")]
-    created_at: Timestamp,
-    #[serde(serialize_with = "as_iso")]
-    updated_at: Timestamp,
-}
-
-impl WebhookView {
-    /// Shows a webhook; the values of its custom headers only to those who may change them.
-    ///
-    /// # Errors
-    /// If a stored value cannot be read.
-    pub fn new(
-        webhook: Webhook,
-        keys: &EncryptionKeys,
-        may_write: bool,
-    ) -> Result<Self, SealedError> {
-        let disabled = webhook.disabled();
-        let headers = show_headers(&webhook.settings.headers, &webhook.id, keys, may_write)?;
-        Ok(Self {
-            id: webhook.id,
-            url: webhook.settings.url,
-            events: webhook.settings.events,
-            description: webhook.description,
-            headers,
-            status: if disabled.is_some() {
-                "disabled"
-            } else {
-                "enabled"
-            },
-            disabled_reason: disabled.map(|(reason, _)| reason),
-            disabled_at: disabled.map(|(_, at)| at),
-            failing_since: webhook.standing.failing_since,
-            log_since: webhook.standing.log_since,
-            created_at: webhook.created_at,
-            updated_at: webhook.updated_at,
-        })
-    }
-}
-
-/// The answer to the creation of a webhook.
-#[derive(Debug, Serialize)]
-pub struct CreatedWebhook {
-    /// The webhook.
-    #[serde(flatten)]
-    pub webhook: WebhookView,
-    /// Its secret; shown here, and when its owner asks for it.
-    pub secret: String,
-    /// The ping made at once; none if the object did not answer.
-    pub ping: Option<DeliveryView>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -369,11 +295,11 @@ mod tests {
         let disable = change(r#"{"status":"disabled"}"#, &[]).unwrap();
         assert_eq!(
             (
-                disable.enabled,
+                disable.status,
                 disable.url.is_some(),
                 disable.events.is_some()
             ),
-            (Some(false), false, false)
+            (Some(Status::Disabled), false, false)
         );
         let error = change(r#"{"status":"off"}"#, &[]).unwrap_err();
         assert_eq!(error.code(), "invalid_status");
@@ -394,16 +320,19 @@ mod tests {
     fn change(body: &str, selected: &[String]) -> Result<WebhookChange, ApiError> {
         let catalogue = Catalogue::default();
         let types = catalogue.selectable(selected);
-        let own = HeaderPrefix::default();
-        parse_webhook_change(body.as_bytes(), &UrlRules::default(), &own, types)
+        parse_webhook_change(body.as_bytes(), &UrlRules::default(), &policy(), types)
     }
 
     fn parse(body: &str) -> Result<WebhookDraft, ApiError> {
         parse_new_webhook(
             body.as_bytes(),
             &UrlRules::default(),
-            &HeaderPrefix::default(),
+            &policy(),
             &Catalogue::default(),
         )
+    }
+
+    fn policy() -> Policy {
+        Policy::parse(|_| None).unwrap()
     }
 }

@@ -24,6 +24,8 @@ pub struct AddPage {
     pub form: WebhookForm,
     /// What is wrong with it.
     pub errors: WebhookErrors,
+    /// The delays of the deployment's retry schedule.
+    pub usual_schedule: String,
 }
 
 impl AddPage {

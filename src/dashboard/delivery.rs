@@ -13,9 +13,9 @@ use super::{
 };
 use crate::domain::{
     attempt::Attempt,
-    delivery::{FailedReason, Kind, State, Status},
+    delivery::{FailedReason, Kind, State},
     record::DeliveryRecord,
-    webhook::Webhook,
+    webhook::{Status, Webhook},
 };
 
 /// Attempts on the time line; only after several resends are there more.
@@ -56,20 +56,31 @@ impl DeliveryPage {
         self.record.delivery.kind() != Kind::Event
     }
 
-    fn is_held(&self) -> bool {
-        self.record.delivery.status() == Status::Held
-    }
-
     fn is_leased(&self) -> bool {
         matches!(self.record.delivery.state(), State::Leased { .. })
     }
 
     fn may_resend(&self) -> bool {
         let is_over = match self.record.delivery.state() {
-            State::Held | State::Delivered { .. } | State::Failed { .. } => true,
-            State::Scheduled { .. } | State::Leased { .. } => false,
+            State::Delivered { .. } | State::Failed { .. } => true,
+            State::Held | State::Scheduled { .. } | State::Leased { .. } => false,
         };
         is_over && !self.is_probe() && self.webhook.disabled().is_none()
+    }
+
+    /// Whether its next attempt would be made at once: not while the webhook is off, or another delivery comes first.
+    fn may_send_now(&self) -> bool {
+        let waits = match self.record.delivery.state() {
+            State::Held | State::Scheduled { .. } => self.record.waiting_for.is_none(),
+            State::Leased { .. } | State::Delivered { .. } | State::Failed { .. } => false,
+        };
+        waits && !self.is_probe() && self.webhook.status() == Status::Enabled
+    }
+
+    /// Whether it waits for the paused webhook.
+    fn waits_for_resume(&self) -> bool {
+        let is_scheduled = matches!(self.record.delivery.state(), State::Scheduled { .. });
+        is_scheduled && !self.is_probe() && self.webhook.status() == Status::Paused
     }
 
     /// Whether only the disabled webhook keeps it from being sent.

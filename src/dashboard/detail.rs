@@ -15,12 +15,13 @@ use super::{
 };
 use crate::domain::{
     catalogue::Catalogue,
+    dispatch::Lateness,
     ids::DeliveryId,
     record::DeliveryRecord,
     resend::{BulkResend, BulkResendStatus},
     stats::HourCounts,
     timestamp::Timestamp,
-    webhook::Webhook,
+    webhook::{Status, Webhook},
 };
 
 /// The page of a webhook.
@@ -60,6 +61,12 @@ pub struct DetailPage {
     pub older: Option<DeliveryId>,
     /// Why no delivery was found by the id that was looked up.
     pub id_error: Option<String>,
+    /// The delays of the deployment's retry schedule.
+    pub usual_schedule: String,
+    /// In an ordered webhook, the delivery whose turn it is.
+    pub head: Option<DeliveryId>,
+    /// How late its attempts are.
+    pub lateness: Lateness,
 }
 
 impl DetailPage {
@@ -108,6 +115,29 @@ impl DetailPage {
         let before = tested.map(|probe| probe.record.event_type.as_str());
         let first = self.webhook.settings.events.first();
         before.or(first.map(String::as_str)) == Some(event_type)
+    }
+
+    fn paused_since(&self) -> Option<Timestamp> {
+        let is_paused = self.webhook.status() == Status::Paused;
+        is_paused.then_some(self.webhook.settings.status_changed_at)
+    }
+
+    /// Since when something has been due, and how many attempts are under way; none if its object does not tell it.
+    fn lateness_shown(&self) -> Option<(Option<Timestamp>, String)> {
+        let Lateness {
+            oldest_due_at,
+            width,
+            under_way,
+        } = self.lateness;
+        let of = words::count(u64::try_from(width).ok()?, "attempt");
+        (width > 0).then(|| (oldest_due_at, format!("{under_way} of {of} under way.")))
+    }
+
+    /// The delivery that those on the page wait for.
+    fn first_in_order(&self) -> Option<&DeliveryId> {
+        let waits = |record: &DeliveryRecord| record.waiting_for.is_some();
+        let head = self.head.as_ref();
+        head.filter(|_| self.deliveries.iter().any(waits))
     }
 
     fn previous_secret_until(&self) -> Option<Timestamp> {

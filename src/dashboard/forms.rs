@@ -1,6 +1,9 @@
 //! What people type into the dashboard's forms: read as text, checked by the rules of the domain, kept if refused.
 
-use super::words::sentence;
+use super::{
+    pace_form::{PaceErrors, PaceForm},
+    words::sentence,
+};
 use crate::domain::{
     brand::HeaderPrefix,
     catalogue::{Catalogue, CatalogueEntry, Selectable},
@@ -8,6 +11,7 @@ use crate::domain::{
     delivery::Status,
     endpoint_url::{EndpointUrl, UrlRules},
     event_type::EventType,
+    policy::Policy,
     resend::Selection,
     secret::Secret,
     timestamp::Timestamp,
@@ -64,6 +68,8 @@ pub struct WebhookForm {
     pub headers: String,
     /// The customer's own secret; empty to have one generated. Only in the form that creates a webhook.
     pub secret: String,
+    /// Its pace.
+    pub pace: PaceForm,
 }
 
 /// What is wrong with a webhook's settings, field by field.
@@ -79,6 +85,8 @@ pub struct WebhookErrors {
     pub headers: Option<String>,
     /// With the secret.
     pub secret: Option<String>,
+    /// With its pace.
+    pub pace: PaceErrors,
 }
 
 impl WebhookErrors {
@@ -101,6 +109,7 @@ impl WebhookForm {
             description: text(&fields, "description").replace("\r\n", "\n"),
             headers: text(&fields, "headers").replace("\r\n", "\n"),
             secret: text(&fields, "secret").trim().into(),
+            pace: PaceForm::parse(&fields),
         }
     }
 
@@ -117,6 +126,7 @@ impl WebhookForm {
             description: webhook.description.clone(),
             headers: lines.join("\n"),
             secret: String::new(),
+            pace: PaceForm::of(&webhook.settings.pace),
         }
     }
 
@@ -126,40 +136,45 @@ impl WebhookForm {
         self.events.iter().any(|chosen| chosen == event_type)
     }
 
-    /// Checks what was typed; `own` begins the relay's own header names, `types` may be selected.
+    /// Checks what was typed; `types` may be selected.
     ///
     /// # Errors
     /// All that is wrong, by field.
     pub fn check(
         &self,
         rules: &UrlRules,
-        own: &HeaderPrefix,
+        policy: &Policy,
         types: Selectable<'_>,
-    ) -> Result<WebhookDraft, WebhookErrors> {
+    ) -> Result<WebhookDraft, Box<WebhookErrors>> {
         let url = self.check_url(rules);
         let events = self.check_events(types);
-        let headers = self.check_headers(own);
+        let headers = self.check_headers(&policy.brand.header_prefix);
+        let pace = self.pace.check(policy);
         let secret = check_secret(&self.secret);
         let description = if self.description.chars().count() > DESCRIPTION_LIMIT {
             Err(format!("Use at most {DESCRIPTION_LIMIT} characters."))
         } else {
             Ok(self.description.clone())
         };
-        match (url, events, description, headers, secret) {
-            (Ok(url), Ok(events), Ok(description), Ok(headers), Ok(secret)) => Ok(WebhookDraft {
-                url,
-                events,
-                secret,
-                description,
-                headers,
-            }),
-            (url, events, description, headers, secret) => Err(WebhookErrors {
+        match (url, events, description, headers, secret, pace) {
+            (Ok(url), Ok(events), Ok(description), Ok(headers), Ok(secret), Ok(pace)) => {
+                Ok(WebhookDraft {
+                    url,
+                    events,
+                    secret,
+                    description,
+                    headers,
+                    pace,
+                })
+            }
+            (url, events, description, headers, secret, pace) => Err(Box::new(WebhookErrors {
                 url: url.err(),
                 events: events.err(),
                 description: description.err(),
                 headers: headers.err(),
                 secret: secret.err(),
-            }),
+                pace: pace.err().unwrap_or_default(),
+            })),
         }
     }
 
@@ -268,7 +283,7 @@ impl RotateForm {
 /// A bulk resend as chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResendForm {
-    /// `failed` or `held`.
+    /// `failed`, `held` or `pending`.
     pub status: String,
     /// From when, in UTC.
     pub since: String,
@@ -296,7 +311,8 @@ impl ResendForm {
         let status = match self.status.as_str() {
             "failed" => Status::Failed,
             "held" => Status::Held,
-            _ => return Err("Choose failed or held events.".into()),
+            "pending" => Status::Pending,
+            _ => return Err("Choose failed, held or pending events.".into()),
         };
         Ok(Selection {
             status,

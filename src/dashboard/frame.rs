@@ -95,12 +95,16 @@ pub enum Done {
     Enabled,
     /// A webhook was disabled.
     Disabled,
+    /// A webhook was paused.
+    Paused,
     /// A webhook was deleted.
     Deleted,
     /// A secret was rotated.
     Rotated,
     /// A delivery is sent again.
     Resent,
+    /// The next attempt of a delivery is made at once.
+    SentNow,
     /// A delivery was cancelled.
     Cancelled,
     /// A bulk resend has begun.
@@ -114,14 +118,16 @@ pub enum Done {
 }
 
 impl Done {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 14] = [
         Self::Created,
         Self::Saved,
         Self::Enabled,
         Self::Disabled,
+        Self::Paused,
         Self::Deleted,
         Self::Rotated,
         Self::Resent,
+        Self::SentNow,
         Self::Cancelled,
         Self::ResendStarted,
         Self::ResendStopped,
@@ -137,9 +143,11 @@ impl Done {
             Self::Saved => "saved",
             Self::Enabled => "enabled",
             Self::Disabled => "disabled",
+            Self::Paused => "paused",
             Self::Deleted => "deleted",
             Self::Rotated => "rotated",
             Self::Resent => "resent",
+            Self::SentNow => "sent-now",
             Self::Cancelled => "cancelled",
             Self::ResendStarted => "resend-started",
             Self::ResendStopped => "resend-stopped",
@@ -161,14 +169,16 @@ impl Done {
             Self::Created => "Webhook created.",
             Self::Saved => "Settings saved.",
             Self::Enabled => {
-                "Webhook enabled. It takes new events from now on; held events wait until you send them."
+                "Webhook enabled. Its events are sent from now on; held ones wait until you send them."
             }
             Self::Disabled => {
                 "Webhook disabled. New events are held until you enable it and send them."
             }
+            Self::Paused => "Webhook paused. Events wait, and nothing is sent until you resume it.",
             Self::Deleted => "Webhook deleted.",
             Self::Rotated => "Secret rotated.",
             Self::Resent => "The event is being sent again.",
+            Self::SentNow => "The next attempt is due now.",
             Self::Cancelled => "Delivery cancelled. No further attempt is made.",
             Self::ResendStarted => "Resending has begun.",
             Self::ResendStopped => "Resending was stopped.",

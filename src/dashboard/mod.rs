@@ -17,6 +17,8 @@ pub mod assets;
 
 pub mod theme;
 
+pub mod pace_form;
+
 pub mod forms;
 
 pub mod detail_query;

@@ -13,6 +13,8 @@ use crate::domain::{
     delivery::{FailedReason, GONE, State},
     history::Absence,
     outcome::Outcome,
+    pace::RateLimit,
+    retry::RetrySchedule,
     webhook::DisabledReason,
 };
 
@@ -71,6 +73,21 @@ pub fn length(duration: Duration) -> String {
         return count(duration.subsec_millis().into(), "millisecond");
     }
     count(seconds, "second")
+}
+
+/// A rate limit: `1 attempt a second`, `0.5 attempts a second`.
+#[must_use]
+pub fn rate(rate: impl Borrow<RateLimit>) -> String {
+    let rate = rate.borrow().to_string();
+    let ending = if rate == "1" { "" } else { "s" };
+    format!("{rate} attempt{ending} a second")
+}
+
+/// The delays of a retry schedule: `1m, 5m, 2h`.
+#[must_use]
+pub fn schedule(schedule: impl Borrow<RetrySchedule>) -> String {
+    let delays: Vec<_> = schedule.borrow().texts().collect();
+    delays.join(", ")
 }
 
 /// An HTTP status with its name, if it has a common one (RFC 9110, 15).

@@ -38,17 +38,19 @@ pub mod brand;
 
 pub mod custom_headers;
 
-pub mod webhook;
-
-pub mod subscriptions;
-
-pub mod history;
+pub mod outcome;
 
 pub mod retry;
 
 pub mod policy;
 
-pub mod outcome;
+pub mod pace;
+
+pub mod webhook;
+
+pub mod subscriptions;
+
+pub mod history;
 
 pub mod attempt;
 
@@ -65,6 +67,8 @@ pub mod budget;
 pub mod backoff;
 
 pub mod width;
+
+pub mod token_bucket;
 
 pub mod dispatch;
 

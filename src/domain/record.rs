@@ -30,6 +30,9 @@ pub struct DeliveryRecord {
     pub payload: Option<Box<RawValue>>,
     /// The request as it was sent; kept only for pings and tests.
     pub request: Option<SentRequest>,
+    /// In a reply, the delivery of an ordered webhook that has to end before this one is attempted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<DeliveryId>,
 }
 
 /// A request as it was sent; its body is the payload.
@@ -102,10 +105,11 @@ impl DeliveryRecord {
         }
     }
 
-    /// When the next attempt is due, if one is scheduled.
+    /// When the next attempt is due, if one is scheduled and waits for no other delivery.
     #[must_use]
     pub const fn next_attempt_at(&self) -> Option<Timestamp> {
         match self.delivery.state() {
+            State::Scheduled { .. } if self.waiting_for.is_some() => None,
             State::Scheduled { due } => Some(due),
             State::Leased { .. } | State::Held | State::Delivered { .. } | State::Failed { .. } => {
                 None
@@ -184,6 +188,7 @@ mod tests {
             attempts: Vec::new(),
             payload: None,
             request: None,
+            waiting_for: None,
         }
     }
 

@@ -18,7 +18,7 @@ pub const UNDER_WAY_LIMIT: usize = 12;
 /// Which deliveries a bulk resend covers: those of one status, made in a range of time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
-    /// Failed or held.
+    /// Failed or held; or pending, to be sent at once.
     pub status: Status,
     /// Made at this time or later.
     pub since: Option<Timestamp>,
@@ -78,7 +78,9 @@ impl Selection {
             State::Failed { at, .. } => self.status == Status::Failed && at <= began_at,
             // Only a disabled webhook holds deliveries, and a bulk resend stops when its webhook is disabled.
             State::Held => self.status == Status::Held,
-            State::Scheduled { .. } | State::Leased { .. } | State::Delivered { .. } => false,
+            // What is due already cannot be sent sooner.
+            State::Scheduled { due } => self.status == Status::Pending && due > began_at,
+            State::Leased { .. } | State::Delivered { .. } => false,
         }
     }
 }
@@ -208,7 +210,7 @@ mod tests {
             let policy = Policy::parse(|_| None).unwrap();
             bulk_resend.take(id(1), &Delivery::held());
             let mut delivery = Delivery::held();
-            delivery.resend(at(101)).unwrap();
+            delivery.resend(at(101), None).unwrap();
             let lease = delivery.lease(at(101), &policy).unwrap();
             assert!(!bulk_resend.follow(|_| Some(delivery.clone())));
             let report = Report {

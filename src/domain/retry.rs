@@ -5,6 +5,8 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
+
 use super::timestamp::Timestamp;
 
 /// The longest duration that a setting may name.
@@ -14,10 +16,27 @@ const MOST_DELAYS: usize = 20;
 /// Characters of a refused text that an error repeats.
 const QUOTED_CHARACTERS: usize = 100;
 
-/// The delays between the attempts of a delivery; one attempt more than delays.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The delays between the attempts of a delivery; one attempt more than delays. It is stored as its text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct RetrySchedule {
     delays: Vec<Duration>,
+    /// The delays as they were written, separated by commas.
+    text: String,
+}
+
+impl TryFrom<String> for RetrySchedule {
+    type Error = DurationError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<RetrySchedule> for String {
+    fn from(schedule: RetrySchedule) -> Self {
+        schedule.text
+    }
 }
 
 impl RetrySchedule {
@@ -35,11 +54,17 @@ impl RetrySchedule {
         if count == 0 || count > MOST_DELAYS {
             return Err(DurationError::NumberOfDelays { count });
         }
-        let delays = text
-            .split(',')
-            .map(|item| parse_duration(item.trim()))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { delays })
+        let items: Vec<_> = text.split(',').map(str::trim).collect();
+        let delays = items.iter().copied().map(parse_duration);
+        Ok(Self {
+            delays: delays.collect::<Result<_, _>>()?,
+            text: items.join(","),
+        })
+    }
+
+    /// The delays as they were written, such as `60s`.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.text.split(',')
     }
 
     /// The delays, in order.
@@ -53,6 +78,12 @@ impl RetrySchedule {
     #[must_use]
     pub fn delay_after(&self, failures: usize) -> Option<Duration> {
         self.delays.get(failures.checked_sub(1)?).copied()
+    }
+
+    /// How long after the first attempt the last one is made, if each fails at once.
+    #[must_use]
+    pub fn sum(&self) -> Duration {
+        self.delays.iter().sum()
     }
 
     /// The longest delay, which is also the longest that a receiver may ask for.

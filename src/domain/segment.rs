@@ -85,6 +85,7 @@ impl Member {
             attempts: self.attempts.clone(),
             payload: None,
             request: None,
+            waiting_for: None,
         }
     }
 }
@@ -297,7 +298,7 @@ mod tests {
         let mut cancelled = leased();
         cancelled.cancel(at(1)).unwrap();
         let mut resent = delivered(1).delivery;
-        resent.resend(at(2)).unwrap();
+        resent.resend(at(2), None).unwrap();
         for delivery in [failed, lost, cancelled, resent, Delivery::held()] {
             assert!(
                 !Segment::takes(&record(1, delivery.clone())),
@@ -374,6 +375,7 @@ mod tests {
             attempts: Vec::new(),
             payload: None,
             request: None,
+            waiting_for: None,
         }
     }
 

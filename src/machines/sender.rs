@@ -5,7 +5,8 @@
 //! nothing more to wait for ([`SenderOutputs::is_done`]); what it still waits for then can be dropped.
 //!
 //! Invariants: it never has more attempts under way than it got leases at first, as a report asks for at most as many as
-//! have ended; one report is under way at a time; what is not reported is a lost lease, and nothing else is lost.
+//! have ended; no attempt begins before its lease allows it; one report is under way at a time; what is not reported is a
+//! lost lease, and nothing else is lost.
 
 use std::{rc::Rc, time::Duration};
 
@@ -72,11 +73,15 @@ pub struct SenderContext<'a> {
 #[derive(Debug)]
 pub struct SenderMachine {
     shift: Shift,
+    /// Leases whose attempt may not begin yet.
+    waiting: Vec<Grant>,
     /// Attempts that have begun and not ended.
     under_way: usize,
     /// What has ended and is not reported.
     ended: Vec<AttemptReport>,
     report: Report,
+    /// When the timer fires that was asked for last.
+    timer: Option<Timestamp>,
 }
 
 /// The report of what has ended.
@@ -85,7 +90,10 @@ enum Report {
     /// None is due.
     None,
     /// It waits a moment for more to end.
-    Gathers,
+    Gathers {
+        /// Until when.
+        until: Timestamp,
+    },
     /// It is under way, for the `tries`th time.
     Sent {
         report: Rc<WebhookCommand>,
@@ -97,7 +105,20 @@ enum Report {
         report: Rc<WebhookCommand>,
         leases: usize,
         tries: u32,
+        /// When.
+        again_at: Timestamp,
     },
+}
+
+impl Report {
+    /// When it is sent, if it waits for a time.
+    const fn due(&self) -> Option<Timestamp> {
+        match self {
+            Self::None | Self::Sent { .. } => None,
+            Self::Gathers { until } => Some(*until),
+            Self::Unanswered { again_at, .. } => Some(*again_at),
+        }
+    }
 }
 
 impl SenderMachine {
@@ -106,9 +127,11 @@ impl SenderMachine {
     pub const fn new(shift: Shift) -> Self {
         Self {
             shift,
+            waiting: Vec::new(),
             under_way: 0,
             ended: Vec::new(),
             report: Report::None,
+            timer: None,
         }
     }
 
@@ -128,7 +151,9 @@ impl SenderMachine {
             SenderInput::Answered(answer) => self.answered(answer, context, &mut outputs),
         }
         self.report_ended(context, &mut outputs);
-        outputs.is_done = self.under_way == 0 && matches!(self.report, Report::None);
+        self.ask_for_timer(context.now, &mut outputs);
+        outputs.is_done =
+            self.under_way == 0 && self.waiting.is_empty() && matches!(self.report, Report::None);
         outputs
     }
 
@@ -138,40 +163,49 @@ impl SenderMachine {
         context: &SenderContext<'_>,
         outputs: &mut SenderOutputs,
     ) {
+        let SenderContext { now, policy, .. } = *context;
         for grant in grants {
-            if self
-                .shift
-                .may_begin(context.now, grant.until, context.policy)
-            {
+            let begins = begins_at(&grant).max(now);
+            if !self.shift.may_begin(begins, grant.until, policy) {
+                outputs.too_late.push(grant.id);
+            } else if begins > now {
+                self.waiting.push(grant);
+            } else {
                 self.under_way = self.under_way.saturating_add(1);
                 outputs.attempts.push(grant);
-            } else {
-                outputs.too_late.push(grant.id);
             }
         }
     }
 
     /// Reports what has ended: at once if nothing else is under way, else in a moment, together with what ends until then.
     fn report_ended(&mut self, context: &mut SenderContext<'_>, outputs: &mut SenderOutputs) {
-        let is_free = matches!(self.report, Report::None | Report::Gathers);
+        let is_free = matches!(self.report, Report::None | Report::Gathers { .. });
         if self.ended.is_empty() || !is_free {
             return;
         }
         if self.under_way == 0 {
             self.send(context, outputs);
         } else if matches!(self.report, Report::None) {
-            self.report = Report::Gathers;
-            outputs.timer = Some(REPORTED_WITHIN);
+            let until = context.now.saturating_add(REPORTED_WITHIN);
+            self.report = Report::Gathers { until };
         }
     }
 
+    /// Does what is due: begins attempts, and sends the report. A timer may fire early, by the clock of the invocation.
     fn timer_fired(&mut self, context: &mut SenderContext<'_>, outputs: &mut SenderOutputs) {
+        self.timer = None;
+        let due = std::mem::take(&mut self.waiting);
+        self.begin(due, context, outputs);
+        if self.report.due().is_none_or(|due| due > context.now) {
+            return;
+        }
         match std::mem::replace(&mut self.report, Report::None) {
-            Report::Gathers => self.send(context, outputs),
+            Report::Gathers { .. } => self.send(context, outputs),
             Report::Unanswered {
                 report,
                 leases,
                 tries,
+                ..
             } => {
                 context.budget.count_call();
                 outputs.report = Some(Rc::clone(&report));
@@ -185,6 +219,18 @@ impl SenderMachine {
         }
     }
 
+    /// Asks for the timer of what is due next.
+    fn ask_for_timer(&mut self, now: Timestamp, outputs: &mut SenderOutputs) {
+        let begins = self.waiting.iter().map(begins_at);
+        let next = begins.chain(self.report.due()).min();
+        if let Some(next) = next
+            && self.timer.is_none_or(|timer| next < timer)
+        {
+            self.timer = Some(next);
+            outputs.timer = Some(next.saturating_duration_since(now));
+        }
+    }
+
     fn send(&mut self, context: &mut SenderContext<'_>, outputs: &mut SenderOutputs) {
         let reports = std::mem::take(&mut self.ended);
         let wanted = if Mutant::SenderAsksForTooMany.is_on() {
@@ -194,7 +240,12 @@ impl SenderMachine {
         };
         let leases = context.budget.take_posts(wanted);
         context.budget.count_call();
-        let report = Rc::new(WebhookCommand::Report { reports, leases });
+        let ahead = self.shift.ahead(context.now);
+        let report = Rc::new(WebhookCommand::Report {
+            reports,
+            leases,
+            ahead_ms: u64::try_from(ahead.as_millis()).unwrap_or_default(),
+        });
         outputs.report = Some(Rc::clone(&report));
         self.report = Report::Sent {
             report,
@@ -224,14 +275,25 @@ impl SenderMachine {
                 self.begin(grants, context, outputs);
             }
             None if tries < TRIES => {
-                outputs.timer = Some(BETWEEN_TRIES.saturating_mul(tries));
+                let again_at = context
+                    .now
+                    .saturating_add(BETWEEN_TRIES.saturating_mul(tries));
                 self.report = Report::Unanswered {
                     report,
                     leases,
                     tries,
+                    again_at,
                 };
             }
             None => context.budget.give_back(leases),
         }
     }
+}
+
+/// When the attempt of a lease may begin.
+fn begins_at(grant: &Grant) -> Timestamp {
+    let not_before = grant.not_before;
+    not_before
+        .filter(|_| !Mutant::BeginsAtOnce.is_on())
+        .unwrap_or_default()
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::{
-    domain::{policy::Policy, timestamp::Timestamp},
+    domain::{dispatch::LEASED_AHEAD, policy::Policy, timestamp::Timestamp},
     mutants::Mutant,
 };
 
@@ -15,6 +15,9 @@ const INVOCATION_TIME: Duration = Duration::from_secs(30);
 
 /// How long reporting takes at most, after the attempt.
 const REPORT_TIME: Duration = Duration::from_secs(5);
+
+/// How long it may take to ask for leases.
+const ASKING_TIME: Duration = Duration::from_secs(2);
 
 /// The shift of one sender.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +71,13 @@ impl Shift {
         now <= self.begins_by && lease_ends.is_none_or(|lease_ends| ends_by <= lease_ends)
     }
 
+    /// How long leases that are asked for now may make it wait before their attempts begin.
+    #[must_use]
+    pub fn ahead(&self, now: Timestamp) -> Duration {
+        let left = self.begins_by.saturating_duration_since(now);
+        left.saturating_sub(ASKING_TIME).min(LEASED_AHEAD)
+    }
+
     /// How many further leases to ask for in a report of so many attempts.
     #[must_use]
     pub fn leases_wanted(&self, now: Timestamp, reported: usize) -> usize {
@@ -104,6 +114,16 @@ mod tests {
         assert_eq!(shift.leases_wanted(at(4), 3), 3);
         assert_eq!(shift.leases_wanted(at(5), 3), 0);
         assert_eq!(shift.going_on(false).leases_wanted(at(0), 3), 0);
+    }
+
+    #[test]
+    fn it_waits_only_for_attempts_that_it_may_still_begin() {
+        let shift = Shift::of_invocation(at(0), &policy());
+        let ahead = |seconds| shift.ahead(at(seconds)).as_secs();
+        assert_eq!(
+            [ahead(0), ahead(5), ahead(12), ahead(14), ahead(20)],
+            [10, 8, 1, 0, 0]
+        );
     }
 
     fn policy() -> Policy {

@@ -140,7 +140,7 @@ test("without JavaScript everything works with forms", async (t) => {
   const entry = await acceptForOne(relay, workspace);
   await awaitSettled(relay, workspace, entry);
   works = true;
-  await page.getByText("Resend failed or held events").click();
+  await page.getByText("Send failed, held or pending events").click();
   await page.getByRole("button", { name: "Resend failed" }).click();
   await assertSees(page, "Resending has begun.");
   await awaitSettled(relay, workspace, entry);

@@ -158,7 +158,7 @@ describe("resending", () => {
     const waiting = [];
     answer = () => (response) => waiting.push(response);
     await page.goto(home);
-    await page.getByText("Resend failed or held events").click();
+    await page.getByText("Send failed, held or pending events").click();
     await page.getByRole("button", { name: "Resend failed" }).click();
     await assertSees(page, "Sending events again…");
     const progress = page.getByRole("progressbar");
@@ -172,7 +172,7 @@ describe("resending", () => {
     await assertSees(page, "Sending again was stopped.");
     answer = answerWith(200);
     for (const response of waiting) response.writeHead(200).end();
-    await page.getByText("Resend failed or held events").click();
+    await page.getByText("Send failed, held or pending events").click();
     await page.getByRole("button", { name: "Resend failed" }).click();
     await page.getByText("All events were sent again.").waitFor();
   });

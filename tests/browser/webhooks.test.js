@@ -163,7 +163,7 @@ describe("a webhook's page", () => {
 
     await page.getByRole("button", { name: "Enable", exact: true }).click();
     await assertSees(page, "Webhook enabled.");
-    await page.getByText("Resend failed or held events").click();
+    await page.getByText("Send failed, held or pending events").click();
     await page.getByRole("button", { name: "Send held events" }).click();
     await assertSees(page, "All events were sent again.");
     await page.goto(`/settings/webhooks/${scene.webhook.id}/deliveries/${entry.id}`);

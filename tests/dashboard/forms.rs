@@ -4,12 +4,19 @@ use webhook_relay::{
     dashboard::{
         detail_query::{DetailQuery, Range},
         forms::{
-            ResendForm, RotateForm, SignInForm, WebhookForm, check_test, parse_test, parse_time,
+            ResendForm, RotateForm, SignInForm, WebhookErrors, WebhookForm, check_test, parse_test,
+            parse_time,
         },
+        words,
     },
     domain::{
-        brand::HeaderPrefix, catalogue::Catalogue, delivery::Status, endpoint_url::UrlRules,
+        catalogue::Catalogue,
+        delivery::Status,
+        endpoint_url::UrlRules,
+        pace::{Pace, RateLimit},
+        policy::Policy,
         timestamp::Timestamp,
+        webhook::WebhookDraft,
     },
 };
 
@@ -26,14 +33,19 @@ fn rules() -> UrlRules {
     }
 }
 
+fn policy() -> Policy {
+    Policy::parse(|_| None).unwrap()
+}
+
+fn check(form: &str) -> Result<WebhookDraft, Box<WebhookErrors>> {
+    let form = WebhookForm::parse(form.as_bytes());
+    form.check(&rules(), &policy(), Catalogue::default().selectable(&[]))
+}
+
 #[test]
 fn a_webhook_is_read_from_its_form() {
     let checked = WebhookForm::parse(GOOD.as_bytes())
-        .check(
-            &rules(),
-            &HeaderPrefix::default(),
-            Catalogue::default().selectable(&[]),
-        )
+        .check(&rules(), &policy(), Catalogue::default().selectable(&[]))
         .ok()
         .unwrap();
     assert_eq!(checked.url.as_str(), "https://hooks.example.com/");
@@ -51,11 +63,7 @@ fn a_webhook_is_read_from_its_form() {
 fn each_mistake_is_told_beside_its_field() {
     let form = "url=http%3A%2F%2Fhooks.example.com&events=nothing&headers=no+colon&secret=short";
     let errors = WebhookForm::parse(form.as_bytes())
-        .check(
-            &rules(),
-            &HeaderPrefix::default(),
-            Catalogue::default().selectable(&[]),
-        )
+        .check(&rules(), &policy(), Catalogue::default().selectable(&[]))
         .err()
         .unwrap();
     assert_eq!(errors.url.as_deref(), Some("Url must use https."));
@@ -72,11 +80,7 @@ fn each_mistake_is_told_beside_its_field() {
     );
     assert_eq!(errors.description, None);
     let errors = WebhookForm::parse(b"")
-        .check(
-            &rules(),
-            &HeaderPrefix::default(),
-            Catalogue::default().selectable(&[]),
-        )
+        .check(&rules(), &policy(), Catalogue::default().selectable(&[]))
         .err()
         .unwrap();
     assert_eq!(
@@ -90,12 +94,67 @@ fn each_mistake_is_told_beside_its_field() {
 }
 
 #[test]
+fn a_pace_is_read_and_shown_again_as_it_was_typed() {
+    let none = check(GOOD).unwrap();
+    assert_eq!(none.pace, Pace::default());
+    let typed = "&ordered=true&rate_limit=+0.5+&retry_schedule=1m%2C+10m%2C2h";
+    let pace = check(&format!("{GOOD}{typed}")).unwrap().pace;
+    assert!(pace.ordered);
+    assert_eq!(pace.rate_limit, RateLimit::parse("0.5"));
+    let schedule = pace.retry_schedule.as_ref().unwrap();
+    assert_eq!(schedule.texts().collect::<Vec<_>>(), ["1m", "10m", "2h"]);
+    assert_eq!(words::schedule(schedule), "1m, 10m, 2h");
+    let told = |rate| words::rate(RateLimit::parse(rate).unwrap());
+    assert_eq!(told("1"), "1 attempt a second");
+    assert_eq!(told("0.50"), "0.5 attempts a second");
+    let mut webhook = crate::samples::webhook(1, "x");
+    webhook.settings.pace = pace;
+    let form = WebhookForm::of(&webhook, &[]);
+    assert!(form.pace.ordered && form.pace.any());
+    assert_eq!(
+        (
+            form.pace.rate_limit.as_str(),
+            form.pace.retry_schedule.as_str(),
+        ),
+        ("0.5", "1m, 10m, 2h")
+    );
+}
+
+#[test]
+fn a_wrong_pace_is_told_beside_its_field_with_what_is_allowed() {
+    let typed = "&rate_limit=fast&retry_schedule=1m%2C%2C2h";
+    let errors = check(&format!("{GOOD}{typed}")).unwrap_err();
+    assert!(errors.pace.any() && errors.url.is_none());
+    assert_eq!(
+        errors.pace.rate_limit.as_deref(),
+        Some("Use a number from 0.1 to 1000, with at most three decimals.")
+    );
+    let words = errors.pace.retry_schedule.unwrap();
+    assert!(
+        words.starts_with(
+            "Use 1 to 20 delays, each 1s to 24h, together less than 30d: '' is not a duration"
+        ),
+        "{words}"
+    );
+    let long = check(&format!("{GOOD}&retry_schedule=2d")).unwrap_err();
+    assert!(
+        long.pace
+            .retry_schedule
+            .unwrap()
+            .ends_with("'2d' is too long.")
+    );
+    // What is wrong elsewhere does not hide it.
+    let errors = check("rate_limit=0").unwrap_err();
+    assert!(errors.url.is_some() && errors.pace.rate_limit.is_some());
+}
+
+#[test]
 fn a_webhook_keeps_a_type_that_is_gone_and_selects_no_other_such() {
     let form = GOOD.replace("agent.error", "agent.retired");
     let form = WebhookForm::parse(form.as_bytes());
     let catalogue = Catalogue::default();
-    let own = HeaderPrefix::default();
-    let check = |selected: &[String]| form.check(&rules(), &own, catalogue.selectable(selected));
+    let policy = policy();
+    let check = |selected: &[String]| form.check(&rules(), &policy, catalogue.selectable(selected));
     assert!(check(&[]).is_err_and(|errors| errors.events.is_some()));
     assert!(check(&["agent.gone".into()]).is_err());
     let kept = check(&["agent.retired".into()]).ok().unwrap();
@@ -110,11 +169,7 @@ fn a_description_has_at_most_1000_characters() {
             ..WebhookForm::parse(GOOD.as_bytes())
         };
         let errors = form
-            .check(
-                &rules(),
-                &HeaderPrefix::default(),
-                Catalogue::default().selectable(&[]),
-            )
+            .check(&rules(), &policy(), Catalogue::default().selectable(&[]))
             .err();
         assert_eq!(
             errors.is_some_and(|errors| errors.description.is_some()),
@@ -148,13 +203,17 @@ fn a_rotation_has_an_overlap_of_at_most_a_week() {
 }
 
 #[test]
-fn a_bulk_resend_is_of_failed_or_held_events_of_a_time_in_utc() {
+fn a_bulk_resend_is_of_failed_held_or_pending_events_of_a_time_in_utc() {
     let form = ResendForm::parse(b"status=held&since=2026-01-15T10%3A30&until=");
     let selection = form.check().unwrap();
     assert_eq!(
         (selection.status, selection.since, selection.until),
         (Status::Held, Some(NOW), None)
     );
+    for (word, status) in [("failed", Status::Failed), ("pending", Status::Pending)] {
+        let form = ResendForm::parse(format!("status={word}").as_bytes());
+        assert_eq!(form.check().unwrap().status, status);
+    }
     assert!(ResendForm::parse(b"status=delivered").check().is_err());
     assert!(ResendForm::parse(b"status=held&since=x").check().is_err());
 }
@@ -218,4 +277,11 @@ fn a_typed_time_goes_before_the_range_and_what_cannot_be_read_is_left_out() {
     assert!(asked.time_error.is_some());
     assert_eq!(asked.range, Range::Week);
     assert_eq!(query("").filter(NOW).since, None);
+}
+
+#[test]
+fn a_form_without_the_fields_of_the_pace_leaves_it() {
+    let form = |body: &str| WebhookForm::parse(body.as_bytes());
+    assert!(!form("url=x&events=alert.triggered").pace.is_there);
+    assert!(form("url=x&rate_limit=&retry_schedule=").pace.is_there);
 }

@@ -8,11 +8,12 @@
 )]
 
 mod forms;
+mod pace;
 mod samples;
 
 use samples::{
-    add, bulk_resend, delete, delivery, detail, docs, error, event, frame, list, probe, query,
-    sign_in,
+    add, bulk_resend, delete, delivery, detail, docs, error, event, frame, list, ordered, probe,
+    query, sign_in,
 };
 use webhook_relay::{
     dashboard::{
@@ -41,11 +42,18 @@ fn pages(may_write: bool, text: &str) -> Vec<(&'static str, String)> {
     created.query = query("created=evt_00000000000070008000000000000000&done=created");
     created.probe = Some(probe(Kind::Ping, Outcome::Timeout, None, text));
     created.secret = may_write.then(|| "whsec_c2VjcmV0c2VjcmV0c2VjcmV0".into());
+    let mut paused = detail(may_write, text);
+    paused.webhook.settings.paused = true;
+    let mut waiting = delivery(may_write, text);
+    waiting.record = ordered(may_write, text).deliveries.remove(0);
     let mut pages = vec![
         ("list", html(&|| list(may_write, text).render())),
         ("detail", html(&|| detail(may_write, text).render())),
         ("tested", html(&|| tested.render())),
         ("created", html(&|| created.render())),
+        ("paused", html(&|| paused.render())),
+        ("ordered", html(&|| ordered(may_write, text).render())),
+        ("waiting", html(&|| waiting.render())),
         ("delivery", html(&|| delivery(may_write, text).render())),
         ("event", html(&|| event(text).render())),
         ("sign-in", html(&|| sign_in(text).render())),
@@ -86,7 +94,10 @@ fn the_docs_show_what_the_operator_wrote_of_types_as_text() {
 
 #[test]
 fn what_turns_or_hides_text_is_shown_as_what_it_is() {
-    let (_, html) = pages(true, "a\u{202e}b\u{7}c\u{200b}d").remove(4);
+    let (_, html) = pages(true, "a\u{202e}b\u{7}c\u{200b}d")
+        .into_iter()
+        .find(|(name, _)| *name == "delivery")
+        .unwrap();
     assert!(html.contains("a[U+202E]b[U+0007]c[U+200B]d"));
 }
 
@@ -270,7 +281,7 @@ fn a_bulk_resend_is_followed_at_the_address_of_the_api() {
 fn a_refused_form_keeps_what_was_typed_and_says_what_is_wrong_beside_it() {
     let html = add("no & good").render().unwrap();
     assert!(html.contains("value=\"no &#38; good\""));
-    assert_eq!(html.matches("class=\"error\"").count(), 5);
+    assert_eq!(html.matches("class=\"error\"").count(), 7);
     assert!(html.contains("aria-invalid=\"true\""));
 }
 

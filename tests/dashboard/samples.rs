@@ -16,6 +16,7 @@ use webhook_relay::{
         forms::{RotateForm, WebhookErrors, WebhookForm},
         frame::{Frame, Notice, Session},
         list::{ListPage, ListedWebhook},
+        pace_form::{PaceErrors, PaceForm},
         probe::{Probe, SentParts},
         sign_in::SignInPage,
     },
@@ -24,12 +25,15 @@ use webhook_relay::{
         brand::Brand,
         catalogue::{Catalogue, CatalogueEntry, first_types},
         delivery::{Delivery, Kind, Report},
+        dispatch::Lateness,
         history::Absence,
         ids::{DeliveryId, EventId, ResendId, WebhookId, WorkspaceId},
         outcome::Outcome,
+        pace::{Pace, RateLimit},
         policy::Policy,
         record::DeliveryRecord,
         resend::{BulkResend, BulkResendStatus, Selection},
+        retry::RetrySchedule,
         sealed::Sealed,
         stats::{HourCounts, hour_of},
         timestamp::Timestamp,
@@ -82,6 +86,8 @@ pub(crate) fn webhook(number: u8, text: &str) -> Webhook {
             secret: sealed(),
             previous_secret: None,
             keys_revision: 0,
+            paused: false,
+            pace: Pace::default(),
         },
         description: format!("Pages the on-call engineer {text}"),
         created_at: ago(86_400),
@@ -132,7 +138,7 @@ pub(crate) fn record(number: u8, kind: Kind, attempts: Vec<Attempt>, text: &str)
             break;
         }
         // As if it had waited, so that the next attempt on the time line is due.
-        delivery.resend(NOW).ok();
+        delivery.resend(NOW, None).ok();
     }
     DeliveryRecord {
         event_id: EventId::parse("order-4711").unwrap(),
@@ -141,6 +147,7 @@ pub(crate) fn record(number: u8, kind: Kind, attempts: Vec<Attempt>, text: &str)
         attempts,
         payload: Some(payload(&id, text)),
         request: None,
+        waiting_for: None,
         id,
     }
 }
@@ -265,6 +272,12 @@ pub(crate) fn add(text: &str) -> AddPage {
             description: text.into(),
             headers: text.into(),
             secret: text.into(),
+            pace: PaceForm {
+                is_there: true,
+                ordered: false,
+                rate_limit: text.into(),
+                retry_schedule: text.into(),
+            },
         },
         errors: WebhookErrors {
             url: Some(text.into()),
@@ -272,7 +285,12 @@ pub(crate) fn add(text: &str) -> AddPage {
             description: Some(text.into()),
             headers: Some(text.into()),
             secret: Some(text.into()),
+            pace: PaceErrors {
+                rate_limit: Some(text.into()),
+                retry_schedule: Some(text.into()),
+            },
         },
+        usual_schedule: "1m, 5m".into(),
     }
 }
 
@@ -295,6 +313,9 @@ pub(crate) fn detail(may_write: bool, text: &str) -> DetailPage {
         older: deliveries(1, text).pop().map(|record| record.id),
         deliveries: deliveries(50, text),
         id_error: None,
+        usual_schedule: "1m, 5m".into(),
+        head: None,
+        lateness: Lateness::default(),
     }
 }
 
@@ -311,6 +332,31 @@ pub(crate) fn delivery(may_write: bool, text: &str) -> DeliveryPage {
         record: record(9, Kind::Event, attempts, text),
         request: Some(sent(text)),
     }
+}
+
+/// The page of an ordered webhook: the last two deliveries wait for the one before.
+pub(crate) fn ordered(may_write: bool, text: &str) -> DetailPage {
+    let mut page = detail(may_write, text);
+    page.webhook.settings.pace = Pace {
+        ordered: true,
+        rate_limit: RateLimit::parse("2.5"),
+        retry_schedule: RetrySchedule::parse("1m,10m").ok(),
+    };
+    let mut waiting: Vec<_> = (0..3)
+        .map(|number| record(number, Kind::Event, vec![], text))
+        .collect();
+    let head = waiting[2].id.clone();
+    for record in &mut waiting[..2] {
+        record.waiting_for = Some(head.clone());
+    }
+    page.deliveries = waiting;
+    page.head = Some(head);
+    page.lateness = Lateness {
+        oldest_due_at: Some(ago(60)),
+        width: 1,
+        under_way: 0,
+    };
+    page
 }
 
 pub(crate) fn event(text: &str) -> EventPage {

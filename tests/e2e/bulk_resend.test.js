@@ -289,7 +289,11 @@ describe("a job is refused", () => {
   const REFUSED = {
     "without a status": [{}, MALFORMED_OR_REFUSED, "status"],
     "for delivered deliveries": [{ status: "delivered" }, MALFORMED_OR_REFUSED, "status"],
-    "for pending deliveries": [{ status: "pending" }, MALFORMED_OR_REFUSED, "status"],
+    "for retrying deliveries, which are among the pending ones": [
+      { status: "retrying" },
+      MALFORMED_OR_REFUSED,
+      "status",
+    ],
     "with a status that is not a string": [{ status: 5 }, MALFORMED_OR_REFUSED, "status"],
     "with a time in words": [{ status: "failed", since: "yesterday" }, MALFORMED_OR_REFUSED, "since"],
     "with a number as time": [{ status: "failed", until: 1768473000 }, MALFORMED_OR_REFUSED, "until"],

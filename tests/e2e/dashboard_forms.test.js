@@ -114,6 +114,10 @@ describe("adding a webhook", () => {
       { headers: "Host: a" },
       { headers: "X-Team: a\nx-team: b" },
       { description: "a".repeat(1_001) },
+      { rate_limit: "0" },
+      { rate_limit: "1,5" },
+      { retry_schedule: "soon" },
+      { retry_schedule: "1m,25h" },
     ]) {
       const html = assertPage(await visitor.post(`${HOME}/new`, { ...good, ...wrong }), 422);
       const [field] = Object.keys(wrong);
@@ -172,6 +176,37 @@ describe("a webhook's settings", () => {
     assert.match(html, /aria-invalid="true"/);
     assert.ok(html.includes("typed note") && html.includes("nonsense"));
     assert.equal((await read(scene)).url, scene.webhook.url);
+  });
+
+  test("set a pace, show it again, and remove it", async (t) => {
+    const scene = await setUp(t);
+    const pace = { ordered: "true", rate_limit: "2.5", retry_schedule: "1m, 10m ,2h" };
+    assertLeadsTo(await scene.visitor.post(scene.page, { ...settingsOf(scene), ...pace }), /done=saved/);
+    const { ordered, rate_limit: rate, retry_schedule: schedule } = await read(scene);
+    assert.deepEqual([ordered, rate, schedule], [true, { per_second: 2.5 }, ["1m", "10m", "2h"]]);
+    const html = assertPage(await scene.visitor.get(scene.page));
+    for (const part of ['value="2.5"', 'value="1m, 10m, 2h"', 'name="ordered" value="true" checked'])
+      assert.ok(html.includes(part), `${part} is not shown`);
+    const none = { ...settingsOf(scene), rate_limit: "", retry_schedule: "" };
+    assertLeadsTo(await scene.visitor.post(scene.page, none), /done=saved/);
+    const removed = await read(scene);
+    assert.deepEqual([removed.ordered, removed.rate_limit, removed.retry_schedule], [false, null, null]);
+  });
+
+  test("are paused, and enabled or disabled from there", async (t) => {
+    const scene = await setUp(t);
+    for (const [action, status] of [
+      ["pause", "paused"],
+      ["enable", "enabled"],
+      ["pause", "paused"],
+      ["disable", "disabled"],
+    ]) {
+      assertLeadsTo(
+        await scene.visitor.post(`${scene.page}/${action}`),
+        new RegExp(`^${scene.page}\\?done=${status}$`),
+      );
+      assert.equal((await read(scene)).status, status);
+    }
   });
 
   test("are disabled and enabled", async (t) => {
@@ -268,6 +303,18 @@ describe("a delivery", () => {
     assert.ok(html.includes("marked-payload") && html.includes(entry.id));
     assertLeadsTo(await scene.visitor.post(`${page}/resend`), `${page}?done=resent`);
     await eventually(() => scene.receiver.attemptsOf(entry.id).length === 2);
+  });
+
+  test("is sent now, and says why it cannot be", async (t) => {
+    const scene = await setUp(t, answerInTurn(500, 200), { retry_schedule: ["1h"] });
+    const entry = await acceptForOne(relay, scene.workspace);
+    await awaitDelivery(relay, scene.workspace, entry, (delivery) => delivery.next_attempt_at !== null);
+    const page = `${scene.page}/deliveries/${entry.id}`;
+    assert.ok(assertPage(await scene.visitor.get(page)).includes(`action="${page}/send-now"`));
+    assertLeadsTo(await scene.visitor.post(`${page}/send-now`), `${page}?done=sent-now`);
+    await awaitSettled(relay, scene.workspace, entry);
+    assert.equal(scene.receiver.attemptsOf(entry.id).length, 2);
+    assert.match(assertPage(await scene.visitor.post(`${page}/send-now`), 409), /already ended/);
   });
 
   test("is cancelled once, and says so the second time", async (t) => {
@@ -367,6 +414,14 @@ describe("resending many", () => {
     await awaitDelivery(relay, scene.workspace, entry, ({ status }) => status === "delivered");
   });
 
+  test("sends what is pending at once", async (t) => {
+    const scene = await setUp(t, answerInTurn(500, 200), { retry_schedule: ["1h"] });
+    const entry = await acceptForOne(relay, scene.workspace);
+    await awaitDelivery(relay, scene.workspace, entry, (delivery) => delivery.next_attempt_at !== null);
+    assertLeadsTo(await scene.visitor.post(`${scene.page}/resend`, { status: "pending" }), /resend=rs_/);
+    await awaitDelivery(relay, scene.workspace, entry, ({ status }) => status === "delivered");
+  });
+
   test("refuses an impossible status or time", async (t) => {
     const scene = await setUp(t);
     for (const fields of [
@@ -417,6 +472,7 @@ test("a read-only session sees no buttons and cannot post", async (t) => {
     [page, {}],
     [`${page}/enable`, {}],
     [`${page}/disable`, {}],
+    [`${page}/pause`, {}],
     [`${page}/delete`, {}],
     [`${page}/rotate`, { overlap_seconds: "0" }],
     [`${page}/rotate`, {}],
@@ -426,6 +482,7 @@ test("a read-only session sees no buttons and cannot post", async (t) => {
     [`${page}/resend`, {}],
     [`${page}/resend/rs_${NOBODY}/stop`, {}],
     [`${page}/deliveries/${entry.id}/resend`, {}],
+    [`${page}/deliveries/${entry.id}/send-now`, {}],
     [`${page}/deliveries/${entry.id}/cancel`, {}],
   ])
     assertPage(await reader.post(path, fields), 403);

@@ -149,12 +149,14 @@ describe("an error is a page", () => {
       [webhook, { url: theirs.receiver.url, events: "agent.error" }],
       [`${webhook}/disable`, {}],
       [`${webhook}/enable`, {}],
+      [`${webhook}/pause`, {}],
       [`${webhook}/delete`, {}],
       [`${webhook}/rotate`, { overlap_seconds: "0" }],
       [`${webhook}/test`, { type: "agent.error" }],
       [`${webhook}/resend`, { status: "failed" }],
       [`${webhook}/resend/rs_${NOBODY}/stop`, {}],
       [`${webhook}/deliveries/${entry.id}/resend`, {}],
+      [`${webhook}/deliveries/${entry.id}/send-now`, {}],
       [`${webhook}/deliveries/${entry.id}/cancel`, {}],
     ];
     for (const [path, fields] of forms) assertPage(await visitor.post(path, fields), 404);

@@ -229,6 +229,7 @@ describe("one delivery", () => {
       for (const [method, below] of [
         ["GET", ""],
         ["POST", "/resend"],
+        ["POST", "/send-now"],
         ["POST", "/cancel"],
       ]) {
         assertRefused(await relay.fetch(pathOf(scene, `/deliveries/${id}${below}`), { method }), 404, {
@@ -238,13 +239,14 @@ describe("one delivery", () => {
     }
   });
 
-  test("is not found under another webhook of the workspace, to read, resend or cancel", async (t) => {
+  test("is not found under another webhook of the workspace, to read, resend, send now or cancel", async (t) => {
     const scene = await setUpWebhook(t, relay);
     const [entry] = [await acceptForOne(relay, scene.workspace)];
     const other = await setUpWebhook(t, relay, undefined, { workspace: scene.workspace });
     for (const [method, below] of [
       ["GET", ""],
       ["POST", "/resend"],
+      ["POST", "/send-now"],
       ["POST", "/cancel"],
     ]) {
       assertRefused(await relay.fetch(pathOf(other, `/deliveries/${entry.id}${below}`), { method }), 404, {

@@ -69,6 +69,7 @@ test("the OpenAPI document has each call of the contract", async () => {
     [`${webhook}/deliveries`]: ["GET"],
     [`${webhook}/deliveries/{}`]: ["GET"],
     [`${webhook}/deliveries/{}/resend`]: ["POST"],
+    [`${webhook}/deliveries/{}/send-now`]: ["POST"],
     [`${webhook}/deliveries/{}/cancel`]: ["POST"],
     [`${webhook}/resend`]: ["POST"],
     [`${webhook}/resend/{}`]: ["GET", "DELETE"],

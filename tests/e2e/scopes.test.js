@@ -42,6 +42,7 @@ const ROUTES = [
   ["POST", "/webhooks/{wh}/secret/rotate", "webhooks:write", 200, {}],
   ["POST", "/webhooks/{wh}/test", "webhooks:write", 200, { type: "agent.error" }],
   ["POST", "/webhooks/{wh}/deliveries/{evt}/resend", "webhooks:write", 202],
+  ["POST", `/webhooks/{wh}/deliveries/evt_${NOBODY}/send-now`, "webhooks:write", 404],
   ["POST", `/webhooks/{wh}/deliveries/evt_${NOBODY}/cancel`, "webhooks:write", 404],
   ["POST", "/webhooks/{wh}/resend", "webhooks:write", 202, { status: "failed" }],
   ["DELETE", `/webhooks/{wh}/resend/rs_${NOBODY}`, "webhooks:write", 404],

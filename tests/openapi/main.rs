@@ -30,7 +30,7 @@ use webhook_relay::{
         outcome::Outcome,
         resend::BulkResendStatus,
         token::Scope,
-        webhook::DisabledReason,
+        webhook::{self, DisabledReason},
     },
 };
 
@@ -141,6 +141,8 @@ fn every_list_of_words_is_that_of_the_program() {
     let of = |name: &str, member: &str| {
         strings(&schema(&document, name)["properties"][member][KNOWN_VALUES])
     };
+    let change = &schema(&document, "WebhookChange")["properties"]["status"];
+    assert_eq!(strings(&change["enum"]), words_of::<webhook::Status>());
     let named = |name: &str| strings(&schema(&document, name)[KNOWN_VALUES]);
     for (words, known) in [
         (closed("Scope"), words_of::<Scope>()),
@@ -155,6 +157,11 @@ fn every_list_of_words_is_that_of_the_program() {
         (of("AttemptSummary", "outcome"), words_of::<Outcome>()),
         (of("LastAttempt", "outcome"), words_of::<Outcome>()),
         (of("Resend", "status"), words_of::<BulkResendStatus>()),
+        (of("Webhook", "status"), words_of::<webhook::Status>()),
+        (
+            of("CreatedWebhook", "status"),
+            words_of::<webhook::Status>(),
+        ),
     ] {
         assert_eq!(words, known);
     }

@@ -111,6 +111,7 @@ fn every_refusal() -> Vec<ApiError> {
         ApiError::Refused(Refusal::AlreadyPending),
         ApiError::Refused(Refusal::NotResendable),
         ApiError::Refused(Refusal::AlreadySettled),
+        ApiError::Refused(Refusal::AttemptUnderWay),
         ApiError::ResendRunning,
         ApiError::RateLimited {
             what: "requests",
@@ -151,6 +152,8 @@ fn every_refusal() -> Vec<ApiError> {
         ("WebhookChange", r#"{"events":[]}"#),
         ("WebhookChange", r#"{"headers":{"host":"a"}}"#),
         ("WebhookChange", r#"{"status":"?"}"#),
+        ("WebhookChange", r#"{"rate_limit":{"per_second":0}}"#),
+        ("WebhookChange", r#"{"retry_schedule":[]}"#),
         ("SecretRotation", r#"{"secret":"?"}"#),
         ("SecretRotation", r#"{"overlap_seconds":-1}"#),
     ] {

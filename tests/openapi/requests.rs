@@ -19,7 +19,7 @@ use webhook_relay::{
         workspaces::{parse_new_name, parse_new_workspace, parse_page_query},
     },
     domain::{
-        brand::HeaderPrefix, catalogue::Catalogue, endpoint_url::UrlRules, ids::EventId,
+        catalogue::Catalogue, endpoint_url::UrlRules, ids::EventId, policy::Policy,
         timestamp::Timestamp,
     },
 };
@@ -36,13 +36,8 @@ pub(crate) const REQUESTS: [(&str, Parse); 11] = [
     ("NewKey", |body| parse_new_key(body).map(drop)),
     ("NewDashboardLink", |body| parse_new_link(body).map(drop)),
     ("NewWebhook", |body| {
-        parse_new_webhook(
-            body,
-            &UrlRules::default(),
-            &HeaderPrefix::default(),
-            &Catalogue::default(),
-        )
-        .map(drop)
+        let catalogue = Catalogue::default();
+        parse_new_webhook(body, &UrlRules::default(), &policy(), &catalogue).map(drop)
     }),
     ("WebhookChange", |body| parse_change(body).map(drop)),
     ("SecretRotation", |body| parse_rotation(body).map(drop)),
@@ -57,8 +52,12 @@ pub(crate) const REQUESTS: [(&str, Parse); 11] = [
 
 pub(crate) fn parse_change(body: &[u8]) -> Result<WebhookChange, ApiError> {
     let catalogue = Catalogue::default();
-    let own = HeaderPrefix::default();
-    parse_webhook_change(body, &UrlRules::default(), &own, catalogue.selectable(&[]))
+    let types = catalogue.selectable(&[]);
+    parse_webhook_change(body, &UrlRules::default(), &policy(), types)
+}
+
+fn policy() -> Policy {
+    Policy::parse(|_| None).unwrap()
 }
 
 type ParseQuery = fn(&[(&str, &str)]) -> Result<(), ApiError>;
@@ -212,6 +211,50 @@ fn the_bounds_of_a_number_are_those_of_its_parser() {
             request,
             member,
             &[json!(least - 1), json!(most + 1)],
+        );
+    }
+}
+
+#[test]
+fn a_pace_has_the_bounds_of_its_parser_and_null_stands_for_none() {
+    let document = read();
+    let bounds = &schema(&document, "NewRateLimit")["properties"]["per_second"];
+    let (least, most) = (
+        bounds["minimum"].as_f64().unwrap(),
+        bounds["maximum"].as_f64().unwrap(),
+    );
+    let rate = |per_second: f64| json!({"per_second": per_second});
+    let schedule = schema(&document, "NewRetrySchedule");
+    let count = |keyword: &str| usize::try_from(schedule[keyword].as_u64().unwrap()).unwrap();
+    let delays = |count: usize| json!(vec!["1m"; count]);
+    for request in ["NewWebhook", "WebhookChange"] {
+        takes(
+            &document,
+            request,
+            "rate_limit",
+            &[rate(least), rate(most), Value::Null],
+        );
+        refuses(
+            &document,
+            request,
+            "rate_limit",
+            &[rate(least - 0.001), rate(most + 0.001), rate(0.1234)],
+        );
+        let fitting = [delays(count("minItems")), delays(count("maxItems"))];
+        takes(&document, request, "retry_schedule", &fitting);
+        takes(
+            &document,
+            request,
+            "retry_schedule",
+            &[json!(["1s", "24h"]), json!(["1d"]), Value::Null],
+        );
+        let wrong = [delays(0), delays(count("maxItems") + 1)];
+        refuses(&document, request, "retry_schedule", &wrong);
+        refuses(
+            &document,
+            request,
+            "retry_schedule",
+            &[json!(["999ms"]), json!(["25h"]), json!(["1m 30s"])],
         );
     }
 }

@@ -5,16 +5,27 @@ use webhook_relay::{
     api::{deliveries::parse_filter, webhooks::parse_new_webhook},
     dashboard::forms::{WebhookForm, parse_fields},
     domain::{
-        brand::HeaderPrefix, catalogue::Catalogue, custom_headers::check_headers,
+        brand::HeaderPrefix,
+        catalogue::Catalogue,
+        custom_headers::check_headers,
         endpoint_url::UrlRules,
+        pace::{RateLimit, parse_schedule},
+        policy::Policy,
     },
 };
 
 use super::{config, damaged};
 
 fn fields() -> impl Strategy<Value = Vec<(String, String)>> {
-    let name = prop_oneof!["(url|events|description|headers|secret)", any::<String>()];
+    let name = prop_oneof![
+        "(url|events|description|headers|secret|ordered|rate_limit|retry_schedule)",
+        any::<String>()
+    ];
     prop::collection::vec((name, any::<String>()), 0..6)
+}
+
+fn policy() -> Policy {
+    Policy::parse(|_| None).unwrap()
 }
 
 fn encode(fields: &[(String, String)]) -> String {
@@ -44,10 +55,29 @@ proptest! {
         damaged(fields().prop_map(|fields| encode(&fields))).prop_map(String::into_bytes),
     ]) {
         let form = WebhookForm::parse(&body);
-        match form.check(&UrlRules::default(), &HeaderPrefix::default(), Catalogue::default().selectable(&[])) {
+        match form.check(&UrlRules::default(), &policy(), Catalogue::default().selectable(&[])) {
             Ok(checked) => prop_assert!(!checked.events.is_empty() && check_headers(&checked.headers, &HeaderPrefix::default()).is_ok()),
             Err(errors) => prop_assert!(errors.any()),
         }
+    }
+
+    #[test]
+    fn a_pace_is_taken_or_refused_alike_in_a_form_and_in_json(
+        rate in "([0-9]{1,4}(\\.[0-9]{1,4})?)|\\PC{1,6}",
+        schedule in prop::collection::vec("([0-9]{1,5}(ms|s|m|h|d))|[a-z0-9]{1,4}", 1..23),
+    ) {
+        let fields = [("url", "https://hooks.example.com/"), ("events", "agent.error"), ("rate_limit", &rate), ("retry_schedule", &schedule.join(","))];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let typed = WebhookForm::parse(encode(&fields).as_bytes()).check(&UrlRules::default(), &policy(), Catalogue::default().selectable(&[]));
+        // What is no number in JSON is refused there as no number.
+        let number: serde_json::Value = serde_json::from_str(&rate).unwrap_or_default();
+        let written = number.to_string();
+        prop_assume!(number.is_number() && written == rate);
+        let body = serde_json::json!({"url": "https://hooks.example.com/", "events": ["agent.error"], "rate_limit": {"per_second": number}, "retry_schedule": schedule});
+        let posted = parse_new_webhook(body.to_string().as_bytes(), &UrlRules::default(), &policy(), &Catalogue::default());
+        prop_assert_eq!(typed.as_ref().ok().map(|draft| &draft.pace), posted.as_ref().ok().map(|draft| &draft.pace));
+        let is_allowed = RateLimit::parse(&rate).is_some() && parse_schedule(schedule.iter().map(String::as_str), &policy()).is_ok();
+        prop_assert_eq!(typed.is_ok(), is_allowed);
     }
 
     #[test]
@@ -61,7 +91,7 @@ proptest! {
             let lines: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
             let sent = [("url", "https://hooks.example.com/"), ("events", "agent.error"), ("headers", &lines.join("\r\n"))];
             let sent = sent.map(|(name, value)| (name.to_owned(), value.to_owned()));
-            let checked = WebhookForm::parse(encode(&sent).as_bytes()).check(&UrlRules::default(), &HeaderPrefix::default(), Catalogue::default().selectable(&[]));
+            let checked = WebhookForm::parse(encode(&sent).as_bytes()).check(&UrlRules::default(), &policy(), Catalogue::default().selectable(&[]));
             prop_assert_eq!(checked.ok().map(|checked| checked.headers), Some(headers));
         }
     }
@@ -71,7 +101,7 @@ proptest! {
         // A map would lose a repeated name before the rule sees it.
         let members: Vec<_> = headers.iter().map(|(name, value)| format!("{}:{}", serde_json::json!(name), serde_json::json!(value))).collect();
         let body = format!(r#"{{"url":"https://hooks.example.com/","events":["agent.error"],"headers":{{{}}}}}"#, members.join(","));
-        match parse_new_webhook(body.as_bytes(), &UrlRules::default(), &HeaderPrefix::default(), &Catalogue::default()) {
+        match parse_new_webhook(body.as_bytes(), &UrlRules::default(), &policy(), &Catalogue::default()) {
             Ok(webhook) => prop_assert_eq!(webhook.headers, headers),
             Err(error) => {
                 prop_assert!(check_headers(&headers, &HeaderPrefix::default()).is_err());

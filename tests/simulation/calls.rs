@@ -12,7 +12,7 @@ use webhook_relay::{
     },
 };
 
-use crate::{faults::Fault, happenings::Happening, host::Node, people::Wish, world::World};
+use crate::{faults::Fault, happenings::Happening, host::Node, wishes::Wish, world::World};
 
 /// Who waits for the reply to a call.
 #[derive(Clone, Debug)]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use webhook_relay::{
     domain::{
         delivery::Status,
+        event::EVENT_ID_KEPT,
         ids::{DeliveryId, EventId},
         outcome::Outcome,
         record::DeliveryRecord,
@@ -13,7 +14,7 @@ use webhook_relay::{
     machines::messages::{Refusal, WebhookCommand, WebhookReply},
 };
 
-use crate::{faults::Fault, ledger::Known, world::World};
+use crate::{deliveries::Known, faults::Fault, world::World};
 
 /// Alarms of an object in a world beside those for attempts.
 const ALARMS_BESIDE: u64 = 60;
@@ -73,7 +74,10 @@ impl World {
         let mut by_event: BTreeMap<&EventId, &DeliveryId> = BTreeMap::new();
         for record in records.values() {
             if let Some(other) = by_event.insert(&record.event_id, &record.id) {
-                let is_given = given.contains(&record.event_id);
+                let apart = record.id.minted_at();
+                let apart = apart.saturating_duration_since(other.minted_at());
+                let is_remembered = apart <= EVENT_ID_KEPT + self.ledger.leeway;
+                let is_given = given.contains(&record.event_id) && is_remembered;
                 assert!(!is_given, "{other} and {} are one event", record.id);
             }
         }

@@ -10,7 +10,7 @@ use webhook_relay::{
     },
 };
 
-use crate::{calls::Caller, endpoint::Mood, host::Node, people::Wish, world::World};
+use crate::{calls::Caller, endpoint::Mood, host::Node, wishes::Wish, world::World};
 
 /// What happens at a time.
 pub(crate) enum Happening {
@@ -236,6 +236,7 @@ impl World {
                 for endpoint in &mut self.endpoints {
                     endpoint.mood = Mood::Well;
                 }
+                self.resume_all();
             }
             // The rest happens to webhooks' objects and senders.
             _ => {}

@@ -3,23 +3,16 @@
 use std::time::Duration;
 
 use webhook_relay::{
-    domain::{timestamp::Timestamp, width::NARROWEST},
+    domain::{
+        dispatch::LEASED_AHEAD, retry::RetrySchedule, timestamp::Timestamp, width::NARROWEST,
+    },
     machines::messages::Grant,
 };
 
 use crate::{
-    ledger::{Known, Lease},
+    deliveries::{Known, Lease},
     world::World,
 };
-
-/// The delays between attempts, as they are promised.
-pub(crate) const SCHEDULE: [Duration; 5] = [
-    Duration::from_secs(60),
-    Duration::from_secs(5 * 60),
-    Duration::from_secs(30 * 60),
-    Duration::from_secs(2 * 60 * 60),
-    Duration::from_secs(8 * 60 * 60),
-];
 
 /// How late an attempt may be that nothing delays: the platform's alarm and some turns of the object.
 pub(crate) const ON_TIME: Duration = Duration::from_secs(1);
@@ -41,22 +34,38 @@ impl World {
     /// Checks a lease that leaves its object, and keeps it.
     pub(crate) fn granted(&mut self, object: usize, grant: &Grant) {
         let until = self.by_world(object, grant.until.expect("a lease has an end"));
-        let at = until.saturating_sub(self.policy.lease_length());
+        let begins = until.saturating_sub(self.policy.lease_length());
+        let lies_ahead = grant.not_before.is_some();
+        let at = if lies_ahead {
+            begins.min(self.now)
+        } else {
+            begins
+        };
+        let since = if lies_ahead {
+            begins.saturating_sub(LEASED_AHEAD)
+        } else {
+            at
+        };
         let (id, number) = (&grant.id, grant.lease.lease);
         self.ledger.prune(object, at);
         let known = self.ledger.deliveries.get(id);
         let known = known.unwrap_or_else(|| panic!("{id} is leased, and nobody posted it"));
         assert_eq!(known.object, object, "{id} is leased by another webhook");
         if !self.has_jumped(object) {
-            self.check_is_open(object, grant, at);
-            check_is_wanted(known, grant, at);
+            self.check_is_open(object, grant, since);
+            check_is_wanted(known, grant, since);
             self.check_is_next(object, known, grant, at);
-            self.check_is_in_time(object, known, grant, at);
+            self.check_is_in_time(object, known, grant, (at, begins));
         }
         let lost = known.leases_of(grant.lease.attempt).count();
+        if !self.has_jumped(object) {
+            self.check_pace(object, grant, (since, at));
+        }
         let lease = Lease {
             attempt: grant.lease.attempt,
             granted_at: at,
+            granted_since: since,
+            begins,
             until,
             is_refused: false,
             begun: false,
@@ -133,7 +142,7 @@ impl World {
         for (number, earlier) in known.leases_of(lease.attempt) {
             let is_explained = earlier.is_refused
                 || earlier.excuse.is_some()
-                || known.is_touched_since(earlier.granted_at);
+                || known.is_touched_since(earlier.granted_since);
             assert!(
                 is_explained,
                 "attempt {} of {id} is repeated, but lease {number} was not lost",
@@ -141,7 +150,7 @@ impl World {
             );
             let is_stored = earlier.is_stored_in_time(self.ledger.leeway);
             assert!(
-                !is_stored || known.is_touched_since(earlier.granted_at),
+                !is_stored || known.is_touched_since(earlier.granted_since),
                 "attempt {} of {id} is repeated, though its report was stored",
                 lease.attempt
             );
@@ -157,17 +166,24 @@ impl World {
     }
 
     /// It is neither early nor late.
-    fn check_is_in_time(&self, object: usize, known: &Known, grant: &Grant, at: Timestamp) {
+    fn check_is_in_time(
+        &self,
+        object: usize,
+        known: &Known,
+        grant: &Grant,
+        (at, begins): (Timestamp, Timestamp),
+    ) {
         let (id, attempt) = (&grant.id, grant.lease.attempt);
         let Some(due) = known.due(attempt) else {
             return;
         };
         assert!(
-            at.saturating_add(self.ledger.leeway) >= due.earliest,
+            begins.saturating_add(self.ledger.leeway) >= due.earliest,
             "attempt {attempt} of {id} is early by {:?}",
-            due.earliest.saturating_duration_since(at)
+            due.earliest.saturating_duration_since(begins)
         );
-        if !known.is_left_alone() {
+        // Order and rate explain any wait; at the end nothing may be left.
+        if !known.is_left_alone() || self.ledger.webhooks[object].pace.is_paced {
             return;
         }
         let webhook = &self.ledger.webhooks[object];
@@ -246,7 +262,7 @@ fn check_is_wanted(known: &Known, grant: &Grant, at: Timestamp) {
     let id = &grant.id;
     let is_held = known.said == Some(webhook_relay::domain::delivery::Status::Held);
     assert!(
-        !is_held || !known.resends.is_empty(),
+        !is_held || !known.resends.is_empty() || !known.hurried.is_empty(),
         "{id} was held, and is sent"
     );
     if let Some(cancelled) = known.cancelled_at {
@@ -259,7 +275,7 @@ fn check_is_wanted(known: &Known, grant: &Grant, at: Timestamp) {
         let stored = lease.stored_at.filter(|stored| *stored < lease.until);
         if let Some(stored) = stored {
             assert!(
-                at <= stored || known.is_resent_since(lease.granted_at),
+                at <= stored || known.is_resent_since(lease.granted_since),
                 "{id} is delivered, and is sent"
             );
         }
@@ -269,12 +285,12 @@ fn check_is_wanted(known: &Known, grant: &Grant, at: Timestamp) {
 impl Known {
     /// The delay of the schedule before an attempt; the least if the schedule was begun again by a resend.
     fn delay_before(&self, attempt: u32) -> Option<Duration> {
-        let step = if self.resends.is_empty() {
-            usize::try_from(attempt.checked_sub(2)?).ok()?
-        } else {
-            0
-        };
-        SCHEDULE.get(step).copied()
+        if !self.resends.is_empty() {
+            // The schedule in force then is not known.
+            return Some(Duration::ZERO);
+        }
+        let failures = usize::try_from(attempt.checked_sub(1)?).ok()?;
+        self.schedule.delay_after(failures)
     }
 
     /// When an attempt is due, as far as it is known.
@@ -316,7 +332,12 @@ impl Known {
                     last = last.max(ended);
                 }
             }
-            let delay = base.max(lease.asked_to_wait());
+            let asked = if self.resends.is_empty() {
+                lease.asked_to_wait(&self.schedule)
+            } else {
+                Duration::ZERO
+            };
+            let delay = base.max(asked);
             let (first, last) = (first.saturating_add(delay), last.saturating_add(delay));
             due = Some(due.map_or(
                 Due {
@@ -341,10 +362,10 @@ impl Lease {
     }
 
     /// How long the endpoint asked to wait before the next attempt, as far as that counts.
-    fn asked_to_wait(&self) -> Duration {
+    fn asked_to_wait(&self, schedule: &RetrySchedule) -> Duration {
         let reached = self.reached;
         let heeded = reached.filter(|reached| matches!(reached.status, Some(429 | 503)));
         let asked = heeded.and_then(|reached| reached.retry_after_ms);
-        Duration::from_millis(asked.unwrap_or(0)).min(SCHEDULE[4])
+        Duration::from_millis(asked.unwrap_or(0)).min(schedule.longest())
     }
 }

@@ -6,16 +6,15 @@ use std::{
 };
 
 use webhook_relay::{
-    domain::{
-        delivery::Status,
-        ids::{DeliveryId, EventId},
-        outcome::Outcome,
-        timestamp::Timestamp,
-    },
+    domain::{delivery::Status, ids::DeliveryId, timestamp::Timestamp},
     machines::{messages::AttemptReport, webhook::Outputs},
 };
 
-use crate::widths::{KnownWidth, shows_overload};
+use crate::{
+    deliveries::{Known, Lease},
+    pace_rules::KnownPace,
+    widths::{KnownWidth, shows_overload},
+};
 
 /// What the world knows.
 #[derive(Default)]
@@ -24,6 +23,8 @@ pub(crate) struct Ledger {
     pub(crate) webhooks: Vec<KnownWebhook>,
     /// By how much times of one object may differ, as its clock may be set again.
     pub(crate) leeway: Duration,
+    /// Deliveries that were given a place in an order so far.
+    pub(crate) placed: u64,
     /// What is asked of an object, by its life and the call.
     pub(crate) asked: BTreeMap<(usize, u64, u64), Asked>,
 }
@@ -40,51 +41,6 @@ pub(crate) enum Asked {
     Cancel(DeliveryId, Timestamp),
     /// Settings of a revision.
     Apply(u64),
-}
-
-/// A delivery.
-pub(crate) struct Known {
-    pub(crate) object: usize,
-    pub(crate) event_id: EventId,
-    pub(crate) bytes: usize,
-    /// When its event arrived at the object.
-    pub(crate) accepted_at: Timestamp,
-    /// What the object said when it accepted it.
-    pub(crate) said: Option<Status>,
-    pub(crate) leases: BTreeMap<u32, Lease>,
-    /// When somebody asked to cancel it.
-    pub(crate) cancels: Vec<Timestamp>,
-    /// When the object was asked for what it then said to have cancelled.
-    pub(crate) cancelled_at: Option<Timestamp>,
-    /// When it may have been resent.
-    pub(crate) resends: Vec<Timestamp>,
-}
-
-/// A lease that left its object.
-pub(crate) struct Lease {
-    pub(crate) attempt: u32,
-    pub(crate) granted_at: Timestamp,
-    pub(crate) until: Timestamp,
-    /// It reached nobody, and the object was told so.
-    pub(crate) is_refused: bool,
-    pub(crate) begun: bool,
-    pub(crate) reached: Option<Reached>,
-    /// When its report arrived at the object; more than once if it was not answered.
-    pub(crate) arrivals: Vec<Timestamp>,
-    /// When the report arrived that the object said to have stored.
-    pub(crate) stored_at: Option<Timestamp>,
-    /// Why it may be lost.
-    pub(crate) excuse: Option<&'static str>,
-}
-
-/// What an endpoint saw, and what the sender knows of its answer.
-#[derive(Clone, Copy)]
-pub(crate) struct Reached {
-    pub(crate) at: Timestamp,
-    pub(crate) answered_at: Timestamp,
-    pub(crate) outcome: Outcome,
-    pub(crate) status: Option<u16>,
-    pub(crate) retry_after_ms: Option<u64>,
 }
 
 /// What is known of an object as a whole.
@@ -122,87 +78,7 @@ pub(crate) struct KnownWebhook {
     pub(crate) begun: u64,
     /// The commands that a fault has answered.
     pub(crate) commands_failed: u64,
-}
-
-impl Lease {
-    pub(crate) fn has_succeeded(&self) -> bool {
-        self.reached
-            .is_some_and(|reached| reached.outcome.is_success())
-    }
-
-    /// Whether it was over for its object at a time.
-    fn is_over(&self, at: Timestamp) -> bool {
-        self.is_refused || self.until <= at || self.arrivals.iter().any(|arrival| *arrival <= at)
-    }
-}
-
-impl Known {
-    pub(crate) const fn accepted(
-        object: usize,
-        event_id: EventId,
-        bytes: usize,
-        at: Timestamp,
-    ) -> Self {
-        Self {
-            object,
-            event_id,
-            bytes,
-            accepted_at: at,
-            said: None,
-            leases: BTreeMap::new(),
-            cancels: Vec::new(),
-            cancelled_at: None,
-            resends: Vec::new(),
-        }
-    }
-
-    /// Whether nobody changed its schedule.
-    pub(crate) const fn is_left_alone(&self) -> bool {
-        self.cancels.is_empty() && self.resends.is_empty()
-    }
-
-    /// Whether somebody may have changed its schedule after a time.
-    pub(crate) fn is_touched_since(&self, since: Timestamp) -> bool {
-        let mut touches = self.cancels.iter().chain(&self.resends);
-        touches.any(|at| *at >= since)
-    }
-
-    /// Whether it may have been resent after a time.
-    pub(crate) fn is_resent_since(&self, since: Timestamp) -> bool {
-        self.resends.iter().any(|at| *at >= since)
-    }
-
-    /// The known leases of an attempt.
-    pub(crate) fn leases_of(&self, attempt: u32) -> impl Iterator<Item = (u32, &Lease)> {
-        let leases = self.leases.iter().map(|(number, lease)| (*number, lease));
-        leases.filter(move |(_, lease)| lease.attempt == attempt)
-    }
-
-    /// The leases before a lease that were not over when it was granted.
-    pub(crate) fn overlap(&self, number: u32, granted_at: Timestamp) -> Option<u32> {
-        let mut before = self.leases.range(..number);
-        before
-            .find(|(_, lease)| {
-                !lease.is_over(granted_at) && !self.is_touched_since(lease.granted_at)
-            })
-            .map(|(number, _)| *number)
-    }
-
-    /// Whether it may have ended before a time, as far as its attempts tell.
-    pub(crate) fn may_have_ended(&self) -> bool {
-        !self.cancels.is_empty() || self.leases.values().any(|lease| lease.attempt >= 6) || {
-            let statuses = self.leases.values().filter_map(|lease| lease.reached);
-            statuses
-                .into_iter()
-                .any(|reached| reached.status == Some(410))
-        }
-    }
-
-    /// Whether it is pending beyond doubt: no attempt has succeeded or was the last, and nobody has ended it.
-    pub(crate) fn is_surely_pending(&self) -> bool {
-        let has_succeeded = self.leases.values().any(Lease::has_succeeded);
-        self.said.is_some() && !has_succeeded && !self.may_have_ended()
-    }
+    pub(crate) pace: KnownPace,
 }
 
 impl Ledger {
@@ -244,7 +120,15 @@ impl Ledger {
             lease.arrivals.push(now);
         }
         let has_succeeded = report.attempt.outcome.is_success();
+        let asked = report
+            .retry_after_ms
+            .filter(|_| report.attempt.response_status == Some(429));
         let webhook = self.webhook(object);
+        if let Some(asked) = asked {
+            // The webhook may wait for as long.
+            let until = now.saturating_add(Duration::from_millis(asked));
+            webhook.late_until = webhook.late_until.max(until);
+        }
         webhook.width.reported(has_succeeded, max_leases, now);
         if !has_succeeded {
             webhook.failures.insert(local);
@@ -300,13 +184,34 @@ impl Ledger {
                 let last = lease.arrivals.last().copied();
                 lease.stored_at = lease.stored_at.or(last);
             }
+            let asked = self.asked_to_wait(&name);
             if let Some(arrived) = self.showed_overload(&name) {
+                let leeway = self.leeway;
                 let webhook = self.webhook(object);
                 if revision >= webhook.told_revision {
+                    if let Some(asked) = asked {
+                        webhook
+                            .pace
+                            .waits(now, arrived.saturating_add(asked).saturating_sub(leeway));
+                    }
                     webhook.width.overload_stored(arrived, max_leases, now);
                 }
             }
         }
+    }
+
+    /// How long the answer to a lease's attempt asks the whole webhook to wait.
+    fn asked_to_wait(&self, (id, number): &LeaseName) -> Option<Duration> {
+        // The schedule that a resend has taken, and with it the longest wait, is not known.
+        let known = self.deliveries.get(id)?;
+        if !known.resends.is_empty() {
+            return None;
+        }
+        let reached = known.leases.get(number)?.reached?;
+        let asked = reached
+            .retry_after_ms
+            .filter(|_| reached.status == Some(429))?;
+        Some(Duration::from_millis(asked).min(known.schedule.longest()))
     }
 
     /// When the report of a lease arrived that surely counts as a sign of overload.
@@ -318,7 +223,7 @@ impl Ledger {
             return None;
         };
         let in_time = arrived.saturating_add(self.leeway) < lease.until;
-        let counts = is_last && in_time && !known.is_touched_since(lease.granted_at);
+        let counts = is_last && in_time && !known.is_touched_since(lease.granted_since);
         (counts && shows_overload(&lease.reached?)).then_some(arrived)
     }
 
@@ -328,10 +233,15 @@ impl Ledger {
         for known in self.deliveries.values_mut() {
             let may_be_meant = match status {
                 Status::Held => was_closed,
+                Status::Pending => !known.is_surely_delivered(),
                 _ => known.may_have_ended(),
             };
             if known.object == object && may_be_meant {
-                known.resends.push(at);
+                if status == Status::Pending {
+                    known.may_be_hurried = true;
+                } else {
+                    known.resends.push(at);
+                }
             }
         }
     }

@@ -6,14 +6,15 @@ use std::time::Duration;
 use webhook_relay::domain::{
     attempt::Attempt,
     delivery::{FailedReason, State},
+    dispatch::LEASED_AHEAD,
     outcome::Outcome,
     record::DeliveryRecord,
     timestamp::Timestamp,
 };
 
 use crate::{
-    lease_rules::{ON_TIME, SCHEDULE},
-    ledger::{Known, Lease},
+    deliveries::{Known, Lease},
+    lease_rules::ON_TIME,
     world::World,
 };
 
@@ -89,6 +90,7 @@ impl World {
             }
             State::Leased { until } => {
                 let longest = self.now.saturating_add(self.policy.lease_length());
+                let longest = longest.saturating_add(LEASED_AHEAD);
                 let until = self.by_world(object, until);
                 assert!(
                     until <= longest.saturating_add(self.ledger.leeway),
@@ -105,12 +107,9 @@ fn check_reason(known: &Known, record: &DeliveryRecord, reason: FailedReason) {
     let last = record.attempts.last();
     match reason {
         FailedReason::ScheduleSpent => {
-            let all = SCHEDULE.len() + 1;
-            let is_spent = if known.is_left_alone() {
-                attempts == all
-            } else {
-                attempts >= all
-            };
+            let all = known.schedule.delays().len() + 1;
+            let is_resent = !known.resends.is_empty();
+            let is_spent = attempts == all || is_resent;
             assert!(is_spent, "{id} failed after {attempts} attempts");
             let has_failed = last.is_some_and(|last| !last.outcome.is_success());
             assert!(has_failed, "{id} failed, but its last attempt succeeded");
@@ -171,7 +170,7 @@ fn check_lost(
 ) {
     let (id, number) = (&record.id, attempt.attempt);
     let stored = known.leases_of(number).find(|(_, lease)| {
-        lease.is_stored_in_time(leeway) && !known.is_touched_since(lease.granted_at)
+        lease.is_stored_in_time(leeway) && !known.is_touched_since(lease.granted_since)
     });
     assert!(
         stored.is_none(),
@@ -215,7 +214,7 @@ fn check_all_are_recorded(known: &Known, record: &DeliveryRecord, leeway: Durati
             .leases
             .iter()
             .any(|(other, lease)| other != name && lease.has_succeeded());
-        if !is_in_time || settled || known.is_touched_since(lease.granted_at) {
+        if !is_in_time || settled || known.is_touched_since(lease.granted_since) {
             continue;
         }
         let mut recorded = record.attempts.iter();

@@ -25,6 +25,8 @@ mod checker_workspace;
 
 mod choices;
 
+mod deliveries;
+
 mod endpoint;
 
 mod faults;
@@ -50,6 +52,8 @@ mod notes;
 
 mod object;
 
+mod pace_rules;
+
 mod people;
 
 mod platform;
@@ -67,6 +71,8 @@ mod shrinking;
 mod trouble;
 
 mod widths;
+
+mod wishes;
 
 mod workspace;
 

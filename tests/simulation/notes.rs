@@ -12,9 +12,10 @@ use webhook_relay::{
 
 use crate::{
     calls::Caller,
+    deliveries::{Known, Reached},
     host::Node,
     lease_rules::ON_TIME,
-    ledger::{Asked, Known, LeaseName, Reached, grants_of},
+    ledger::{Asked, LeaseName, grants_of},
     world::World,
 };
 
@@ -30,12 +31,20 @@ impl World {
         let now = self.now;
         let local = self.local_now(Node::Webhook(object));
         let life = self.objects[object].host.life;
+        let pace = self.pace_of(object);
+        let schedule = pace
+            .retry_schedule
+            .unwrap_or_else(|| self.policy.schedule.clone());
         let ledger = &mut self.ledger;
         let asked = match command {
             WebhookCommand::Accept { events, .. } => {
                 for event in events {
                     let bytes = event.payload.get().len();
-                    let known = Known::accepted(object, event.event_id.clone(), bytes, now);
+                    ledger.placed += 1;
+                    let in_order = pace.ordered.then_some(ledger.placed);
+                    let event_id = event.event_id.clone();
+                    let schedule = schedule.clone();
+                    let known = Known::accepted(object, event_id, bytes, now, schedule, in_order);
                     ledger.deliveries.insert(event.id.clone(), known);
                 }
                 Asked::Accept(events.iter().map(|event| event.id.clone()).collect())
@@ -69,7 +78,17 @@ impl World {
                 }
                 Asked::Resend(id.clone(), now)
             }
+            WebhookCommand::SendNow { id } => {
+                if let Some(known) = ledger.deliveries.get_mut(id) {
+                    known.hurried.push(now);
+                }
+                ledger.webhook(object).pace.waits_no_longer();
+                return;
+            }
             WebhookCommand::StartResend { selection, .. } => {
+                if selection.status == Status::Pending {
+                    ledger.webhook(object).pace.waits_no_longer();
+                }
                 ledger.may_resend(object, selection.status, now);
                 if selection.status == Status::Failed {
                     ledger.webhook(object).failed_resent_at = Some(local);
@@ -80,6 +99,7 @@ impl World {
                 let webhook = ledger.webhook(object);
                 webhook.was_closed |= !settings.enabled;
                 webhook.told_revision = webhook.told_revision.max(settings.revision);
+                webhook.pace.told(settings);
                 ledger.delays(object, now);
                 Asked::Apply(settings.revision)
             }
@@ -227,6 +247,7 @@ impl World {
             }
             let now = self.now;
             self.ledger.release(object, now, |leased| *leased == name);
+            self.ledger.webhook(object).pace.refused(grant);
         }
     }
 
@@ -316,6 +337,13 @@ impl World {
         assert!(!lease.begun, "lease {} of {} is used twice", name.1, name.0);
         assert!(!lease.is_refused, "a refused lease of {} is used", name.0);
         lease.begun = true;
+        let begins = lease.begins;
+        assert!(
+            has_jumped || self.now.saturating_add(leeway) >= begins,
+            "attempt {} of {} begins before its time",
+            grant.lease.attempt,
+            grant.id
+        );
         let until = lease.until.saturating_add(leeway);
         let ends = self.now.saturating_add(self.policy.attempt_timeout);
         assert!(

@@ -23,6 +23,8 @@ pub(crate) struct Object {
     pub(crate) machine: WebhookMachine,
     /// Whether its owner asked to delete it.
     pub(crate) is_deleted: bool,
+    /// Whether its owner paused it at some time.
+    pub(crate) was_paused: bool,
     /// Since when nothing may be attempted, but under leases granted before.
     pub(crate) closed_since: Option<Timestamp>,
     /// The highest revision of revoked keys that it has answered to know.
@@ -38,6 +40,7 @@ impl Object {
             machine: WebhookMachine::new(Rc::clone(&host.engine) as _),
             host,
             is_deleted: false,
+            was_paused: false,
             closed_since: None,
             keys_known: 0,
         }

@@ -1,13 +1,12 @@
 //! People: they make and change webhooks and keys through their workspace, one thing after the other, and repeat what was
 //! not answered or not applied; and they resend and cancel deliveries at any moment.
 
-use std::time::Duration;
-
 use webhook_relay::{
     domain::{
         delivery::Status,
         idempotency_key::{Creation, Idempotent},
         ids::{DeliveryId, KeyId, ResendId, WebhookId},
+        pace::PaceChange,
         resend::Selection,
         sealed::{EncryptionKeys, Field, Sealed},
         token::{Scope, TokenHash},
@@ -18,25 +17,7 @@ use webhook_relay::{
     },
 };
 
-use crate::{
-    calls::Caller,
-    happenings::Happening,
-    world::{TYPES, World},
-};
-
-/// What people want.
-#[derive(Clone, Debug)]
-pub(crate) enum Wish {
-    MakeWorkspace,
-    MakeWebhook,
-    MakeKey,
-    RevokeKey,
-    Enable(bool),
-    Select,
-    Move,
-    Rotate,
-    Delete,
-}
+use crate::{calls::Caller, happenings::Happening, wishes::Wish, world::World};
 
 /// Something that people do, and what they ask for it.
 #[derive(Debug)]
@@ -94,7 +75,7 @@ impl World {
                 continue;
             };
             self.tell(|| format!("people of workspace {workspace} want: {wish:?} {whom:?}"));
-            if let Wish::Enable(true) = wish
+            if let Wish::Enable(true) | Wish::Resume(_) = wish
                 && let Some(object) = whom
             {
                 self.objects[object].closed_since = None;
@@ -117,16 +98,6 @@ impl World {
         wish: &Wish,
         number: u64,
     ) -> Option<(WorkspaceCommand, Option<usize>)> {
-        let change = |id: WebhookId| WorkspaceCommand::ChangeWebhook {
-            id,
-            change: WebhookChange {
-                url: None,
-                events: None,
-                description: None,
-                headers: None,
-                enabled: None,
-            },
-        };
         let command = match wish {
             Wish::MakeWorkspace => WorkspaceCommand::Create {
                 id: self.workspaces[workspace].id.clone(),
@@ -141,6 +112,7 @@ impl World {
                         description: String::new(),
                         headers: Vec::new(),
                         secret: sealed(&id, "whsec_AA=="),
+                        pace: self.any_pace(),
                     },
                     id,
                     idempotent: Some(Idempotent {
@@ -181,40 +153,65 @@ impl World {
                 let id = keys[number].key.id.clone();
                 return Some((WorkspaceCommand::RevokeKey { id }, Some(number)));
             }
-            Wish::Enable(_) | Wish::Select | Wish::Move | Wish::Rotate | Wish::Delete => {
-                let object = self.any_object_of(workspace)?;
-                let id = self.objects[object].webhook.clone();
-                let mut command = match wish {
-                    Wish::Delete => {
-                        self.objects[object].is_deleted = true;
-                        WorkspaceCommand::DeleteWebhook { id: id.clone() }
-                    }
-                    Wish::Rotate => WorkspaceCommand::RotateSecret {
-                        secret: sealed(&id, &format!("whsec_{number}")),
-                        id: id.clone(),
-                        is_generated: self.choices.happens(500),
-                        overlap_seconds: self.choices.below(3) * 3_600,
-                    },
-                    _ => change(id),
+            Wish::Enable(_)
+            | Wish::Pause
+            | Wish::Resume(_)
+            | Wish::Pace
+            | Wish::Select
+            | Wish::Move
+            | Wish::Rotate
+            | Wish::Delete => {
+                let object = match wish {
+                    Wish::Resume(object) if self.objects[*object].is_deleted => return None,
+                    Wish::Resume(object) => *object,
+                    _ => self.any_object_of(workspace)?,
                 };
-                if let WorkspaceCommand::ChangeWebhook { change, .. } = &mut command {
-                    match wish {
-                        Wish::Enable(enabled) => change.enabled = Some(*enabled),
-                        Wish::Select => change.events = Some(self.any_types()),
-                        _ => change.url = Some(format!("https://hooks.example.com/{number}")),
-                    }
-                }
+                let command = self.say_of(object, wish, number);
                 return Some((command, Some(object)));
             }
         };
         Some((command, None))
     }
 
-    fn any_types(&mut self) -> Vec<String> {
-        let first = usize::try_from(self.choices.below(TYPES.len() as u64)).expect("it is small");
-        let length = if self.choices.happens(400) { 2 } else { 1 };
-        let chosen = (0..length).map(|next| TYPES[(first + next) % TYPES.len()].to_string());
-        chosen.collect()
+    /// The command for a wish that concerns a webhook.
+    fn say_of(&mut self, object: usize, wish: &Wish, number: u64) -> WorkspaceCommand {
+        let id = self.objects[object].webhook.clone();
+        match wish {
+            Wish::Delete => {
+                self.objects[object].is_deleted = true;
+                return WorkspaceCommand::DeleteWebhook { id };
+            }
+            Wish::Rotate => {
+                return WorkspaceCommand::RotateSecret {
+                    secret: sealed(&id, &format!("whsec_{number}")),
+                    id,
+                    is_generated: self.choices.happens(500),
+                    overlap_seconds: self.choices.below(3) * 3_600,
+                };
+            }
+            _ => {}
+        }
+        let mut change = WebhookChange {
+            url: None,
+            events: None,
+            description: None,
+            headers: None,
+            enabled: None,
+            paused: false,
+            pace: PaceChange::default(),
+        };
+        match wish {
+            Wish::Enable(enabled) => change.enabled = Some(*enabled),
+            Wish::Resume(_) => change.enabled = Some(true),
+            Wish::Pause => {
+                self.objects[object].was_paused = true;
+                change.paused = true;
+            }
+            Wish::Pace => change.pace = self.any_pace().into(),
+            Wish::Select => change.events = Some(self.any_types()),
+            _ => change.url = Some(format!("https://hooks.example.com/{number}")),
+        }
+        WorkspaceCommand::ChangeWebhook { id, change }
     }
 
     /// What people asked for was answered, or not.
@@ -248,7 +245,11 @@ impl World {
             (Wish::MakeWebhook, _, Some(WorkspaceReply::Webhook { webhook, .. })) => {
                 self.object_of(workspace, &webhook.id);
             }
-            (Wish::Enable(false), Some(object), Some(WorkspaceReply::Webhook { .. }))
+            (
+                Wish::Enable(false) | Wish::Pause,
+                Some(object),
+                Some(WorkspaceReply::Webhook { .. }),
+            )
             | (Wish::Delete, Some(object), Some(WorkspaceReply::Done { .. })) => {
                 let now = self.now;
                 self.objects[object].closed_since.get_or_insert(now);
@@ -305,15 +306,16 @@ impl World {
         }
         let chosen = usize::try_from(self.choices.below(ids.len() as u64)).expect("it is small");
         let id = ids[chosen].clone();
-        let command = match self.choices.below(4) {
+        let command = match self.choices.below(5) {
             0 => WebhookCommand::Cancel { id: id.clone() },
+            4 => WebhookCommand::SendNow { id: id.clone() },
             1 => WebhookCommand::StartResend {
                 id: ResendId::mint(self.now, self.choices.bytes()),
                 selection: Selection {
-                    status: if self.choices.happens(500) {
-                        Status::Failed
-                    } else {
-                        Status::Held
+                    status: match self.choices.below(3) {
+                        0 => Status::Failed,
+                        1 => Status::Held,
+                        _ => Status::Pending,
                     },
                     since: None,
                     until: None,
@@ -322,25 +324,6 @@ impl World {
             _ => WebhookCommand::Resend { id: id.clone() },
         };
         self.call(object, &command, Caller::Nobody);
-    }
-
-    /// What the people of a workspace want in a day.
-    pub(crate) fn draw_wishes(&mut self, workspace: usize) {
-        for _ in 0..self.choices.between(4, 10) {
-            let wish = match self.choices.below(12) {
-                0 | 1 => Wish::Enable(false),
-                2 | 3 => Wish::Enable(true),
-                4 | 5 => Wish::Select,
-                6 => Wish::Move,
-                7 => Wish::Rotate,
-                8 => Wish::Delete,
-                9 => Wish::MakeWebhook,
-                10 => Wish::MakeKey,
-                _ => Wish::RevokeKey,
-            };
-            let at = Duration::from_millis(self.choices.between(1_000_000, 86_000_000));
-            self.later(at, Happening::Wants { workspace, wish });
-        }
     }
 }
 

@@ -216,7 +216,12 @@ impl World {
                 post: number,
                 webhook: Some(object),
             };
-            self.call_to_accept(object, &batch.command(&events, keys_revision), caller);
+            let ahead = Shift::of_invocation(self.now, &self.policy).ahead(self.now);
+            self.call_to_accept(
+                object,
+                &batch.command(&events, ahead, keys_revision),
+                caller,
+            );
             let post = self.posts.get_mut(&number).expect("it is under way");
             post.keys_known.insert(object, known);
             if selects {

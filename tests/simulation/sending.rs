@@ -12,7 +12,7 @@ use webhook_relay::{
 };
 
 use crate::{
-    calls::Caller, faults::Fault, happenings::Happening, host::Node, ledger::Reached,
+    calls::Caller, deliveries::Reached, faults::Fault, happenings::Happening, host::Node,
     sender::Sender, world::World,
 };
 

@@ -3,7 +3,7 @@
 
 use webhook_relay::domain::{outcome::Outcome, timestamp::Timestamp, width::NARROWEST};
 
-use crate::ledger::Reached;
+use crate::deliveries::Reached;
 
 /// A webhook's width, as far as it is known.
 pub(crate) struct KnownWidth {

@@ -20,11 +20,11 @@ use crate::{
     kv::{Kv, PLACES},
     ledger::{KnownWebhook, Ledger},
     object::Object,
-    people::Wish,
     posting::Post,
     producer::Event,
     sender::Sender,
     trouble::CLOCKS_DIFFER,
+    wishes::Wish,
     workspace::Workspace,
 };
 

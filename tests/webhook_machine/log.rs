@@ -93,7 +93,9 @@ fn what_is_held_is_stored_with_its_producers_event_id_or_not_at_all() {
         enabled: false,
         ..settings(world.now)
     };
-    world.ask(WebhookCommand::Apply(disabled)).unwrap();
+    world
+        .ask(WebhookCommand::Apply(Box::new(disabled)))
+        .unwrap();
     world.engine.fail("event_ids", 1, 1);
     assert!(world.ask(accept(vec![with_given_id(1)], 0)).is_err());
     assert_eq!(rows(&world, "deliveries"), 0);
@@ -238,7 +240,11 @@ fn with_one_of_each_status() -> World {
     let alarm = world.happens(Input::AlarmFired);
     let reports = vec![report(&alarm.hires[0].grants[0], 200, world.now)];
     world
-        .ask(WebhookCommand::Report { reports, leases: 0 })
+        .ask(WebhookCommand::Report {
+            reports,
+            leases: 0,
+            ahead_ms: 0,
+        })
         .unwrap();
     fail_once(&mut world, 4);
     world.ask(accept(vec![event(5, length(5))], 0)).unwrap();
@@ -276,7 +282,11 @@ fn attempt(world: &mut World, number: u64, status: u16) {
     assert_eq!(grants[0].kind, Kind::Event);
     let reports = vec![report(&grants[0], status, world.now)];
     world
-        .ask(WebhookCommand::Report { reports, leases: 0 })
+        .ask(WebhookCommand::Report {
+            reports,
+            leases: 0,
+            ahead_ms: 0,
+        })
         .unwrap();
 }
 

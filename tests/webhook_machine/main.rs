@@ -16,6 +16,8 @@ mod alarms;
 
 mod log;
 
+mod pace;
+
 mod resends;
 
 mod settings;
@@ -223,7 +225,11 @@ fn a_report_without_further_leases_waits_20_ms_to_be_flushed_with_others() {
     let mut world = World::start();
     let granted = world.lease(1);
     let reports = vec![report(&granted[0], 200, world.now)];
-    let command = WebhookCommand::Report { reports, leases: 0 };
+    let command = WebhookCommand::Report {
+        reports,
+        leases: 0,
+        ahead_ms: 0,
+    };
     let outputs = world.happens(Input::Command(9, command));
     assert!(outputs.answers.is_empty());
     let due = world.now.saturating_add(Duration::from_millis(20));
@@ -248,7 +254,11 @@ fn a_report_that_asks_for_leases_brings_the_flush_forward() {
         let call = u64::try_from(number).unwrap();
         world.happens(Input::Command(
             call,
-            WebhookCommand::Report { reports, leases },
+            WebhookCommand::Report {
+                reports,
+                leases,
+                ahead_ms: 0,
+            },
         ))
     };
     reported(&mut world, 0, 0);
@@ -283,7 +293,11 @@ fn a_failing_delivery_is_attempted_six_times_on_schedule() {
         for grant in alarm.hires.into_iter().flat_map(|hire| hire.grants) {
             begun.push(world.now);
             let reports = vec![report(&grant, 500, world.now)];
-            let reported = world.ask(WebhookCommand::Report { reports, leases: 0 });
+            let reported = world.ask(WebhookCommand::Report {
+                reports,
+                leases: 0,
+                ahead_ms: 0,
+            });
             assert!(matches!(reported, Ok(WebhookReply::Granted(_))));
         }
         if let Some(standing) = alarm.tell {
@@ -330,7 +344,9 @@ fn a_disabled_webhook_holds_what_falls_due_and_hires_nobody() {
         enabled: false,
         ..settings(world.now)
     };
-    world.ask(WebhookCommand::Apply(disabled)).unwrap();
+    world
+        .ask(WebhookCommand::Apply(Box::new(disabled)))
+        .unwrap();
     let alarm = world.happens(Input::AlarmFired);
     assert!(alarm.hires.is_empty());
     assert_eq!(world.read(1).delivery.status(), Status::Held);
@@ -344,9 +360,9 @@ fn an_older_revision_of_the_settings_changes_nothing() {
         url: "https://newer.example.com/".into(),
         ..settings(world.now)
     };
-    world.ask(WebhookCommand::Apply(newer)).unwrap();
+    world.ask(WebhookCommand::Apply(Box::new(newer))).unwrap();
     world
-        .ask(WebhookCommand::Apply(settings(world.now)))
+        .ask(WebhookCommand::Apply(Box::new(settings(world.now))))
         .unwrap();
     assert_eq!(world.lease(1)[0].url, "https://newer.example.com/");
 }
@@ -362,7 +378,7 @@ fn a_deleted_webhook_stays_deleted_whatever_settings_arrive_late() {
     let deleted = world.happens(Input::AllDeleted { call, revision });
     assert!(matches!(deleted.answers[0], (7, Ok(WebhookReply::Done))));
     world
-        .ask(WebhookCommand::Apply(settings(world.now)))
+        .ask(WebhookCommand::Apply(Box::new(settings(world.now))))
         .unwrap();
     let reply = world.ask(WebhookCommand::Gauges);
     assert!(matches!(
@@ -380,6 +396,7 @@ fn the_workspace_is_told_a_standing_until_it_answers() {
         .ask(WebhookCommand::Report {
             reports: vec![gone],
             leases: 0,
+            ahead_ms: 0,
         })
         .unwrap();
     let standing = world.happens(Input::AlarmFired).tell.unwrap();

@@ -119,7 +119,11 @@ fn tell(world: &mut World, grants: &[Grant], status: u16) {
     for grant in grants {
         let reports = vec![report(grant, status, world.now)];
         world
-            .ask(WebhookCommand::Report { reports, leases: 0 })
+            .ask(WebhookCommand::Report {
+                reports,
+                leases: 0,
+                ahead_ms: 0,
+            })
             .unwrap();
     }
 }

@@ -26,11 +26,12 @@ fn an_event_that_older_keys_let_in_is_refused_until_its_key_is_judged_again() {
         keys_revision: 5,
         ..settings(world.now)
     };
-    world.ask(WebhookCommand::Apply(revoked)).unwrap();
+    world.ask(WebhookCommand::Apply(Box::new(revoked))).unwrap();
     for (number, is_stale) in [(3, true), (4, true), (5, false)] {
         let reply = world.ask(WebhookCommand::Accept {
             events: vec![event(number, 100)],
             leases: 0,
+            ahead_ms: 0,
             keys_revision: Some(number),
         });
         let refused = matches!(reply, Ok(WebhookReply::Refused(Refusal::StaleKey)));
@@ -44,7 +45,7 @@ fn settings_that_are_known_already_write_nothing() {
     let mut world = World::start();
     world.engine.fail("meta", 0, 1);
     world
-        .ask(WebhookCommand::Apply(settings(world.now)))
+        .ask(WebhookCommand::Apply(Box::new(settings(world.now))))
         .unwrap();
 }
 
@@ -57,7 +58,9 @@ fn the_custom_headers_that_a_test_was_sent_with_are_sealed_again_under_a_new_key
         headers: vec![header(value)],
         ..settings(world.now)
     };
-    world.ask(WebhookCommand::Apply(with_header)).unwrap();
+    world
+        .ask(WebhookCommand::Apply(Box::new(with_header)))
+        .unwrap();
     let probe = WebhookCommand::Probe {
         kind: Kind::Test,
         delivery: event(1, 100),
@@ -76,7 +79,11 @@ fn the_custom_headers_that_a_test_was_sent_with_are_sealed_again_under_a_new_key
         ..report(&grants[0], 200, world.now)
     }];
     world
-        .ask(WebhookCommand::Report { reports, leases: 0 })
+        .ask(WebhookCommand::Report {
+            reports,
+            leases: 0,
+            ahead_ms: 0,
+        })
         .unwrap();
 
     world.keys = EncryptionKeys::parse(KEY).unwrap();
@@ -86,7 +93,9 @@ fn the_custom_headers_that_a_test_was_sent_with_are_sealed_again_under_a_new_key
         headers: vec![header(seal(&world.keys))],
         ..settings(world.now)
     };
-    world.ask(WebhookCommand::Apply(under_new_key)).unwrap();
+    world
+        .ask(WebhookCommand::Apply(Box::new(under_new_key)))
+        .unwrap();
     let kept = world.read(1).request.unwrap();
     let kept = &kept.custom_headers[0].value;
     assert!(world.keys.is_current(kept));
@@ -106,7 +115,11 @@ fn segments_that_an_earlier_release_stored_by_their_ids_keep_their_order_and_the
     let grants = world.lease(4);
     let reports = vec![report(&grants[0], 200, world.now)];
     world
-        .ask(WebhookCommand::Report { reports, leases: 0 })
+        .ask(WebhookCommand::Report {
+            reports,
+            leases: 0,
+            ahead_ms: 0,
+        })
         .unwrap();
     let delivered = world.read(4);
     world.restart();

@@ -173,7 +173,11 @@ fn answer(world: &mut World, grant: &Grant, status: u16) -> Outputs {
     let reports = vec![report];
     world.happens(Input::Command(
         1,
-        WebhookCommand::Report { reports, leases: 0 },
+        WebhookCommand::Report {
+            reports,
+            leases: 0,
+            ahead_ms: 0,
+        },
     ));
     world.now = world.now.saturating_add(Duration::from_millis(20));
     world.happens(Input::TimerFired)

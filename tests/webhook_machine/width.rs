@@ -40,10 +40,10 @@ fn lost_leases_and_attempts_under_older_settings_narrow_nothing() {
     let grants = backlog(&mut world, 120);
     let newer = settings(began());
     world
-        .ask(WebhookCommand::Apply(Settings {
+        .ask(WebhookCommand::Apply(Box::new(Settings {
             revision: 2,
             ..newer
-        }))
+        })))
         .unwrap();
     for grant in &grants[..25] {
         tell(&mut world, grant, 503);
@@ -119,7 +119,11 @@ fn hired(world: &mut World) -> Vec<Grant> {
 fn tell(world: &mut World, grant: &Grant, status: u16) {
     assert_eq!(grant.kind, Kind::Event);
     let reports: Vec<AttemptReport> = vec![report(grant, status, world.now)];
-    let reply = world.ask(WebhookCommand::Report { reports, leases: 0 });
+    let reply = world.ask(WebhookCommand::Report {
+        reports,
+        leases: 0,
+        ahead_ms: 0,
+    });
     assert!(matches!(reply, Ok(WebhookReply::Granted(_))));
 }
 

@@ -8,6 +8,7 @@ use webhook_relay::{
         attempt::Attempt,
         ids::{DeliveryId, EventId, WebhookId},
         outcome::Outcome,
+        pace::Pace,
         policy::Policy,
         record::DeliveryRecord,
         sealed::{EncryptionKeys, Field, Nonce},
@@ -54,7 +55,7 @@ impl World {
 
     pub(crate) fn start() -> Self {
         let mut world = Self::without_settings();
-        let applied = world.ask(WebhookCommand::Apply(settings(began())));
+        let applied = world.ask(WebhookCommand::Apply(Box::new(settings(began()))));
         assert!(matches!(applied, Ok(WebhookReply::Done)));
         world
     }
@@ -177,6 +178,8 @@ pub(crate) fn settings(now: Timestamp) -> Settings {
         secret: secret.unwrap(),
         previous_secret: None,
         keys_revision: 0,
+        paused: false,
+        pace: Pace::default(),
     }
 }
 
@@ -195,6 +198,7 @@ pub(crate) fn accept(events: Vec<NewDelivery>, leases: usize) -> WebhookCommand 
     WebhookCommand::Accept {
         events,
         leases,
+        ahead_ms: 0,
         keys_revision: None,
     }
 }

@@ -6,6 +6,7 @@ use webhook_relay::{
     domain::{
         idempotency_key::{Creation, Idempotent},
         ids::{KeyId, WebhookId, WorkspaceId},
+        pace::{Pace, PaceChange},
         policy::Policy,
         sealed::{EncryptionKeys, Field, Sealed},
         timestamp::Timestamp,
@@ -240,6 +241,7 @@ pub(crate) fn create_webhook(number: u8, idempotent: Option<Idempotent>) -> Work
             description: String::new(),
             headers: Vec::new(),
             secret: sealed(number, "the first secret"),
+            pace: Pace::default(),
         },
         idempotent,
     }
@@ -268,6 +270,8 @@ pub(crate) fn no_change() -> WebhookChange {
         description: None,
         headers: None,
         enabled: None,
+        paused: false,
+        pace: PaceChange::default(),
     }
 }
 

@@ -57,7 +57,16 @@ pub struct Delivery {
     /// Whether the attempt that ended last was lost: it may have succeeded all the same.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     last_lost: bool,
+    /// The retry schedule that its webhook had of its own when it was accepted or resent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    schedule: Option<RetrySchedule>,
+    /// Its place in the order of an ordered webhook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    turn: Option<TurnNumber>,
 }
+
+/// When a delivery joined those of an ordered webhook, in microseconds; no two are the same.
+pub type TurnNumber = u64;
 
 /// The right to make one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,9 +114,14 @@ pub enum Refusal {
     /// Resend of a ping or a test.
     #[error("a ping or a test cannot be resent; send a new test instead")]
     NotResendable,
-    /// Cancel of a delivery that has ended.
-    #[error("the delivery has already ended; only a pending or held one can be cancelled")]
+    /// Cancel, or sending now, of a delivery that has ended.
+    #[error(
+        "the delivery has already ended; only a pending or held one can be cancelled or sent now"
+    )]
     AlreadySettled,
+    /// Sending a delivery now that is being sent.
+    #[error("an attempt of the delivery is under way")]
+    AttemptUnderWay,
 }
 
 impl Delivery {
@@ -123,21 +137,27 @@ impl Delivery {
             lost: 0,
             leases_before: 0,
             last_lost: false,
+            schedule: None,
+            turn: None,
         }
     }
 
     /// A delivery of a disabled webhook.
     #[must_use]
-    pub const fn held() -> Self {
+    pub fn held() -> Self {
         Self {
-            kind: Kind::Event,
             state: State::Held,
-            attempts: 0,
-            schedule_start: 0,
-            leases: 0,
-            lost: 0,
-            leases_before: 0,
-            last_lost: false,
+            ..Self::due(Kind::Event, Timestamp::default())
+        }
+    }
+
+    /// The same with the retry schedule of a webhook that has one of its own, and with a place in its order.
+    #[must_use]
+    pub fn paced(self, schedule: Option<RetrySchedule>, turn: Option<TurnNumber>) -> Self {
+        Self {
+            schedule,
+            turn,
+            ..self
         }
     }
 
@@ -162,6 +182,20 @@ impl Delivery {
             State::Delivered { .. } => Status::Delivered,
             State::Failed { .. } => Status::Failed,
         }
+    }
+
+    /// Its place in the order of an ordered webhook, if it has one.
+    #[must_use]
+    pub const fn turn(&self) -> Option<TurnNumber> {
+        self.turn
+    }
+
+    /// The schedule of its attempts.
+    #[must_use]
+    pub fn schedule<'s>(&'s self, policy: &'s Policy) -> &'s RetrySchedule {
+        let own = self.schedule.as_ref();
+        own.filter(|_| !Mutant::OwnScheduleIgnored.is_on())
+            .unwrap_or(&policy.schedule)
     }
 
     /// Attempts that have ended.
@@ -192,14 +226,14 @@ impl Delivery {
         }
     }
 
-    /// Grants a lease of the next attempt, if one is scheduled.
-    pub fn lease(&mut self, now: Timestamp, policy: &Policy) -> Option<Lease> {
+    /// Grants a lease of the next attempt, if one is scheduled. The attempt may begin at a time, not before.
+    pub fn lease(&mut self, not_before: Timestamp, policy: &Policy) -> Option<Lease> {
         let State::Scheduled { .. } = self.state else {
             return None;
         };
         self.leases = self.leases.saturating_add(1);
         self.state = State::Leased {
-            until: now.saturating_add(policy.lease_length()),
+            until: not_before.saturating_add(policy.lease_length()),
         };
         Some(Lease {
             attempt: self.attempts.saturating_add(1),
@@ -284,11 +318,30 @@ impl Delivery {
         holds
     }
 
-    /// Restarts the schedule; attempt numbers continue.
+    /// Makes the next attempt due at once; the schedule goes on from there. What is held is attempted again.
+    ///
+    /// # Errors
+    /// `AttemptUnderWay` while it is leased, `AlreadySettled` if it has ended.
+    pub fn send_now(&mut self, now: Timestamp) -> Result<(), Refusal> {
+        let due = match self.state {
+            State::Scheduled { due } => due.min(now),
+            State::Held => now,
+            State::Leased { .. } => return Err(Refusal::AttemptUnderWay),
+            State::Delivered { .. } | State::Failed { .. } => return Err(Refusal::AlreadySettled),
+        };
+        self.state = State::Scheduled { due };
+        Ok(())
+    }
+
+    /// Restarts the schedule, its webhook's own or the deployment's; attempt numbers continue.
     ///
     /// # Errors
     /// `NotResendable` for pings and tests, `AlreadyPending` while attempts are still to come.
-    pub fn resend(&mut self, now: Timestamp) -> Result<(), Refusal> {
+    pub fn resend(
+        &mut self,
+        now: Timestamp,
+        schedule: Option<RetrySchedule>,
+    ) -> Result<(), Refusal> {
         if self.kind != Kind::Event {
             return Err(Refusal::NotResendable);
         }
@@ -296,11 +349,26 @@ impl Delivery {
             return Err(Refusal::AlreadyPending);
         }
         self.state = State::Scheduled { due: now };
+        self.schedule = schedule;
         self.schedule_start = self.attempts;
         self.leases_before = self.leases;
         self.lost = 0;
         self.last_lost = false;
         Ok(())
+    }
+
+    /// Takes another place in the order, or none.
+    pub const fn join(&mut self, turn: Option<TurnNumber>) {
+        self.turn = turn;
+    }
+
+    /// The lease that is out, and when it ends.
+    #[must_use]
+    pub const fn lease_out(&self) -> Option<(u32, Timestamp)> {
+        match self.state {
+            State::Leased { until } => Some((self.leases, until)),
+            _ => None,
+        }
     }
 
     /// Stops further attempts; one in flight that succeeds still makes it delivered.
@@ -351,7 +419,7 @@ impl Delivery {
             return self.failed(now, FailedReason::Gone);
         }
         let failures = self.attempts.saturating_sub(self.schedule_start);
-        match next_delay(&policy.schedule, failures, report) {
+        match next_delay(self.schedule(policy), failures, report) {
             Some(delay) => {
                 self.state = State::Scheduled {
                     due: now.saturating_add(delay),

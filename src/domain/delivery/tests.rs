@@ -54,7 +54,7 @@ fn a_late_success_settles_what_is_not_settled_yet() {
 fn a_success_from_before_a_resend_does_not_settle_the_resend() {
     let (mut delivery, before) = leased();
     delivery.cancel(at(1)).unwrap();
-    delivery.resend(at(2)).unwrap();
+    delivery.resend(at(2), None).unwrap();
     assert_eq!(
         delivery.report(at(3), &policy(), &success(before)),
         Change::None
@@ -213,7 +213,7 @@ fn a_ping_has_one_attempt_whatever_comes_of_it() {
         let lease = delivery.lease(at(0), &policy()).unwrap();
         let change = delivery.report(at(1), &policy(), &failure(lease, GONE));
         assert_eq!(change, Change::Failed(FailedReason::SingleAttempt));
-        assert_eq!(delivery.resend(at(2)), Err(Refusal::NotResendable));
+        assert_eq!(delivery.resend(at(2), None), Err(Refusal::NotResendable));
 
         let mut lost = Delivery::due(kind, at(0));
         lost.lease(at(0), &policy());
@@ -228,8 +228,8 @@ fn a_ping_has_one_attempt_whatever_comes_of_it() {
 fn a_resend_starts_the_schedule_anew_and_attempt_numbers_go_on() {
     let (mut delivery, lease) = leased();
     delivery.report(at(1), &policy(), &success(lease));
-    delivery.resend(at(100)).unwrap();
-    assert_eq!(delivery.resend(at(100)), Err(Refusal::AlreadyPending));
+    delivery.resend(at(100), None).unwrap();
+    assert_eq!(delivery.resend(at(100), None), Err(Refusal::AlreadyPending));
     for number in 2..=7 {
         let lease = delivery.lease(at(100), &policy()).unwrap();
         assert_eq!(lease.attempt, number);
@@ -270,7 +270,7 @@ fn only_a_scheduled_delivery_is_held_and_only_a_resend_frees_it() {
         (Status::Held, None)
     );
     assert_eq!(delivery.lease(at(1), &policy()), None);
-    delivery.resend(at(2)).unwrap();
+    delivery.resend(at(2), None).unwrap();
     assert_eq!(delivery.lease(at(2), &policy()).unwrap().attempt, 1);
     assert!(!delivery.hold(), "a lease in flight is finished");
 }

@@ -3,13 +3,15 @@
 //! It is built from the rows when the object wakes and follows each change of a row, so finding what is due reads no
 //! row. Losing it loses nothing.
 
+mod order;
+
 #[cfg(test)]
 mod tests;
 
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    delivery::{Delivery, Kind, State},
+    delivery::{Delivery, Kind, State, TurnNumber},
     ids::{CompactId, DeliveryId, DeliveryMap},
     timestamp::Timestamp,
 };
@@ -63,12 +65,30 @@ pub struct Queue {
     bytes: u64,
     /// First attempts under way since the last retry was, up to `FIRST_ATTEMPTS_PER_RETRY`.
     since_retry: u32,
+    /// In an ordered webhook, the events that are not held, by their places in the order.
+    line: Option<BTreeSet<(TurnNumber, CompactId)>>,
+    /// The highest place in the order so far.
+    last_turn: TurnNumber,
+    /// Events under way.
+    leased_events: usize,
 }
 
 #[derive(Debug)]
 struct Entry {
     place: Place,
     bytes: u64,
+    /// None for pings and tests.
+    turn: Option<TurnNumber>,
+}
+
+impl Entry {
+    /// Its place in the order, unless it keeps none.
+    const fn turn_in_line(&self) -> Option<TurnNumber> {
+        match self.place {
+            Place::Held => None,
+            _ => self.turn,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -128,7 +148,20 @@ impl Queue {
             }
         };
         self.bytes = self.bytes.saturating_add(bytes);
-        self.entries.insert(id, Entry { place, bytes });
+        let entry = Entry {
+            place,
+            bytes,
+            turn: (delivery.kind() == Kind::Event).then(|| order::turn_of(delivery, id)),
+        };
+        if let Some(turn) = entry.turn {
+            self.last_turn = self.last_turn.max(turn);
+            let is_leased = matches!(place, Place::Leased { .. });
+            self.leased_events = self.leased_events.saturating_add(usize::from(is_leased));
+        }
+        if let (Some(line), Some(turn)) = (&mut self.line, entry.turn_in_line()) {
+            line.insert((turn, id));
+        }
+        self.entries.insert(id, entry);
     }
 
     /// The length of a pending delivery's payload.
@@ -169,6 +202,12 @@ impl Queue {
     fn take(&mut self, id: CompactId) -> Option<Place> {
         let entry = self.entries.remove(&id)?;
         self.bytes = self.bytes.saturating_sub(entry.bytes);
+        if entry.turn.is_some() && matches!(entry.place, Place::Leased { .. }) {
+            self.leased_events = self.leased_events.saturating_sub(1);
+        }
+        if let (Some(line), Some(turn)) = (&mut self.line, entry.turn_in_line()) {
+            line.remove(&(turn, id));
+        }
         let _ = match entry.place {
             Place::FirstAttempt { due } => self.first_attempts.remove(&(due, id)),
             Place::Retry { due } => self.retries.remove(&(due, id)),
@@ -191,6 +230,10 @@ impl Queue {
     /// waited long.
     #[must_use]
     pub fn next(&self, now: Timestamp) -> Option<(DeliveryId, Company)> {
+        if self.line.is_some() {
+            let (due, id, company) = self.first_in_line()?;
+            return (due <= now).then(|| (id.into(), company));
+        }
         let suspect = self.next_suspect(now);
         let (late, patient) = match suspect {
             Some((due, id, company)) if is_late(due, now) => (Some((id, company)), None),
@@ -205,6 +248,10 @@ impl Queue {
     /// comes first.
     #[must_use]
     pub fn next_to_go_on_with(&self, now: Timestamp) -> Option<DeliveryId> {
+        if self.line.is_some() {
+            let (id, company) = self.next(now)?;
+            return (company == Company::Unsuspected).then_some(id);
+        }
         match self.next_suspect(now) {
             Some((due, ..)) if is_late(due, now) => None,
             _ => self.next_unsuspected(now),
@@ -263,23 +310,69 @@ impl Queue {
         Some(DeliveryId::from(*id))
     }
 
-    /// The next time at which something is due that may be leased, or at which a lease ends.
+    /// When the next delivery that may be leased then is due.
     #[must_use]
-    pub fn next_wake(&self) -> Option<Timestamp> {
+    pub fn next_due(&self) -> Option<Timestamp> {
+        if self.line.is_some() {
+            return self.first_in_line().map(|(due, ..)| due);
+        }
+        let sets = [&self.first_attempts, &self.retries, &self.suspects];
+        let times = sets.into_iter().filter_map(first).chain(self.free_loner());
+        times.map(|(time, _)| time).min()
+    }
+
+    /// When the first of all deliveries is due, whether it may be leased then or not.
+    #[must_use]
+    pub fn first_due(&self) -> Option<Timestamp> {
         let sets = [
             &self.first_attempts,
             &self.retries,
             &self.suspects,
-            &self.leased,
+            &self.loners,
         ];
-        let times = sets.into_iter().filter_map(first).chain(self.free_loner());
+        let times = sets.into_iter().filter_map(first);
         times.map(|(time, _)| time).min()
+    }
+
+    /// Since when something has been due that is not attempted, whatever it waits for.
+    #[must_use]
+    pub fn oldest_due(&self, now: Timestamp) -> Option<Timestamp> {
+        self.first_due().filter(|due| *due <= now)
     }
 
     /// When the next lease ends.
     #[must_use]
     pub fn next_lease_end(&self) -> Option<Timestamp> {
         self.leased.first().map(|(until, _)| *until)
+    }
+
+    /// When the last of the leases ends.
+    #[must_use]
+    pub fn last_lease_end(&self) -> Option<Timestamp> {
+        self.leased.last().map(|(until, _)| *until)
+    }
+
+    /// At most so many deliveries with ids before that one that are neither held nor under way.
+    #[must_use]
+    pub fn waiting_before(&self, id: &DeliveryId, limit: usize) -> Vec<DeliveryId> {
+        let before = CompactId::from(id);
+        let waits = |place: Place| !matches!(place, Place::Leased { .. } | Place::Held);
+        let entries = self.entries.iter();
+        let waiting = entries.filter(|(id, entry)| **id < before && waits(entry.place));
+        waiting.take(limit).map(|(id, _)| (*id).into()).collect()
+    }
+
+    /// Leases that end at a time at the latest.
+    #[must_use]
+    pub fn leases_that_end_by(&self, time: Timestamp) -> usize {
+        let ends = self.leased.iter().map(|(until, _)| *until);
+        ends.take_while(|until| *until <= time).count()
+    }
+
+    /// Leases of events that are out.
+    #[must_use]
+    pub const fn leased_events(&self) -> usize {
+        self.leased_events
     }
 
     /// Leases that are out.

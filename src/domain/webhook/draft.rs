@@ -1,6 +1,6 @@
 //! What an owner asks for, checked, whether over the API or in a form.
 
-use crate::domain::{endpoint_url::EndpointUrl, event_type::EventType, secret::Secret};
+use crate::domain::{endpoint_url::EndpointUrl, event_type::EventType, pace::Pace, secret::Secret};
 
 /// A webhook to create, or all that a form says of one.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub struct WebhookDraft {
     pub description: String,
     /// Custom headers, names and values.
     pub headers: Vec<(String, String)>,
+    /// The pace.
+    pub pace: Pace,
 }
 
 /// A rotation of a secret.

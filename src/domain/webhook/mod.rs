@@ -56,6 +56,30 @@ pub struct Webhook {
     pub added_at: BTreeMap<String, Timestamp>,
 }
 
+/// Whether events are sent to a webhook, in the API's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// They are.
+    Enabled,
+    /// They are held; nothing is attempted until a person asks for it.
+    Disabled,
+    /// They stay pending until it is enabled again.
+    Paused,
+}
+
+impl Status {
+    /// The word of the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enabled => "enabled",
+            Self::Disabled => "disabled",
+            Self::Paused => "paused",
+        }
+    }
+}
+
 /// Why a webhook is disabled, in the API's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -89,14 +113,25 @@ impl Webhook {
     }
 
     /// Sets the status as a person asked, in the settings' current revision. Disabling a disabled webhook keeps the
-    /// reason and the time; enabling always counts, because an auto-disable may be on its way here.
-    pub fn set_enabled(&mut self, enabled: bool) {
-        if !enabled && self.disabled().is_some() {
+    /// reason and the time; enabling and pausing always count, because an auto-disable may be on its way here.
+    pub fn set_status(&mut self, status: Status) {
+        if status == Status::Disabled && self.disabled().is_some() {
             return;
         }
-        self.settings.enabled = enabled;
+        self.settings.enabled = status != Status::Disabled;
+        self.settings.paused = status == Status::Paused;
         self.settings.status_revision = self.settings.revision;
         self.settings.status_changed_at = self.updated_at;
+    }
+
+    /// Its status.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self.disabled() {
+            Some(_) => Status::Disabled,
+            None if self.settings.paused => Status::Paused,
+            None => Status::Enabled,
+        }
     }
 
     /// Why and since when it is disabled, if it is.
@@ -120,7 +155,10 @@ impl Webhook {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::sealed::{EncryptionKeys, Field, Sealed};
+    use crate::domain::{
+        pace::Pace,
+        sealed::{EncryptionKeys, Field, Sealed},
+    };
 
     #[test]
     fn the_stored_forms_are_pinned() {
@@ -144,6 +182,7 @@ mod tests {
             }),
             failing_since: Some(at(1)),
             last_failure: None,
+            waits_until: None,
         };
         let stored =
             r#"{"disabled":{"reason":"gone","at":1000,"revision":2},"failing_since":1000}"#;
@@ -184,18 +223,18 @@ mod tests {
     fn disabling_what_is_disabled_keeps_its_reason_and_time() {
         let mut webhook = webhook();
         webhook.updated_at = at(5);
-        webhook.set_enabled(false);
+        webhook.set_status(Status::Disabled);
         webhook.updated_at = at(6);
-        webhook.set_enabled(false);
+        webhook.set_status(Status::Disabled);
         assert_eq!(webhook.disabled(), Some((DisabledReason::Manual, at(5))));
-        webhook.set_enabled(true);
+        webhook.set_status(Status::Enabled);
         assert_eq!(webhook.disabled(), None);
         webhook.standing.disabled = Some(AutoDisable {
             reason: AutoDisableReason::Gone,
             at: at(7),
             revision: 3,
         });
-        webhook.set_enabled(false);
+        webhook.set_status(Status::Disabled);
         assert_eq!(webhook.disabled(), Some((DisabledReason::Gone, at(7))));
     }
 
@@ -219,6 +258,8 @@ mod tests {
                     expires_at: at(9),
                 }),
                 keys_revision: 0,
+                paused: false,
+                pace: Pace::default(),
             },
             description: String::new(),
             created_at: at(0),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
+    pace::Pace,
     sealed::{Field, Sealed},
     timestamp::Timestamp,
     workspace::is_zero,
@@ -34,6 +35,12 @@ pub struct Settings {
     /// keys is not accepted.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub keys_revision: u64,
+    /// Whether nothing is sent for the present, though the webhook is enabled.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
+    /// Its pace.
+    #[serde(default, skip_serializing_if = "Pace::is_default")]
+    pub pace: Pace,
 }
 
 /// A custom header as it is stored.

@@ -13,6 +13,9 @@ const QUIET_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How far the stored time of the last failed attempt may lag behind, so that not every failure writes a row.
 const LAST_FAILURE_STEP: Duration = Duration::from_secs(60 * 60);
 
+/// By how much an endpoint has to ask for later, so that not every 429 writes a row.
+const WAIT_STEP: Duration = Duration::from_secs(1);
+
 /// How long a webhook fails before its workspace is told.
 const FAILING_TOLD_AFTER: Duration = Duration::from_secs(60 * 60);
 
@@ -49,6 +52,9 @@ pub struct Standing {
     /// A recent failed attempt, at most an hour older than the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<Timestamp>,
+    /// Until when its endpoint asked, with 429 and `Retry-After`, to be sent nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_until: Option<Timestamp>,
 }
 
 impl Standing {
@@ -91,6 +97,15 @@ impl Standing {
         }
     }
 
+    /// Records that the endpoint asked to wait. What adds less than a second is not stored again.
+    pub fn wait(&mut self, now: Timestamp, wait: Duration) {
+        let until = now.saturating_add(wait);
+        let known = self.waits_until.unwrap_or_default();
+        if until > known.saturating_add(WAIT_STEP) {
+            self.waits_until = Some(until);
+        }
+    }
+
     /// Disables the webhook; an earlier reason is kept.
     pub fn disable(&mut self, reason: AutoDisableReason, now: Timestamp, revision: u64) {
         self.disabled.get_or_insert(AutoDisable {
@@ -100,8 +115,12 @@ impl Standing {
         });
     }
 
-    /// Applies new settings: a status that a person set after an automatic disable ends the disable.
-    pub fn settings_changed(&mut self, settings: &Settings) {
+    /// Applies new settings: a status that a person set after an automatic disable ends the disable, and another endpoint
+    /// has not asked to wait.
+    pub fn settings_changed(&mut self, known: &Settings, settings: &Settings) {
+        if settings.url != known.url {
+            self.waits_until = None;
+        }
         if self
             .disabled
             .is_some_and(|disable| disable.revision < settings.status_revision)
@@ -195,7 +214,8 @@ mod tests {
         let mut standing = Standing::default();
         standing.disable(AutoDisableReason::Gone, at(1), 3);
         let mut settings = webhook().settings;
-        standing.settings_changed(&settings);
+        let known = settings.clone();
+        standing.settings_changed(&known, &settings);
         assert!(
             !standing.is_enabled(&settings),
             "a change of the description does not enable"
@@ -203,7 +223,7 @@ mod tests {
         settings.revision = 4;
         settings.status_revision = 4;
         assert!(standing.is_enabled(&settings));
-        standing.settings_changed(&settings);
+        standing.settings_changed(&known, &settings);
         assert_eq!(standing, Standing::default());
     }
 

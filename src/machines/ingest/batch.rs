@@ -1,5 +1,7 @@
 //! A webhook's part of a post: its new deliveries, the command that stores them, and what its object replied.
 
+use std::time::Duration;
+
 use serde_json::value::to_raw_value;
 
 use super::{DrawBytes, PostRefusal};
@@ -96,11 +98,12 @@ impl Batch {
             .fold(0, usize::saturating_add)
     }
 
-    /// The command that stores it.
+    /// The command that stores it. The sender of its leases can wait `ahead` to begin.
     #[must_use]
     pub fn command<'a>(
         &'a self,
         events: &'a [Event],
+        ahead: Duration,
         keys_revision: Option<u64>,
     ) -> WebhookCommand<Payload<'a>> {
         let deliveries = self.deliveries.iter().filter_map(|(place, id)| {
@@ -116,6 +119,7 @@ impl Batch {
         WebhookCommand::Accept {
             events: deliveries.collect(),
             leases: self.leases,
+            ahead_ms: u64::try_from(ahead.as_millis()).unwrap_or_default(),
             keys_revision,
         }
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
+    dispatch::Lateness,
     ids::{DeliveryId, EventId},
     record::{DeliveryFilter, DeliveryRecord},
     resend::BulkResend,
@@ -43,6 +44,12 @@ pub struct Shown {
     pub delivery: Option<DeliveryRecord>,
     /// The delivery that was looked up.
     pub looked_up: Option<DeliveryId>,
+    /// In an ordered webhook, the delivery whose turn it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<DeliveryId>,
+    /// How late its attempts are; objects of an earlier release leave it out.
+    #[serde(default)]
+    pub lateness: Lateness,
     /// The latest bulk resend.
     #[serde(rename = "job")]
     pub bulk_resend: Option<BulkResend>,

@@ -41,6 +41,8 @@ pub enum Refusal {
     NotResendable,
     /// The delivery is settled already.
     AlreadySettled,
+    /// An attempt of the delivery is under way.
+    AttemptUnderWay,
     /// The webhook is disabled.
     WebhookDisabled,
     /// A bulk resend is running.
@@ -57,6 +59,7 @@ impl From<delivery::Refusal> for Refusal {
             delivery::Refusal::AlreadyPending => Self::AlreadyPending,
             delivery::Refusal::NotResendable => Self::NotResendable,
             delivery::Refusal::AlreadySettled => Self::AlreadySettled,
+            delivery::Refusal::AttemptUnderWay => Self::AttemptUnderWay,
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     domain::{
         attempt::Attempt,
         delivery::{Kind, Lease, Status},
+        dispatch::{Lateness, LeaseGranted},
         ids::{DeliveryId, EventId, ResendId},
         record::{DeliveryFilter, DeliveryRecord, SentRequest},
         resend::{BulkResend, Selection},
@@ -25,7 +26,7 @@ use crate::{
 #[serde(rename_all = "snake_case")]
 pub enum WebhookCommand<P = Box<RawValue>> {
     /// From the workspace's object: new settings.
-    Apply(Settings),
+    Apply(Box<Settings>),
     /// From the workspace's object: the webhook is deleted.
     Delete {
         /// The revision.
@@ -37,6 +38,10 @@ pub enum WebhookCommand<P = Box<RawValue>> {
         events: Vec<NewDelivery<P>>,
         /// How many leases are asked for at most.
         leases: usize,
+        /// How long before its attempt may begin a lease can be given, in milliseconds. Workers of an earlier release do
+        /// not wait.
+        #[serde(default)]
+        ahead_ms: u64,
         /// The revision of the keys by which the caller was let in; none if no key was judged by a copy.
         #[serde(default)]
         keys_revision: Option<u64>,
@@ -62,6 +67,9 @@ pub enum WebhookCommand<P = Box<RawValue>> {
         reports: Vec<AttemptReport>,
         /// How many leases are asked for at most.
         leases: usize,
+        /// As in `Accept`.
+        #[serde(default)]
+        ahead_ms: u64,
     },
     /// Asks for one, with all that is kept of it.
     Read {
@@ -80,6 +88,11 @@ pub enum WebhookCommand<P = Box<RawValue>> {
     List(DeliveryFilter),
     /// Makes a delivery due at once.
     Resend {
+        /// Its id.
+        id: DeliveryId,
+    },
+    /// Makes the next attempt of a pending delivery due at once.
+    SendNow {
         /// Its id.
         id: DeliveryId,
     },
@@ -200,7 +213,7 @@ pub enum WebhookReply {
     BulkResend(Box<BulkResend>),
     /// Hour by hour, oldest first.
     Stats(Vec<(i64, HourCounts)>),
-    /// Asks for what is pending and held, and for the counts of the last full hour.
+    /// What is pending and held, how late it is, and the counts of the last full hour.
     Gauges {
         /// Whether deliveries are attempted.
         enabled: bool,
@@ -208,6 +221,9 @@ pub enum WebhookReply {
         pending: usize,
         /// Deliveries that are held.
         held: usize,
+        /// How late its attempts are; objects of an earlier release leave it out.
+        #[serde(default)]
+        lateness: Lateness,
         /// The counts of the last full hour.
         last_hour: HourCounts,
     },
@@ -285,6 +301,9 @@ pub struct Grant {
     /// When the lease ends; objects of an earlier release leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+    /// When the attempt may begin, if not at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
     /// The revision.
     pub revision: u64,
     /// The endpoint URL.
@@ -302,7 +321,13 @@ pub struct Grant {
 impl Grant {
     /// Makes the grant of a lease, without its payload.
     #[must_use]
-    pub fn new(settings: &Settings, record: &DeliveryRecord, lease: Lease, now: Timestamp) -> Self {
+    pub fn new(
+        settings: &Settings,
+        record: &DeliveryRecord,
+        granted: LeaseGranted,
+        now: Timestamp,
+    ) -> Self {
+        let LeaseGranted { lease, not_before } = granted;
         let previous = settings
             .previous_secret
             .as_ref()
@@ -313,6 +338,7 @@ impl Grant {
             event_type: record.event_type.clone(),
             lease,
             until: record.delivery.next_wake(),
+            not_before: (not_before > now).then_some(not_before),
             revision: settings.revision,
             url: settings.url.clone(),
             headers: settings.headers.clone(),

@@ -8,12 +8,13 @@ use crate::domain::{
     history::SelectionChange,
     idempotency_key::Idempotent,
     ids::{AccessId, KeyId, WebhookId, WorkspaceId},
+    pace::{Pace, PaceChange},
     sealed::Sealed,
     session::Credential,
     subscriptions::Snapshot,
     timestamp::Timestamp,
     token::{Scope, TokenHash},
-    webhook::{ReportedStanding, StoredHeader, Webhook},
+    webhook::{ReportedStanding, Status, StoredHeader, Webhook},
     workspace::{ApiKey, DashboardLink, Workspace},
 };
 
@@ -179,6 +180,9 @@ pub struct NewWebhook {
     pub headers: Vec<StoredHeader>,
     /// The secret.
     pub secret: Sealed,
+    /// The pace.
+    #[serde(default)]
+    pub pace: Pace,
 }
 
 /// A change of a webhook, checked and sealed.
@@ -192,8 +196,27 @@ pub struct WebhookChange {
     pub description: Option<String>,
     /// Custom headers.
     pub headers: Option<Vec<StoredHeader>>,
-    /// Whether deliveries are attempted.
+    /// Enable or disable it.
     pub enabled: Option<bool>,
+    /// Pause it; objects of an earlier release ignore that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
+    /// What to change of the pace.
+    #[serde(default)]
+    pub pace: PaceChange,
+}
+
+impl WebhookChange {
+    /// The status that is asked for.
+    #[must_use]
+    pub const fn status(&self) -> Option<Status> {
+        match (self.paused, self.enabled) {
+            (true, _) => Some(Status::Paused),
+            (false, Some(true)) => Some(Status::Enabled),
+            (false, Some(false)) => Some(Status::Disabled),
+            (false, None) => None,
+        }
+    }
 }
 
 /// A reply from the object of a workspace.

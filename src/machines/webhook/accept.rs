@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::turn::Turn;
+use super::{commands::Asked, turn::Turn};
 use crate::{
     domain::{
         delivery::{Delivery, Kind},
@@ -19,16 +19,17 @@ use crate::{
 };
 
 impl Turn<'_> {
-    /// Accepts events, and leases at most `leases` of the new deliveries; the grants have their payloads.
+    /// Accepts events, and leases as many of the new deliveries as are asked for; the grants have their payloads.
     pub(super) fn accept(
         &mut self,
         events: Vec<NewDelivery>,
-        leases: usize,
+        asked: Asked,
     ) -> Result<(Vec<Acceptance>, Vec<Grant>)> {
         let mut deliveries = Vec::with_capacity(events.len());
         let mut grants = Vec::new();
         for event in events {
-            let (taken, grant) = self.accept_one(event, grants.len() < leases)?;
+            let ahead = (grants.len() < asked.leases).then_some(asked.ahead);
+            let (taken, grant) = self.accept_one(event, ahead)?;
             deliveries.push(taken);
             grants.extend(grant);
         }
@@ -39,7 +40,7 @@ impl Turn<'_> {
     fn accept_one(
         &mut self,
         event: NewDelivery,
-        may_lease: bool,
+        ahead: Option<Duration>,
     ) -> Result<(Acceptance, Option<Grant>)> {
         let (now, policy) = (self.now, self.policy);
         if event.event_id_given
@@ -60,11 +61,7 @@ impl Turn<'_> {
             Ok(delivery) => delivery,
             Err(BacklogFull) => return Ok((Acceptance::BacklogFull, None)),
         };
-        let lease = if may_lease {
-            dispatch.lease_first(&mut delivery, now, policy)
-        } else {
-            None
-        };
+        let lease = ahead.and_then(|ahead| dispatch.lease_first(&mut delivery, now, ahead, policy));
         let status = delivery.status();
         if event.event_id_given {
             self.tables.put_event_id(&event.event_id, &event.id, now);
@@ -115,7 +112,7 @@ impl Turn<'_> {
         let Ok(mut delivery) = dispatch.accept(kind, bytes, now, policy) else {
             return Ok(WebhookReply::Granted(Vec::new()));
         };
-        let lease = dispatch.lease(&mut delivery, now, policy);
+        let lease = dispatch.lease(&mut delivery, now, Duration::ZERO, policy);
         let mut record = new_record(event, delivery);
         self.tables.insert(&mut record)?;
         dispatch.queue.place(&record.id, &record.delivery, bytes);
@@ -137,6 +134,7 @@ fn new_record(event: NewDelivery, delivery: Delivery) -> DeliveryRecord {
         attempts: Vec::new(),
         payload: Some(event.payload),
         request: None,
+        waiting_for: None,
     }
 }
 

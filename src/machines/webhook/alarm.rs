@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Context, Fault, WebhookMachine, hire::Unused};
 use crate::{
-    domain::webhook::ReportedStanding,
+    domain::{dispatch::LEASED_AHEAD, webhook::ReportedStanding},
     machines::hiring::{Crew, Means},
     mutants::Mutant,
 };
@@ -28,12 +28,16 @@ impl WebhookMachine {
             Means::Wait { .. } => 0,
         };
         let crew = Crew::new(senders, context.policy.subrequests);
+        let ahead = match means {
+            Means::ByItself { until } => until.saturating_duration_since(context.now),
+            Means::Hire { .. } | Means::Wait { .. } => LEASED_AHEAD,
+        };
         let leased = self.change(context, |turn| {
             turn.take_back_leases()?;
             turn.feed_resend()?;
             turn.fold_counts()?;
             if turn.hold()? {
-                turn.lease_for(crew)
+                turn.lease_for(crew, ahead)
             } else {
                 Ok(Vec::new())
             }

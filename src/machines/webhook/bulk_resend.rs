@@ -3,6 +3,7 @@
 use super::turn::Turn;
 use crate::{
     domain::{
+        delivery::Status,
         ids::ResendId,
         resend::{BulkResend, BulkResendStatus, Selection, UNDER_WAY_LIMIT},
     },
@@ -27,7 +28,11 @@ impl Turn<'_> {
         if !self.open.dispatch.is_enabled() {
             return Ok(WebhookReply::Refused(Refusal::WebhookDisabled));
         }
-        let total = self.tables.count_selected(&selection)?;
+        if selection.status == Status::Pending {
+            // Whoever asks for it knows better than what the endpoint asked for.
+            self.and_standing(|dispatch| dispatch.standing.waits_until = None)?;
+        }
+        let total = self.tables.count_selected(&selection, self.now)?;
         let bulk_resend = BulkResend {
             id,
             selection,
@@ -109,9 +114,12 @@ impl Turn<'_> {
         }
         let taken = bulk_resend.taken.as_ref();
         let places = bulk_resend.free_places();
-        let (found, through) = self
-            .tables
-            .next_selected(&bulk_resend.selection, taken, places)?;
+        let (found, through) = self.tables.next_selected(
+            &bulk_resend.selection,
+            bulk_resend.began_at,
+            taken,
+            places,
+        )?;
         let is_last = through.is_none() && found.len() < places;
         for id in found {
             let Some(mut record) = self.tables.read(&id)? else {
@@ -126,7 +134,13 @@ impl Turn<'_> {
             }
             let was_settled = record.delivery.is_settled();
             bulk_resend.take(id, &record.delivery);
-            if record.delivery.resend(self.now).is_ok() {
+            let dispatch = &self.open.dispatch;
+            let changed = if bulk_resend.selection.status == Status::Pending {
+                dispatch.send_now(&mut record.delivery, self.now)
+            } else {
+                dispatch.resend(&mut record.delivery, self.now)
+            };
+            if changed.is_ok() {
                 self.put(&record, was_settled)?;
             }
         }

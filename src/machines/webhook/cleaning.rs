@@ -6,7 +6,9 @@ use super::{tables::PURGE_SLICE, turn::Turn};
 use crate::{
     domain::{
         event::EVENT_ID_KEPT,
+        ids::DeliveryId,
         stats::{HOURS_LIMIT, hour_of},
+        timestamp::Timestamp,
     },
     machines::sql::Result,
     mutants::Mutant,
@@ -28,11 +30,32 @@ impl Turn<'_> {
             self.tables.delete_unsettled(id)?;
             self.open.dispatch.queue.remove(id);
         }
+        let given_up = if self.open.dispatch.settings.paused {
+            self.give_up(kept_since)?
+        } else {
+            0
+        };
         let first_hour = hour_of(self.now).saturating_sub(i64::from(HOURS_LIMIT));
         self.tables.purge_hours(first_hour)?;
         let event_ids_since = self.now.saturating_sub(EVENT_ID_KEPT);
         let more = self.tables.purge(kept_since, event_ids_since)?;
-        Ok(more || held.len() == PURGE_SLICE)
+        Ok(more || held.len() == PURGE_SLICE || given_up == PURGE_SLICE)
+    }
+
+    /// Ends what a paused webhook has kept waiting since before a time, as it is too old to keep; returns how many.
+    fn give_up(&mut self, kept_since: Timestamp) -> Result<usize> {
+        let queue = &self.open.dispatch.queue;
+        let waiting = queue.waiting_before(&DeliveryId::first_of(kept_since), PURGE_SLICE);
+        for id in &waiting {
+            let Some(mut record) = self.tables.read(id)? else {
+                self.open.dispatch.queue.remove(id);
+                continue;
+            };
+            if record.delivery.cancel(self.now).is_ok() {
+                self.put(&record, false)?;
+            }
+        }
+        Ok(waiting.len())
     }
 
     /// Deletes a slice of what there is no storage for; returns whether more of it is left.

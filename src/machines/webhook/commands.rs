@@ -26,6 +26,24 @@ const ENOUGH: usize = 8;
 /// How many bytes of payloads are worth it: if another command takes their leases, they are copied to its Worker.
 const ENOUGH_BYTES: usize = 16 * 1024;
 
+/// The leases that a command asks for.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    /// How many at most.
+    pub(super) leases: usize,
+    /// How long its sender can wait before the attempts begin.
+    pub(super) ahead: Duration,
+}
+
+impl Asked {
+    const fn new(leases: usize, ahead_ms: u64) -> Self {
+        Self {
+            leases,
+            ahead: Duration::from_millis(ahead_ms),
+        }
+    }
+}
+
 impl WebhookMachine {
     pub(super) fn step(&mut self, input: Input, context: &Context<'_>) -> Result<(), Fault> {
         match input {
@@ -73,10 +91,19 @@ impl WebhookMachine {
             WebhookCommand::Accept {
                 events,
                 leases,
+                ahead_ms,
                 keys_revision,
-            } => return self.accept(call, events, leases, keys_revision, context),
-            WebhookCommand::Report { reports, leases } => {
-                return self.take_reports(call, reports, leases, context);
+            } => {
+                let asked = Asked::new(leases, ahead_ms);
+                return self.accept(call, events, asked, keys_revision, context);
+            }
+            WebhookCommand::Report {
+                reports,
+                leases,
+                ahead_ms,
+            } => {
+                let asked = Asked::new(leases, ahead_ms);
+                return self.take_reports(call, reports, asked, context);
             }
             WebhookCommand::Recall { event_ids } => return self.recall(call, &event_ids, context),
             command => command,
@@ -107,6 +134,7 @@ impl WebhookMachine {
             }
             WebhookCommand::List(filter) => self.look(context, |turn| turn.list(filter))?,
             WebhookCommand::Resend { id } => self.change(context, |turn| turn.resend(&id))?,
+            WebhookCommand::SendNow { id } => self.change(context, |turn| turn.send_now(&id))?,
             WebhookCommand::Cancel { id } => self.change(context, |turn| turn.cancel(&id))?,
             WebhookCommand::StartResend { id, selection } => {
                 self.change(context, |turn| turn.start_resend(id, selection))?
@@ -140,7 +168,7 @@ impl WebhookMachine {
         self.outputs.answers.push((call, Ok(reply)));
     }
 
-    /// Accepts events, and grants at most `leases` leases.
+    /// Accepts events, and grants the leases that are asked for.
     ///
     /// If other commands are likely to arrive at the same moment, they share one commit and their leases, so that their
     /// attempts are reported together.
@@ -148,7 +176,7 @@ impl WebhookMachine {
         &mut self,
         call: CallId,
         events: Vec<NewDelivery>,
-        leases: usize,
+        asked: Asked,
         keys_revision: Option<u64>,
         context: &Context<'_>,
     ) -> Result<(), Fault> {
@@ -162,14 +190,14 @@ impl WebhookMachine {
             events.len() >= ENOUGH || payloads.fold(0, usize::saturating_add) >= ENOUGH_BYTES;
         let is_quiet = self.look(context, |turn| Ok(turn.open.dispatch.is_quiet()))?;
         let is_alone = is_enough || is_quiet.unwrap_or(true);
-        let accepted = self.change(context, |turn| turn.accept(events, leases))?;
+        let accepted = self.change(context, |turn| turn.accept(events, asked))?;
         let Some((deliveries, granted)) = accepted else {
             self.answer(call, WebhookReply::Refused(Refusal::NoWebhook));
             return Ok(());
         };
         let accepted = Accepted {
             ids,
-            leases,
+            leases: asked.leases,
             first_leased: granted.first().map(|grant| grant.id.clone()),
             deliveries,
         };
@@ -222,10 +250,10 @@ impl WebhookMachine {
         &mut self,
         call: CallId,
         reports: Vec<AttemptReport>,
-        leases: usize,
+        asked: Asked,
         context: &Context<'_>,
     ) -> Result<(), Fault> {
-        let granted = self.change(context, |turn| turn.take_reports(reports, leases))?;
+        let granted = self.change(context, |turn| turn.take_reports(reports, asked))?;
         let Some(grants) = granted else {
             self.answer(call, WebhookReply::Refused(Refusal::NoWebhook));
             return Ok(());

@@ -2,7 +2,10 @@
 
 use super::{memory::Open, turn::Turn};
 use crate::{
-    domain::stats::{HourCounts, hour_of},
+    domain::{
+        dispatch::Lateness,
+        stats::{HourCounts, hour_of},
+    },
     machines::{messages::WebhookReply, sql::Result},
     mutants::Mutant,
 };
@@ -51,6 +54,11 @@ impl Turn<'_> {
         Ok((first..=present).map(&mut counts).collect())
     }
 
+    /// How late its attempts are.
+    pub(super) fn lateness(&self) -> Lateness {
+        self.open.dispatch.lateness(self.now, self.policy)
+    }
+
     pub(super) fn gauges(&self) -> Result<WebhookReply> {
         let last_full = hour_of(self.now).saturating_sub(1);
         let folded = self.tables.hours(last_full)?.remove(&last_full);
@@ -59,6 +67,7 @@ impl Turn<'_> {
             enabled: self.open.dispatch.is_enabled(),
             pending: queue.len().saturating_sub(queue.held()),
             held: queue.held(),
+            lateness: self.lateness(),
             last_hour: add_unfolded(folded, self.open, last_full),
         })
     }

@@ -1,5 +1,7 @@
 //! What an alarm has attempted: it leases what is due, in groups, one for each Sender that is to be hired.
 
+use std::time::Duration;
+
 use super::turn::Turn;
 use crate::{
     domain::{delivery::Lease, ids::DeliveryId, queue::Company},
@@ -20,10 +22,14 @@ pub struct Group {
 pub type Unused = (DeliveryId, Lease);
 
 impl Turn<'_> {
-    /// Leases what is due for the senders of a crew.
-    pub(super) fn lease_for(&mut self, mut crew: Crew) -> Result<Vec<Group>> {
+    /// Leases what is due for the senders of a crew, who can wait `ahead` to begin.
+    pub(super) fn lease_for(&mut self, mut crew: Crew, ahead: Duration) -> Result<Vec<Group>> {
         let mut groups: Vec<Group> = Vec::new();
-        while self.open.dispatch.has_free_lease(self.policy) {
+        while self
+            .open
+            .dispatch
+            .has_free_lease(self.now, ahead, self.policy)
+        {
             let queue = &mut self.open.dispatch.queue;
             let Some((id, company)) = queue.next(self.now) else {
                 break;
@@ -35,7 +41,7 @@ impl Turn<'_> {
             if groups.len() <= sender {
                 groups.resize_with(sender.saturating_add(1), Group::default);
             }
-            let grant = self.lease(&id)?;
+            let grant = self.lease(&id, ahead)?;
             if let Some(group) = groups.get_mut(sender) {
                 group.goes_on = company == Company::Unsuspected;
                 group.grants.extend(grant);

@@ -317,7 +317,7 @@ impl WebhookMachine {
         work: impl FnOnce(&mut Turn<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
         if matches!(self.memory, Memory::Unread) {
-            let read = self.tables.load()?;
+            let read = self.tables.load(context.now, context.policy)?;
             self.memory = read.map_or(Memory::Closed, |open| Memory::Open(Box::new(open)));
         }
         let Memory::Open(open) = &mut self.memory else {

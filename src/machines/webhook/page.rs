@@ -27,6 +27,7 @@ impl Turn<'_> {
                     records,
                     more,
                     next,
+                    ..
                 } => {
                     shown.deliveries = records;
                     shown.more = more;
@@ -42,6 +43,8 @@ impl Turn<'_> {
         {
             shown.looked_up = Some(record.id);
         }
+        shown.head = self.open.dispatch.queue.head();
+        shown.lateness = self.lateness();
         if wanted.bulk_resend {
             self.feed_resend()?;
             shown.bulk_resend.clone_from(&self.open.bulk_resend);

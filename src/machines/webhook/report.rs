@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::turn::Turn;
+use super::{commands::Asked, turn::Turn};
 use crate::{
     domain::delivery::{Change, Report},
     machines::{
@@ -13,11 +13,11 @@ use crate::{
 };
 
 impl Turn<'_> {
-    /// Stores reports of attempts, and grants at most `leases` further leases.
+    /// Stores reports of attempts, and grants as many further leases as are asked for.
     pub(super) fn take_reports(
         &mut self,
         mut reports: Vec<AttemptReport>,
-        leases: usize,
+        asked: Asked,
     ) -> Result<Vec<Grant>> {
         if Mutant::LastReportForgotten.is_on() && reports.len() > 1 {
             reports.pop();
@@ -27,17 +27,31 @@ impl Turn<'_> {
         }
         self.fold_older()?;
         let mut grants = Vec::new();
-        while grants.len() < leases && self.open.dispatch.has_free_lease(self.policy) {
+        let (policy, ahead) = (self.policy, asked.ahead);
+        while grants.len() < asked.leases
+            && self.open.dispatch.has_free_lease(self.now, ahead, policy)
+        {
             let Some(id) = self.open.dispatch.queue.next_to_go_on_with(self.now) else {
                 break;
             };
-            grants.extend(self.lease(&id)?);
+            grants.extend(self.lease(&id, ahead)?);
         }
         Ok(grants)
     }
 
     fn settle(&mut self, report: AttemptReport) -> Result<()> {
         self.noted.reported.push(report.id.clone());
+        let stray = self.open.dispatch.stray.clone();
+        let dispatch = &mut self.open.dispatch;
+        dispatch.forget_stray(&report.id, report.lease.lease);
+        self.take_report(report)?;
+        if self.open.dispatch.stray != stray {
+            self.tables.put_stray(&self.open.dispatch.stray)?;
+        }
+        Ok(())
+    }
+
+    fn take_report(&mut self, report: AttemptReport) -> Result<()> {
         let Some(mut record) = self.tables.read(&report.id)? else {
             return Ok(());
         };

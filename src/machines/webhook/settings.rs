@@ -33,8 +33,7 @@ impl Turn<'_> {
                 Ok(keys.renew_all(webhook, values, nonces))
             })?;
         }
-        self.and_standing(|dispatch| dispatch.standing.settings_changed(settings))?;
-        self.open.dispatch.settings = settings.clone();
-        Ok(())
+        let (now, policy) = (self.now, self.policy);
+        self.and_standing(|dispatch| dispatch.apply(settings, now, policy))
     }
 }

@@ -3,6 +3,7 @@
 use super::{memory::Open, tables::Listed, turn::Turn};
 use crate::{
     domain::{
+        delivery::State,
         event::EVENT_ID_KEPT,
         ids::{DeliveryId, EventId},
         record::{DeliveryFilter, DeliveryRecord},
@@ -16,7 +17,7 @@ use crate::{
 
 impl Turn<'_> {
     pub(super) fn read(&self, id: &DeliveryId) -> Result<WebhookReply> {
-        Ok(reply_with(self.tables.read_whole(id)?))
+        Ok(self.reply_with(self.tables.read_whole(id)?))
     }
 
     pub(super) fn list(&self, mut filter: DeliveryFilter) -> Result<WebhookReply> {
@@ -30,6 +31,9 @@ impl Turn<'_> {
             let further = self.tables.list(&filter)?;
             records.extend(further.records);
             next = further.next;
+        }
+        for record in &mut records {
+            self.say_what_it_waits_for(record);
         }
         let more = next.is_some();
         if more && Mutant::PageLosesItsLast.is_on() {
@@ -55,14 +59,14 @@ impl Turn<'_> {
             Some(id) => self.tables.read(&id)?,
             None => None,
         };
-        Ok(reply_with(found))
+        Ok(self.reply_with(found))
     }
 
     /// Resends one delivery: it is due at once.
     pub(super) fn resend(&mut self, id: &DeliveryId) -> Result<WebhookReply> {
         let now = self.now;
         self.change(id, |open, record| {
-            record.delivery.resend(now)?;
+            open.dispatch.resend(&mut record.delivery, now)?;
             if open.dispatch.is_enabled() {
                 Ok(())
             } else {
@@ -74,19 +78,42 @@ impl Turn<'_> {
     /// Stops further attempts of one delivery.
     pub(super) fn cancel(&mut self, id: &DeliveryId) -> Result<WebhookReply> {
         let now = self.now;
-        self.change(id, |_, record| {
-            record.delivery.cancel(now)?;
+        let mut is_under_way = false;
+        let reply = self.change(id, |open, record| {
+            is_under_way = open.dispatch.cancel(record, now)?;
             if Mutant::CancelledIsAttempted.is_on() {
-                record.delivery.resend(now)?;
+                record.delivery.resend(now, None)?;
             }
             Ok(())
-        })
+        })?;
+        if is_under_way {
+            self.tables.put_stray(&self.open.dispatch.stray)?;
+        }
+        Ok(reply)
+    }
+
+    /// Makes the next attempt of one delivery due at once.
+    pub(super) fn send_now(&mut self, id: &DeliveryId) -> Result<WebhookReply> {
+        let now = self.now;
+        let reply = self.change(id, |open, record| {
+            open.dispatch.send_now(&mut record.delivery, now)?;
+            if open.dispatch.is_enabled() {
+                Ok(())
+            } else {
+                Err(Refusal::WebhookDisabled)
+            }
+        })?;
+        if matches!(reply, WebhookReply::Delivery(_)) {
+            // Whoever asks for it knows better than what the endpoint asked for.
+            self.and_standing(|dispatch| dispatch.standing.waits_until = None)?;
+        }
+        Ok(reply)
     }
 
     fn change(
         &mut self,
         id: &DeliveryId,
-        change: impl FnOnce(&Open, &mut DeliveryRecord) -> std::result::Result<(), Refusal>,
+        change: impl FnOnce(&mut Open, &mut DeliveryRecord) -> std::result::Result<(), Refusal>,
     ) -> Result<WebhookReply> {
         let Some(mut record) = self.tables.read_whole(id)? else {
             return Ok(WebhookReply::Refused(Refusal::NoDelivery));
@@ -96,12 +123,20 @@ impl Turn<'_> {
             return Ok(WebhookReply::Refused(refusal));
         }
         self.put(&record, was_settled)?;
-        Ok(WebhookReply::Delivery(Box::new(record)))
+        Ok(self.reply_with(Some(record)))
     }
-}
 
-fn reply_with(found: Option<DeliveryRecord>) -> WebhookReply {
-    found.map_or(WebhookReply::Refused(Refusal::NoDelivery), |record| {
+    fn reply_with(&self, found: Option<DeliveryRecord>) -> WebhookReply {
+        let Some(mut record) = found else {
+            return WebhookReply::Refused(Refusal::NoDelivery);
+        };
+        self.say_what_it_waits_for(&mut record);
         WebhookReply::Delivery(Box::new(record))
-    })
+    }
+
+    fn say_what_it_waits_for(&self, record: &mut DeliveryRecord) {
+        let is_scheduled = matches!(record.delivery.state(), State::Scheduled { .. });
+        let head = self.open.dispatch.queue.head();
+        record.waiting_for = head.filter(|head| is_scheduled && *head != record.id);
+    }
 }

@@ -2,6 +2,8 @@
 //!
 //! Every change of a delivery goes through `put`, so that the row and the queue in memory never differ.
 
+use std::time::Duration;
+
 use super::{memory::Open, tables::WebhookTables};
 use crate::{
     domain::{
@@ -77,14 +79,14 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Leases a due delivery, if it may be; the grant has its payload.
-    pub(super) fn lease(&mut self, id: &DeliveryId) -> Result<Option<Grant>> {
+    /// Leases a due delivery, if it may be, to somebody who can wait `ahead` to begin; the grant has its payload.
+    pub(super) fn lease(&mut self, id: &DeliveryId, ahead: Duration) -> Result<Option<Grant>> {
         let Some(mut record) = self.tables.read_whole(id)? else {
             self.open.dispatch.queue.remove(id);
             return Ok(None);
         };
-        let dispatch = &self.open.dispatch;
-        let lease = dispatch.lease(&mut record.delivery, self.now, self.policy);
+        let dispatch = &mut self.open.dispatch;
+        let lease = dispatch.lease(&mut record.delivery, self.now, ahead, self.policy);
         if !(Mutant::LeaseNotRecorded.is_on() && lease.is_some()) {
             self.put(&record, false)?;
         }

@@ -350,7 +350,7 @@ impl WorkspaceMachine {
             webhook.settings.keys_revision =
                 workspace.map_or(0, |workspace| workspace.keys_revision);
         }
-        Ok(WebhookCommand::Apply(webhook.settings))
+        Ok(WebhookCommand::Apply(Box::new(webhook.settings)))
     }
 }
 

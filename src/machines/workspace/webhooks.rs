@@ -54,6 +54,8 @@ impl WorkspaceMachine {
                 secret: webhook.secret,
                 previous_secret: None,
                 keys_revision: workspace.keys_revision,
+                paused: false,
+                pace: webhook.pace,
             },
             description: webhook.description,
             created_at: now,
@@ -75,6 +77,7 @@ impl WorkspaceMachine {
         let Some(mut webhook) = self.tables.webhook(id)? else {
             return Ok(refused(Refusal::NoWebhook));
         };
+        let status = change.status();
         let settings = &mut webhook.settings;
         settings.revision = settings.revision.saturating_add(1);
         settings.url = change
@@ -88,8 +91,9 @@ impl WorkspaceMachine {
         if let Some(events) = change.events {
             webhook.select(events, webhook.updated_at);
         }
-        if let Some(enabled) = change.enabled {
-            webhook.set_enabled(enabled);
+        change.pace.apply(&mut webhook.settings.pace);
+        if let Some(status) = status {
+            webhook.set_status(status);
         }
         self.save(workspace, webhook, None, Then::ShowWebhook, context)
     }

@@ -1,4 +1,4 @@
-//! Deliveries: listing, reading, resending and cancelling them; a webhook's hourly counts.
+//! Deliveries: listing, reading, resending, sending now and cancelling them; a webhook's hourly counts.
 
 use crate::{
     api::{
@@ -38,6 +38,11 @@ pub(super) async fn read(call: Call<'_>, webhook: WebhookId, id: DeliveryId) -> 
 
 pub(super) async fn resend(call: Call<'_>, webhook: WebhookId, id: DeliveryId) -> Answer {
     let record = call.webhook(&webhook).resend(id).await?;
+    show(&call, webhook, record, 202)
+}
+
+pub(super) async fn send_now(call: Call<'_>, webhook: WebhookId, id: DeliveryId) -> Answer {
+    let record = call.webhook(&webhook).send_now(id).await?;
     show(&call, webhook, record, 202)
 }
 

@@ -160,6 +160,11 @@ impl WebhookClient<'_> {
         self.ask(WebhookCommand::Resend { id }, delivery).await
     }
 
+    /// Makes the next attempt of a pending delivery due at once.
+    pub(super) async fn send_now(&self, id: DeliveryId) -> Result<DeliveryRecord, ApiError> {
+        self.ask(WebhookCommand::SendNow { id }, delivery).await
+    }
+
     /// Stops further attempts of a delivery.
     pub(super) async fn cancel(&self, id: DeliveryId) -> Result<DeliveryRecord, ApiError> {
         self.ask(WebhookCommand::Cancel { id }, delivery).await
@@ -234,12 +239,14 @@ impl WebhookClient<'_> {
                 enabled,
                 pending,
                 held,
+                lateness,
                 last_hour,
             } => Some(WebhookGauges {
                 webhook: self.webhook.clone(),
                 enabled,
                 pending,
                 held,
+                lateness,
                 last_hour,
             }),
             _ => None,
@@ -281,6 +288,7 @@ impl WebhookClient<'_> {
         let command = WebhookCommand::Report {
             reports: vec![report],
             leases: 0,
+            ahead_ms: 0,
         };
         self.ask(command, |_| Some(())).await
     }

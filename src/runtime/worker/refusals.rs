@@ -21,6 +21,7 @@ impl From<Refusal> for ApiError {
             Refusal::AlreadyPending => Self::Refused(delivery::Refusal::AlreadyPending),
             Refusal::NotResendable => Self::Refused(delivery::Refusal::NotResendable),
             Refusal::AlreadySettled => Self::Refused(delivery::Refusal::AlreadySettled),
+            Refusal::AttemptUnderWay => Self::Refused(delivery::Refusal::AttemptUnderWay),
             Refusal::WebhookDisabled => Self::WebhookDisabled,
             Refusal::ResendRunning => Self::ResendRunning,
             Refusal::IdempotencyMismatch => Self::IdempotencyMismatch,

@@ -336,6 +336,9 @@ async fn route_workspace(
         Operation::ResendDelivery => {
             delivery_calls::resend(call, ids.webhook()?, ids.delivery()?).boxed_local()
         }
+        Operation::SendDeliveryNow => {
+            delivery_calls::send_now(call, ids.webhook()?, ids.delivery()?).boxed_local()
+        }
         Operation::CancelDelivery => {
             delivery_calls::cancel(call, ids.webhook()?, ids.delivery()?).boxed_local()
         }

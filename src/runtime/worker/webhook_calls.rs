@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
+use futures_util::future::join;
 use worker::console_error;
 
 use crate::{
     api::{
         deliveries::{DeliveryView, Page},
         error::ApiError,
-        webhooks::{
-            CreatedWebhook, WebhookView, parse_new_webhook, parse_rotation, parse_test,
-            parse_webhook_change,
-        },
+        webhook_views::{CreatedWebhook, WebhookView},
+        webhooks::{parse_new_webhook, parse_rotation, parse_test, parse_webhook_change},
     },
     domain::{
         catalogue::Catalogue,
@@ -46,9 +45,9 @@ pub(super) async fn create(call: Call<'_>) -> Answer {
     let rules = url_rules(&call.request, &call.config.policy);
     let key = idempotency_key(&call.request)?;
     let body = read_json_body(&call.request).await?;
-    let own = &call.config.policy.brand.header_prefix;
+    let policy = &call.config.policy;
     let new = event_types::read_with(call.env, |catalogue| {
-        parse_new_webhook(&body, &rules, own, catalogue)
+        parse_new_webhook(&body, &rules, policy, catalogue)
     })
     .await?;
     let idempotent = key.as_ref().map(|key| key.of(Creation::Webhook, &body));
@@ -102,16 +101,26 @@ pub(super) async fn list(call: Call<'_>) -> Answer {
 
 pub(super) async fn read(call: Call<'_>, id: WebhookId) -> Answer {
     let may_write = call.caller.has(Scope::WebhooksWrite);
-    let webhook = read_webhook(&call, id).await?;
-    json(200, &view(&call, webhook, may_write)?)
+    let client = call.webhook(&id);
+    let (webhook, gauges) = join(read_webhook(&call, id.clone()), client.gauges()).await;
+    let lateness = match gauges {
+        Ok(gauges) => gauges.map(|gauges| gauges.lateness),
+        // What its owner set is known all the same.
+        Err(error) => {
+            console_error!("{id}: its health is not known: {}", error.code());
+            None
+        }
+    };
+    let view = view(&call, webhook?, may_write)?;
+    json(200, &view.with_health(lateness))
 }
 
 pub(super) async fn change(call: Call<'_>, id: WebhookId) -> Answer {
     let rules = url_rules(&call.request, &call.config.policy);
     let body = read_json_body(&call.request).await?;
-    let own = &call.config.policy.brand.header_prefix;
+    let policy = &call.config.policy;
     let read = |selected: &[String], catalogue: &Catalogue| {
-        parse_webhook_change(&body, &rules, own, catalogue.selectable(selected))
+        parse_webhook_change(&body, &rules, policy, catalogue.selectable(selected))
     };
     let change = match event_types::read_with(call.env, |catalogue| read(&[], catalogue)).await {
         // The webhook may have selected a type that is gone: it may keep it.

@@ -2,17 +2,14 @@
 //! and has succeeded only if the webhook's object has it.
 
 use crate::{
-    api::{
-        error::ApiError,
-        webhooks::{self, SecretView},
-    },
+    api::{error::ApiError, webhook_views::SecretView, webhooks},
     domain::{
         event_type::EventType,
         idempotency_key::Idempotent,
         ids::WebhookId,
         sealed::{EncryptionKeys, Field},
         secret::Secret,
-        webhook::{Rotation, Webhook, WebhookDraft},
+        webhook::{Rotation, Status, Webhook, WebhookDraft},
     },
     runtime::{
         platform::{
@@ -40,6 +37,7 @@ pub(super) fn creation(
         headers: seal_headers(keys, &id, &new.headers).map_err(|error| not_sealed(&error))?,
         secret: seal(keys, &id, Field::Secret, secret.expose())
             .map_err(|error| not_sealed(&error))?,
+        pace: new.pace,
     };
     let command = WorkspaceCommand::CreateWebhook {
         id,
@@ -62,7 +60,13 @@ pub(super) fn change(
         events: change.events.as_deref().map(names),
         description: change.description,
         headers: headers.transpose().map_err(|error| not_sealed(&error))?,
-        enabled: change.enabled,
+        enabled: match change.status {
+            Some(Status::Enabled) => Some(true),
+            Some(Status::Disabled) => Some(false),
+            Some(Status::Paused) | None => None,
+        },
+        paused: change.status == Some(Status::Paused),
+        pace: change.pace,
     };
     Ok(WorkspaceCommand::ChangeWebhook { id, change })
 }

@@ -206,6 +206,7 @@ pub(super) fn record(mut row: Row) -> Result<DeliveryRecord> {
         .map(|request| serde_json::from_str(&request))
         .transpose()?;
     Ok(DeliveryRecord {
+        waiting_for: None,
         id,
         event_id,
         event_type,

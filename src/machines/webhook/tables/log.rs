@@ -219,8 +219,8 @@ impl WebhookTables {
     }
 
     /// Counts the deliveries that a bulk resend has to resend.
-    pub(crate) fn count_selected(&self, selection: &Selection) -> Result<u64> {
-        let (mut conditions, wanted) = selected(selection, None);
+    pub(crate) fn count_selected(&self, selection: &Selection, began_at: Timestamp) -> Result<u64> {
+        let (mut conditions, wanted) = selected(selection, began_at, None);
         conditions.extend(wanted);
         let statement = format!("SELECT COUNT(*) FROM deliveries WHERE {conditions}");
         let count = self.database.value(&statement, conditions.parameters)?;
@@ -235,12 +235,13 @@ impl WebhookTables {
     pub(crate) fn next_selected(
         &self,
         selection: &Selection,
+        began_at: Timestamp,
         after: Option<&DeliveryId>,
         limit: usize,
     ) -> Result<(Vec<DeliveryId>, Option<DeliveryId>)> {
-        let (range, wanted) = selected(selection, after);
+        let (range, wanted) = selected(selection, began_at, after);
         let statement = format!(
-            "SELECT id FROM (SELECT id, status, kind FROM deliveries WHERE {range} ORDER BY id LIMIT {ROWS_SCANNED})
+            "SELECT id FROM (SELECT id, status, kind, delivery FROM deliveries WHERE {range} ORDER BY id LIMIT {ROWS_SCANNED})
              WHERE {wanted} LIMIT {limit}"
         );
         let parameters = range.parameters.iter().chain(&wanted.parameters).cloned();
@@ -295,7 +296,11 @@ impl std::fmt::Display for Conditions {
 }
 
 /// The rows among which a bulk resend looks, and what it takes of them.
-fn selected(selection: &Selection, after: Option<&DeliveryId>) -> (Conditions, Conditions) {
+fn selected(
+    selection: &Selection,
+    began_at: Timestamp,
+    after: Option<&DeliveryId>,
+) -> (Conditions, Conditions) {
     let mut range = Conditions::default();
     let settled = i64::from(selection.status == Status::Failed);
     range.add("settled = ?", Some(settled.into()));
@@ -303,8 +308,18 @@ fn selected(selection: &Selection, after: Option<&DeliveryId>) -> (Conditions, C
     range.add("id >= ?", selection.since.map(bound));
     range.add("id < ?", selection.until.map(bound));
     range.add("id > ?", after.map(|after| after.as_ref().into()));
+    let is_pending = selection.status == Status::Pending;
+    // What comes later would keep it going while an endpoint fails.
+    range.add(
+        "id < ?",
+        is_pending.then(|| DeliveryId::after(began_at).as_ref().into()),
+    );
     let mut wanted = Conditions::default();
     wanted.add("kind = ?", Some(Kind::Event.as_str().into()));
     wanted.add("status = ?", Some(selection.status.as_str().into()));
+    wanted.add(
+        "json_extract(delivery, '$.state.scheduled.due') > ?",
+        is_pending.then(|| began_at.as_millis().into()),
+    );
     (range, wanted)
 }

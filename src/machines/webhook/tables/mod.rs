@@ -32,7 +32,8 @@ use self::{segments::Segments, trim::LOG_SINCE};
 use super::memory::Open;
 use crate::{
     domain::{
-        dispatch::Dispatch,
+        dispatch::{Dispatch, StrayLease},
+        policy::Policy,
         queue::Queue,
         resend::BulkResend,
         timestamp::Timestamp,
@@ -44,6 +45,9 @@ use crate::{
 
 /// The version of the tables; each new version adds a step to `migrate`.
 const SCHEMA: u32 = 3;
+
+/// The key of the leases that are out, though their deliveries have ended.
+const STRAY: &str = "stray_leases";
 
 const SEGMENTS_TABLE: &str =
     "CREATE TABLE IF NOT EXISTS segments (place INTEGER PRIMARY KEY, first TEXT NOT NULL, members TEXT NOT NULL,
@@ -87,7 +91,7 @@ impl WebhookTables {
 
     /// Reads what the object keeps in memory; none if the webhook has no settings. Reads the rows of pending
     /// deliveries, and of the log only what is not folded.
-    pub(crate) fn load(&self) -> Result<Option<Open>> {
+    pub(crate) fn load(&self, now: Timestamp, policy: &Policy) -> Result<Option<Open>> {
         if !self.database.has_table("meta")? {
             return Ok(None);
         }
@@ -102,13 +106,16 @@ impl WebhookTables {
         self.load_rows(&mut queue, &mut counts)?;
         self.recount_settled(&mut counts)?;
         let standing: Standing = self.meta("standing")?.unwrap_or_default();
+        let dispatch = Dispatch {
+            width: Width::begin(standing.failing_since.is_some()),
+            settings,
+            standing,
+            queue,
+            bucket: None,
+            stray: self.meta(STRAY)?.unwrap_or_default(),
+        };
         Ok(Some(Open {
-            dispatch: Dispatch {
-                width: Width::begin(standing.failing_since.is_some()),
-                settings,
-                standing,
-                queue,
-            },
+            dispatch: dispatch.begin(now, policy),
             told: self.meta("told")?.unwrap_or_default(),
             bulk_resend: self.meta("job")?,
             counts,
@@ -198,6 +205,11 @@ impl WebhookTables {
     /// Keeps the standing that the workspace was last told.
     pub(crate) fn put_told(&self, told: &ReportedStanding) -> Result<()> {
         self.put_json("told", told)
+    }
+
+    /// Keeps the leases that are out, though their deliveries have ended.
+    pub(crate) fn put_stray(&self, stray: &[StrayLease]) -> Result<()> {
+        self.put_json(STRAY, &stray)
     }
 
     pub(crate) fn put_bulk_resend(&self, bulk_resend: &BulkResend) -> Result<()> {

@@ -54,6 +54,17 @@ pub(super) async fn resend(
     end_change(visit, &client, &webhook, id, resent, Done::Resent).await
 }
 
+pub(super) async fn send_now(
+    visit: &Visit<'_>,
+    webhook: WebhookId,
+    id: DeliveryId,
+) -> Result<Response, Detour> {
+    let (workspace, webhook) = begin_change(visit, webhook).await?;
+    let client = visit.webhook(&workspace, &webhook.id);
+    let due = client.send_now(id.clone()).await;
+    end_change(visit, &client, &webhook, id, due, Done::SentNow).await
+}
+
 pub(super) async fn cancel(
     visit: &Visit<'_>,
     webhook: WebhookId,

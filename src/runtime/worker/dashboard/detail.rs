@@ -13,6 +13,7 @@ use crate::{
         forms::{RotateForm, WebhookErrors, WebhookForm},
         frame::Notice,
         probe::{Probe, SentParts},
+        words,
     },
     domain::{
         ids::{EventId, WebhookId, WorkspaceId},
@@ -128,6 +129,9 @@ async fn render(
         catalogue: event_types::catalogue(visit.env).await?,
         older: next_page(&shown.deliveries, shown.more, shown.next),
         deliveries: shown.deliveries,
+        usual_schedule: words::schedule(&visit.config.policy.schedule),
+        head: shown.head,
+        lateness: shown.lateness,
         id_error: (!query.id.is_empty()).then(|| UNKNOWN_ID.to_string()),
         webhook,
         query,

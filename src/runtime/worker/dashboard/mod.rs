@@ -28,7 +28,7 @@ use self::{
 };
 use crate::{
     api::{error::ApiError, routing::find},
-    domain::brand::Brand,
+    domain::{brand::Brand, webhook::Status},
     runtime::{
         platform::{
             config::Config,
@@ -107,8 +107,15 @@ async fn route(visit: &Visit<'_>) -> Result<Response, Detour> {
         Target::Add => webhook_pages::create(visit).boxed_local(),
         Target::Webhook => detail::show(visit, ids.webhook()?).boxed_local(),
         Target::Save => webhook_pages::save(visit, ids.webhook()?).boxed_local(),
-        Target::Enable => webhook_pages::set_enabled(visit, ids.webhook()?, true).boxed_local(),
-        Target::Disable => webhook_pages::set_enabled(visit, ids.webhook()?, false).boxed_local(),
+        Target::Enable => {
+            webhook_pages::set_status(visit, ids.webhook()?, Status::Enabled).boxed_local()
+        }
+        Target::Disable => {
+            webhook_pages::set_status(visit, ids.webhook()?, Status::Disabled).boxed_local()
+        }
+        Target::Pause => {
+            webhook_pages::set_status(visit, ids.webhook()?, Status::Paused).boxed_local()
+        }
         Target::DeletePage => webhook_pages::ask_deletion(visit, ids.webhook()?).boxed_local(),
         Target::Delete => webhook_pages::delete(visit, ids.webhook()?).boxed_local(),
         Target::Rotate => webhook_pages::rotate(visit, ids.webhook()?).boxed_local(),
@@ -122,6 +129,9 @@ async fn route(visit: &Visit<'_>) -> Result<Response, Detour> {
         }
         Target::ResendDelivery => {
             delivery_pages::resend(visit, ids.webhook()?, ids.delivery()?).boxed_local()
+        }
+        Target::SendDeliveryNow => {
+            delivery_pages::send_now(visit, ids.webhook()?, ids.delivery()?).boxed_local()
         }
         Target::CancelDelivery => {
             delivery_pages::cancel(visit, ids.webhook()?, ids.delivery()?).boxed_local()

@@ -19,6 +19,7 @@ pub(super) enum Target {
     Save,
     Enable,
     Disable,
+    Pause,
     DeletePage,
     Delete,
     Rotate,
@@ -27,6 +28,7 @@ pub(super) enum Target {
     StopResend,
     Delivery,
     ResendDelivery,
+    SendDeliveryNow,
     CancelDelivery,
 }
 
@@ -51,6 +53,7 @@ pub(super) const ROUTES: &[Route<Target>] = &[
     route("POST", "/settings/webhooks/{webhook_id}", Target::Save),
     route("POST", "/settings/webhooks/{webhook_id}/enable", Target::Enable),
     route("POST", "/settings/webhooks/{webhook_id}/disable", Target::Disable),
+    route("POST", "/settings/webhooks/{webhook_id}/pause", Target::Pause),
     route("GET", "/settings/webhooks/{webhook_id}/delete", Target::DeletePage),
     route("POST", "/settings/webhooks/{webhook_id}/delete", Target::Delete),
     route("POST", "/settings/webhooks/{webhook_id}/rotate", Target::Rotate),
@@ -59,5 +62,6 @@ pub(super) const ROUTES: &[Route<Target>] = &[
     route("POST", "/settings/webhooks/{webhook_id}/resend/{resend_id}/stop", Target::StopResend),
     route("GET", "/settings/webhooks/{webhook_id}/deliveries/{delivery_id}", Target::Delivery),
     route("POST", "/settings/webhooks/{webhook_id}/deliveries/{delivery_id}/resend", Target::ResendDelivery),
+    route("POST", "/settings/webhooks/{webhook_id}/deliveries/{delivery_id}/send-now", Target::SendDeliveryNow),
     route("POST", "/settings/webhooks/{webhook_id}/deliveries/{delivery_id}/cancel", Target::CancelDelivery),
 ];

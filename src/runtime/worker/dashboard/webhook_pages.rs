@@ -19,12 +19,14 @@ use crate::{
         forms::{RotateForm, WebhookErrors, WebhookForm, check_test, parse_test},
         frame::{Done, Notice},
         list::{ListPage, ListedWebhook},
+        words,
     },
     domain::{
         catalogue::Catalogue,
         ids::{WebhookId, WorkspaceId},
+        pace::PaceChange,
         token::Scope,
-        webhook::Webhook,
+        webhook::{Status, Webhook},
     },
     runtime::{
         platform::{
@@ -77,6 +79,7 @@ pub(super) async fn ask_new(visit: &Visit<'_>) -> Result<Response, Detour> {
         catalogue: event_types::catalogue(visit.env).await?,
         form: WebhookForm::default(),
         errors: WebhookErrors::default(),
+        usual_schedule: words::schedule(&visit.config.policy.schedule),
     };
     Ok(page(200, &shown)?)
 }
@@ -86,12 +89,12 @@ pub(super) async fn create(visit: &Visit<'_>) -> Result<Response, Detour> {
     let rules = url_rules(&visit.request, &visit.config.policy);
     let names = form.events.iter().map(String::as_str);
     let catalogue = event_types::knowing(visit.env, names).await?;
-    let own = &visit.config.policy.brand.header_prefix;
-    let checked = match form.check(&rules, own, catalogue.selectable(&[])) {
+    let policy = &visit.config.policy;
+    let checked = match form.check(&rules, policy, catalogue.selectable(&[])) {
         Ok(checked) => checked,
         Err(errors) => {
             visit.may_change().await?;
-            return refuse_new(visit, 422, None, (form, errors), catalogue);
+            return refuse_new(visit, 422, None, (form, *errors), catalogue);
         }
     };
     let id = WebhookId::mint(now(), random_bytes()?);
@@ -130,6 +133,7 @@ fn refuse_new(
         catalogue,
         form,
         errors,
+        usual_schedule: words::schedule(&visit.config.policy.schedule),
     };
     Ok(page(status, &shown)?)
 }
@@ -147,21 +151,26 @@ pub(super) async fn save(visit: &Visit<'_>, id: WebhookId) -> Result<Response, D
         webhook.settings.events
     };
     let rules = url_rules(&visit.request, &visit.config.policy);
-    let own = &visit.config.policy.brand.header_prefix;
-    match form.check(&rules, own, catalogue.selectable(&selected)) {
+    let policy = &visit.config.policy;
+    match form.check(&rules, policy, catalogue.selectable(&selected)) {
         Ok(checked) => {
             let change = WebhookChange {
                 url: Some(checked.url),
                 events: Some(checked.events),
                 description: Some(checked.description),
                 headers: Some(checked.headers),
-                enabled: None,
+                status: None,
+                pace: if form.pace.is_there {
+                    checked.pace.into()
+                } else {
+                    PaceChange::default()
+                },
             };
             change_webhook(visit, id, change, Done::Saved).await
         }
         Err(errors) => {
             let remarks = Remarks {
-                form: Some((form, errors)),
+                form: Some((form, *errors)),
                 ..Remarks::refused(422)
             };
             detail::remark(visit, id, remarks).await
@@ -169,20 +178,20 @@ pub(super) async fn save(visit: &Visit<'_>, id: WebhookId) -> Result<Response, D
     }
 }
 
-pub(super) async fn set_enabled(
+pub(super) async fn set_status(
     visit: &Visit<'_>,
     id: WebhookId,
-    enabled: bool,
+    status: Status,
 ) -> Result<Response, Detour> {
     read_form_body(&visit.request).await?;
     let change = WebhookChange {
-        enabled: Some(enabled),
+        status: Some(status),
         ..WebhookChange::default()
     };
-    let done = if enabled {
-        Done::Enabled
-    } else {
-        Done::Disabled
+    let done = match status {
+        Status::Enabled => Done::Enabled,
+        Status::Disabled => Done::Disabled,
+        Status::Paused => Done::Paused,
     };
     change_webhook(visit, id, change, done).await
 }

@@ -20,7 +20,7 @@ use crate::{
         shift::Shift,
     },
     runtime::{
-        platform::{config::Config, object_calls::ask_to_accept, observer::Observer},
+        platform::{config::Config, entropy::now, object_calls::ask_to_accept, observer::Observer},
         sender::{Sending, ToObject},
     },
 };
@@ -57,7 +57,7 @@ impl Task {
     ) {
         let webhook = batch.webhook.clone();
         let deliveries = batch.deliveries.clone();
-        let command = batch.command(&events, self.keys_revision);
+        let command = batch.command(&events, self.shift.ahead(now()), self.keys_revision);
         let asked = ask_to_accept(&self.env, &self.workspace, &webhook, &command);
         drop(command);
         let reply = asked.await.map_err(|error| console_error!("{error}")).ok();

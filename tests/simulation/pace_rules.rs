@@ -1,0 +1,169 @@
+//! What must be true of a webhook's pace: its order is kept, its rate is not exceeded, nothing is leased while it is to wait.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use webhook_relay::{
+    domain::{
+        pace::{Pace, RateLimit},
+        timestamp::Timestamp,
+        webhook::Settings,
+    },
+    machines::messages::Grant,
+};
+
+use crate::world::World;
+
+/// By how much a stored wait may be shorter than what was asked for last.
+const WAIT_STEP: Duration = Duration::from_secs(1);
+
+/// How many leases are looked back for the rate.
+const LOOKED_BACK: usize = 400;
+
+/// A webhook's pace, as far as it is known.
+#[derive(Default)]
+pub(crate) struct KnownPace {
+    /// By the revision of the settings.
+    told: BTreeMap<u64, Pace>,
+    /// Whether it ever had an order or a rate.
+    pub(crate) is_paced: bool,
+    /// When each lease ends, by the clock of the object: all last equally long from when their attempts may begin. Under
+    /// which rate, and in which life.
+    leased: Vec<(Timestamp, RateLimit, u64)>,
+    /// From the first time on it is known that nothing is leased before the second.
+    waits: Option<(Timestamp, Timestamp)>,
+}
+
+impl KnownPace {
+    /// The object is told settings.
+    pub(crate) fn told(&mut self, settings: &Settings) {
+        let pace = &settings.pace;
+        self.is_paced |= pace.ordered || pace.rate_limit.is_some();
+        self.told.insert(settings.revision, pace.clone());
+        self.waits = None;
+    }
+
+    /// Its endpoint asked it to wait, and that is stored.
+    pub(crate) fn waits(&mut self, now: Timestamp, until: Timestamp) {
+        let until = until.saturating_sub(WAIT_STEP);
+        if self.waits.is_none_or(|(_, known)| known < until) {
+            self.waits = Some((now, until));
+        }
+    }
+
+    /// A lease reached nobody: no attempt begins under it.
+    pub(crate) fn refused(&mut self, grant: &Grant) {
+        let until = grant.until;
+        let same = |(ends, ..): &(Timestamp, RateLimit, u64)| Some(*ends) == until;
+        if let Some(place) = self.leased.iter().position(same) {
+            self.leased.remove(place);
+        }
+    }
+
+    pub(crate) const fn waits_no_longer(&mut self) {
+        self.waits = None;
+    }
+}
+
+impl World {
+    /// The pace that an object has stored.
+    pub(crate) fn pace_of(&self, object: usize) -> Pace {
+        if self.ledger.webhooks[object]
+            .pace
+            .told
+            .values()
+            .all(Pace::is_default)
+        {
+            return Pace::default();
+        }
+        let settings = self.objects[object].settings();
+        settings.map(|settings| settings.pace).unwrap_or_default()
+    }
+
+    /// Checks a lease that leaves its object; it was granted between two times.
+    pub(crate) fn check_pace(
+        &mut self,
+        object: usize,
+        grant: &Grant,
+        (since, at): (Timestamp, Timestamp),
+    ) {
+        let known = &self.ledger.webhooks[object].pace;
+        if let Some((known_since, until)) = known.waits {
+            assert!(
+                since <= known_since || at >= until,
+                "{} is leased, though its endpoint asked for a wait that ends in {:?}",
+                grant.id,
+                until.saturating_duration_since(at)
+            );
+        }
+        let Some(pace) = known.told.get(&grant.revision) else {
+            return;
+        };
+        if pace.ordered {
+            self.check_order(object, grant, at);
+        }
+        let rate = pace.rate_limit;
+        self.check_rate(object, grant, rate);
+    }
+
+    /// No other attempt is under way, and nothing waits that was accepted before.
+    fn check_order(&self, object: usize, grant: &Grant, at: Timestamp) {
+        let id = &grant.id;
+        let place = self.ledger.deliveries[id].place;
+        let was_closed = self.ledger.webhooks[object].was_closed;
+        let leeway = self.ledger.leeway;
+        for (other, known) in &self.ledger.deliveries {
+            if known.object != object || other == id {
+                continue;
+            }
+            let out = known.leases.iter().find(|(_, lease)| {
+                let has_ended = lease.until <= at.saturating_add(leeway);
+                !lease.is_refused && !has_ended && lease.arrivals.iter().all(|one| *one > at)
+            });
+            assert!(
+                out.is_none(),
+                "{id} is leased in an ordered webhook, though an attempt of {other} is under way"
+            );
+            let comes_first = known
+                .place
+                .zip(place)
+                .is_some_and(|(before, place)| before < place);
+            let is_alone = known.is_left_alone() && self.ledger.deliveries[id].is_left_alone();
+            assert!(
+                !(comes_first && is_alone && !was_closed && known.is_surely_pending()),
+                "{id} is leased in an ordered webhook, though {other} waits that was accepted before"
+            );
+        }
+    }
+
+    /// In no time have more attempts been allowed to begin than the bucket holds and gets.
+    fn check_rate(&mut self, object: usize, grant: &Grant, rate: Option<RateLimit>) {
+        let life = self.objects[object].host.life;
+        let until = grant.until.expect("a lease has an end");
+        let leeway = self.ledger.leeway.as_secs_f64();
+        let leased = &mut self.ledger.webhooks[object].pace.leased;
+        let Some(rate) = rate else {
+            leased.clear();
+            return;
+        };
+        if leased.iter().any(|(_, other, _)| *other != rate) {
+            leased.clear();
+        }
+        leased.push((until, rate, life));
+        leased.sort_by_key(|(until, ..)| *until);
+        let skipped = leased.len().saturating_sub(LOOKED_BACK);
+        leased.drain(..skipped);
+        let (per_second, capacity) = (rate.per_second(), rate.per_second().max(1.0));
+        for (first, (from, _, earlier)) in leased.iter().enumerate() {
+            for (last, (to, _, later)) in leased.iter().enumerate().skip(first + 1) {
+                #[expect(clippy::cast_precision_loss, reason = "the numbers are small")]
+                let (count, lives) = ((last - first + 1) as f64, later.abs_diff(*earlier) as f64);
+                let seconds = to.saturating_duration_since(*from).as_secs_f64();
+                let most = capacity + per_second * (seconds + 0.001 + lives * leeway);
+                assert!(
+                    count <= most,
+                    "{count} attempts of webhook {object} may begin within {seconds} s at {rate} a second"
+                );
+            }
+        }
+    }
+}
