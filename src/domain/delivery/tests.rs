@@ -225,7 +225,7 @@ fn a_ping_has_one_attempt_whatever_comes_of_it() {
 }
 
 #[test]
-fn a_resend_starts_the_schedule_anew_and_attempt_numbers_go_on() {
+fn a_resend_restarts_the_schedule_and_attempt_numbers_go_on() {
     let (mut delivery, lease) = leased();
     delivery.report(at(1), &policy(), &success(lease));
     delivery.resend(at(100), None).unwrap();

@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_or_a_quiet_day_starts_failing_since_anew() {
+    fn a_success_or_a_quiet_day_restarts_failing_since() {
         let mut standing = Standing::default();
         standing.attempt_failed(at(0));
         standing.attempt_succeeded();
