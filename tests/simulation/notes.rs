@@ -126,8 +126,10 @@ impl World {
 
     /// An object may have forgotten what it had in memory.
     fn note_trouble(&mut self, object: usize) {
+        let now = self.now;
         let webhook = self.ledger.webhook(object);
         webhook.had_trouble = true;
+        webhook.pace.forgets(now);
         webhook.width.forgotten(!webhook.failures.is_empty());
     }
 

@@ -26,11 +26,23 @@ pub(crate) struct KnownPace {
     told: BTreeMap<u64, Pace>,
     /// Whether it ever had an order or a rate.
     pub(crate) is_paced: bool,
-    /// When each lease ends, by the clock of the object: all last equally long from when their attempts may begin. Under
-    /// which rate, and in which life.
-    leased: Vec<(Timestamp, RateLimit, u64)>,
+    /// The leases of the present rate, by their ends.
+    leased: Vec<Leased>,
+    /// When the object lost what it had in memory: the bucket begins again. What was reported before its time, by a Sender
+    /// with a clock that is ahead, it does not know then.
+    forgotten: Vec<Timestamp>,
     /// From the first time on it is known that nothing is leased before the second.
     waits: Option<(Timestamp, Timestamp)>,
+}
+
+/// A lease under a rate.
+#[derive(Clone, Copy)]
+struct Leased {
+    /// When it ends, by the clock of the object: all last equally long from when their attempts may begin.
+    until: Timestamp,
+    rate: RateLimit,
+    /// When it was granted, at the earliest and at the latest.
+    granted: (Timestamp, Timestamp),
 }
 
 impl KnownPace {
@@ -52,10 +64,16 @@ impl KnownPace {
 
     /// A lease reached nobody: no attempt begins under it.
     pub(crate) fn refused(&mut self, grant: &Grant) {
-        let until = grant.until;
-        let same = |(ends, ..): &(Timestamp, RateLimit, u64)| Some(*ends) == until;
+        let same = |leased: &Leased| Some(leased.until) == grant.until;
         if let Some(place) = self.leased.iter().position(same) {
             self.leased.remove(place);
+        }
+    }
+
+    /// The object lost what it had in memory.
+    pub(crate) fn forgets(&mut self, now: Timestamp) {
+        if self.is_paced {
+            self.forgotten.push(now);
         }
     }
 
@@ -102,7 +120,7 @@ impl World {
             self.check_order(object, grant, at);
         }
         let rate = pace.rate_limit;
-        self.check_rate(object, grant, rate);
+        self.check_rate(object, grant, rate, (since, at));
     }
 
     /// No other attempt is under way, and nothing waits that was accepted before.
@@ -136,29 +154,46 @@ impl World {
     }
 
     /// In no time have more attempts been allowed to begin than the bucket holds and gets.
-    fn check_rate(&mut self, object: usize, grant: &Grant, rate: Option<RateLimit>) {
-        let life = self.objects[object].host.life;
+    fn check_rate(
+        &mut self,
+        object: usize,
+        grant: &Grant,
+        rate: Option<RateLimit>,
+        granted: (Timestamp, Timestamp),
+    ) {
         let until = grant.until.expect("a lease has an end");
         let leeway = self.ledger.leeway.as_secs_f64();
-        let leased = &mut self.ledger.webhooks[object].pace.leased;
+        let pace = &mut self.ledger.webhooks[object].pace;
+        let (leased, forgotten) = (&mut pace.leased, &pace.forgotten);
         let Some(rate) = rate else {
             leased.clear();
             return;
         };
-        if leased.iter().any(|(_, other, _)| *other != rate) {
+        if leased.iter().any(|other| other.rate != rate) {
             leased.clear();
         }
-        leased.push((until, rate, life));
-        leased.sort_by_key(|(until, ..)| *until);
+        leased.push(Leased {
+            until,
+            rate,
+            granted,
+        });
+        leased.sort_by_key(|leased| leased.until);
         let skipped = leased.len().saturating_sub(LOOKED_BACK);
         leased.drain(..skipped);
         let (per_second, capacity) = (rate.per_second(), rate.per_second().max(1.0));
-        for (first, (from, _, earlier)) in leased.iter().enumerate() {
-            for (last, (to, _, later)) in leased.iter().enumerate().skip(first + 1) {
+        for (place, first) in leased.iter().enumerate() {
+            let (mut since, mut at) = first.granted;
+            for (last, other) in leased.iter().enumerate().skip(place + 1) {
+                since = since.min(other.granted.0);
+                at = at.max(other.granted.1);
+                let buckets = forgotten.iter().filter(|time| (since..=at).contains(time));
                 #[expect(clippy::cast_precision_loss, reason = "the numbers are small")]
-                let (count, lives) = ((last - first + 1) as f64, later.abs_diff(*earlier) as f64);
-                let seconds = to.saturating_duration_since(*from).as_secs_f64();
-                let most = capacity + per_second * (seconds + 0.001 + lives * leeway);
+                let (count, buckets) = ((last - place + 1) as f64, buckets.count() as f64);
+                let seconds = other
+                    .until
+                    .saturating_duration_since(first.until)
+                    .as_secs_f64();
+                let most = capacity + per_second * (seconds + 0.001 + buckets * leeway);
                 assert!(
                     count <= most,
                     "{count} attempts of webhook {object} may begin within {seconds} s at {rate} a second"
