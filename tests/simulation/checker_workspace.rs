@@ -63,7 +63,7 @@ impl World {
         settings.is_some_and(|settings| settings.selects(event_type))
     }
 
-    /// A 202 reaches every webhook that the Worker's place showed and that still selects the type, and no other.
+    /// A 202 reaches every webhook that the post's snapshot showed and that still selects the type, and no other.
     pub(crate) fn check_accepted(
         &self,
         number: usize,
@@ -108,8 +108,8 @@ impl World {
                 && !event.promised.contains_key(object)
             {
                 let known = known.saturating_add(leeway);
-                // An old copy in KV may show the type as selected where it was not for a time.
-                let mut shown = post.copy.iter().flat_map(|copy| &copy.webhooks);
+                // An old snapshot may show the type as selected where it was not for a time.
+                let mut shown = post.shown.iter().flat_map(|copy| &copy.webhooks);
                 assert!(
                     webhook.selected_at(event.type_name, known)
                         || shown
@@ -120,7 +120,7 @@ impl World {
                 );
             }
         }
-        let shown = post.copy.as_deref().map(chosen).unwrap_or_default();
+        let shown = post.shown.as_deref().map(chosen).unwrap_or_default();
         for webhook in now.iter().filter(|webhook| shown.contains(webhook)) {
             let object = self.by_webhook[webhook];
             // Its object may not have learned of a change, which is not answered then.

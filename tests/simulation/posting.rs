@@ -33,8 +33,9 @@ use crate::{
 pub(crate) struct Post {
     pub(crate) event: usize,
     pub(crate) key: Option<TokenHash>,
-    /// What the place showed when it began.
-    pub(crate) copy: Option<Rc<Snapshot>>,
+    /// The snapshot by which it finds its webhooks: what the place showed when it began, or a newer answer of the
+    /// workspace's object.
+    pub(crate) shown: Option<Rc<Snapshot>>,
     place: usize,
     events: Rc<[Event]>,
     machine: PostMachine,
@@ -81,12 +82,18 @@ impl World {
         let id = self.workspaces[workspace].id.clone();
         let isolate = &self.isolates[place];
         let chosen = isolate.choose(&id, copy.as_ref(), suffices, self.now);
+        if let (Some(copy), Some(chosen)) = (&copy, &chosen) {
+            assert!(
+                chosen.revision >= copy.revision,
+                "a post of event {event} goes by what is older than the copy"
+            );
+        }
         self.posts_begun += 1;
         let number = self.posts_begun;
         let post = Post {
             event,
             key,
-            copy,
+            shown: None,
             place,
             events,
             machine,
@@ -160,6 +167,10 @@ impl World {
 
     /// Gives the machine what happened, and carries out its steps until it has to wait.
     fn go_on(&mut self, number: usize, mut input: PostInput) {
+        if let PostInput::Read(snapshot) = &input {
+            let post = self.posts.get_mut(&number).expect("it is under way");
+            post.shown.get_or_insert_with(|| Rc::clone(snapshot));
+        }
         loop {
             let bytes = RefCell::new(Choices::of(self.choices.seed()));
             let post = self.posts.get_mut(&number).expect("it is under way");
