@@ -57,15 +57,11 @@ impl Dispatch {
         ahead: Duration,
         policy: &Policy,
     ) -> Option<LeaseGranted> {
-        if delivery.kind() != Kind::Event {
-            return grant(delivery, now, policy);
-        }
-        let kept_free = usize::from(self.queue.owes_retry(now));
-        let may_lease =
-            self.has_free_leases(kept_free, now, ahead, policy) && self.queue.is_turn_of_new();
-        may_lease
-            .then(|| self.grant(delivery, now, policy))
-            .flatten()
+        self.lease_if(delivery, now, policy, |dispatch| {
+            let kept_free = usize::from(dispatch.queue.owes_retry(now));
+            dispatch.has_free_leases(kept_free, now, ahead, policy)
+                && dispatch.queue.is_turn_of_new()
+        })
     }
 
     /// Grants a lease of a delivery if one is free; pings and tests are made in any case. `ahead` is how long the holder
@@ -77,10 +73,23 @@ impl Dispatch {
         ahead: Duration,
         policy: &Policy,
     ) -> Option<LeaseGranted> {
+        self.lease_if(delivery, now, policy, |dispatch| {
+            dispatch.has_free_lease(now, ahead, policy)
+        })
+    }
+
+    /// Grants a lease if one is free, or if it is of a ping or a test.
+    fn lease_if(
+        &mut self,
+        delivery: &mut Delivery,
+        now: Timestamp,
+        policy: &Policy,
+        is_free: impl FnOnce(&Self) -> bool,
+    ) -> Option<LeaseGranted> {
         if delivery.kind() != Kind::Event {
             return grant(delivery, now, policy);
         }
-        self.has_free_lease(now, ahead, policy)
+        is_free(self)
             .then(|| self.grant(delivery, now, policy))
             .flatten()
     }

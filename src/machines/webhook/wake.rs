@@ -1,7 +1,10 @@
 //! Why a webhook's object wakes: every reason in one list; the alarm is set for the least of them.
 
-use super::{memory::Open, tables::WebhookTables};
-use crate::domain::{policy::Policy, resend::UNDER_WAY_LIMIT, timestamp::Timestamp};
+use super::{AFTER_FAULTS, Context, Fault, WebhookMachine, memory::Open, tables::WebhookTables};
+use crate::{
+    domain::{policy::Policy, resend::UNDER_WAY_LIMIT, timestamp::Timestamp},
+    machines::sql::Result,
+};
 
 /// A reason to wake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,5 +53,52 @@ impl Reason {
             }
             Self::Deletion => None,
         }
+    }
+}
+
+impl WebhookMachine {
+    /// Asks for the alarm at the least of the reasons to wake.
+    pub(super) fn arm(&mut self, context: &Context<'_>) -> std::result::Result<(), Fault> {
+        let wake = self.next_wake(context)?;
+        let wait = self.alarm_after.saturating_duration_since(context.now);
+        if wait > AFTER_FAULTS {
+            // The clock was put back since.
+            self.alarm_after = Timestamp::default();
+        }
+        self.outputs.arm = wake.map(|(time, _)| time.max(self.alarm_after));
+        Ok(())
+    }
+
+    /// When the webhook has to wake next, and why; none if nothing will be due.
+    ///
+    /// # Errors
+    /// If the rows cannot be read.
+    pub fn next_wake(&mut self, context: &Context<'_>) -> Result<Option<(Timestamp, Reason)>> {
+        let Some(reasons) = self.look(context, |turn| {
+            let at = |reason: Reason| {
+                Some((
+                    reason.at(turn.open, turn.tables, turn.now, turn.policy)?,
+                    reason,
+                ))
+            };
+            Ok(Reason::ALL.map(at))
+        })?
+        else {
+            return Ok(None);
+        };
+        let now = context.now;
+        let times = reasons.into_iter().flatten().filter_map(|(at, reason)| {
+            let at = match reason {
+                Reason::Delivery => self.hiring.wake(at, now),
+                Reason::Standing if self.is_telling => return None,
+                Reason::Standing => at.max(self.tell_after),
+                _ => at,
+            };
+            Some((at, reason))
+        });
+        let deletion = self
+            .has_more_to_delete
+            .then_some((self.delete_after, Reason::Deletion));
+        Ok(times.chain(deletion).min_by_key(|(at, _)| *at))
     }
 }
