@@ -337,8 +337,14 @@ impl Known {
             } else {
                 Duration::ZERO
             };
-            let delay = base.max(asked);
-            let (first, last) = (first.saturating_add(delay), last.saturating_add(delay));
+            // What a report asks for that may never have been stored is not known.
+            let asked_first = if lease.stored_at.is_none() {
+                Duration::ZERO
+            } else {
+                asked
+            };
+            let first = first.saturating_add(base.max(asked_first));
+            let last = last.saturating_add(base.max(asked));
             due = Some(due.map_or(
                 Due {
                     earliest: first,
