@@ -186,6 +186,16 @@ pub enum ApiError {
         /// Whether an array was posted.
         array: bool,
     },
+    /// So many events wait to be sent to a webhook that no more is taken.
+    #[error(
+        "so many events wait to be sent to a webhook that none is taken; post it again with the same event_id after {RETRY_AFTER_SECONDS} s"
+    )]
+    Overloaded {
+        /// The ids to post it again with.
+        event_ids: Vec<EventId>,
+        /// Whether an array was posted.
+        array: bool,
+    },
     /// The webhook's object could not be notified of a change.
     #[error("the change is saved but not yet in force; the relay keeps applying it")]
     NotApplied {
@@ -246,7 +256,7 @@ impl ApiError {
             | Self::Refused(_)
             | Self::ResendRunning
             | Self::WebhookDisabled => 409,
-            Self::RateLimited { .. } => 429,
+            Self::RateLimited { .. } | Self::Overloaded { .. } => 429,
             Self::PayloadTooLarge { .. } => 413,
             Self::UnsupportedMediaType | Self::EncodedBody => 415,
             Self::InvalidValue { .. }
@@ -299,6 +309,7 @@ impl ApiError {
             Self::RateLimited { .. } => "rate_limited",
             Self::WebhookDisabled => "webhook_disabled",
             Self::NotStored { .. } => "not_stored",
+            Self::Overloaded { .. } => "overloaded",
             Self::NotApplied { .. } => "not_applied",
             Self::IdempotencyMismatch => "idempotency_mismatch",
             Self::Unavailable => "unavailable",
@@ -346,6 +357,7 @@ impl ApiError {
             | Self::RateLimited { .. }
             | Self::WebhookDisabled
             | Self::NotStored { .. }
+            | Self::Overloaded { .. }
             | Self::NotApplied { .. }
             | Self::Unavailable
             | Self::Misconfigured(_)
@@ -361,7 +373,7 @@ impl ApiError {
             Self::MethodNotAllowed { allow } => vec![("Allow", allow.clone())],
             Self::Unauthorized => vec![("WWW-Authenticate", "Bearer".to_string())],
             Self::RateLimited { seconds, .. } => vec![("Retry-After", seconds.to_string())],
-            error if error.status() == 503 => {
+            error if error.status() == 503 || matches!(error, Self::Overloaded { .. }) => {
                 vec![("Retry-After", RETRY_AFTER_SECONDS.to_string())]
             }
             _ => vec![],
@@ -375,8 +387,16 @@ impl ApiError {
             Self::NotStored {
                 event_ids,
                 array: true,
+            }
+            | Self::Overloaded {
+                event_ids,
+                array: true,
             } => (None, Some(event_ids.as_slice())),
             Self::NotStored {
+                event_ids,
+                array: false,
+            }
+            | Self::Overloaded {
                 event_ids,
                 array: false,
             } => (event_ids.first(), None),

@@ -68,6 +68,8 @@ pub mod backoff;
 
 pub mod width;
 
+pub mod occupancy;
+
 pub mod token_bucket;
 
 pub mod dispatch;

@@ -9,7 +9,10 @@ const STORING = ["relay", "textbook"];
 /** In the order in which they run. */
 export const SCENARIOS = [
   { name: "1 producer", producers: 1, seconds: 2, turns: 4 },
+  { name: "8 producers, 1 webhook", producers: 8, seconds: 3, turns: 6 },
   { name: "32 producers, 1 webhook", producers: 32, seconds: 4, turns: 8 },
+  { name: "64 producers, 1 webhook", producers: 64, seconds: 4, turns: 8 },
+  { name: "128 producers, 1 webhook", producers: 128, seconds: 4, turns: 8 },
   { name: "32 producers, 50 webhooks", producers: 32, workspaces: 50, seconds: 3, turns: 4 },
   { name: "arrays of 100", producers: 4, batch: 100, events: 2000, seconds: 10 },
   { name: "fan-out to 20 webhooks", producers: 4, webhooks: 20, events: 60, seconds: 10 },

@@ -32,7 +32,7 @@ name_variants! {
     UnsupportedMediaType EncodedBody PayloadTooLarge InvalidValue UnknownEventType ReservedEventType
     InvalidUrl
     InvalidSecret InvalidHeader WorkspaceExists WorkspaceDeleted TooManyWebhooks TooManyEventTypes Refused ResendRunning RateLimited
-    WebhookDisabled NotStored NotApplied IdempotencyMismatch Unavailable Misconfigured MisconfiguredSecret Internal
+    WebhookDisabled NotStored Overloaded NotApplied IdempotencyMismatch Unavailable Misconfigured MisconfiguredSecret Internal
 }
 
 #[test]
@@ -71,8 +71,13 @@ fn every_code_is_given_by_a_refusal_and_every_refusal_has_its_code_under_its_sta
 /// One of each refusal; refusals of a value come from the parsers.
 fn every_refusal() -> Vec<ApiError> {
     let id = EventId::parse("a").unwrap();
+    let event_ids = vec![id];
+    let overloaded = ApiError::Overloaded {
+        event_ids: event_ids.clone(),
+        array: false,
+    };
     let not_stored = ApiError::NotStored {
-        event_ids: vec![id],
+        event_ids,
         array: false,
     };
     let secret = ApiError::MisconfiguredSecret {
@@ -119,6 +124,7 @@ fn every_refusal() -> Vec<ApiError> {
         },
         ApiError::WebhookDisabled,
         not_stored,
+        overloaded,
         ApiError::NotApplied { webhook_id: None },
         ApiError::IdempotencyMismatch,
         ApiError::Unavailable,

@@ -310,6 +310,29 @@ fn a_producer_of_a_busy_webhook_is_answered_a_little_later() {
 }
 
 #[test]
+fn a_post_is_refused_if_a_webhook_has_too_much_to_do_unless_another_did_not_answer() {
+    for (other, expected) in [
+        (true, PostRefusal::Overloaded),
+        (false, PostRefusal::NotStored),
+    ] {
+        let mut post = Post::of(vec![event("a", false, ALERT)], None);
+        let two = vec![selecting(1, &[ALERT]), selecting(2, &[ALERT])];
+        let (stored, _) = batches(post.begin(snapshot(1, two, &[])));
+        let step = post.reply(stored, |batch| {
+            let refused = WebhookReply::Refused(Refusal::Overloaded);
+            let is_overloaded = batch.webhook == webhook(1);
+            let answered = if is_overloaded {
+                refused
+            } else {
+                taken(batch, false)
+            };
+            (is_overloaded || other).then_some(answered)
+        });
+        assert!(matches!(step, PostStep::Refuse(refusal) if refusal == expected));
+    }
+}
+
+#[test]
 fn large_batches_are_stored_one_after_the_other() {
     let large = RawValue::from_string(format!("\"{}\"", "x".repeat(250_000))).unwrap();
     let events = (0..15).map(|number| Event {

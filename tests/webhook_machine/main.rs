@@ -16,6 +16,8 @@ mod alarms;
 
 mod log;
 
+mod overload;
+
 mod pace;
 
 mod resends;

@@ -147,6 +147,15 @@ impl Dispatch {
         self.standing.waits_until.max(stray)
     }
 
+    /// Whether neither its owner nor its endpoint has set a limit to its attempts, but for how many may be under way.
+    #[must_use]
+    pub fn is_unhindered(&self, now: Timestamp) -> bool {
+        let pace = &self.settings.pace;
+        let is_paced = pace.ordered || pace.rate_limit.is_some() || self.settings.paused;
+        let opens = self.opens_at().is_none_or(|opens_at| opens_at <= now);
+        self.is_enabled() && !is_paced && opens
+    }
+
     /// When there is something that can be done: something falls due and may be leased or held, or a lease ends.
     ///
     /// While no lease is free, what is due has to wait for a report, or for the end of a lease.

@@ -51,6 +51,8 @@ pub enum Stored {
     },
     /// A key has been revoked since the copy of the keys was made; nothing is stored.
     StaleKey(Batch),
+    /// Its object has too much to do; nothing is stored.
+    Overloaded,
     /// Its object did not answer.
     Failed,
 }
@@ -132,7 +134,7 @@ impl Batch {
         let kept = match stored {
             // It is sent again, and asks for as many.
             Stored::StaleKey(_) => leases,
-            Stored::Done { .. } | Stored::Failed => grants.len(),
+            Stored::Done { .. } | Stored::Overloaded | Stored::Failed => grants.len(),
         };
         Replied {
             stored,
@@ -160,6 +162,7 @@ impl Batch {
                 (stored, grants)
             }
             Some(WebhookReply::Refused(Refusal::StaleKey)) => (Stored::StaleKey(self), Vec::new()),
+            Some(WebhookReply::Refused(Refusal::Overloaded)) => (Stored::Overloaded, Vec::new()),
             // The webhook is deleted, but the copy in KV still has it.
             Some(WebhookReply::Refused(Refusal::NoWebhook)) => {
                 let found = Vec::new();

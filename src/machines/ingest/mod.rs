@@ -126,6 +126,8 @@ pub enum PostRefusal {
     Unauthorized,
     /// A webhook did not answer; posting again stores only what is missing.
     NotStored,
+    /// A webhook's object has too much to do; posting again later stores only what is missing.
+    Overloaded,
     /// There are no random bytes for an id.
     NoRandomBytes,
 }
@@ -310,7 +312,7 @@ impl PostMachine {
     }
 
     fn take_stored(&mut self, stored: Vec<Stored>) -> Result<PostStep, PostRefusal> {
-        let mut refused = Vec::new();
+        let (mut refused, mut is_overloaded) = (Vec::new(), false);
         for stored in stored {
             match stored {
                 Stored::Done { found, is_busy } => {
@@ -320,9 +322,13 @@ impl PostMachine {
                     }
                 }
                 Stored::StaleKey(batch) if !self.has_asked => refused.push(batch),
+                Stored::Overloaded => is_overloaded = true,
                 Stored::Failed if Mutant::UnansweredWebhookForgotten.is_on() => {}
                 Stored::StaleKey(_) | Stored::Failed => return Err(PostRefusal::NotStored),
             }
+        }
+        if is_overloaded {
+            return Err(PostRefusal::Overloaded);
         }
         if refused.is_empty() {
             return Ok(self.store());

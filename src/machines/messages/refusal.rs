@@ -43,6 +43,8 @@ pub enum Refusal {
     AlreadySettled,
     /// An attempt of the delivery is under way.
     AttemptUnderWay,
+    /// So many events wait to be sent to the webhook that none is taken.
+    Overloaded,
     /// The webhook is disabled.
     WebhookDisabled,
     /// A bulk resend is running.

@@ -76,6 +76,13 @@ impl Turn<'_> {
         Ok((Acceptance::New { status }, grant))
     }
 
+    /// Whether what is due waits for the relay, and neither for the endpoint nor for what its owner set.
+    pub(super) fn is_behind(&self) -> bool {
+        let dispatch = &self.open.dispatch;
+        let slots = dispatch.width.slots(self.policy.max_leases);
+        dispatch.is_unhindered(self.now) && self.open.occupancy.is_low(slots, self.now)
+    }
+
     /// Finds the deliveries that the webhook has for events.
     pub(super) fn recall(&self, event_ids: &[EventId]) -> Result<Vec<Option<Recalled>>> {
         event_ids.iter().map(|id| self.find_event(id)).collect()

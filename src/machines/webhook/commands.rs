@@ -10,11 +10,17 @@ use super::{
 };
 use crate::{
     domain::{
-        dispatch::WORKER_LEASES, ids::EventId, resend::BulkResend, timestamp::Timestamp,
+        delivery::Status,
+        dispatch::WORKER_LEASES,
+        ids::{DeliveryId, EventId},
+        resend::BulkResend,
+        timestamp::Timestamp,
         webhook::Settings,
     },
     machines::{
-        messages::{AttemptReport, Grant, NewDelivery, Refusal, WebhookCommand, WebhookReply},
+        messages::{
+            Acceptance, AttemptReport, Grant, NewDelivery, Refusal, WebhookCommand, WebhookReply,
+        },
         sql,
     },
     mutants::Mutant,
@@ -184,6 +190,10 @@ impl WebhookMachine {
             self.answer(call, WebhookReply::Refused(Refusal::StaleKey));
             return Ok(());
         }
+        if self.commit.is_crowded() {
+            self.answer(call, WebhookReply::Refused(Refusal::Overloaded));
+            return Ok(());
+        }
         let ids = ids_of(&events);
         let payloads = events.iter().map(|event| event.payload.get().len());
         let is_enough =
@@ -195,10 +205,21 @@ impl WebhookMachine {
             self.answer(call, WebhookReply::Refused(Refusal::NoWebhook));
             return Ok(());
         };
+        let is_due = |(id, taken): &(&DeliveryId, &Acceptance)| {
+            let is_pending = matches!(
+                taken,
+                Acceptance::New {
+                    status: Status::Pending
+                }
+            );
+            is_pending && granted.iter().all(|grant| grant.id != **id)
+        };
+        let last_due = ids.iter().zip(&deliveries).rfind(is_due);
         let accepted = Accepted {
-            ids,
             leases: asked.leases,
             first_leased: granted.first().map(|grant| grant.id.clone()),
+            last_due: last_due.map(|(id, _)| id.clone()),
+            ids,
             deliveries,
         };
         if is_alone || !self.tables.has_unwritten() {
@@ -235,8 +256,15 @@ impl WebhookMachine {
             deliveries: accepted.deliveries,
             grants,
         };
-        match accepted.first_leased {
-            Some(delivery) if busy && has_none => {
+        let is_behind = self.look(context, |turn| Ok(turn.is_behind()))?;
+        match (accepted.last_due, accepted.first_leased) {
+            // Leases are not kept waiting.
+            _ if !has_none => self.answer(call, reply),
+            (Some(delivery), _) if is_behind.unwrap_or(false) => {
+                let now = context.now;
+                self.commit.delay_while_behind(call, reply, delivery, now);
+            }
+            (_, Some(delivery)) if busy => {
                 self.commit.delay(call, reply, delivery, context.now);
             }
             // Without a lease of its own, no attempt is near.

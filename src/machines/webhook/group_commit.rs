@@ -2,9 +2,11 @@
 //!
 //! Leases that are granted to the events of one group are shared among its commands: the first one that is answered
 //! takes as many as it asked for, so that attempts that begin together are reported together. A command that got none
-//! though its webhook is busy is answered a moment later, when its first attempt has ended: that paces producers.
+//! though its webhook is busy is answered a moment later, when its first attempt has ended: that paces producers. While the
+//! relay does not keep up with them, though the endpoint would, they wait for up to a second; and where so many wait that
+//! a second would not do, no more is taken.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use crate::{
     domain::{dispatch::ANSWER_DELAY, ids::DeliveryId, timestamp::Timestamp},
@@ -20,6 +22,12 @@ pub(super) const SETTLED_WITHIN: Duration = Duration::from_millis(20);
 
 /// How long a report that is answered with leases waits for others.
 pub(super) const LEASED_WITHIN: Duration = Duration::from_millis(3);
+
+/// How long an answer waits, at most, for an attempt that the relay could not begin yet.
+const BEHIND_DELAY: Duration = Duration::from_secs(1);
+
+/// How many answers wait, at most, for attempts that could not begin yet.
+const BEHIND_LIMIT: usize = 1000;
 
 /// A command that waits for the flush.
 pub(super) struct Waiting {
@@ -43,12 +51,15 @@ pub(super) struct Accepted {
     pub(super) leases: usize,
     /// Whether one of its own deliveries was leased, and which one first.
     pub(super) first_leased: Option<DeliveryId>,
+    /// Whether one of its own deliveries is due and was not leased, and which one last.
+    pub(super) last_due: Option<DeliveryId>,
     pub(super) deliveries: Vec<Acceptance>,
 }
 
 /// An answer that waits for the end of an attempt.
 struct Delayed {
     delivery: DeliveryId,
+    longest: Duration,
     until: Timestamp,
     call: CallId,
     reply: WebhookReply,
@@ -66,7 +77,7 @@ pub(super) struct GroupCommit {
     /// Whether it comes as soon as earlier writes are safe.
     awaits_safe: bool,
     /// Answers that wait for an attempt, in the order of their arrival.
-    delayed: VecDeque<Delayed>,
+    delayed: Vec<Delayed>,
 }
 
 impl GroupCommit {
@@ -98,7 +109,7 @@ impl GroupCommit {
 
     /// When something is due next.
     pub(super) fn next_time(&self) -> Option<Timestamp> {
-        let delayed = self.delayed.front().map(|first| first.until);
+        let delayed = self.delayed.iter().map(|delayed| delayed.until);
         self.due.into_iter().chain(delayed).min()
     }
 
@@ -118,7 +129,7 @@ impl GroupCommit {
         flushed.collect()
     }
 
-    /// Lets an answer wait for the end of a delivery's attempt, `ANSWER_DELAY` at most.
+    /// Lets an answer wait for the end of a delivery's attempt that is under way, `ANSWER_DELAY` at most.
     pub(super) fn delay(
         &mut self,
         call: CallId,
@@ -126,12 +137,40 @@ impl GroupCommit {
         delivery: DeliveryId,
         now: Timestamp,
     ) {
-        self.delayed.push_back(Delayed {
+        self.delay_for(ANSWER_DELAY, call, reply, delivery, now);
+    }
+
+    /// The same for an attempt that could not begin yet: the relay is behind.
+    pub(super) fn delay_while_behind(
+        &mut self,
+        call: CallId,
+        reply: WebhookReply,
+        delivery: DeliveryId,
+        now: Timestamp,
+    ) {
+        self.delay_for(BEHIND_DELAY, call, reply, delivery, now);
+    }
+
+    fn delay_for(
+        &mut self,
+        longest: Duration,
+        call: CallId,
+        reply: WebhookReply,
+        delivery: DeliveryId,
+        now: Timestamp,
+    ) {
+        self.delayed.push(Delayed {
             delivery,
-            until: now.saturating_add(ANSWER_DELAY),
+            longest,
+            until: now.saturating_add(longest),
             call,
             reply,
         });
+    }
+
+    /// Whether as many answers wait as may, so that nothing more is taken.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.delayed.len() >= BEHIND_LIMIT
     }
 
     /// The answers that wait for no longer: their attempt is reported, or their time is up.
@@ -143,17 +182,10 @@ impl GroupCommit {
         let is_over = |one: &Delayed| {
             let left = one.until.saturating_duration_since(now);
             // More is left only if the clock was put back.
-            left.is_zero() || left > ANSWER_DELAY || reported.contains(&one.delivery)
+            left.is_zero() || left > one.longest || reported.contains(&one.delivery)
         };
-        let mut released = Vec::new();
-        for one in std::mem::take(&mut self.delayed) {
-            if is_over(&one) {
-                released.push((one.call, one.reply));
-            } else {
-                self.delayed.push_back(one);
-            }
-        }
-        released
+        let over = self.delayed.extract_if(.., |one| is_over(one));
+        over.map(|one| (one.call, one.reply)).collect()
     }
 
     /// Forgets the group, whose changes are lost: the commands that waited for the flush.

@@ -1,8 +1,8 @@
 //! What the machine keeps in memory of its tables. Losing it loses nothing: the next command reads the rows again.
 
 use crate::domain::{
-    dispatch::Dispatch, resend::BulkResend, stats::Counts, timestamp::Timestamp,
-    webhook::ReportedStanding,
+    dispatch::Dispatch, occupancy::Occupancy, resend::BulkResend, stats::Counts,
+    timestamp::Timestamp, webhook::ReportedStanding,
 };
 
 /// The memory of a machine.
@@ -21,6 +21,8 @@ pub(super) enum Memory {
 pub(super) struct Open {
     /// Settings, standing and queue.
     pub(super) dispatch: Dispatch,
+    /// How many attempts are at the endpoint.
+    pub(super) occupancy: Occupancy,
     /// The standing that the workspace was last told.
     pub(super) told: ReportedStanding,
     /// The latest resend of many deliveries.

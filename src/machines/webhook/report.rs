@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{commands::Asked, turn::Turn};
 use crate::{
-    domain::delivery::{Change, Report},
+    domain::delivery::{Change, Kind, Report},
     machines::{
         messages::{AttemptReport, Grant},
         sql::Result,
@@ -63,6 +63,10 @@ impl Turn<'_> {
             retry_after: report.retry_after_ms.map(Duration::from_millis),
         };
         let (now, policy) = (self.now, self.policy);
+        if record.delivery.kind() == Kind::Event {
+            let took = Duration::from_millis(report.attempt.duration_ms);
+            self.open.occupancy.attempt_ended(took, now);
+        }
         let change = self.and_standing(|dispatch| {
             let attempt = report.attempt;
             dispatch.take_report(&mut record, &told, attempt, report.revision, now, policy)

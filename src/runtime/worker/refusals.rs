@@ -22,6 +22,10 @@ impl From<Refusal> for ApiError {
             Refusal::NotResendable => Self::Refused(delivery::Refusal::NotResendable),
             Refusal::AlreadySettled => Self::Refused(delivery::Refusal::AlreadySettled),
             Refusal::AttemptUnderWay => Self::Refused(delivery::Refusal::AttemptUnderWay),
+            Refusal::Overloaded => Self::Overloaded {
+                event_ids: Vec::new(),
+                array: false,
+            },
             Refusal::WebhookDisabled => Self::WebhookDisabled,
             Refusal::ResendRunning => Self::ResendRunning,
             Refusal::IdempotencyMismatch => Self::IdempotencyMismatch,

@@ -33,6 +33,7 @@ use super::memory::Open;
 use crate::{
     domain::{
         dispatch::{Dispatch, StrayLease},
+        occupancy::Occupancy,
         policy::Policy,
         queue::Queue,
         resend::BulkResend,
@@ -116,6 +117,7 @@ impl WebhookTables {
         };
         Ok(Some(Open {
             dispatch: dispatch.begin(now, policy),
+            occupancy: Occupancy::default(),
             told: self.meta("told")?.unwrap_or_default(),
             bulk_resend: self.meta("job")?,
             counts,

@@ -153,6 +153,10 @@ fn refused(refusal: PostRefusal, events: &[Event], array: bool) -> ApiError {
             event_ids: events.iter().map(|event| event.id.clone()).collect(),
             array,
         },
+        PostRefusal::Overloaded => ApiError::Overloaded {
+            event_ids: events.iter().map(|event| event.id.clone()).collect(),
+            array,
+        },
         PostRefusal::NoRandomBytes => internal("making an id", &"no random bytes"),
     }
 }

@@ -1,0 +1,151 @@
+//! The answers to posts while the relay, or the endpoint, does not keep up.
+
+use std::time::Duration;
+
+use webhook_relay::{
+    domain::{pace::RateLimit, webhook::Settings},
+    machines::{
+        messages::{AttemptReport, Grant, Refusal, WebhookCommand, WebhookReply},
+        webhook::{Input, Outputs, group_commit::CallId},
+    },
+};
+
+use crate::world::{World, accept, event, report, settings};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn while_the_relay_is_behind_an_endpoint_that_answers_a_post_waits_for_its_attempt() {
+    let (mut world, under_way) = behind();
+    let outputs = post(&mut world, 3);
+    assert!(outputs.answers.is_empty());
+    assert_eq!(outputs.timer, Some(world.now.saturating_add(SECOND)));
+    let (answered, granted) = ended(&mut world, &under_way, 1);
+    assert!(answered.is_empty(), "its own attempt has not begun");
+    let (answered, _) = ended(&mut world, &granted[0], 0);
+    assert_eq!(answered, [3]);
+}
+
+#[test]
+fn a_post_waits_a_second_at_most() {
+    let (mut world, _) = behind();
+    let outputs = post(&mut world, 3);
+    world.now = outputs.timer.unwrap();
+    let outputs = world.happens(Input::TimerFired);
+    assert_eq!(calls(&outputs), [3]);
+}
+
+#[test]
+fn a_post_does_not_wait_for_an_endpoint_that_is_slow() {
+    let mut world = World::start();
+    world.policy.max_leases = 1;
+    let grant = world.lease(1).remove(0);
+    world.now = world.now.saturating_add(SECOND);
+    let mut slow = report(&grant, 200, world.now);
+    slow.attempt.duration_ms = 980;
+    world.ask(reported(slow, 0)).unwrap();
+    world.lease(2);
+    assert_eq!(calls(&post(&mut world, 3)), [3]);
+}
+
+#[test]
+fn a_post_does_not_wait_for_an_endpoint_that_does_not_answer() {
+    let mut world = World::start();
+    world.policy.max_leases = 1;
+    world.lease(1);
+    assert_eq!(calls(&post(&mut world, 2)), [2], "nothing is known of it");
+    let (mut world, _) = behind();
+    world.now = world.now.saturating_add(SECOND);
+    assert_eq!(calls(&post(&mut world, 3)), [3], "it has hung for a second");
+}
+
+#[test]
+fn a_post_does_not_wait_for_what_an_owner_has_slowed_down() {
+    let slow_downs: [fn(&mut Settings); 4] = [
+        |settings| settings.pace.ordered = true,
+        |settings| settings.pace.rate_limit = RateLimit::parse("1"),
+        |settings| settings.paused = true,
+        |settings| settings.enabled = false,
+    ];
+    for (number, slow_down) in slow_downs.into_iter().enumerate() {
+        let (mut world, _) = behind();
+        let mut settings = settings(world.now);
+        settings.revision = 2;
+        slow_down(&mut settings);
+        world
+            .ask(WebhookCommand::Apply(Box::new(settings)))
+            .unwrap();
+        assert_eq!(calls(&post(&mut world, 3)), [3], "setting {number}");
+    }
+}
+
+#[test]
+fn when_a_thousand_posts_wait_no_more_is_taken() {
+    let (mut world, _) = behind();
+    for number in 3..1003 {
+        assert!(post(&mut world, number).answers.is_empty());
+    }
+    let refused = post(&mut world, 1003).answers.remove(0).1;
+    assert!(matches!(
+        refused,
+        Ok(WebhookReply::Refused(Refusal::Overloaded))
+    ));
+    world.now = world.now.saturating_add(SECOND);
+    assert_eq!(world.happens(Input::TimerFired).answers.len(), 1000);
+    assert!(world.find(1003).is_none(), "nothing of it is stored");
+}
+
+/// A webhook with one attempt at a time, one that ended at once, and one that is under way.
+fn behind() -> (World, Grant) {
+    let mut world = World::start();
+    world.policy.max_leases = 1;
+    let grant = world.lease(1).remove(0);
+    let report = report(&grant, 200, world.now);
+    world.ask(reported(report, 0)).unwrap();
+    let under_way = world.lease(2).remove(0);
+    (world, under_way)
+}
+
+/// Posts an event in a call with its number, and lets its writes be safe.
+fn post(world: &mut World, number: u64) -> Outputs {
+    let mut outputs = world.happens(Input::Command(number, accept(vec![event(number, 9)], 1)));
+    if outputs.sync {
+        let timer = outputs.timer;
+        outputs = world.happens(Input::Safe);
+        outputs.timer = outputs.timer.or(timer);
+    }
+    outputs
+}
+
+/// Reports an attempt, and lets the report be stored: the calls that are answered, and the leases.
+fn ended(world: &mut World, grant: &Grant, leases: usize) -> (Vec<CallId>, Vec<Grant>) {
+    const CALL: CallId = 9999;
+    let report = report(grant, 200, world.now);
+    let mut outputs = world.happens(Input::Command(CALL, reported(report, leases)));
+    let (mut answered, mut granted) = (Vec::new(), Vec::new());
+    loop {
+        for (call, answer) in outputs.answers {
+            match answer.unwrap() {
+                WebhookReply::Granted(grants) if call == CALL => {
+                    granted.extend(grants);
+                    return (answered, granted);
+                }
+                _ => answered.push(call),
+            }
+        }
+        world.now = outputs.timer.unwrap_or(world.now).max(world.now);
+        outputs = world.happens(Input::TimerFired);
+    }
+}
+
+fn reported(report: AttemptReport, leases: usize) -> WebhookCommand {
+    WebhookCommand::Report {
+        reports: vec![report],
+        leases,
+        ahead_ms: 0,
+    }
+}
+
+fn calls(outputs: &Outputs) -> Vec<CallId> {
+    outputs.answers.iter().map(|(call, _)| *call).collect()
+}
