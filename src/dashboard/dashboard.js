@@ -114,7 +114,7 @@ async function followResend(element) {
     for (const name of ["done", "total", "delivered", "failed"]) part(name).textContent = resend[name];
     if (resend.status === "running") continue;
     part("headline").textContent =
-      resend.status === "finished" ? "All events were sent again." : "Sending again was stopped.";
+      resend.status === "finished" ? "The resend has finished." : "The resend was stopped.";
     for (const action of element.querySelectorAll("[data-bulk-resend=actions]")) action.remove();
     return;
   }

@@ -183,9 +183,9 @@ impl DetailPage {
             .as_ref()
             .map(|bulk_resend| bulk_resend.status)
         {
-            Some(BulkResendStatus::Running) => "Sending events again…",
-            Some(BulkResendStatus::Finished) => "All events were sent again.",
-            Some(BulkResendStatus::Stopped) => "Sending again was stopped.",
+            Some(BulkResendStatus::Running) => "Resending events…",
+            Some(BulkResendStatus::Finished) => "The resend has finished.",
+            Some(BulkResendStatus::Stopped) => "The resend was stopped.",
             None => "",
         }
     }

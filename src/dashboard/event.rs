@@ -1,4 +1,4 @@
-//! What became of an event: for each webhook its delivery, or why it has none.
+//! Finding an event: for each webhook its delivery, or why it has none.
 
 use std::rc::Rc;
 
@@ -69,7 +69,7 @@ impl EventQuery {
     }
 }
 
-/// What became of an event.
+/// Where an event went.
 pub struct Trace {
     /// The event.
     pub event_id: EventId,

@@ -2,7 +2,7 @@
 
 use super::{
     pace_form::{PaceErrors, PaceForm},
-    words::sentence,
+    words::refusal,
 };
 use crate::domain::{
     brand::HeaderPrefix,
@@ -182,15 +182,13 @@ impl WebhookForm {
         if self.url.is_empty() {
             return Err("Enter the URL of your endpoint.".into());
         }
-        EndpointUrl::parse(&self.url, rules).map_err(|error| sentence(&error.to_string()))
+        EndpointUrl::parse(&self.url, rules).map_err(|error| refusal(&error))
     }
 
     fn check_events(&self, selectable: Selectable<'_>) -> Result<Vec<EventType>, String> {
         let mut types = Vec::new();
         for name in &self.events {
-            let event_type = selectable
-                .find(name)
-                .map_err(|error| sentence(&error.to_string()))?;
+            let event_type = selectable.find(name).map_err(|error| refusal(&error))?;
             if !types.contains(&event_type) {
                 types.push(event_type);
             }
@@ -213,7 +211,7 @@ impl WebhookForm {
             };
             headers.push((name.trim().to_string(), value.trim().to_string()));
         }
-        check_headers(&headers, own).map_err(|error| sentence(&error.to_string()))?;
+        check_headers(&headers, own).map_err(|error| refusal(&error))?;
         Ok(headers)
     }
 }
@@ -222,7 +220,7 @@ fn check_secret(typed: &str) -> Result<Option<Secret>, String> {
     if typed.is_empty() {
         return Ok(None);
     }
-    let secret = Secret::parse(typed).map_err(|error| sentence(&error.to_string()))?;
+    let secret = Secret::parse(typed).map_err(|error| refusal(&error))?;
     Ok(Some(secret))
 }
 
@@ -354,5 +352,5 @@ pub fn parse_test(body: &[u8]) -> String {
 /// What is wrong, as a sentence.
 pub fn check_test<'c>(name: &str, catalogue: &'c Catalogue) -> Result<&'c CatalogueEntry, String> {
     let found = catalogue.find_entry(name);
-    found.map_err(|error| sentence(&error.to_string()))
+    found.map_err(|error| refusal(&error))
 }

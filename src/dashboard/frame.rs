@@ -101,7 +101,7 @@ pub enum Done {
     Deleted,
     /// A secret was rotated.
     Rotated,
-    /// A delivery is sent again.
+    /// A delivery is resent.
     Resent,
     /// The next attempt of a delivery is made at once.
     SentNow,
@@ -169,19 +169,19 @@ impl Done {
             Self::Created => "Webhook created.",
             Self::Saved => "Settings saved.",
             Self::Enabled => {
-                "Webhook enabled. Its events are sent from now on; held ones wait until you send them."
+                "Webhook enabled. Its events are sent from now on; held ones wait until you resend them."
             }
             Self::Disabled => {
-                "Webhook disabled. New events are held until you enable it and send them."
+                "Webhook disabled. New events are held until you enable it and resend them."
             }
             Self::Paused => "Webhook paused. Events wait, and nothing is sent until you resume it.",
             Self::Deleted => "Webhook deleted.",
             Self::Rotated => "Secret rotated.",
-            Self::Resent => "The event is being sent again.",
+            Self::Resent => "The event is being resent.",
             Self::SentNow => "The next attempt is due now.",
             Self::Cancelled => "Delivery cancelled. No further attempt is made.",
-            Self::ResendStarted => "Resending has begun.",
-            Self::ResendStopped => "Resending was stopped.",
+            Self::ResendStarted => "The resend has begun.",
+            Self::ResendStopped => "The resend was stopped.",
             Self::Tested => "Test event sent.",
             Self::SignedOut => "You are signed out.",
         }

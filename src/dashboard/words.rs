@@ -39,6 +39,21 @@ pub fn sentence(text: &str) -> String {
     sentence
 }
 
+/// What is wrong with a field, as a sentence: the API's name of a member becomes the label that people see.
+#[must_use]
+pub fn refusal(error: &impl ToString) -> String {
+    sentence(&named(&error.to_string()))
+}
+
+fn named(error: &str) -> Cow<'_, str> {
+    let labels = [("url ", "the URL "), ("secret ", "the secret ")];
+    let renamed = labels.into_iter().find_map(|(member, label)| {
+        let rest = error.strip_prefix(member)?;
+        Some(Cow::Owned(format!("{label}{rest}")))
+    });
+    renamed.unwrap_or(Cow::Borrowed(error))
+}
+
 /// A number with the noun for it: `1 attempt`, `2 attempts`.
 #[must_use]
 pub fn count(number: u64, noun: &str) -> String {
@@ -127,7 +142,8 @@ pub fn outcome(attempt: &Attempt, timeout: impl Borrow<Duration>) -> String {
         }
         Outcome::Blocked => {
             let why = reason.unwrap_or("the URL is not allowed");
-            format!("Nothing was sent: {}.", why.trim_end_matches('.'))
+            let why = named(why.trim_end_matches('.'));
+            format!("Nothing was sent: {why}.")
         }
         Outcome::Lost => reason.map_or_else(
             || "The relay was interrupted before it learnt the answer.".into(),
@@ -157,7 +173,7 @@ pub fn state(state: State, is_probe: bool) -> &'static str {
         State::Scheduled { .. } => "Waits for its next attempt.",
         State::Leased { .. } => "Is being sent at this moment.",
         State::Held => {
-            "Held because the webhook was disabled when it was due. Enable the webhook, then send it."
+            "Held because the webhook was disabled when it was due. Enable the webhook, then resend it."
         }
         State::Delivered { .. } => "The endpoint has taken it.",
         State::Failed { reason, .. } => match reason {
@@ -169,7 +185,7 @@ pub fn state(state: State, is_probe: bool) -> &'static str {
             }
             FailedReason::Cancelled => "Cancelled by a person. No further attempt is made.",
             FailedReason::SingleAttempt if is_probe => {
-                "Its only attempt failed. Pings and tests are not retried."
+                "Its only attempt failed. Pings and test events are not retried."
             }
             FailedReason::SingleAttempt => "Its only attempt failed.",
         },
@@ -340,7 +356,7 @@ mod tests {
                 Outcome::Blocked,
                 None,
                 Some("url must use https"),
-                "Nothing was sent: url must use https.",
+                "Nothing was sent: the URL must use https.",
             ),
             (
                 Outcome::Lost,
@@ -353,6 +369,23 @@ mod tests {
         }
         let long = told(Outcome::Unreachable, None, Some(&"é".repeat(9_000)));
         assert!(long.chars().count() <= ERROR_LIMIT + 2);
+    }
+
+    #[test]
+    fn a_refusal_names_the_field_as_its_label_does() {
+        for (error, words) in [
+            ("url must use https", "The URL must use https."),
+            (
+                "secret must have 8 to 256 characters",
+                "The secret must have 8 to 256 characters.",
+            ),
+            (
+                "the header x is given more than once",
+                "The header x is given more than once.",
+            ),
+        ] {
+            assert_eq!(refusal(&error), words);
+        }
     }
 
     #[test]

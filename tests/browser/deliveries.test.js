@@ -143,7 +143,7 @@ describe("resending", () => {
     works = true;
     await page.goto(`${home}/deliveries/${entry.id}`);
     await page.getByRole("button", { name: "Resend" }).click();
-    await assertSees(page, "The event is being sent again.");
+    await assertSees(page, "The event is being resent.");
     await awaitSettled(relay, scene.workspace, entry);
     await page.reload();
     await assertSees(page, "The endpoint has taken it.");
@@ -158,23 +158,23 @@ describe("resending", () => {
     const waiting = [];
     answer = () => (response) => waiting.push(response);
     await page.goto(home);
-    await page.getByText("Send failed, held or pending events").click();
-    await page.getByRole("button", { name: "Resend failed" }).click();
-    await assertSees(page, "Sending events again…");
+    await page.getByText("Resend failed, held or pending events").click();
+    await page.getByRole("button", { name: "Resend failed events" }).click();
+    await assertSees(page, "Resending events…");
     const progress = page.getByRole("progressbar");
     assert.equal(await progress.getAttribute("max"), "60");
     // The page updates by itself: the endpoint answers three requests, and the bar moves.
     await eventually(() => waiting.length >= 3);
     for (const response of waiting.splice(0, 3)) response.writeHead(200).end();
-    await assertSees(page, /sent again: [3-9] delivered/);
+    await assertSees(page, /resent: [3-9] delivered/);
     assert.ok(Number(await progress.getAttribute("value")) >= 3);
     await page.getByRole("button", { name: "Stop" }).click();
-    await assertSees(page, "Sending again was stopped.");
+    await assertSees(page, "The resend was stopped.");
     answer = answerWith(200);
     for (const response of waiting) response.writeHead(200).end();
-    await page.getByText("Send failed, held or pending events").click();
-    await page.getByRole("button", { name: "Resend failed" }).click();
-    await page.getByText("All events were sent again.").waitFor();
+    await page.getByText("Resend failed, held or pending events").click();
+    await page.getByRole("button", { name: "Resend failed events" }).click();
+    await page.getByText("The resend has finished.").waitFor();
   });
 });
 

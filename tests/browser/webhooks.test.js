@@ -163,9 +163,9 @@ describe("a webhook's page", () => {
 
     await page.getByRole("button", { name: "Enable", exact: true }).click();
     await assertSees(page, "Webhook enabled.");
-    await page.getByText("Send failed, held or pending events").click();
-    await page.getByRole("button", { name: "Send held events" }).click();
-    await assertSees(page, "All events were sent again.");
+    await page.getByText("Resend failed, held or pending events").click();
+    await page.getByRole("button", { name: "Resend held events" }).click();
+    await assertSees(page, "The resend has finished.");
     await page.goto(`/settings/webhooks/${scene.webhook.id}/deliveries/${entry.id}`);
     await assertSees(page, "The endpoint has taken it.");
     assert.equal(scene.receiver.attemptsOf(entry.id).length, 1);

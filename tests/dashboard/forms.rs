@@ -66,7 +66,7 @@ fn each_mistake_is_told_beside_its_field() {
         .check(&rules(), &policy(), Catalogue::default().selectable(&[]))
         .err()
         .unwrap();
-    assert_eq!(errors.url.as_deref(), Some("Url must use https."));
+    assert_eq!(errors.url.as_deref(), Some("The URL must use https."));
     assert!(
         errors
             .events
@@ -76,7 +76,7 @@ fn each_mistake_is_told_beside_its_field() {
     assert!(errors.headers.unwrap().starts_with("Line 1 has no colon"));
     assert_eq!(
         errors.secret.as_deref(),
-        Some("Secret must have 8 to 256 characters.")
+        Some("The secret must have 8 to 256 characters.")
     );
     assert_eq!(errors.description, None);
     let errors = WebhookForm::parse(b"")

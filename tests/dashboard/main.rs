@@ -214,6 +214,27 @@ fn every_id_stands_once_and_what_refers_to_one_finds_it() {
 }
 
 #[test]
+fn pages_have_one_word_for_each_thing_and_no_words_of_the_api_s_members() {
+    for (name, html) in pages(true, "text") {
+        let texts = html.split('<').filter_map(|part| part.split_once('>'));
+        let shown: Vec<_> = texts.map(|(_, text)| text).collect();
+        for refused in [
+            "Mend ",
+            " mend ",
+            "anew",
+            "came of",
+            "became of",
+            "sent again",
+            "Sending again",
+            "Url ",
+        ] {
+            let found = shown.iter().find(|text| text.contains(refused));
+            assert_eq!(found, None, "{name}: {refused}");
+        }
+    }
+}
+
+#[test]
 fn each_page_is_light() {
     for (name, html) in pages(true, "ordinary") {
         assert!(html.len() < PAGE_LIMIT, "{name}: {}", html.len());

@@ -98,7 +98,7 @@ async fn offer(visit: &Visit<'_>, token: &str) -> Result<Option<OfferedLink>, Ap
     }))
 }
 
-/// What became of a key or a link.
+/// The result of trying a key or a link.
 enum Opened {
     /// It opened a session with this token.
     Session(String),
