@@ -6,7 +6,7 @@ use super::{
     Page, assets,
     chart::Chart,
     detail_query::{DetailQuery, Range},
-    forms::{RotateForm, WebhookErrors, WebhookForm},
+    forms::{ResendErrors, ResendForm, RotateForm, WebhookErrors, WebhookForm},
     frame::{Done, Frame, Notice},
     json,
     probe::Probe,
@@ -53,8 +53,10 @@ pub struct DetailPage {
     pub hours: Option<Vec<(i64, HourCounts)>>,
     /// The bulk resend that runs, or that the address asks for.
     pub bulk_resend: Option<BulkResend>,
-    /// Why a bulk resend was refused.
-    pub resend_error: Option<String>,
+    /// The form of a bulk resend: default, or what was typed and refused.
+    pub resend: ResendForm,
+    /// What is wrong with that form.
+    pub resend_errors: ResendErrors,
     /// Deliveries, newest first; without payloads.
     pub deliveries: Vec<DeliveryRecord>,
     /// Where older ones begin, if there may be any: a page that matches little ends before it is full.

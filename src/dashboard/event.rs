@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::{
     Page, assets,
     frame::{Frame, Notice},
+    time_field::TimeField,
     type_choices::known,
     when, words,
 };
@@ -26,8 +27,10 @@ pub struct EventPage {
     pub catalogue: Rc<Catalogue>,
     /// The question.
     pub query: EventQuery,
-    /// Why nothing is shown, as a sentence.
+    /// What is wrong with the id, or why nothing is shown for it, as a sentence.
     pub error: Option<String>,
+    /// What is wrong with the type.
+    pub type_error: Option<String>,
     /// What was found.
     pub trace: Option<Trace>,
 }
@@ -48,8 +51,8 @@ pub struct EventQuery {
     pub id: String,
     /// `type`: for an event of which no delivery is kept. Empty for none.
     pub event_type: String,
-    /// `at`: when it was posted, in UTC. Empty for none; [`super::forms::parse_time`] reads it.
-    pub at: String,
+    /// `at`: when it was posted.
+    pub at: TimeField,
 }
 
 impl EventQuery {
@@ -61,7 +64,7 @@ impl EventQuery {
             match name {
                 "id" => read.id = value.trim().into(),
                 "type" => read.event_type = value.into(),
-                "at" => read.at = value.trim().into(),
+                "at" => read.at = TimeField::parse(value),
                 _ => {}
             }
         }

@@ -2,6 +2,7 @@
 
 use super::{
     pace_form::{PaceErrors, PaceForm},
+    time_field::TimeField,
     words::refusal,
 };
 use crate::domain::{
@@ -14,7 +15,6 @@ use crate::domain::{
     policy::Policy,
     resend::Selection,
     secret::Secret,
-    timestamp::Timestamp,
     webhook::{DESCRIPTION_LIMIT, OVERLAP_LIMIT, Rotation, Webhook, WebhookDraft},
 };
 
@@ -283,10 +283,29 @@ impl RotateForm {
 pub struct ResendForm {
     /// `failed`, `held` or `pending`.
     pub status: String,
-    /// From when, in UTC.
-    pub since: String,
-    /// Until when, in UTC.
-    pub until: String,
+    /// From when.
+    pub since: TimeField,
+    /// Until when.
+    pub until: TimeField,
+}
+
+/// What is wrong with a bulk resend, field by field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResendErrors {
+    /// With the status.
+    pub status: Option<String>,
+    /// With the beginning.
+    pub since: Option<String>,
+    /// With the end.
+    pub until: Option<String>,
+}
+
+impl ResendErrors {
+    /// Whether anything is wrong.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        *self != Self::default()
+    }
 }
 
 impl ResendForm {
@@ -296,48 +315,38 @@ impl ResendForm {
         let fields = parse_fields(body);
         Self {
             status: text(&fields, "status"),
-            since: text(&fields, "since"),
-            until: text(&fields, "until"),
+            since: TimeField::parse(&text(&fields, "since")),
+            until: TimeField::parse(&text(&fields, "until")),
         }
     }
 
     /// Checks what was chosen.
     ///
     /// # Errors
-    /// What is wrong, as a sentence.
-    pub fn check(&self) -> Result<Selection, String> {
+    /// All that is wrong, by field.
+    pub fn check(&self) -> Result<Selection, ResendErrors> {
         let status = match self.status.as_str() {
-            "failed" => Status::Failed,
-            "held" => Status::Held,
-            "pending" => Status::Pending,
-            _ => return Err("Choose failed, held or pending events.".into()),
+            "failed" => Some(Status::Failed),
+            "held" => Some(Status::Held),
+            "pending" => Some(Status::Pending),
+            _ => None,
         };
-        Ok(Selection {
-            status,
-            since: parse_time(&self.since)?,
-            until: parse_time(&self.until)?,
-        })
+        let errors = ResendErrors {
+            status: status
+                .is_none()
+                .then(|| "Choose failed, held or pending events.".into()),
+            since: self.since.error(),
+            until: self.until.error_after(&self.since),
+        };
+        match status {
+            Some(status) if !errors.any() => Ok(Selection {
+                status,
+                since: self.since.time(),
+                until: self.until.time(),
+            }),
+            _ => Err(errors),
+        }
     }
-}
-
-/// Reads a time as a date field writes it (`2026-01-15T10:30`, in UTC), or as RFC 3339; none if nothing is typed.
-///
-/// # Errors
-/// A sentence that shows an example.
-pub fn parse_time(typed: &str) -> Result<Option<Timestamp>, String> {
-    let typed = typed.trim();
-    if typed.is_empty() {
-        return Ok(None);
-    }
-    let completed = match typed.len() {
-        10 => format!("{typed}T00:00:00Z"),
-        16 => format!("{typed}:00Z"),
-        19 => format!("{typed}Z"),
-        _ => typed.to_string(),
-    };
-    Timestamp::parse_rfc3339(&completed)
-        .map(Some)
-        .map_err(|_| "Write the time in UTC, such as 2026-01-15T10:30.".into())
 }
 
 /// Reads the name of the event type of a test.

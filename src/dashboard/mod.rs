@@ -11,6 +11,8 @@ pub mod words;
 
 pub mod when;
 
+pub mod time_field;
+
 pub mod frame;
 
 pub mod assets;

@@ -18,7 +18,9 @@ use samples::{
 use webhook_relay::{
     dashboard::{
         Page,
+        forms::ResendErrors,
         frame::{Done, Notice},
+        time_field::TimeField,
     },
     domain::{delivery::Kind, outcome::Outcome},
 };
@@ -33,10 +35,14 @@ fn pages(may_write: bool, text: &str) -> Vec<(&'static str, String)> {
     tested.query = query("test=evt_00000000000070008000000000000000&chart=7d&status=failed");
     tested.probe = Some(probe(Kind::Test, Outcome::HttpError, Some(500), text));
     tested.bulk_resend = Some(bulk_resend());
-    tested.resend_error = Some(text.into());
+    tested.resend_errors = ResendErrors {
+        status: Some(text.into()),
+        since: Some(text.into()),
+        until: Some(text.into()),
+    };
     tested.rotation_error = Some(text.into());
     tested.id_error = Some(text.into());
-    tested.query.since = text.into();
+    tested.query.since = TimeField::parse(text);
     tested.query.id = text.into();
     let mut created = detail(may_write, text);
     created.query = query("created=evt_00000000000070008000000000000000&done=created");

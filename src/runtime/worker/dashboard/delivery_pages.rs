@@ -133,9 +133,9 @@ pub(super) async fn start_resend(
     let form = ResendForm::parse(&read_form_body(&visit.request).await?);
     let selection = match form.check() {
         Ok(selection) => selection,
-        Err(error) => {
+        Err(errors) => {
             let remarks = Remarks {
-                resend_error: Some(error),
+                resend: Some((form, errors)),
                 ..Remarks::refused(422)
             };
             return detail::remark(visit, webhook, remarks).await;

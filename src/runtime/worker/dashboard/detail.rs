@@ -10,7 +10,7 @@ use crate::{
     dashboard::{
         detail::DetailPage,
         detail_query::DetailQuery,
-        forms::{RotateForm, WebhookErrors, WebhookForm},
+        forms::{ResendErrors, ResendForm, RotateForm, WebhookErrors, WebhookForm},
         frame::Notice,
         probe::{Probe, SentParts},
         words,
@@ -40,7 +40,7 @@ pub(super) struct Remarks {
     pub(super) status: u16,
     pub(super) form: Option<(WebhookForm, WebhookErrors)>,
     pub(super) rotation: Option<(RotateForm, String)>,
-    pub(super) resend_error: Option<String>,
+    pub(super) resend: Option<(ResendForm, ResendErrors)>,
     /// A problem that belongs to no field.
     pub(super) problem: Option<String>,
 }
@@ -100,6 +100,7 @@ async fn render(
         Some((form, error)) => (form, Some(error)),
         None => (RotateForm::default(), None),
     };
+    let (resend, resend_errors) = remarks.resend.unwrap_or_default();
     let secret = if may_write && query.shows_secret {
         Some(reveal_secret(keys, &webhook)?.secret)
     } else {
@@ -125,7 +126,8 @@ async fn render(
         bulk_resend: shown
             .bulk_resend
             .filter(|bulk_resend| is_wanted(bulk_resend, &query)),
-        resend_error: remarks.resend_error,
+        resend,
+        resend_errors,
         catalogue: event_types::catalogue(visit.env).await?,
         older: next_page(&shown.deliveries, shown.more, shown.next),
         deliveries: shown.deliveries,
