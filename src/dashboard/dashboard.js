@@ -24,6 +24,8 @@ offerUtc();
 offerCopies();
 offerSecrets();
 showBusyForms();
+readHere();
+forgetSecrets();
 for (const resend of document.querySelectorAll("[data-poll]")) followResend(resend);
 
 /** The zone of every time on the page, shown or typed: the reader's own, or UTC if that was asked for. */
@@ -159,6 +161,23 @@ function wallTime(instant, timeZone) {
   return `${year.padStart(4, "0")}-${month}-${day}T${hour}:${minute}:${second}`;
 }
 
+/** Makes what a POST answered a page of its own address, so that a reload does not post again; and begins at its notice. */
+function readHere() {
+  const main = /** @type {HTMLElement} */ (document.querySelector("main[data-address]"));
+  const { address } = main?.dataset ?? {};
+  if (address && location.pathname !== address) history.replaceState(null, "", address + location.hash);
+  // The browser itself does this only where the address names no place on the page.
+  const notice = /** @type {HTMLElement} */ (document.querySelector("main [autofocus]"));
+  notice?.focus({ preventScroll: location.hash !== "" });
+}
+
+/** Leaves no secret in a page that the browser may bring back. */
+function forgetSecrets() {
+  addEventListener("pagehide", () => {
+    for (const secret of document.querySelectorAll("code.secret")) secret.textContent = "••••••••••••••••";
+  });
+}
+
 function offerCopies() {
   for (const button of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-copy]"))) {
     const label = button.innerHTML;
@@ -228,8 +247,8 @@ async function followResend(element) {
     progress.value = resend.done;
     for (const name of ["done", "total", "delivered", "failed"]) part(name).textContent = resend[name];
     if (resend.status === "running") continue;
-    part("headline").textContent =
-      resend.status === "finished" ? "The resend has finished." : "The resend was stopped.";
+    const ended = resend.status === "finished" ? "The resend has finished" : "The resend was stopped";
+    part("headline").textContent = `${ended}: ${resend.delivered} delivered, ${resend.failed} failed again.`;
     for (const action of element.querySelectorAll("[data-bulk-resend=actions]")) action.remove();
     return;
   }

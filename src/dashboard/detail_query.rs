@@ -105,8 +105,6 @@ pub struct DetailQuery {
     pub id: String,
     /// Where the previous page ended.
     pub cursor: Option<DeliveryId>,
-    /// Whether to show the secret.
-    pub shows_secret: bool,
     /// A test whose result to show in place.
     pub test: Option<DeliveryId>,
     /// The ping of a webhook that was just created, whose result to show on top.
@@ -115,8 +113,6 @@ pub struct DetailQuery {
     pub resend: Option<ResendId>,
     /// How much time the chart shows.
     pub chart: ChartSpan,
-    /// The word for what just happened ([`super::frame::Done::of_word`]).
-    pub done: String,
 }
 
 impl DetailQuery {
@@ -133,16 +129,21 @@ impl DetailQuery {
                 "until" => read.until = TimeField::parse(value),
                 "id" => read.id = value.trim().into(),
                 "cursor" => read.cursor = DeliveryId::parse(value).ok(),
-                "secret" => read.shows_secret = value == "shown",
                 "test" => read.test = DeliveryId::parse(value).ok(),
                 "created" => read.created = DeliveryId::parse(value).ok(),
                 "resend" => read.resend = ResendId::parse(value).ok(),
                 "chart" if value == "7d" => read.chart = ChartSpan::Week,
-                "done" => read.done = value.into(),
                 _ => {}
             }
         }
         read
+    }
+
+    /// Whether something in it cannot be read, or was not found.
+    #[must_use]
+    pub fn refuses(&self) -> bool {
+        let times = self.since.error().or(self.until.error_after(&self.since));
+        times.is_some() || !self.id.is_empty()
     }
 
     /// The address of a page of the deliveries that this filter lets through.

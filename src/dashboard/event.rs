@@ -36,6 +36,17 @@ pub struct EventPage {
 }
 
 impl EventPage {
+    fn errors(&self) -> Vec<(&'static str, String)> {
+        let errors = [
+            ("id", self.error.clone()),
+            ("type", self.type_error.clone()),
+            ("at", self.query.at.error()),
+        ];
+        let errors = errors.into_iter();
+        let found = errors.filter_map(|(field, error)| Some((field, error?)));
+        found.collect()
+    }
+
     fn types(&self) -> Vec<&str> {
         known(
             &self.catalogue,

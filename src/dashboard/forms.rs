@@ -95,6 +95,39 @@ impl WebhookErrors {
     pub fn any(&self) -> bool {
         *self != Self::default()
     }
+
+    /// Each of them with the id of its field, in the order of the form.
+    #[must_use]
+    pub fn list(&self) -> Vec<FieldError<'_>> {
+        let Self {
+            url,
+            events,
+            description,
+            headers,
+            secret,
+            pace,
+        } = self;
+        listed([
+            ("url", url),
+            ("events", events),
+            ("secret", secret),
+            ("description", description),
+            ("headers", headers),
+            ("rate_limit", &pace.rate_limit),
+            ("retry_schedule", &pace.retry_schedule),
+        ])
+    }
+}
+
+/// The id of a field, and what is wrong with it.
+pub type FieldError<'a> = (&'static str, &'a str);
+
+fn listed<'a, const N: usize>(
+    errors: [(&'static str, &'a Option<String>); N],
+) -> Vec<FieldError<'a>> {
+    let errors = errors.into_iter();
+    let found = errors.filter_map(|(field, error)| Some((field, error.as_deref()?)));
+    found.collect()
 }
 
 impl WebhookForm {
@@ -301,6 +334,16 @@ pub struct ResendErrors {
 }
 
 impl ResendErrors {
+    /// Each of them with the id of its field, in the order of the form.
+    #[must_use]
+    pub fn list(&self) -> Vec<FieldError<'_>> {
+        listed([
+            ("resend-since", &self.since),
+            ("resend-until", &self.until),
+            ("resend-status", &self.status),
+        ])
+    }
+
     /// Whether anything is wrong.
     #[must_use]
     pub fn any(&self) -> bool {

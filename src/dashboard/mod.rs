@@ -23,6 +23,8 @@ pub mod pace_form;
 
 pub mod forms;
 
+pub mod kept_form;
+
 pub mod detail_query;
 
 pub mod chart;

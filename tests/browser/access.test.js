@@ -124,6 +124,7 @@ test("without JavaScript everything works with forms", async (t) => {
   await page.getByRole("checkbox", { name: "alert.triggered" }).check();
   await page.getByRole("button", { name: "Save" }).click();
   await assertSees(page, "Webhook created.");
+  await page.getByRole("button", { name: "Reveal the secret" }).first().click();
   assert.match(await page.locator("#secret-value").textContent(), /^whsec_/);
   assert.equal(
     await page.getByRole("button", { name: /Copy|Generate/ }).count(),

@@ -169,12 +169,12 @@ describe("resending", () => {
     await assertSees(page, /resent: [3-9] delivered/);
     assert.ok(Number(await progress.getAttribute("value")) >= 3);
     await page.getByRole("button", { name: "Stop" }).click();
-    await assertSees(page, "The resend was stopped.");
+    await assertSees(page, "The resend was stopped");
     answer = answerWith(200);
     for (const response of waiting) response.writeHead(200).end();
     await page.getByText("Resend failed, held or pending events").click();
     await page.getByRole("button", { name: "Resend failed events" }).click();
-    await page.getByText("The resend has finished.").waitFor();
+    await page.getByText("The resend has finished").waitFor();
   });
 });
 

@@ -169,7 +169,7 @@ test("all that is pending is sent at once from the webhook's page", async (t) =>
   await page.goto(`/settings/webhooks/${scene.webhook.id}`);
   await page.getByText("Resend failed, held or pending events").click();
   await page.getByRole("button", { name: "Resend pending events" }).click();
-  await assertSees(page, "The resend has finished.");
+  await assertSees(page, "The resend has finished");
   assert.equal((await awaitSettled(relay, scene.workspace, entry)).attempt_count, 2);
 });
 

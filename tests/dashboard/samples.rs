@@ -15,6 +15,7 @@ use webhook_relay::{
         event::{EventPage, EventQuery, Trace, TracedWebhook},
         forms::{ResendErrors, ResendForm, RotateForm, WebhookErrors, WebhookForm},
         frame::{Frame, Notice, Session},
+        kept_form::Kept,
         list::{ListPage, ListedWebhook},
         pace_form::{PaceErrors, PaceForm},
         probe::{Probe, SentParts},
@@ -64,6 +65,7 @@ pub(crate) fn frame(may_write: bool) -> Frame {
         }),
         allow_private_endpoints: false,
         notice: None,
+        refused: false,
         now: NOW,
         attempt_timeout: Duration::from_secs(10),
         disable_after: Duration::from_secs(5 * 86_400),
@@ -291,6 +293,11 @@ pub(crate) fn add(text: &str) -> AddPage {
                 retry_schedule: Some(text.into()),
             },
         },
+        remark: Some(
+            Kept::of("/settings/webhooks/new", b"secret=x")
+                .unwrap()
+                .remark(),
+        ),
         usual_schedule: "1m, 5m".into(),
     }
 }
@@ -312,6 +319,7 @@ pub(crate) fn detail(may_write: bool, text: &str) -> DetailPage {
         bulk_resend: None,
         resend: ResendForm::default(),
         resend_errors: ResendErrors::default(),
+        kept: None,
         older: deliveries(1, text).pop().map(|record| record.id),
         deliveries: deliveries(50, text),
         id_error: None,
@@ -400,6 +408,10 @@ pub(crate) fn sign_in(text: &str) -> SignInPage {
         link: None,
         open: Some(WorkspaceId::parse("ws_acme").unwrap()),
         action: "/sign-in".into(),
+        kept: Kept::of(
+            "/settings/webhooks/new",
+            format!("description={text}&secret={text}").as_bytes(),
+        ),
         key_error: Some(text.into()),
         link_error: Some(text.into()),
     }

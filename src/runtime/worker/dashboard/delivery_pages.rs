@@ -1,10 +1,8 @@
 //! The page of a delivery, and resending one or many.
 
-use worker::Url;
-
 use super::{
     HOME,
-    answers::{page, see_other, sentence},
+    answers::{after, page, sentence},
     detail::{self, Remarks, read_webhook, sent_parts},
     visit::{Detour, Visit},
 };
@@ -23,10 +21,7 @@ use crate::{
     },
     runtime::{
         platform::{entropy::now, faults::internal, http::Response},
-        worker::{
-            object_clients::WebhookClient,
-            request::{random_bytes, read_form_body},
-        },
+        worker::{object_clients::WebhookClient, request::random_bytes},
     },
 };
 
@@ -34,13 +29,10 @@ pub(super) async fn show(
     visit: &Visit<'_>,
     webhook: WebhookId,
     id: DeliveryId,
-    url: &Url,
 ) -> Result<Response, Detour> {
     let (workspace, webhook) = read_webhook(visit, Scope::WebhooksRead, webhook).await?;
     let record = visit.webhook(&workspace, &webhook.id).read(id).await?;
-    let done = url.query_pairs().find(|(name, _)| name == "done");
-    let frame = visit.frame(&done.map(|(_, word)| word).unwrap_or_default());
-    render(visit, 200, frame, webhook, record)
+    render(visit, 200, visit.frame(), webhook, record)
 }
 
 pub(super) async fn resend(
@@ -80,7 +72,7 @@ async fn begin_change(
     visit: &Visit<'_>,
     webhook: WebhookId,
 ) -> Result<(WorkspaceId, Webhook), Detour> {
-    read_form_body(&visit.request).await?;
+    visit.form().await?;
     read_webhook(visit, Scope::WebhooksWrite, webhook).await
 }
 
@@ -96,7 +88,7 @@ async fn end_change(
     match changed {
         Ok(_) => {
             let address = format!("{HOME}/{}/deliveries/{id}", webhook.id);
-            Ok(see_other(format!("{address}?done={}", done.word())))
+            Ok(after(visit, done, address)?)
         }
         Err(error) if error.status() == 409 => {
             let record = client.read(id).await?;
@@ -130,7 +122,7 @@ pub(super) async fn start_resend(
     visit: &Visit<'_>,
     webhook: WebhookId,
 ) -> Result<Response, Detour> {
-    let form = ResendForm::parse(&read_form_body(&visit.request).await?);
+    let form = ResendForm::parse(visit.form().await?);
     let selection = match form.check() {
         Ok(selection) => selection,
         Err(errors) => {
@@ -145,7 +137,7 @@ pub(super) async fn start_resend(
     let workspace = visit.may_change().await?;
     let client = visit.webhook(&workspace, &webhook);
     match client.start_resend(id.clone(), selection).await {
-        Ok(_) => Ok(to_resend(&webhook, &id, Done::ResendStarted)),
+        Ok(_) => to_resend(visit, &webhook, &id, Done::ResendStarted),
         Err(error) if error.status() == 409 => {
             let remarks = Remarks {
                 problem: Some(sentence(&error)),
@@ -162,16 +154,24 @@ pub(super) async fn stop_resend(
     webhook: WebhookId,
     id: ResendId,
 ) -> Result<Response, Detour> {
-    read_form_body(&visit.request).await?;
+    visit.form().await?;
     let workspace = visit.may_change().await?;
     visit
         .webhook(&workspace, &webhook)
         .stop_resend(id.clone())
         .await?;
-    Ok(to_resend(&webhook, &id, Done::ResendStopped))
+    to_resend(visit, &webhook, &id, Done::ResendStopped)
 }
 
-fn to_resend(webhook: &WebhookId, id: &ResendId, done: Done) -> Response {
-    let done = done.word();
-    see_other(format!("{HOME}/{webhook}?resend={id}&done={done}#resend"))
+fn to_resend(
+    visit: &Visit<'_>,
+    webhook: &WebhookId,
+    id: &ResendId,
+    done: Done,
+) -> Result<Response, Detour> {
+    Ok(after(
+        visit,
+        done,
+        format!("{HOME}/{webhook}?resend={id}#resend"),
+    )?)
 }

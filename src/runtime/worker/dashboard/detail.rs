@@ -12,6 +12,7 @@ use crate::{
         detail_query::DetailQuery,
         forms::{ResendErrors, ResendForm, RotateForm, WebhookErrors, WebhookForm},
         frame::Notice,
+        kept_form::Kept,
         probe::{Probe, SentParts},
         words,
     },
@@ -43,6 +44,10 @@ pub(super) struct Remarks {
     pub(super) resend: Option<(ResendForm, ResendErrors)>,
     /// A problem that belongs to no field.
     pub(super) problem: Option<String>,
+    /// A form that was kept while its author signed in again.
+    pub(super) kept: Option<Kept>,
+    /// Whether to show the secret.
+    pub(super) shows_secret: bool,
 }
 
 impl Remarks {
@@ -58,6 +63,16 @@ pub(super) async fn show(visit: &Visit<'_>, id: WebhookId) -> Result<Response, D
     let query = visit.request.query()?;
     let query = DetailQuery::parse(pairs(&query));
     render(visit, Scope::WebhooksRead, id, query, Remarks::refused(200)).await
+}
+
+/// Shows the page with the secret, which is in no answer to a GET.
+pub(super) async fn reveal(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
+    visit.form().await?;
+    let remarks = Remarks {
+        shows_secret: true,
+        ..Remarks::refused(200)
+    };
+    remark(visit, id, remarks).await
 }
 
 /// Shows the page after a refusal.
@@ -101,7 +116,7 @@ async fn render(
         None => (RotateForm::default(), None),
     };
     let (resend, resend_errors) = remarks.resend.unwrap_or_default();
-    let secret = if may_write && query.shows_secret {
+    let secret = if may_write && remarks.shows_secret {
         Some(reveal_secret(keys, &webhook)?.secret)
     } else {
         None
@@ -111,17 +126,25 @@ async fn render(
             sent_parts(record.request.as_ref(), &webhook.id, keys, may_write).map_err(read)?;
         Ok::<_, ApiError>(Probe { record, request })
     });
+    let probe = probe.transpose()?;
+    let attempt = probe
+        .as_ref()
+        .and_then(|probe| probe.record.attempts.last());
+    let notice = match remarks.problem {
+        Some(problem) => Some(Notice::Problem(problem)),
+        None => visit.done().map(|done| Notice::of(done, attempt)),
+    };
+    let mut frame = visit.frame_with(notice);
+    frame.refused = remarks.status >= 400 || query.refuses();
     let shown = DetailPage {
-        frame: match remarks.problem {
-            Some(problem) => visit.frame_with(Some(Notice::Problem(problem))),
-            None => visit.frame(&query.done),
-        },
+        frame,
+        kept: remarks.kept,
         form,
         errors,
         rotation,
         rotation_error,
         secret,
-        probe: probe.transpose()?,
+        probe,
         hours: Some(shown.hours),
         bulk_resend: shown
             .bulk_resend

@@ -47,8 +47,10 @@ pub(super) async fn show(visit: &Visit<'_>) -> Result<Response, Detour> {
             }
         }
     };
+    let mut frame = visit.frame();
+    frame.refused = status >= 400;
     let shown = EventPage {
-        frame: visit.frame(""),
+        frame,
         catalogue: event_types::catalogue(visit.env).await?,
         query,
         error,
