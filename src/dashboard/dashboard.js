@@ -179,22 +179,34 @@ function forgetSecrets() {
 }
 
 function offerCopies() {
-  for (const button of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-copy]"))) {
+  const offers = document.querySelectorAll("[data-copy], [data-copy-from]");
+  for (const button of /** @type {NodeListOf<HTMLElement>} */ (offers)) {
     const label = button.innerHTML;
     button.hidden = false;
     button.addEventListener("click", async () => {
       const source = document.getElementById(button.dataset.copy);
       try {
-        await navigator.clipboard.writeText(source.textContent);
+        await navigator.clipboard.writeText(await textOf(button, source));
         button.textContent = "Copied";
       } catch {
         // No clipboard (an insecure origin, a refusal): leave the text selected, ready for the keyboard.
-        getSelection().selectAllChildren(source);
-        button.textContent = "Press Ctrl+C";
+        if (source) getSelection().selectAllChildren(source);
+        button.textContent = source ? "Press Ctrl+C" : "Not copied: download it";
       }
       setTimeout(() => (button.innerHTML = label), 2_000);
     });
   }
+}
+
+/** What a button copies: a text of the page, the rows of a table as `name: value`, or a file, which may be longer. */
+async function textOf(button, source) {
+  if (!source) {
+    const answer = await fetch(button.dataset.copyFrom);
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    return answer.text();
+  }
+  if (!(source instanceof HTMLTableSectionElement)) return source.textContent;
+  return [...source.rows].map(({ cells: [name, value] }) => `${name.textContent}: ${value.textContent}`).join("\n");
 }
 
 function offerSecrets() {

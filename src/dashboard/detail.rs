@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::{
-    Page, assets,
+    Page, advice, assets,
     chart::Chart,
     detail_query::{DetailQuery, Range},
     forms::{ResendErrors, ResendForm, RotateForm, WebhookErrors, WebhookForm},

@@ -39,6 +39,12 @@ pub mod detail;
 
 pub mod delivery;
 
+pub mod delivery_query;
+
+pub mod advice;
+
+pub mod curl;
+
 pub mod probe;
 
 pub mod verify;
@@ -48,6 +54,10 @@ mod json;
 mod type_choices;
 
 mod response;
+
+mod markup;
+
+mod visible_text;
 
 pub mod event;
 

@@ -2,12 +2,12 @@
 
 use std::{
     borrow::{Borrow, Cow},
-    fmt::Write,
     time::Duration,
 };
 
 use http::StatusCode;
 
+pub use super::visible_text::{beginning, one_line, visible, weight};
 use crate::domain::{
     attempt::Attempt,
     delivery::{FailedReason, GONE, State},
@@ -71,6 +71,22 @@ pub fn took(milliseconds: impl Borrow<u64>) -> String {
         1_000..10_000 => format!("{}.{} s", tenths.div_euclid(10), tenths.rem_euclid(10)),
         _ => format!("{} s", tenths.div_euclid(10)),
     }
+}
+
+/// A size: `48 bytes`, `1.2 kB`, `17 MB`.
+#[must_use]
+pub fn size(bytes: usize) -> String {
+    for (unit, name) in [(1_000_000, "MB"), (1_000, "kB")] {
+        let tenths = bytes.saturating_mul(10).div_euclid(unit);
+        match tenths {
+            0..10 => {}
+            10..100 => {
+                return format!("{}.{} {name}", tenths.div_euclid(10), tenths.rem_euclid(10));
+            }
+            _ => return format!("{} {name}", tenths.div_euclid(10)),
+        }
+    }
+    count(bytes.try_into().unwrap_or(u64::MAX), "byte")
 }
 
 /// A length of time in its largest whole unit: `10 seconds`, `1 hour`, `5 days`.
@@ -220,78 +236,6 @@ pub fn absence(absence: impl Borrow<Absence>) -> &'static str {
     }
 }
 
-/// A text with its control characters, and those that reverse or hide text, made visible: an endpoint's response must
-/// not rearrange the page.
-#[must_use]
-pub fn visible(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_treacherous) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        if is_treacherous(character) {
-            // Writing to a String cannot fail.
-            let _ = write!(shown, "[U+{:04X}]", u32::from(character));
-        } else {
-            shown.push(character);
-        }
-    }
-    Cow::Owned(shown)
-}
-
-const fn is_treacherous(character: char) -> bool {
-    match character {
-        '\n' | '\t' => false,
-        // Controls; marks, embeddings, overrides and isolates of direction; separators and joiners without width.
-        '\0'..='\u{1f}'
-        | '\u{7f}'..='\u{9f}'
-        | '\u{61c}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{2069}'
-        | '\u{feff}' => true,
-        _ => false,
-    }
-}
-
-/// The beginning of a text whose HTML has at most that many bytes, and whether that is the whole text.
-#[must_use]
-pub fn beginning(text: &str, bytes: impl Borrow<usize>) -> (&str, bool) {
-    let mut total: usize = 0;
-    for (index, character) in text.char_indices() {
-        total = total.saturating_add(weight_of(character));
-        if total > *bytes.borrow() {
-            return (text.get(..index).unwrap_or_default(), false);
-        }
-    }
-    (text, true)
-}
-
-/// The bytes of a text in HTML, made visible and escaped.
-#[must_use]
-pub fn weight(text: &str) -> usize {
-    text.chars().map(weight_of).fold(0, usize::saturating_add)
-}
-
-const fn weight_of(character: char) -> usize {
-    match character {
-        '<' | '>' | '&' | '"' | '\'' => 5,
-        _ if is_treacherous(character) => 10,
-        _ => character.len_utf8(),
-    }
-}
-
-/// A text on one line for a table: visible, cut after that many characters.
-#[must_use]
-pub fn one_line(text: &str, characters: usize) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    let mut shown: String = line.chars().take(characters).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
-    }
-    visible(&shown).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -413,25 +357,19 @@ mod tests {
     }
 
     #[test]
-    fn text_that_turns_or_hides_is_made_visible_and_other_text_is_not_touched() {
-        assert_eq!(visible("a\u{202e}b\0\r"), "a[U+202E]b[U+0000][U+000D]");
-        assert!(matches!(visible("ümlaut, العربية\n\t"), Cow::Borrowed(_)));
-        assert_eq!(one_line("first\nsecond", 80), "first…");
-        assert_eq!(one_line("abcdef", 3), "abc…");
-        assert_eq!(one_line("abc", 3), "abc");
-    }
-
-    #[test]
-    fn a_beginning_fits_its_room_when_it_is_escaped() {
-        for text in [
-            "<<<<<<<<<<",
-            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-            "ééééééééééé",
-            "\0\0\0\0",
-        ] {
-            let (shown, is_all) = beginning(text, 20);
-            assert!(weight(shown) <= 20 && !is_all, "{text}");
-            assert_eq!(beginning(text, 1_000), (text, true));
-        }
+    fn sizes_are_told_in_two_digits_or_more() {
+        assert_eq!(
+            [0, 1, 999, 1_000, 1_999, 10_000, 262_144, 1_500_000].map(size),
+            [
+                "0 bytes",
+                "1 byte",
+                "999 bytes",
+                "1.0 kB",
+                "1.9 kB",
+                "10 kB",
+                "262 kB",
+                "1.5 MB"
+            ]
+        );
     }
 }

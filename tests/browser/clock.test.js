@@ -79,10 +79,10 @@ for (const { zone, script } of READERS) {
     test("W2: resends what failed in a period of that zone, and nothing of another", async (t) => {
       const { page, entry, at, ...scene } = await openLog(t, { zone, script });
       await page.getByRole("button", { name: "Enable" }).click();
-      for (const [from, until, words] of [
+      for (const [from, until, words] of /** @type {[number, number, RegExp][]} */ ([
         [at - 2 * HOUR, at - HOUR, /0 of 0 resent/],
         [at - 60_000, at + 60_000, /1 of 1 resent/],
-      ]) {
+      ])) {
         await page.getByText("Resend failed, held or pending events").click();
         const form = page.locator("#resend-form");
         await form.getByLabel(`From ${named}`).fill(wallTime(from, named));

@@ -19,7 +19,13 @@ after(async () => {
   await relay?.stop();
 });
 
-/** A webhook with its page open, signed in. */
+/** @import { Answer, WebhookOptions } from "../support/types.d.ts" */
+
+/**
+ * A webhook with its page open, signed in, in a window of the given size.
+ * @param {import("node:test").TestContext} t
+ * @param {WebhookOptions & { answer?: Answer, window?: object }} [options]
+ */
 async function openWebhook(t, { answer = answerWith(200), window = {}, ...settings } = {}) {
   const scene = await setUpWebhook(t, relay, answer, settings);
   const page = await browser.open(t, relay, window);

@@ -7,6 +7,7 @@
     reason = "what is not as expected has to end the test"
 )]
 
+mod curl;
 mod forms;
 mod pace;
 mod samples;

@@ -7,7 +7,8 @@ use webhook_relay::{
     dashboard::{
         add::AddPage,
         delete::DeletePage,
-        delivery::DeliveryPage,
+        delivery::{AttemptRequest, DeliveryPage, Source},
+        delivery_query::DeliveryQuery,
         detail::DetailPage,
         detail_query::DetailQuery,
         docs::DocsPage,
@@ -339,8 +340,12 @@ pub(crate) fn delivery(may_write: bool, text: &str) -> DeliveryPage {
     DeliveryPage {
         frame: frame(may_write),
         webhook: webhook(1, text),
+        query: DeliveryQuery::default(),
         record: record(9, Kind::Event, attempts, text),
-        request: Some(sent(text)),
+        request: Some(AttemptRequest {
+            parts: sent(text),
+            source: Source::Recomputed,
+        }),
     }
 }
 

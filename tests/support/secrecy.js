@@ -38,6 +38,7 @@ const BELONGS_ON_PAGES = [
   ["POST", `${PAGE}/secret`, 200, /<code id="secret-value" class="secret">[^<]*<\/code>/g],
   ["GET", `${PAGE}(?:\\?.*)?`, 200, TYPED_HEADERS],
   ["GET", `${PAGE}(?:/deliveries/[^/?]+)?(?:\\?.*)?`, 200, REQUEST_HEADERS],
+  ["GET", `${PAGE}/deliveries/[^/?]+(?:\\?.*)?`, 200, /<code id="curl">[\s\S]*?<\/code>/g],
   ["POST", `${PAGE}(?:/(?:rotate|test|resend))?`, "409|422", TYPED_HEADERS],
   ["POST", `${PAGE}/secret`, 200, TYPED_HEADERS],
   ["POST", `(?:/settings/webhooks/new|${PAGE}/rotate)`, 422, TYPED_SECRET],

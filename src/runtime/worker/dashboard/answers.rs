@@ -82,6 +82,16 @@ pub(super) fn ended_session(visit: &Visit<'_>, ended: bool) -> Option<String> {
     origin.map(|(_, transport)| transport.clear_cookie())
 }
 
+/// Answers with a stranger's text as a file to keep, which no browser shows as a page.
+pub(super) fn download(name: &str, text: String) -> Response {
+    guarded(200, "no-store")
+        .with(
+            "Content-Disposition",
+            format!("attachment; filename=\"{name}\""),
+        )
+        .with_body("text/plain; charset=utf-8", text)
+}
+
 /// Answers with a file of the dashboard.
 pub(super) fn asset(url: &Url, brand: &Brand) -> Answer {
     match url.path() {

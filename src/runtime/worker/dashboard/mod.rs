@@ -133,6 +133,12 @@ async fn route(visit: &Visit<'_>) -> Result<Response, Detour> {
         Target::Delivery => {
             delivery_pages::show(visit, ids.webhook()?, ids.delivery()?).boxed_local()
         }
+        Target::Payload => {
+            delivery_pages::payload(visit, ids.webhook()?, ids.delivery()?).boxed_local()
+        }
+        Target::ResponseBody => {
+            delivery_pages::response_body(visit, ids.webhook()?, ids.delivery()?).boxed_local()
+        }
         Target::ResendDelivery => {
             delivery_pages::resend(visit, ids.webhook()?, ids.delivery()?).boxed_local()
         }
