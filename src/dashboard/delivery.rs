@@ -66,7 +66,7 @@ pub enum Source {
 /// An attempt in the list.
 struct Line<'a> {
     attempt: &'a Attempt,
-    /// The next newer attempt with the same answer.
+    /// The newest attempt with the same answer.
     same_as: Option<u32>,
     is_open: bool,
 }
@@ -151,8 +151,8 @@ impl DeliveryPage {
             .take(ATTEMPTS_SHOWN)
             .collect();
         let line = |(index, attempt): (usize, &&'_ Attempt)| {
-            let newer = newest.get(..index).unwrap_or_default().iter().rev();
-            let same = newer.copied().find(|newer| has_same_answer(newer, attempt));
+            let mut newer = newest.get(..index).unwrap_or_default().iter().copied();
+            let same = newer.find(|newer| has_same_answer(newer, attempt));
             (
                 same.map(|same| same.attempt),
                 opened == Some(attempt.attempt),

@@ -40,10 +40,7 @@ test("the newest attempt is open, and older ones are a line each that says which
   await page.getByLabel("Response body").getByText("<h1>Oops</h1>").waitFor();
   const lines = await page.locator("ol.timeline > li").evaluateAll((all) => all.map((line) => line.id));
   assert.equal(lines[0], "attempt");
-  for (const number of [5, 4, 3, 2])
-    await attempt(page, number)
-      .getByText(`same answer as attempt ${number + 1}`)
-      .waitFor();
+  for (const number of [5, 4, 3, 2]) await attempt(page, number).getByText("same answer as attempt 6").waitFor();
   assert.equal(await attempt(page, 1).getByText("same answer").count(), 0);
   assert.ok((await page.evaluate(() => document.documentElement.scrollHeight)) < 2_400);
   await attempt(page, 1).getByRole("link", { name: "Open attempt 1" }).click();

@@ -83,7 +83,7 @@ function pages() {
 }
 
 for (const scheme of ["light", "dark"]) {
-  for (const width of [1280, 390]) {
+  for (const width of [1280, 390, 320]) {
     test(`every page is accessible and fits, ${scheme}, ${width} px wide`, async (t) => {
       const page = await browser.open(t, relay, { scheme, width });
       await signInOn(page, relay, scene.workspace);

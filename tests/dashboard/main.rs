@@ -11,6 +11,7 @@ mod curl;
 mod forms;
 mod pace;
 mod samples;
+mod style;
 
 use samples::{
     add, bulk_resend, delete, delivery, detail, docs, error, event, frame, list, ordered, probe,
