@@ -9,7 +9,7 @@ use crate::domain::{
 };
 
 /// Shown in place of a header's value that a token may not see.
-pub(super) const HIDDEN: &str = "…";
+pub const HIDDEN: &str = "…";
 
 /// Shows custom headers; their values only to those who may change them.
 ///

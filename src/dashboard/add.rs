@@ -24,6 +24,8 @@ pub struct AddPage {
     pub form: WebhookForm,
     /// What is wrong with it.
     pub errors: WebhookErrors,
+    /// What to say above a form that was kept while its author signed in again.
+    pub remark: Option<String>,
     /// The delays of the deployment's retry schedule.
     pub usual_schedule: String,
 }

@@ -1,66 +1,212 @@
 // What a script does better: times in the reader's zone, copying, generated secrets, the progress of a bulk resend.
 // Every action works without it.
 
-const MINUTE = 60_000;
 const POLL_MS = 1_000;
+const MINUTE = 60_000;
+const DAY = 86_400_000;
 /** @type {[Intl.RelativeTimeFormatUnit, number][]} */
 const UNITS = [
-  ["day", 86_400_000],
+  ["day", DAY],
   ["hour", 3_600_000],
   ["minute", MINUTE],
+  ["second", 1_000],
 ];
+const LANGUAGE = document.documentElement.lang;
+const OWN_ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const ZONE_KEPT = "zone";
 
+let zone = readZone();
+nameZone();
+readTimeFields();
 showTimes();
-setInterval(showTimes, MINUTE / 2);
+setInterval(showTimes, 1_000);
+offerUtc();
 offerCopies();
 offerSecrets();
 showBusyForms();
+readHere();
+forgetSecrets();
 for (const resend of document.querySelectorAll("[data-poll]")) followResend(resend);
 
-/** The reader's zone and relative words; the exact UTC stays on hover. */
+/** The zone of every time on the page, shown or typed: the reader's own, or UTC if that was asked for. */
+function readZone() {
+  try {
+    return localStorage.getItem(ZONE_KEPT) === "UTC" ? "UTC" : OWN_ZONE;
+  } catch {
+    return OWN_ZONE;
+  }
+}
+
+function nameZone() {
+  for (const name of document.querySelectorAll("[data-zone]")) name.textContent = zone;
+}
+
+function offerUtc() {
+  const button = document.getElementById("zone");
+  if (!button || OWN_ZONE === "UTC") return;
+  const label = () => (button.textContent = zone === "UTC" ? `Show times in ${OWN_ZONE}` : "Show times in UTC");
+  label();
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    zone = zone === "UTC" ? OWN_ZONE : "UTC";
+    try {
+      localStorage.setItem(ZONE_KEPT, zone === "UTC" ? "UTC" : "");
+    } catch {
+      // Not kept: the next page begins with the reader's zone.
+    }
+    label();
+    nameZone();
+    showTimes();
+    for (const field of timeFields()) showInstant(field);
+  });
+}
+
+/** Shows each time in the zone of the page, with its distance; the exact UTC stays on hover. */
 function showTimes() {
-  const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-  const withinYear = new Intl.DateTimeFormat(undefined, {
+  const exact = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium", timeStyle: "medium", timeZone: zone });
+  const withinYear = new Intl.DateTimeFormat(LANGUAGE, {
     month: "short",
     day: "numeric",
-    hour: "numeric",
-    minute: "numeric",
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+    timeZone: zone,
   });
-  const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+  const thisYear = new Date().getFullYear();
   for (const element of document.querySelectorAll("time")) {
     const at = new Date(element.dateTime);
-    const distance = at.getTime() - Date.now();
-    const [unit, length] = UNITS.find(([, milliseconds]) => Math.abs(distance) >= milliseconds) ?? UNITS.at(-1);
-    const words = Math.abs(distance) < MINUTE ? "this minute" : relative.format(Math.round(distance / length), unit);
+    const isNear = Math.abs(at.getTime() - Date.now()) < 7 * DAY;
     // A table's columns stay narrow, so that its rows are easy to compare.
-    if (element.closest("table")) {
-      element.textContent = (at.getFullYear() === new Date().getFullYear() ? withinYear : exact).format(at);
-      continue;
-    }
-    const isNear = Math.abs(distance) < 7 * 86_400_000;
-    element.textContent = isNear ? `${exact.format(at)} (${words})` : exact.format(at);
+    const inTable = element.closest("table") !== null;
+    const words =
+      "distance" in element.dataset
+        ? distance(at)
+        : inTable
+          ? (at.getFullYear() === thisYear ? withinYear : exact).format(at)
+          : isNear
+            ? `${exact.format(at)} (${distance(at)})`
+            : exact.format(at);
+    if (element.textContent !== words) element.textContent = words;
   }
-  const zone = document.getElementById("zone");
-  if (zone) zone.textContent = Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
+
+/** How far a time is from now, such as "in 12 seconds". */
+function distance(at) {
+  const relative = new Intl.RelativeTimeFormat(LANGUAGE, { numeric: "auto" });
+  const away = at.getTime() - Date.now();
+  const [unit, length] = UNITS.find(([, milliseconds]) => Math.abs(away) >= milliseconds) ?? UNITS.at(-1);
+  return relative.format(Math.trunc(away / length), unit);
+}
+
+/** @returns {NodeListOf<HTMLInputElement>} */
+function timeFields() {
+  return document.querySelectorAll("input[data-instant]");
+}
+
+/** Each field of a time shows it in the zone of the page, and its form sends the instant in UTC. */
+function readTimeFields() {
+  for (const field of timeFields()) {
+    field.dataset.at = field.defaultValue && `${field.defaultValue}Z`;
+    showInstant(field);
+    field.addEventListener("input", () => readInstant(field));
+    field.form.addEventListener("formdata", ({ formData }) => formData.set(field.name, field.dataset.at));
+  }
+}
+
+function showInstant(field) {
+  if (field.dataset.at) field.value = wallTime(Date.parse(field.dataset.at), zone);
+  readInstant(field);
+}
+
+/** Reads the time in the field, and says what a change of the clocks does to it. */
+function readInstant(field) {
+  const instants = field.value ? instantsOf(field.value) : [];
+  const kept = instants.find((instant) => instant === Date.parse(field.dataset.at));
+  const chosen = kept ?? (field.dataset.instant === "last" ? instants.at(-1) : instants[0]);
+  const typed = field.value.replace("T", " ");
+  let words = "";
+  if (field.value && chosen === undefined)
+    words = `${typed} does not exist in ${zone}: the clocks go forward then. Choose an earlier or a later time.`;
+  else if (instants.length > 1)
+    words = `${typed} comes twice in ${zone}: the clocks go back then. This is the ${chosen === instants[0] ? "first" : "second"}, ${wallTime(chosen, "UTC").replace("T", " ")} UTC.`;
+  field.dataset.at = chosen === undefined ? "" : new Date(chosen).toISOString();
+  field.setCustomValidity(chosen === undefined ? words : "");
+  const remark = document.getElementById(`${field.id}-clock`);
+  if (remark.textContent !== words) remark.textContent = words;
+}
+
+/** The instants at which the clocks of the zone show a time: none while they go forward, two after they went back. */
+function instantsOf(text) {
+  const asUtc = Date.parse(`${text}Z`);
+  const shown = (instant) => Date.parse(`${wallTime(instant, zone)}Z`);
+  const candidates = [asUtc - DAY, asUtc + DAY].map((near) => asUtc - (shown(near) - near));
+  const instants = [...new Set(candidates)].filter((instant) => shown(instant) === Math.trunc(asUtc / 1_000) * 1_000);
+  return instants.sort((one, other) => one - other);
+}
+
+/** What the clocks of a zone show, as a field takes it: `2026-01-15T10:30:00`. */
+function wallTime(instant, timeZone) {
+  /** @type {Intl.DateTimeFormatOptions} */
+  const digits = {
+    year: "numeric",
+    month: "2-digit",
+    day: "2-digit",
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+  };
+  const format = new Intl.DateTimeFormat("en-GB", { ...digits, hourCycle: "h23", timeZone });
+  const parts = Object.fromEntries(format.formatToParts(instant).map(({ type, value }) => [type, value]));
+  const { year, month, day, hour, minute, second } = parts;
+  return `${year.padStart(4, "0")}-${month}-${day}T${hour}:${minute}:${second}`;
+}
+
+/** Makes what a POST answered a page of its own address, so that a reload does not post again; and begins at its notice. */
+function readHere() {
+  const main = /** @type {HTMLElement} */ (document.querySelector("main[data-address]"));
+  const { address } = main?.dataset ?? {};
+  if (address && location.pathname !== address) history.replaceState(null, "", address + location.hash);
+  // The browser itself does this only where the address names no place on the page.
+  const notice = /** @type {HTMLElement} */ (document.querySelector("main [autofocus]"));
+  notice?.focus({ preventScroll: location.hash !== "" });
+}
+
+/** Leaves no secret in a page that the browser may bring back. */
+function forgetSecrets() {
+  addEventListener("pagehide", () => {
+    for (const secret of document.querySelectorAll("code.secret")) secret.textContent = "••••••••••••••••";
+  });
 }
 
 function offerCopies() {
-  for (const button of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-copy]"))) {
+  const offers = document.querySelectorAll("[data-copy], [data-copy-from]");
+  for (const button of /** @type {NodeListOf<HTMLElement>} */ (offers)) {
     const label = button.innerHTML;
     button.hidden = false;
     button.addEventListener("click", async () => {
       const source = document.getElementById(button.dataset.copy);
       try {
-        await navigator.clipboard.writeText(source.textContent);
+        await navigator.clipboard.writeText(await textOf(button, source));
         button.textContent = "Copied";
       } catch {
         // No clipboard (an insecure origin, a refusal): leave the text selected, ready for the keyboard.
-        getSelection().selectAllChildren(source);
-        button.textContent = "Press Ctrl+C";
+        if (source) getSelection().selectAllChildren(source);
+        button.textContent = source ? "Press Ctrl+C" : "Not copied: download it";
       }
       setTimeout(() => (button.innerHTML = label), 2_000);
     });
   }
+}
+
+/** What a button copies: a text of the page, the rows of a table as `name: value`, or a file, which may be longer. */
+async function textOf(button, source) {
+  if (!source) {
+    const answer = await fetch(button.dataset.copyFrom);
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    return answer.text();
+  }
+  if (!(source instanceof HTMLTableSectionElement)) return source.textContent;
+  return [...source.rows].map(({ cells: [name, value] }) => `${name.textContent}: ${value.textContent}`).join("\n");
 }
 
 function offerSecrets() {
@@ -113,8 +259,8 @@ async function followResend(element) {
     progress.value = resend.done;
     for (const name of ["done", "total", "delivered", "failed"]) part(name).textContent = resend[name];
     if (resend.status === "running") continue;
-    part("headline").textContent =
-      resend.status === "finished" ? "All events were sent again." : "Sending again was stopped.";
+    const ended = resend.status === "finished" ? "The resend has finished" : "The resend was stopped";
+    part("headline").textContent = `${ended}: ${resend.delivered} delivered, ${resend.failed} failed again.`;
     for (const action of element.querySelectorAll("[data-bulk-resend=actions]")) action.remove();
     return;
   }

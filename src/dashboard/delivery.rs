@@ -1,13 +1,14 @@
-//! A delivery: its payload, and its attempts on a time line.
+//! A delivery: its attempts, the newest open, each with the request and the answer as far as they are known.
 
-use serde_json::value::RawValue;
+use std::borrow::Borrow;
 
 use super::{
-    Page, assets,
+    Page, advice, assets, curl,
+    delivery_query::DeliveryQuery,
     frame::{Frame, Notice},
-    json,
+    markup::{self, Markup, Room},
     probe::SentParts,
-    response::ShownResponse,
+    response::{ShownBody, ShownResponse},
     verify::SAMPLES,
     when, words,
 };
@@ -18,14 +19,14 @@ use crate::domain::{
     webhook::{Status, Webhook},
 };
 
-/// Attempts on the time line; only after several resends are there more.
+/// Attempts that the page lists; only after several resends are there more.
 const ATTEMPTS_SHOWN: usize = 24;
 
-/// Bytes of HTML for the responses of all attempts together, the latest first, so that the page stays light.
-const RESPONSES_ROOM: usize = 16 * 1024;
-
-/// Bytes of HTML for the payload.
-const PAYLOAD_ROOM: usize = 10 * 1024;
+/// The room for a command, whose body has a limit of its own.
+const COMMAND_ROOM: Room = Room {
+    text: 64 * 1024,
+    html: 64 * 1024,
+};
 
 /// The page of a delivery.
 #[derive(Page)]
@@ -33,12 +34,41 @@ const PAYLOAD_ROOM: usize = 10 * 1024;
 pub struct DeliveryPage {
     /// What is around it.
     pub frame: Frame,
+    /// What the address asks for.
+    pub query: DeliveryQuery,
     /// Its webhook.
     pub webhook: Webhook,
     /// The whole delivery.
     pub record: DeliveryRecord,
-    /// The request's URL and headers, of a ping or a test.
-    pub request: Option<SentParts>,
+    /// The request of the attempt that is open; none before the first.
+    pub request: Option<AttemptRequest>,
+}
+
+/// The request of an attempt, besides its body.
+pub struct AttemptRequest {
+    /// Its URL and headers.
+    pub parts: SentParts,
+    /// How it is known.
+    pub source: Source,
+}
+
+/// How a request is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// It is kept as it was sent.
+    Kept,
+    /// It is made again from the webhook's settings, which have not changed since.
+    Recomputed,
+    /// The webhook's settings have changed since: its URL, its own headers and its signatures are not known.
+    Changed,
+}
+
+/// An attempt in the list.
+struct Line<'a> {
+    attempt: &'a Attempt,
+    /// The newest attempt with the same answer.
+    same_as: Option<u32>,
+    is_open: bool,
 }
 
 impl DeliveryPage {
@@ -50,6 +80,13 @@ impl DeliveryPage {
     /// The address of the page.
     fn here(&self) -> String {
         format!("{}/deliveries/{}", self.base(), self.record.id)
+    }
+
+    /// The address of the page with that attempt open, its texts as they are or indented.
+    fn view(&self, attempt: impl Borrow<u32>, raw: impl Borrow<bool>) -> String {
+        let attempt = attempt.borrow();
+        let raw = if *raw.borrow() { "&view=raw" } else { "" };
+        format!("{}?attempt={attempt}{raw}#attempt", self.here())
     }
 
     fn is_probe(&self) -> bool {
@@ -102,21 +139,57 @@ impl DeliveryPage {
         surplus.try_into().unwrap_or(u64::MAX)
     }
 
-    /// The attempts on the time line, oldest first, each with its response.
-    fn shown_attempts(&self) -> Vec<(&Attempt, ShownResponse)> {
-        let mut room = RESPONSES_ROOM;
-        let latest = self.record.attempts.iter().rev().take(ATTEMPTS_SHOWN);
-        let mut shown: Vec<_> = latest
-            .map(|attempt| (attempt, ShownResponse::new(attempt, &mut room)))
+    /// The attempts of the list, the newest first.
+    fn lines(&self) -> Vec<Line<'_>> {
+        let opened = self.query.opened(&self.record);
+        let opened = opened.map(|attempt| attempt.attempt);
+        let newest: Vec<_> = self
+            .record
+            .attempts
+            .iter()
+            .rev()
+            .take(ATTEMPTS_SHOWN)
             .collect();
-        shown.reverse();
-        shown
+        let line = |(index, attempt): (usize, &&'_ Attempt)| {
+            let mut newer = newest.get(..index).unwrap_or_default().iter().copied();
+            let same = newer.find(|newer| has_same_answer(newer, attempt));
+            (
+                same.map(|same| same.attempt),
+                opened == Some(attempt.attempt),
+            )
+        };
+        let shown: Vec<_> = newest.iter().enumerate().map(line).collect();
+        let lines = newest.iter().zip(shown);
+        lines
+            .map(|(attempt, (same_as, is_open))| Line {
+                attempt,
+                same_as,
+                is_open,
+            })
+            .collect()
     }
 
-    fn payload_shown(payload: &RawValue) -> (String, bool) {
-        let indented = json::indented(payload.get());
-        let (beginning, is_all) = words::beginning(&indented, PAYLOAD_ROOM);
-        (beginning.into(), is_all)
+    fn response(&self, attempt: &Attempt) -> ShownResponse {
+        ShownResponse::new(attempt, self.query.raw)
+    }
+
+    fn payload(&self) -> Option<ShownBody> {
+        let payload = self.record.payload.as_ref()?;
+        Some(ShownBody::new(payload.get(), self.query.raw))
+    }
+
+    /// The name of the payload's file.
+    fn file(&self) -> String {
+        format!("{}.json", self.record.id)
+    }
+
+    /// The open attempt's request as a command, and whether that reads the payload's file.
+    fn command(&self) -> Option<(Markup, bool)> {
+        let AttemptRequest { parts, .. } = self.request.as_ref()?;
+        let body = self.record.payload.as_ref()?.get();
+        let command = curl::command(&parts.url, &parts.headers, body, &self.file());
+        let (shown, _) = markup::plain(&command, COMMAND_ROOM);
+        Some((shown, curl::needs_file(body)))
     }
 
     /// The delivery as the API answers it; the session's cookie opens it.
@@ -127,4 +200,13 @@ impl DeliveryPage {
             session.workspace, self.webhook.id, self.record.id
         ))
     }
+}
+
+/// Whether two attempts ended in the same way, with the same answer; its headers may differ, as its date does.
+fn has_same_answer(one: &Attempt, other: &Attempt) -> bool {
+    one.outcome == other.outcome
+        && one.response_status == other.response_status
+        && one.error == other.error
+        && one.response_truncated == other.response_truncated
+        && one.response_body == other.response_body
 }

@@ -3,12 +3,13 @@
 use std::rc::Rc;
 
 use super::{
-    Page, assets,
+    Page, advice, assets,
     chart::Chart,
     detail_query::{DetailQuery, Range},
-    forms::{RotateForm, WebhookErrors, WebhookForm},
-    frame::{Done, Frame, Notice},
+    forms::{ResendErrors, ResendForm, RotateForm, WebhookErrors, WebhookForm},
+    frame::{Frame, Notice},
     json,
+    kept_form::{Kept, KeptForm},
     probe::Probe,
     type_choices::{TypeChoice, known, selectable, testable},
     when, words,
@@ -45,7 +46,7 @@ pub struct DetailPage {
     pub rotation: RotateForm,
     /// What is wrong with the rotation form.
     pub rotation_error: Option<String>,
-    /// The secret, if a user who may write asked for it, or just created the webhook or rotated its secret.
+    /// The secret, if a user who may write asked for it.
     pub secret: Option<String>,
     /// The ping of a new webhook, or the test that was just sent.
     pub probe: Option<Probe>,
@@ -53,8 +54,12 @@ pub struct DetailPage {
     pub hours: Option<Vec<(i64, HourCounts)>>,
     /// The bulk resend that runs, or that the address asks for.
     pub bulk_resend: Option<BulkResend>,
-    /// Why a bulk resend was refused.
-    pub resend_error: Option<String>,
+    /// The form of a bulk resend: default, or what was typed and refused.
+    pub resend: ResendForm,
+    /// What is wrong with that form.
+    pub resend_errors: ResendErrors,
+    /// A form that was kept while its author signed in again.
+    pub kept: Option<Kept>,
     /// Deliveries, newest first; without payloads.
     pub deliveries: Vec<DeliveryRecord>,
     /// Where older ones begin, if there may be any: a page that matches little ends before it is full.
@@ -75,9 +80,38 @@ impl DetailPage {
         format!("/settings/webhooks/{}", self.webhook.id)
     }
 
-    /// Whether the webhook was just created, so that its ping and its secret are shown on top.
+    /// Whether the webhook was just created, so that its ping is shown on top.
     fn is_new(&self) -> bool {
-        self.query.created.is_some() || self.query.done == Done::Created.word()
+        self.query.created.is_some()
+    }
+
+    fn kept_settings(&self) -> Option<String> {
+        let kept = self.kept.as_ref()?;
+        matches!(kept.form(), Some(KeptForm::Settings(..))).then(|| kept.remark())
+    }
+
+    fn kept_resend(&self) -> Option<String> {
+        let kept = self.kept.as_ref()?;
+        matches!(kept.form(), Some(KeptForm::Resend(..))).then(|| kept.remark())
+    }
+
+    fn rotation_errors(&self) -> Vec<(&'static str, &str)> {
+        let error = self.rotation_error.as_deref();
+        error
+            .map(|error| ("new-secret", error))
+            .into_iter()
+            .collect()
+    }
+
+    fn filter_errors(&self) -> Vec<(&'static str, String)> {
+        let Self { query, .. } = self;
+        let errors = [
+            ("since", query.since.error()),
+            ("until", query.until.error_after(&query.since)),
+        ];
+        let errors = errors.into_iter();
+        let found = errors.filter_map(|(field, error)| Some((field, error?)));
+        found.collect()
     }
 
     fn probe_succeeded(&self) -> bool {
@@ -177,17 +211,19 @@ impl DetailPage {
             .is_some_and(|bulk_resend| bulk_resend.status == BulkResendStatus::Running)
     }
 
-    fn bulk_resend_headline(&self) -> &'static str {
-        match self
-            .bulk_resend
-            .as_ref()
-            .map(|bulk_resend| bulk_resend.status)
-        {
-            Some(BulkResendStatus::Running) => "Sending events again…",
-            Some(BulkResendStatus::Finished) => "All events were sent again.",
-            Some(BulkResendStatus::Stopped) => "Sending again was stopped.",
-            None => "",
-        }
+    fn bulk_resend_headline(&self) -> String {
+        let Some(bulk_resend) = &self.bulk_resend else {
+            return String::new();
+        };
+        let ended = match bulk_resend.status {
+            BulkResendStatus::Running => return "Resending events…".into(),
+            BulkResendStatus::Finished => "The resend has finished",
+            BulkResendStatus::Stopped => "The resend was stopped",
+        };
+        let BulkResend {
+            delivered, failed, ..
+        } = bulk_resend;
+        format!("{ended}: {delivered} delivered, {failed} failed again.")
     }
 
     /// The address at which the script asks for the bulk resend's progress.

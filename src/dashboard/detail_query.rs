@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::forms::parse_time;
+use super::time_field::TimeField;
 use crate::domain::{
     delivery::Status,
     ids::{DeliveryId, ResendId, WebhookId},
@@ -88,7 +88,7 @@ impl ChartSpan {
     }
 }
 
-/// What the query asks for. What cannot be read is ignored; for the two times, an error is shown at their fields.
+/// What the query asks for. What cannot be read is ignored; for the two times, it is said at their fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DetailQuery {
     /// Deliveries of one status.
@@ -97,18 +97,14 @@ pub struct DetailQuery {
     pub event_type: String,
     /// Deliveries of a time range by name.
     pub range: Range,
-    /// Deliveries since a time, as typed.
-    pub since: String,
-    /// Deliveries before a time, as typed.
-    pub until: String,
-    /// What is wrong with one of the two times.
-    pub time_error: Option<String>,
+    /// Deliveries since a time.
+    pub since: TimeField,
+    /// Deliveries before a time.
+    pub until: TimeField,
     /// A delivery's id to look up, as typed; empty for none.
     pub id: String,
     /// Where the previous page ended.
     pub cursor: Option<DeliveryId>,
-    /// Whether to show the secret.
-    pub shows_secret: bool,
     /// A test whose result to show in place.
     pub test: Option<DeliveryId>,
     /// The ping of a webhook that was just created, whose result to show on top.
@@ -117,8 +113,6 @@ pub struct DetailQuery {
     pub resend: Option<ResendId>,
     /// How much time the chart shows.
     pub chart: ChartSpan,
-    /// The word for what just happened ([`super::frame::Done::of_word`]).
-    pub done: String,
 }
 
 impl DetailQuery {
@@ -131,35 +125,39 @@ impl DetailQuery {
                 "status" => read.status = status_of_word(value),
                 "type" => read.event_type = value.into(),
                 "range" => read.range = Range::of_word(value),
-                "since" => read.since = value.into(),
-                "until" => read.until = value.into(),
+                "since" => read.since = TimeField::parse(value),
+                "until" => read.until = TimeField::parse(value),
                 "id" => read.id = value.trim().into(),
                 "cursor" => read.cursor = DeliveryId::parse(value).ok(),
-                "secret" => read.shows_secret = value == "shown",
                 "test" => read.test = DeliveryId::parse(value).ok(),
                 "created" => read.created = DeliveryId::parse(value).ok(),
                 "resend" => read.resend = ResendId::parse(value).ok(),
                 "chart" if value == "7d" => read.chart = ChartSpan::Week,
-                "done" => read.done = value.into(),
                 _ => {}
             }
         }
-        let times = parse_time(&read.since).and(parse_time(&read.until));
-        read.time_error = times.err();
         read
+    }
+
+    /// Whether something in it cannot be read, or was not found.
+    #[must_use]
+    pub fn refuses(&self) -> bool {
+        let times = self.since.error().or(self.until.error_after(&self.since));
+        times.is_some() || !self.id.is_empty()
     }
 
     /// The address of a page of the deliveries that this filter lets through.
     #[must_use]
     pub fn address(&self, webhook: &WebhookId, before: Option<&DeliveryId>) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
+        let (since, until) = (self.since.instant(), self.until.instant());
         let range = Some(self.range.word()).filter(|_| self.range != Range::All);
         for (name, value) in [
             ("status", self.status.map(Status::as_str)),
             ("type", Some(self.event_type.as_str())),
             ("range", range),
-            ("since", Some(self.since.as_str())),
-            ("until", Some(self.until.as_str())),
+            ("since", since.as_deref()),
+            ("until", until.as_deref()),
             ("cursor", before.map(AsRef::as_ref)),
         ] {
             if let Some(value) = value.filter(|value| !value.is_empty()) {
@@ -173,13 +171,12 @@ impl DetailQuery {
     /// The deliveries to ask for. A time that was typed overrides the range's.
     #[must_use]
     pub fn filter(&self, now: Timestamp) -> DeliveryFilter {
-        let typed = |text| parse_time(text).ok().flatten();
         DeliveryFilter {
             status: self.status,
             event_type: Some(self.event_type.clone()).filter(|name| !name.is_empty()),
             kind: None,
-            since: typed(&self.since).or_else(|| self.range.since(now)),
-            until: typed(&self.until),
+            since: self.since.time().or_else(|| self.range.since(now)),
+            until: self.until.time(),
             before: self.cursor.clone(),
             limit: PAGE,
             is_brief: true,

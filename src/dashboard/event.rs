@@ -1,10 +1,11 @@
-//! What became of an event: for each webhook its delivery, or why it has none.
+//! Finding an event: for each webhook its delivery, or why it has none.
 
 use std::rc::Rc;
 
 use super::{
     Page, assets,
     frame::{Frame, Notice},
+    time_field::TimeField,
     type_choices::known,
     when, words,
 };
@@ -26,13 +27,26 @@ pub struct EventPage {
     pub catalogue: Rc<Catalogue>,
     /// The question.
     pub query: EventQuery,
-    /// Why nothing is shown, as a sentence.
+    /// What is wrong with the id, or why nothing is shown for it, as a sentence.
     pub error: Option<String>,
+    /// What is wrong with the type.
+    pub type_error: Option<String>,
     /// What was found.
     pub trace: Option<Trace>,
 }
 
 impl EventPage {
+    fn errors(&self) -> Vec<(&'static str, String)> {
+        let errors = [
+            ("id", self.error.clone()),
+            ("type", self.type_error.clone()),
+            ("at", self.query.at.error()),
+        ];
+        let errors = errors.into_iter();
+        let found = errors.filter_map(|(field, error)| Some((field, error?)));
+        found.collect()
+    }
+
     fn types(&self) -> Vec<&str> {
         known(
             &self.catalogue,
@@ -48,8 +62,8 @@ pub struct EventQuery {
     pub id: String,
     /// `type`: for an event of which no delivery is kept. Empty for none.
     pub event_type: String,
-    /// `at`: when it was posted, in UTC. Empty for none; [`super::forms::parse_time`] reads it.
-    pub at: String,
+    /// `at`: when it was posted.
+    pub at: TimeField,
 }
 
 impl EventQuery {
@@ -61,7 +75,7 @@ impl EventQuery {
             match name {
                 "id" => read.id = value.trim().into(),
                 "type" => read.event_type = value.into(),
-                "at" => read.at = value.trim().into(),
+                "at" => read.at = TimeField::parse(value),
                 _ => {}
             }
         }
@@ -69,7 +83,7 @@ impl EventQuery {
     }
 }
 
-/// What became of an event.
+/// Where an event went.
 pub struct Trace {
     /// The event.
     pub event_id: EventId,

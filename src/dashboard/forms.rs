@@ -2,7 +2,8 @@
 
 use super::{
     pace_form::{PaceErrors, PaceForm},
-    words::sentence,
+    time_field::TimeField,
+    words::refusal,
 };
 use crate::domain::{
     brand::HeaderPrefix,
@@ -14,7 +15,6 @@ use crate::domain::{
     policy::Policy,
     resend::Selection,
     secret::Secret,
-    timestamp::Timestamp,
     webhook::{DESCRIPTION_LIMIT, OVERLAP_LIMIT, Rotation, Webhook, WebhookDraft},
 };
 
@@ -95,6 +95,39 @@ impl WebhookErrors {
     pub fn any(&self) -> bool {
         *self != Self::default()
     }
+
+    /// Each of them with the id of its field, in the order of the form.
+    #[must_use]
+    pub fn list(&self) -> Vec<FieldError<'_>> {
+        let Self {
+            url,
+            events,
+            description,
+            headers,
+            secret,
+            pace,
+        } = self;
+        listed([
+            ("url", url),
+            ("events", events),
+            ("secret", secret),
+            ("description", description),
+            ("headers", headers),
+            ("rate_limit", &pace.rate_limit),
+            ("retry_schedule", &pace.retry_schedule),
+        ])
+    }
+}
+
+/// The id of a field, and what is wrong with it.
+pub type FieldError<'a> = (&'static str, &'a str);
+
+fn listed<'a, const N: usize>(
+    errors: [(&'static str, &'a Option<String>); N],
+) -> Vec<FieldError<'a>> {
+    let errors = errors.into_iter();
+    let found = errors.filter_map(|(field, error)| Some((field, error.as_deref()?)));
+    found.collect()
 }
 
 impl WebhookForm {
@@ -182,15 +215,13 @@ impl WebhookForm {
         if self.url.is_empty() {
             return Err("Enter the URL of your endpoint.".into());
         }
-        EndpointUrl::parse(&self.url, rules).map_err(|error| sentence(&error.to_string()))
+        EndpointUrl::parse(&self.url, rules).map_err(|error| refusal(&error))
     }
 
     fn check_events(&self, selectable: Selectable<'_>) -> Result<Vec<EventType>, String> {
         let mut types = Vec::new();
         for name in &self.events {
-            let event_type = selectable
-                .find(name)
-                .map_err(|error| sentence(&error.to_string()))?;
+            let event_type = selectable.find(name).map_err(|error| refusal(&error))?;
             if !types.contains(&event_type) {
                 types.push(event_type);
             }
@@ -213,7 +244,7 @@ impl WebhookForm {
             };
             headers.push((name.trim().to_string(), value.trim().to_string()));
         }
-        check_headers(&headers, own).map_err(|error| sentence(&error.to_string()))?;
+        check_headers(&headers, own).map_err(|error| refusal(&error))?;
         Ok(headers)
     }
 }
@@ -222,7 +253,7 @@ fn check_secret(typed: &str) -> Result<Option<Secret>, String> {
     if typed.is_empty() {
         return Ok(None);
     }
-    let secret = Secret::parse(typed).map_err(|error| sentence(&error.to_string()))?;
+    let secret = Secret::parse(typed).map_err(|error| refusal(&error))?;
     Ok(Some(secret))
 }
 
@@ -285,10 +316,39 @@ impl RotateForm {
 pub struct ResendForm {
     /// `failed`, `held` or `pending`.
     pub status: String,
-    /// From when, in UTC.
-    pub since: String,
-    /// Until when, in UTC.
-    pub until: String,
+    /// From when.
+    pub since: TimeField,
+    /// Until when.
+    pub until: TimeField,
+}
+
+/// What is wrong with a bulk resend, field by field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResendErrors {
+    /// With the status.
+    pub status: Option<String>,
+    /// With the beginning.
+    pub since: Option<String>,
+    /// With the end.
+    pub until: Option<String>,
+}
+
+impl ResendErrors {
+    /// Each of them with the id of its field, in the order of the form.
+    #[must_use]
+    pub fn list(&self) -> Vec<FieldError<'_>> {
+        listed([
+            ("resend-since", &self.since),
+            ("resend-until", &self.until),
+            ("resend-status", &self.status),
+        ])
+    }
+
+    /// Whether anything is wrong.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        *self != Self::default()
+    }
 }
 
 impl ResendForm {
@@ -298,48 +358,38 @@ impl ResendForm {
         let fields = parse_fields(body);
         Self {
             status: text(&fields, "status"),
-            since: text(&fields, "since"),
-            until: text(&fields, "until"),
+            since: TimeField::parse(&text(&fields, "since")),
+            until: TimeField::parse(&text(&fields, "until")),
         }
     }
 
     /// Checks what was chosen.
     ///
     /// # Errors
-    /// What is wrong, as a sentence.
-    pub fn check(&self) -> Result<Selection, String> {
+    /// All that is wrong, by field.
+    pub fn check(&self) -> Result<Selection, ResendErrors> {
         let status = match self.status.as_str() {
-            "failed" => Status::Failed,
-            "held" => Status::Held,
-            "pending" => Status::Pending,
-            _ => return Err("Choose failed, held or pending events.".into()),
+            "failed" => Some(Status::Failed),
+            "held" => Some(Status::Held),
+            "pending" => Some(Status::Pending),
+            _ => None,
         };
-        Ok(Selection {
-            status,
-            since: parse_time(&self.since)?,
-            until: parse_time(&self.until)?,
-        })
+        let errors = ResendErrors {
+            status: status
+                .is_none()
+                .then(|| "Choose failed, held or pending events.".into()),
+            since: self.since.error(),
+            until: self.until.error_after(&self.since),
+        };
+        match status {
+            Some(status) if !errors.any() => Ok(Selection {
+                status,
+                since: self.since.time(),
+                until: self.until.time(),
+            }),
+            _ => Err(errors),
+        }
     }
-}
-
-/// Reads a time as a date field writes it (`2026-01-15T10:30`, in UTC), or as RFC 3339; none if nothing is typed.
-///
-/// # Errors
-/// A sentence that shows an example.
-pub fn parse_time(typed: &str) -> Result<Option<Timestamp>, String> {
-    let typed = typed.trim();
-    if typed.is_empty() {
-        return Ok(None);
-    }
-    let completed = match typed.len() {
-        10 => format!("{typed}T00:00:00Z"),
-        16 => format!("{typed}:00Z"),
-        19 => format!("{typed}Z"),
-        _ => typed.to_string(),
-    };
-    Timestamp::parse_rfc3339(&completed)
-        .map(Some)
-        .map_err(|_| "Write the time in UTC, such as 2026-01-15T10:30.".into())
 }
 
 /// Reads the name of the event type of a test.
@@ -354,5 +404,5 @@ pub fn parse_test(body: &[u8]) -> String {
 /// What is wrong, as a sentence.
 pub fn check_test<'c>(name: &str, catalogue: &'c Catalogue) -> Result<&'c CatalogueEntry, String> {
     let found = catalogue.find_entry(name);
-    found.map_err(|error| sentence(&error.to_string()))
+    found.map_err(|error| refusal(&error))
 }

@@ -3,7 +3,7 @@
 use std::{borrow::Borrow, time::Duration};
 
 use super::{assets, theme};
-use crate::domain::{brand::Brand, ids::WorkspaceId, timestamp::Timestamp};
+use crate::domain::{attempt::Attempt, brand::Brand, ids::WorkspaceId, timestamp::Timestamp};
 
 /// The surroundings of a page.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct Frame {
     pub allow_private_endpoints: bool,
     /// What just happened.
     pub notice: Option<Notice>,
+    /// Whether the page refuses something: its title says so first.
+    pub refused: bool,
     /// When the page is rendered.
     pub now: Timestamp,
     /// How long an endpoint may take to answer.
@@ -51,6 +53,10 @@ impl Frame {
         self.logo_address().unwrap_or_else(assets::icon_address)
     }
 
+    pub(super) fn is_error(&self) -> bool {
+        self.refused || matches!(self.notice, Some(Notice::Problem(_)))
+    }
+
     /// Whether the user who is signed in may change webhooks.
     #[must_use]
     pub fn may_write(&self) -> bool {
@@ -66,25 +72,39 @@ impl Frame {
     }
 }
 
-/// What just happened, shown once on top of the next page.
+/// What just happened, shown once on top of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Something was done.
     Done(Done),
+    /// Something was done, and did not end well.
+    Warning(&'static str),
     /// Something was refused or did not work, in words.
     Problem(String),
 }
 
 impl Notice {
-    /// Reads what a redirect's query reports, if anything.
+    /// What to say of something that was done, which may have had a bad end: `attempt` is that of the ping or test.
     #[must_use]
-    pub fn of_query<'a>(mut query: impl Iterator<Item = (&'a str, &'a str)>) -> Option<Self> {
-        let (_, word) = query.find(|(name, _)| *name == "done")?;
-        Done::of_word(word).map(Self::Done)
+    pub fn of(done: Done, attempt: Option<&Attempt>) -> Self {
+        let succeeded = attempt.map(|attempt| attempt.outcome.is_success());
+        match (done, succeeded) {
+            (Done::Created, Some(false)) => Self::Warning("Webhook created, but its ping failed."),
+            (Done::Created, None) => Self::Warning(
+                "Webhook created. The result of its ping is not known: send a test event.",
+            ),
+            (Done::Tested, Some(false)) => {
+                Self::Warning("Test event sent, and its attempt failed.")
+            }
+            (Done::Tested, None) => {
+                Self::Warning("Test event sent. The result of its attempt is not known yet.")
+            }
+            _ => Self::Done(done),
+        }
     }
 }
 
-/// What was done; a redirect names it in its query as `done=<word>`.
+/// What was done; a cookie carries its word to the next page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Done {
     /// A webhook was created.
@@ -101,7 +121,7 @@ pub enum Done {
     Deleted,
     /// A secret was rotated.
     Rotated,
-    /// A delivery is sent again.
+    /// A delivery is resent.
     Resent,
     /// The next attempt of a delivery is made at once.
     SentNow,
@@ -135,7 +155,7 @@ impl Done {
         Self::SignedOut,
     ];
 
-    /// The word in a query.
+    /// The word in the cookie.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -156,10 +176,16 @@ impl Done {
         }
     }
 
-    /// Finds the action that a word of a query names.
+    /// Finds the action that a word names.
     #[must_use]
     pub fn of_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|done| done.word() == word)
+    }
+
+    /// Whether it has only begun: how it ends is not known yet.
+    #[must_use]
+    pub const fn is_begun(self) -> bool {
+        matches!(self, Self::Resent | Self::SentNow | Self::ResendStarted)
     }
 
     /// The sentence that people read.
@@ -169,19 +195,19 @@ impl Done {
             Self::Created => "Webhook created.",
             Self::Saved => "Settings saved.",
             Self::Enabled => {
-                "Webhook enabled. Its events are sent from now on; held ones wait until you send them."
+                "Webhook enabled. Its events are sent from now on; held ones wait until you resend them."
             }
             Self::Disabled => {
-                "Webhook disabled. New events are held until you enable it and send them."
+                "Webhook disabled. New events are held until you enable it and resend them."
             }
             Self::Paused => "Webhook paused. Events wait, and nothing is sent until you resume it.",
             Self::Deleted => "Webhook deleted.",
             Self::Rotated => "Secret rotated.",
-            Self::Resent => "The event is being sent again.",
+            Self::Resent => "The event is being resent.",
             Self::SentNow => "The next attempt is due now.",
             Self::Cancelled => "Delivery cancelled. No further attempt is made.",
-            Self::ResendStarted => "Resending has begun.",
-            Self::ResendStopped => "Resending was stopped.",
+            Self::ResendStarted => "The resend has begun.",
+            Self::ResendStopped => "The resend was stopped.",
             Self::Tested => "Test event sent.",
             Self::SignedOut => "You are signed out.",
         }
@@ -191,9 +217,24 @@ impl Done {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::outcome::Outcome;
 
     #[test]
-    fn every_word_of_a_redirect_is_read_back() {
+    fn a_notice_is_as_good_as_the_result() {
+        let at = Timestamp::from_millis(0);
+        let good = Attempt::new(1, at, 5, Outcome::Succeeded);
+        let bad = Attempt::new(1, at, 5, Outcome::HttpError);
+        for done in [Done::Created, Done::Tested] {
+            assert_eq!(Notice::of(done, Some(&good)), Notice::Done(done));
+            for attempt in [Some(&bad), None] {
+                assert!(matches!(Notice::of(done, attempt), Notice::Warning(_)));
+            }
+        }
+        assert_eq!(Notice::of(Done::Saved, None), Notice::Done(Done::Saved));
+    }
+
+    #[test]
+    fn every_word_of_a_cookie_is_read_back() {
         for done in Done::ALL {
             assert_eq!(Done::of_word(done.word()), Some(done));
             assert!(done.sentence().ends_with('.'));

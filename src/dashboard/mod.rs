@@ -11,6 +11,8 @@ pub mod words;
 
 pub mod when;
 
+pub mod time_field;
+
 pub mod frame;
 
 pub mod assets;
@@ -20,6 +22,8 @@ pub mod theme;
 pub mod pace_form;
 
 pub mod forms;
+
+pub mod kept_form;
 
 pub mod detail_query;
 
@@ -35,6 +39,12 @@ pub mod detail;
 
 pub mod delivery;
 
+pub mod delivery_query;
+
+pub mod advice;
+
+pub mod curl;
+
 pub mod probe;
 
 pub mod verify;
@@ -44,6 +54,10 @@ mod json;
 mod type_choices;
 
 mod response;
+
+mod markup;
+
+mod visible_text;
 
 pub mod event;
 

@@ -3,9 +3,6 @@
 use super::response::ShownResponse;
 use crate::domain::{attempt::Attempt, record::DeliveryRecord};
 
-/// Bytes of HTML for the response; it takes half of them.
-const RESPONSE_ROOM: usize = 16 * 1024;
-
 /// A ping or a test with its one attempt.
 pub struct Probe {
     /// The delivery, with its payload, which is the request's body.
@@ -24,6 +21,6 @@ pub struct SentParts {
 
 impl Probe {
     pub(super) fn response(attempt: &Attempt) -> ShownResponse {
-        ShownResponse::new(attempt, &mut { RESPONSE_ROOM })
+        ShownResponse::new(attempt, false)
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     Page, assets,
     frame::{Frame, Notice},
+    kept_form::Kept,
     words,
 };
 use crate::domain::ids::WorkspaceId;
@@ -17,8 +18,10 @@ pub struct SignInPage {
     pub link: Option<OfferedLink>,
     /// The workspace of the session that this browser has, and that signing in ends.
     pub open: Option<WorkspaceId>,
-    /// Where the form of a link posts to.
+    /// Where the form posts to.
     pub action: String,
+    /// A form that its author filled while the session ended.
+    pub kept: Option<Kept>,
     /// Why the key was refused, as a sentence. What was typed is a secret and is not shown again.
     pub key_error: Option<String>,
     /// Why the link was refused, as a sentence; the page then offers the key.

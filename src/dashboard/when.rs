@@ -8,7 +8,7 @@ use chrono::{DateTime, Datelike, Month, Timelike};
 use super::words::length;
 use crate::domain::timestamp::Timestamp;
 
-/// A `<time>` element: the text to the minute, the exact UTC on hover.
+/// A `<time>` element: the text to the second, the exact UTC on hover.
 #[derive(Clone, Copy, Debug)]
 pub struct When(pub Timestamp);
 
@@ -34,7 +34,7 @@ impl fmt::Display for When {
         write!(
             formatter,
             "<time datetime=\"{at}\" title=\"{day} {month} {year:04}, {hour:02}:{minute:02}:{second:02}.{millis:03} UTC\">\
-             {day} {short} {year:04}, {hour:02}:{minute:02} UTC</time>"
+             {day} {short} {year:04}, {hour:02}:{minute:02}:{second:02} UTC</time>"
         )
     }
 }
@@ -43,6 +43,42 @@ impl fmt::Display for When {
 #[must_use]
 pub fn at(time: impl Borrow<Timestamp>) -> When {
     When(*time.borrow())
+}
+
+/// A `<time>` element whose text is how far the time is from now; the script keeps it moving.
+#[derive(Clone, Debug)]
+pub struct Distance {
+    at: Timestamp,
+    words: String,
+}
+
+// Numbers, English units and the markup below.
+impl HtmlSafe for Distance {}
+impl askama::FastWritable for Distance {
+    fn write_into(&self, into: &mut dyn fmt::Write, _: &dyn askama::Values) -> askama::Result<()> {
+        write!(into, "{self}")?;
+        Ok(())
+    }
+}
+
+impl fmt::Display for Distance {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, words } = self;
+        write!(
+            formatter,
+            "<time datetime=\"{at}\" data-distance>{words}</time>"
+        )
+    }
+}
+
+/// Shows how far a time is from now.
+#[must_use]
+pub fn from_now(at: impl Borrow<Timestamp>, now: impl Borrow<Timestamp>) -> Distance {
+    let at = *at.borrow();
+    Distance {
+        at,
+        words: distance(at, now),
+    }
 }
 
 /// How far a time is from now: `in 5 minutes`, `3 days ago`, `just now`.
@@ -67,11 +103,11 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_768_473_000_000);
 
     #[test]
-    fn a_time_is_read_to_the_minute_and_exactly_on_hover() {
+    fn a_time_is_read_to_the_second_and_exactly_on_hover() {
         let shown = at(NOW.saturating_add(std::time::Duration::from_millis(1_234)));
         assert_eq!(
             shown.to_string(),
-            "<time datetime=\"2026-01-15T10:30:01.234Z\" title=\"15 January 2026, 10:30:01.234 UTC\">15 Jan 2026, 10:30 UTC</time>"
+            "<time datetime=\"2026-01-15T10:30:01.234Z\" title=\"15 January 2026, 10:30:01.234 UTC\">15 Jan 2026, 10:30:01 UTC</time>"
         );
     }
 

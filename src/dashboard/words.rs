@@ -2,12 +2,12 @@
 
 use std::{
     borrow::{Borrow, Cow},
-    fmt::Write,
     time::Duration,
 };
 
 use http::StatusCode;
 
+pub use super::visible_text::{beginning, one_line, visible, weight};
 use crate::domain::{
     attempt::Attempt,
     delivery::{FailedReason, GONE, State},
@@ -39,6 +39,21 @@ pub fn sentence(text: &str) -> String {
     sentence
 }
 
+/// What is wrong with a field, as a sentence: the API's name of a member becomes the label that people see.
+#[must_use]
+pub fn refusal(error: &impl ToString) -> String {
+    sentence(&named(&error.to_string()))
+}
+
+fn named(error: &str) -> Cow<'_, str> {
+    let labels = [("url ", "the URL "), ("secret ", "the secret ")];
+    let renamed = labels.into_iter().find_map(|(member, label)| {
+        let rest = error.strip_prefix(member)?;
+        Some(Cow::Owned(format!("{label}{rest}")))
+    });
+    renamed.unwrap_or(Cow::Borrowed(error))
+}
+
 /// A number with the noun for it: `1 attempt`, `2 attempts`.
 #[must_use]
 pub fn count(number: u64, noun: &str) -> String {
@@ -56,6 +71,22 @@ pub fn took(milliseconds: impl Borrow<u64>) -> String {
         1_000..10_000 => format!("{}.{} s", tenths.div_euclid(10), tenths.rem_euclid(10)),
         _ => format!("{} s", tenths.div_euclid(10)),
     }
+}
+
+/// A size: `48 bytes`, `1.2 kB`, `17 MB`.
+#[must_use]
+pub fn size(bytes: usize) -> String {
+    for (unit, name) in [(1_000_000, "MB"), (1_000, "kB")] {
+        let tenths = bytes.saturating_mul(10).div_euclid(unit);
+        match tenths {
+            0..10 => {}
+            10..100 => {
+                return format!("{}.{} {name}", tenths.div_euclid(10), tenths.rem_euclid(10));
+            }
+            _ => return format!("{} {name}", tenths.div_euclid(10)),
+        }
+    }
+    count(bytes.try_into().unwrap_or(u64::MAX), "byte")
 }
 
 /// A length of time in its largest whole unit: `10 seconds`, `1 hour`, `5 days`.
@@ -127,7 +158,8 @@ pub fn outcome(attempt: &Attempt, timeout: impl Borrow<Duration>) -> String {
         }
         Outcome::Blocked => {
             let why = reason.unwrap_or("the URL is not allowed");
-            format!("Nothing was sent: {}.", why.trim_end_matches('.'))
+            let why = named(why.trim_end_matches('.'));
+            format!("Nothing was sent: {why}.")
         }
         Outcome::Lost => reason.map_or_else(
             || "The relay was interrupted before it learnt the answer.".into(),
@@ -157,7 +189,7 @@ pub fn state(state: State, is_probe: bool) -> &'static str {
         State::Scheduled { .. } => "Waits for its next attempt.",
         State::Leased { .. } => "Is being sent at this moment.",
         State::Held => {
-            "Held because the webhook was disabled when it was due. Enable the webhook, then send it."
+            "Held because the webhook was disabled when it was due. Enable the webhook, then resend it."
         }
         State::Delivered { .. } => "The endpoint has taken it.",
         State::Failed { reason, .. } => match reason {
@@ -169,7 +201,7 @@ pub fn state(state: State, is_probe: bool) -> &'static str {
             }
             FailedReason::Cancelled => "Cancelled by a person. No further attempt is made.",
             FailedReason::SingleAttempt if is_probe => {
-                "Its only attempt failed. Pings and tests are not retried."
+                "Its only attempt failed. Pings and test events are not retried."
             }
             FailedReason::SingleAttempt => "Its only attempt failed.",
         },
@@ -202,78 +234,6 @@ pub fn absence(absence: impl Borrow<Absence>) -> &'static str {
             "This webhook had selected this event type, but no delivery is kept: the webhook's backlog was full, the change was too recent to be known everywhere, or the delivery is older than what is kept."
         }
     }
-}
-
-/// A text with its control characters, and those that reverse or hide text, made visible: an endpoint's response must
-/// not rearrange the page.
-#[must_use]
-pub fn visible(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_treacherous) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        if is_treacherous(character) {
-            // Writing to a String cannot fail.
-            let _ = write!(shown, "[U+{:04X}]", u32::from(character));
-        } else {
-            shown.push(character);
-        }
-    }
-    Cow::Owned(shown)
-}
-
-const fn is_treacherous(character: char) -> bool {
-    match character {
-        '\n' | '\t' => false,
-        // Controls; marks, embeddings, overrides and isolates of direction; separators and joiners without width.
-        '\0'..='\u{1f}'
-        | '\u{7f}'..='\u{9f}'
-        | '\u{61c}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{2069}'
-        | '\u{feff}' => true,
-        _ => false,
-    }
-}
-
-/// The beginning of a text whose HTML has at most that many bytes, and whether that is the whole text.
-#[must_use]
-pub fn beginning(text: &str, bytes: impl Borrow<usize>) -> (&str, bool) {
-    let mut total: usize = 0;
-    for (index, character) in text.char_indices() {
-        total = total.saturating_add(weight_of(character));
-        if total > *bytes.borrow() {
-            return (text.get(..index).unwrap_or_default(), false);
-        }
-    }
-    (text, true)
-}
-
-/// The bytes of a text in HTML, made visible and escaped.
-#[must_use]
-pub fn weight(text: &str) -> usize {
-    text.chars().map(weight_of).fold(0, usize::saturating_add)
-}
-
-const fn weight_of(character: char) -> usize {
-    match character {
-        '<' | '>' | '&' | '"' | '\'' => 5,
-        _ if is_treacherous(character) => 10,
-        _ => character.len_utf8(),
-    }
-}
-
-/// A text on one line for a table: visible, cut after that many characters.
-#[must_use]
-pub fn one_line(text: &str, characters: usize) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    let mut shown: String = line.chars().take(characters).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
-    }
-    visible(&shown).into_owned()
 }
 
 #[cfg(test)]
@@ -340,7 +300,7 @@ mod tests {
                 Outcome::Blocked,
                 None,
                 Some("url must use https"),
-                "Nothing was sent: url must use https.",
+                "Nothing was sent: the URL must use https.",
             ),
             (
                 Outcome::Lost,
@@ -353,6 +313,23 @@ mod tests {
         }
         let long = told(Outcome::Unreachable, None, Some(&"é".repeat(9_000)));
         assert!(long.chars().count() <= ERROR_LIMIT + 2);
+    }
+
+    #[test]
+    fn a_refusal_names_the_field_as_its_label_does() {
+        for (error, words) in [
+            ("url must use https", "The URL must use https."),
+            (
+                "secret must have 8 to 256 characters",
+                "The secret must have 8 to 256 characters.",
+            ),
+            (
+                "the header x is given more than once",
+                "The header x is given more than once.",
+            ),
+        ] {
+            assert_eq!(refusal(&error), words);
+        }
     }
 
     #[test]
@@ -380,25 +357,19 @@ mod tests {
     }
 
     #[test]
-    fn text_that_turns_or_hides_is_made_visible_and_other_text_is_not_touched() {
-        assert_eq!(visible("a\u{202e}b\0\r"), "a[U+202E]b[U+0000][U+000D]");
-        assert!(matches!(visible("ümlaut, العربية\n\t"), Cow::Borrowed(_)));
-        assert_eq!(one_line("first\nsecond", 80), "first…");
-        assert_eq!(one_line("abcdef", 3), "abc…");
-        assert_eq!(one_line("abc", 3), "abc");
-    }
-
-    #[test]
-    fn a_beginning_fits_its_room_when_it_is_escaped() {
-        for text in [
-            "<<<<<<<<<<",
-            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-            "ééééééééééé",
-            "\0\0\0\0",
-        ] {
-            let (shown, is_all) = beginning(text, 20);
-            assert!(weight(shown) <= 20 && !is_all, "{text}");
-            assert_eq!(beginning(text, 1_000), (text, true));
-        }
+    fn sizes_are_told_in_two_digits_or_more() {
+        assert_eq!(
+            [0, 1, 999, 1_000, 1_999, 10_000, 262_144, 1_500_000].map(size),
+            [
+                "0 bytes",
+                "1 byte",
+                "999 bytes",
+                "1.0 kB",
+                "1.9 kB",
+                "10 kB",
+                "262 kB",
+                "1.5 MB"
+            ]
+        );
     }
 }

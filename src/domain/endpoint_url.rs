@@ -170,10 +170,12 @@ pub enum EndpointUrlError {
     #[error("url must use https or http")]
     NotHttpOrHttps,
     /// User name or password, even an empty one.
-    #[error("url must not contain a user name or password ('@' before the path)")]
+    #[error(
+        "url must not contain a user name or password ('@' before the path); send a credential in a custom header"
+    )]
     UserInfo,
     /// A fragment, even an empty one.
-    #[error("url must not contain a fragment ('#')")]
+    #[error("url must not contain a fragment; delete '#' and what follows")]
     Fragment,
     /// Port 0, above 65535, or not a number.
     #[error("url must have a port of 1 to 65535, or none")]
@@ -182,7 +184,7 @@ pub enum EndpointUrlError {
     #[error("url must name its host; an IP address in any notation is not allowed")]
     IpAddress,
     /// Not a host name, before or after IDN processing.
-    #[error("url must have a valid host name")]
+    #[error("url must have a valid host name, such as hooks.example.com")]
     HostName,
     /// Two dots in a row, or one at the beginning.
     #[error("url must have a host name without empty labels; labels are separated by single dots")]

@@ -30,6 +30,8 @@ pub mod sealed;
 
 pub mod signature;
 
+pub mod request_headers;
+
 pub mod idempotency_key;
 
 pub mod workspace;

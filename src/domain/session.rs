@@ -14,6 +14,9 @@ use super::{
 /// How long a session lasts: twelve hours.
 pub const SESSION_LENGTH: Duration = Duration::from_secs(12 * 60 * 60);
 
+/// How long a notice waits for the next page.
+const NOTICE_LENGTH: Duration = Duration::from_secs(60);
+
 /// Sessions of one workspace at a time; one more ends those that would expire first.
 pub const SESSIONS_LIMIT: u32 = 1000;
 
@@ -142,20 +145,41 @@ impl Transport {
         }
     }
 
+    /// The name of the cookie that carries a notice to the next page.
+    #[must_use]
+    pub const fn notice_cookie_name(self) -> &'static str {
+        match self {
+            Self::Secure => "__Host-notice",
+            Self::Plain => "notice",
+        }
+    }
+
     /// The `Set-Cookie` that gives a browser a session's token.
     #[must_use]
     pub fn set_cookie(self, token: &str) -> String {
-        self.cookie(token, SESSION_LENGTH.as_secs())
+        self.cookie(self.cookie_name(), token, SESSION_LENGTH)
     }
 
     /// The `Set-Cookie` that removes it.
     #[must_use]
     pub fn clear_cookie(self) -> String {
-        self.cookie("", 0)
+        self.cookie(self.cookie_name(), "", Duration::ZERO)
     }
 
-    fn cookie(self, value: &str, seconds: u64) -> String {
-        let name = self.cookie_name();
+    /// The `Set-Cookie` that carries a notice, a word of a fixed list, to the next page.
+    #[must_use]
+    pub fn set_notice(self, word: &str) -> String {
+        self.cookie(self.notice_cookie_name(), word, NOTICE_LENGTH)
+    }
+
+    /// The `Set-Cookie` that removes it.
+    #[must_use]
+    pub fn clear_notice(self) -> String {
+        self.cookie(self.notice_cookie_name(), "", Duration::ZERO)
+    }
+
+    fn cookie(self, name: &str, value: &str, length: Duration) -> String {
+        let seconds = length.as_secs();
         let secure = match self {
             Self::Secure => "; Secure",
             Self::Plain => "",
@@ -312,6 +336,14 @@ mod tests {
         assert_eq!(
             Transport::Secure.clear_cookie(),
             "__Host-session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Secure"
+        );
+        assert_eq!(
+            Transport::Secure.set_notice("saved"),
+            "__Host-notice=saved; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Secure"
+        );
+        assert_eq!(
+            Transport::Plain.clear_notice(),
+            "notice=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax"
         );
     }
 

@@ -167,9 +167,9 @@ test("all that is pending is sent at once from the webhook's page", async (t) =>
   works = true;
   const page = await openPage(t, scene);
   await page.goto(`/settings/webhooks/${scene.webhook.id}`);
-  await page.getByText("Send failed, held or pending events").click();
-  await page.getByRole("button", { name: "Send pending at once" }).click();
-  await assertSees(page, "All events were sent again.");
+  await page.getByText("Resend failed, held or pending events").click();
+  await page.getByRole("button", { name: "Resend pending events" }).click();
+  await assertSees(page, "The resend has finished");
   assert.equal((await awaitSettled(relay, scene.workspace, entry)).attempt_count, 2);
 });
 

@@ -7,9 +7,11 @@
     reason = "what is not as expected has to end the test"
 )]
 
+mod curl;
 mod forms;
 mod pace;
 mod samples;
+mod style;
 
 use samples::{
     add, bulk_resend, delete, delivery, detail, docs, error, event, frame, list, ordered, probe,
@@ -18,7 +20,9 @@ use samples::{
 use webhook_relay::{
     dashboard::{
         Page,
+        forms::ResendErrors,
         frame::{Done, Notice},
+        time_field::TimeField,
     },
     domain::{delivery::Kind, outcome::Outcome},
 };
@@ -33,13 +37,17 @@ fn pages(may_write: bool, text: &str) -> Vec<(&'static str, String)> {
     tested.query = query("test=evt_00000000000070008000000000000000&chart=7d&status=failed");
     tested.probe = Some(probe(Kind::Test, Outcome::HttpError, Some(500), text));
     tested.bulk_resend = Some(bulk_resend());
-    tested.resend_error = Some(text.into());
+    tested.resend_errors = ResendErrors {
+        status: Some(text.into()),
+        since: Some(text.into()),
+        until: Some(text.into()),
+    };
     tested.rotation_error = Some(text.into());
     tested.id_error = Some(text.into());
-    tested.query.since = text.into();
+    tested.query.since = TimeField::parse(text);
     tested.query.id = text.into();
     let mut created = detail(may_write, text);
-    created.query = query("created=evt_00000000000070008000000000000000&done=created");
+    created.query = query("created=evt_00000000000070008000000000000000");
     created.probe = Some(probe(Kind::Ping, Outcome::Timeout, None, text));
     created.secret = may_write.then(|| "whsec_c2VjcmV0c2VjcmV0c2VjcmV0".into());
     let mut paused = detail(may_write, text);
@@ -156,8 +164,12 @@ fn who_may_only_read_has_nothing_to_change() {
             .collect();
         let allowed = usize::from(name == "sign-in");
         assert_eq!(posts.len(), allowed, "{name}: {posts:?}");
-        for words in ["/delete\"", "/webhooks/new\"", "secret=shown", "whsec_"] {
-            assert!(!html.contains(words), "{name}: {words}");
+        for words in ["/delete\"", "/webhooks/new\"", "/secret\"", "whsec_"] {
+            // A form that was kept may be anybody's until they have signed in.
+            assert!(
+                name == "sign-in" || !html.contains(words),
+                "{name}: {words}"
+            );
         }
     }
 }
@@ -209,6 +221,27 @@ fn every_id_stands_once_and_what_refers_to_one_finds_it() {
                     assert!(ids.contains(&id), "{name}: {attribute}={id}");
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn pages_have_one_word_for_each_thing_and_no_words_of_the_api_s_members() {
+    for (name, html) in pages(true, "text") {
+        let texts = html.split('<').filter_map(|part| part.split_once('>'));
+        let shown: Vec<_> = texts.map(|(_, text)| text).collect();
+        for refused in [
+            "Mend ",
+            " mend ",
+            "anew",
+            "came of",
+            "became of",
+            "sent again",
+            "Sending again",
+            "Url ",
+        ] {
+            let found = shown.iter().find(|text| text.contains(refused));
+            assert_eq!(found, None, "{name}: {refused}");
         }
     }
 }
@@ -283,6 +316,44 @@ fn a_refused_form_keeps_what_was_typed_and_says_what_is_wrong_beside_it() {
     assert!(html.contains("value=\"no &#38; good\""));
     assert_eq!(html.matches("class=\"error\"").count(), 7);
     assert!(html.contains("aria-invalid=\"true\""));
+}
+
+#[test]
+fn a_refused_form_is_summed_up_above_it_with_the_focus_and_leads_to_each_field() {
+    let mut page = add("no");
+    page.frame.refused = true;
+    let html = page.render().unwrap();
+    assert!(html.contains("<title>Error: Add webhook"));
+    let (_, rest) = html.split_once("role=\"alert\"").unwrap();
+    assert!(rest.split('>').next().unwrap().contains("autofocus"));
+    for field in [
+        "url",
+        "events",
+        "secret",
+        "description",
+        "headers",
+        "rate_limit",
+        "retry_schedule",
+    ] {
+        assert!(
+            html.contains(&format!("<a href=\"#{field}\">no</a>")),
+            "{field}"
+        );
+        assert!(html.contains(&format!("id=\"{field}\"")), "{field}");
+    }
+}
+
+#[test]
+fn each_link_of_the_log_has_a_name_of_its_own() {
+    let page = detail(true, "x");
+    let html = page.render().unwrap();
+    for record in &page.deliveries {
+        let name = format!(
+            "alert.triggered <small class=\"mono\">{}</small></a>",
+            record.id
+        );
+        assert!(html.contains(&name), "{}", record.id);
+    }
 }
 
 #[test]

@@ -7,18 +7,21 @@ use webhook_relay::{
     dashboard::{
         add::AddPage,
         delete::DeletePage,
-        delivery::DeliveryPage,
+        delivery::{AttemptRequest, DeliveryPage, Source},
+        delivery_query::DeliveryQuery,
         detail::DetailPage,
         detail_query::DetailQuery,
         docs::DocsPage,
         error::ErrorPage,
         event::{EventPage, EventQuery, Trace, TracedWebhook},
-        forms::{RotateForm, WebhookErrors, WebhookForm},
+        forms::{ResendErrors, ResendForm, RotateForm, WebhookErrors, WebhookForm},
         frame::{Frame, Notice, Session},
+        kept_form::Kept,
         list::{ListPage, ListedWebhook},
         pace_form::{PaceErrors, PaceForm},
         probe::{Probe, SentParts},
         sign_in::SignInPage,
+        time_field::TimeField,
     },
     domain::{
         attempt::Attempt,
@@ -63,6 +66,7 @@ pub(crate) fn frame(may_write: bool) -> Frame {
         }),
         allow_private_endpoints: false,
         notice: None,
+        refused: false,
         now: NOW,
         attempt_timeout: Duration::from_secs(10),
         disable_after: Duration::from_secs(5 * 86_400),
@@ -290,6 +294,11 @@ pub(crate) fn add(text: &str) -> AddPage {
                 retry_schedule: Some(text.into()),
             },
         },
+        remark: Some(
+            Kept::of("/settings/webhooks/new", b"secret=x")
+                .unwrap()
+                .remark(),
+        ),
         usual_schedule: "1m, 5m".into(),
     }
 }
@@ -309,7 +318,9 @@ pub(crate) fn detail(may_write: bool, text: &str) -> DetailPage {
         probe: None,
         hours: Some(hours()),
         bulk_resend: None,
-        resend_error: None,
+        resend: ResendForm::default(),
+        resend_errors: ResendErrors::default(),
+        kept: None,
         older: deliveries(1, text).pop().map(|record| record.id),
         deliveries: deliveries(50, text),
         id_error: None,
@@ -329,8 +340,12 @@ pub(crate) fn delivery(may_write: bool, text: &str) -> DeliveryPage {
     DeliveryPage {
         frame: frame(may_write),
         webhook: webhook(1, text),
+        query: DeliveryQuery::default(),
         record: record(9, Kind::Event, attempts, text),
-        request: Some(sent(text)),
+        request: Some(AttemptRequest {
+            parts: sent(text),
+            source: Source::Recomputed,
+        }),
     }
 }
 
@@ -371,9 +386,10 @@ pub(crate) fn event(text: &str) -> EventPage {
         query: EventQuery {
             id: text.into(),
             event_type: text.into(),
-            at: text.into(),
+            at: TimeField::parse(text),
         },
         error: Some(text.into()),
+        type_error: Some(text.into()),
         trace: Some(Trace {
             event_id: EventId::parse("order-4711").unwrap(),
             event_type: text.into(),
@@ -397,6 +413,10 @@ pub(crate) fn sign_in(text: &str) -> SignInPage {
         link: None,
         open: Some(WorkspaceId::parse("ws_acme").unwrap()),
         action: "/sign-in".into(),
+        kept: Kept::of(
+            "/settings/webhooks/new",
+            format!("description={text}&secret={text}").as_bytes(),
+        ),
         key_error: Some(text.into()),
         link_error: Some(text.into()),
     }

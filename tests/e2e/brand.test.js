@@ -112,7 +112,7 @@ describe("a relay of another brand", () => {
       "/settings/webhooks",
       "/settings/webhooks/new",
       path,
-      `${path}?secret=shown`,
+      `${path}?chart=7d`,
       `${path}/delete`,
       `${path}/deliveries/${id}`,
       `/settings/events?id=${id}`,

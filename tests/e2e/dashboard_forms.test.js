@@ -16,7 +16,7 @@ import {
   readDelivery,
   setUpWebhook,
 } from "../support/steps.js";
-import { assertLeadsTo, assertPage, signIn } from "../support/visitor.js";
+import { assertLeadsTo, assertPage, assertTells, signIn } from "../support/visitor.js";
 
 const HOME = "/settings/webhooks";
 // Well-formed but never assigned.
@@ -60,7 +60,8 @@ describe("adding a webhook", () => {
     ];
     const answer = await visitor.post(`${HOME}/new`, fields);
     const [webhook] = await webhooksOf(workspace);
-    assertLeadsTo(answer, new RegExp(`^${HOME}/${webhook.id}\\?`));
+    assertLeadsTo(answer, new RegExp(`^${HOME}/${webhook.id}\\?created=evt_\\w+$`));
+    assertTells(visitor, "created");
     assert.deepEqual(
       [webhook.url, webhook.events.toSorted(), webhook.description, webhook.headers],
       [receiver.url, ["agent.error", "alert.triggered"], "first\nsecond", { "X-Team": "a b", "X-Other": "c" }],
@@ -68,7 +69,9 @@ describe("adding a webhook", () => {
     assert.equal(receiver.pings().length, 1);
     const html = await follow(visitor, answer);
     assert.ok(html.includes("pong of the endpoint"), "the ping's answer is not shown");
-    assert.ok(html.includes("my-own-secret"), "the secret is not shown");
+    assert.ok(html.includes("Webhook created.") && !html.includes("my-own-secret"));
+    const revealed = assertPage(await visitor.post(`${HOME}/${webhook.id}/secret`));
+    assert.ok(revealed.includes("my-own-secret"), "the secret is not shown");
     assert.equal((await read({ workspace, webhook }, "/secret")).secret, "my-own-secret");
   });
 
@@ -88,8 +91,9 @@ describe("adding a webhook", () => {
     const [webhook] = await webhooksOf(workspace);
     const { secret } = await read({ workspace, webhook }, "/secret");
     assert.match(secret, /^whsec_/);
-    assert.ok(html.includes(secret), "the secret is not shown");
+    assert.ok(assertPage(await visitor.post(`${HOME}/${webhook.id}/secret`)).includes(secret), "it is not shown");
     assert.ok(html.includes("503"), "the failed ping is not shown");
+    assert.ok(html.includes("Webhook created, but its ping failed."));
   });
 
   test("shows each error beside its field, keeps what was typed, and stores nothing", async () => {
@@ -161,8 +165,11 @@ describe("a webhook's settings", () => {
       headers: "X-New: 1",
     };
     const answer = await scene.visitor.post(scene.page, fields);
-    assertLeadsTo(answer, `${scene.page}?done=saved`);
-    await follow(scene.visitor, answer);
+    assertLeadsTo(answer, scene.page);
+    assertTells(scene.visitor, "saved");
+    assert.ok((await follow(scene.visitor, answer)).includes("Settings saved."));
+    // Once: the page clears the cookie.
+    assert.ok(!(await follow(scene.visitor, answer)).includes("Settings saved."));
     const { url, events, description, headers } = await read(scene);
     assert.deepEqual([url, events, description, headers], [fields.url, ["policy.violated"], "new", { "X-New": "1" }]);
   });
@@ -181,14 +188,14 @@ describe("a webhook's settings", () => {
   test("set a pace, show it again, and remove it", async (t) => {
     const scene = await setUp(t);
     const pace = { ordered: "true", rate_limit: "2.5", retry_schedule: "1m, 10m ,2h" };
-    assertLeadsTo(await scene.visitor.post(scene.page, { ...settingsOf(scene), ...pace }), /done=saved/);
+    assertLeadsTo(await scene.visitor.post(scene.page, { ...settingsOf(scene), ...pace }), scene.page);
     const { ordered, rate_limit: rate, retry_schedule: schedule } = await read(scene);
     assert.deepEqual([ordered, rate, schedule], [true, { per_second: 2.5 }, ["1m", "10m", "2h"]]);
     const html = assertPage(await scene.visitor.get(scene.page));
     for (const part of ['value="2.5"', 'value="1m, 10m, 2h"', 'name="ordered" value="true" checked'])
       assert.ok(html.includes(part), `${part} is not shown`);
     const none = { ...settingsOf(scene), rate_limit: "", retry_schedule: "" };
-    assertLeadsTo(await scene.visitor.post(scene.page, none), /done=saved/);
+    assertLeadsTo(await scene.visitor.post(scene.page, none), scene.page);
     const removed = await read(scene);
     assert.deepEqual([removed.ordered, removed.rate_limit, removed.retry_schedule], [false, null, null]);
   });
@@ -201,20 +208,18 @@ describe("a webhook's settings", () => {
       ["pause", "paused"],
       ["disable", "disabled"],
     ]) {
-      assertLeadsTo(
-        await scene.visitor.post(`${scene.page}/${action}`),
-        new RegExp(`^${scene.page}\\?done=${status}$`),
-      );
+      assertLeadsTo(await scene.visitor.post(`${scene.page}/${action}`), scene.page);
+      assertTells(scene.visitor, status);
       assert.equal((await read(scene)).status, status);
     }
   });
 
   test("are disabled and enabled", async (t) => {
     const scene = await setUp(t);
-    assertLeadsTo(await scene.visitor.post(`${scene.page}/disable`), `${scene.page}?done=disabled`);
+    assertLeadsTo(await scene.visitor.post(`${scene.page}/disable`), scene.page);
     assert.equal((await read(scene)).disabled_reason, "manual");
     assertPage(await scene.visitor.get(scene.page));
-    assertLeadsTo(await scene.visitor.post(`${scene.page}/enable`), `${scene.page}?done=enabled`);
+    assertLeadsTo(await scene.visitor.post(`${scene.page}/enable`), scene.page);
     assert.equal((await read(scene)).status, "enabled");
   });
 
@@ -223,7 +228,8 @@ describe("a webhook's settings", () => {
     assert.ok(assertPage(await scene.visitor.get(`${scene.page}/delete`)).includes(scene.receiver.url));
     assert.equal((await webhooksOf(scene.workspace)).length, 1);
     const answer = await scene.visitor.post(`${scene.page}/delete`);
-    assertLeadsTo(answer, `${HOME}?done=deleted`);
+    assertLeadsTo(answer, HOME);
+    assertTells(scene.visitor, "deleted");
     assert.deepEqual(await webhooksOf(scene.workspace), []);
     assert.ok(!(await follow(scene.visitor, answer)).includes(scene.receiver.url));
     assertPage(await scene.visitor.post(`${scene.page}/delete`), 404);
@@ -233,12 +239,13 @@ describe("a webhook's settings", () => {
 describe("a secret", () => {
   test("is shown on request, and nowhere else", async (t) => {
     const scene = await setUp(t, undefined, { secret: "my-own-secret" });
-    assert.ok(assertPage(await scene.visitor.get(`${scene.page}?secret=shown`)).includes("my-own-secret"));
-    for (const path of [HOME, scene.page, `${scene.page}?secret=`, `${scene.page}/delete`]) {
+    assert.ok(assertPage(await scene.visitor.post(`${scene.page}/secret`)).includes("my-own-secret"));
+    assertPage(await scene.visitor.get(`${scene.page}/secret`), 405);
+    for (const path of [HOME, scene.page, `${scene.page}?secret=shown`, `${scene.page}/delete`]) {
       assert.ok(!assertPage(await scene.visitor.get(path)).includes("my-own-secret"), path);
     }
     const reader = await signIn(relay, scene.workspace, ["webhooks:read"]);
-    assert.ok(!assertPage(await reader.get(`${scene.page}?secret=shown`)).includes("my-own-secret"));
+    assertPage(await reader.post(`${scene.page}/secret`), 403);
   });
 
   test("is rotated, with an overlap", async (t) => {
@@ -247,7 +254,9 @@ describe("a secret", () => {
       secret: "my-next-secret",
       overlap_seconds: "3600",
     });
-    const html = await follow(scene.visitor, answer);
+    assertLeadsTo(answer, `${scene.page}#secret`);
+    assertTells(scene.visitor, "rotated");
+    const html = assertPage(await scene.visitor.post(`${scene.page}/secret`));
     assert.ok(html.includes("my-next-secret") && !html.includes("my-own-secret"));
     const { secret, previous_expires_at: until } = await read(scene, "/secret");
     assert.equal(secret, "my-next-secret");
@@ -274,7 +283,7 @@ describe("a test event", () => {
   test("is sent at once, and its result shown in place", async (t) => {
     const scene = await setUp(t, answerWith(418, { "x-kind": "teapot" }, "short and stout"));
     const answer = await scene.visitor.post(`${scene.page}/test`, { type: "policy.violated" });
-    const location = assertLeadsTo(answer, new RegExp(`^${scene.page}\\?test=evt_\\w+&done=tested#test$`));
+    const location = assertLeadsTo(answer, new RegExp(`^${scene.page}\\?test=evt_\\w+#test$`));
     assert.equal(scene.receiver.events().length, 1);
     assert.equal(scene.receiver.events()[0].headers["x-secureagentics-event"], "policy.violated");
     const html = assertPage(await scene.visitor.get(location));
@@ -301,7 +310,7 @@ describe("a delivery", () => {
     const page = `${scene.page}/deliveries/${entry.id}`;
     const html = assertPage(await scene.visitor.get(page));
     assert.ok(html.includes("marked-payload") && html.includes(entry.id));
-    assertLeadsTo(await scene.visitor.post(`${page}/resend`), `${page}?done=resent`);
+    assertLeadsTo(await scene.visitor.post(`${page}/resend`), page);
     await eventually(() => scene.receiver.attemptsOf(entry.id).length === 2);
   });
 
@@ -311,7 +320,7 @@ describe("a delivery", () => {
     await awaitDelivery(relay, scene.workspace, entry, (delivery) => delivery.next_attempt_at !== null);
     const page = `${scene.page}/deliveries/${entry.id}`;
     assert.ok(assertPage(await scene.visitor.get(page)).includes(`action="${page}/send-now"`));
-    assertLeadsTo(await scene.visitor.post(`${page}/send-now`), `${page}?done=sent-now`);
+    assertLeadsTo(await scene.visitor.post(`${page}/send-now`), page);
     await awaitSettled(relay, scene.workspace, entry);
     assert.equal(scene.receiver.attemptsOf(entry.id).length, 2);
     assert.match(assertPage(await scene.visitor.post(`${page}/send-now`), 409), /already ended/);
@@ -322,7 +331,7 @@ describe("a delivery", () => {
     const entry = await acceptForOne(relay, scene.workspace);
     const page = `${scene.page}/deliveries/${entry.id}`;
     assertPage(await scene.visitor.post(`${page}/resend`), 409);
-    assertLeadsTo(await scene.visitor.post(`${page}/cancel`), `${page}?done=cancelled`);
+    assertLeadsTo(await scene.visitor.post(`${page}/cancel`), page);
     assert.equal((await readDelivery(relay, scene.workspace, entry)).reason, "cancelled");
     const html = assertPage(await scene.visitor.post(`${page}/cancel`), 409);
     assert.match(html, /already ended/);
@@ -389,17 +398,14 @@ describe("resending many", () => {
     ] = posted;
     await awaitDelivery(relay, scene.workspace, entry, ({ status }) => status === "held");
     assertPage(await scene.visitor.post(`${scene.page}/resend`, { status: "held" }), 409);
-    assertLeadsTo(await scene.visitor.post(`${scene.page}/enable`), /done=enabled/);
+    assertLeadsTo(await scene.visitor.post(`${scene.page}/enable`), scene.page);
 
     const answer = await scene.visitor.post(`${scene.page}/resend`, { status: "held", since: "", until: "" });
-    const location = assertLeadsTo(answer, new RegExp(`^${scene.page}\\?resend=rs_\\w+&done=resend-started#resend$`));
+    const location = assertLeadsTo(answer, new RegExp(`^${scene.page}\\?resend=rs_\\w+#resend$`));
     const [job] = location.match(/rs_\w+/);
     assert.ok(assertPage(await scene.visitor.get(location)).includes(job));
     assert.match(assertPage(await scene.visitor.post(`${scene.page}/resend`, { status: "held" }), 409), /running/);
-    assertLeadsTo(
-      await scene.visitor.post(`${scene.page}/resend/${job}/stop`),
-      `${scene.page}?resend=${job}&done=resend-stopped#resend`,
-    );
+    assertLeadsTo(await scene.visitor.post(`${scene.page}/resend/${job}/stop`), `${scene.page}?resend=${job}#resend`);
     assert.equal((await read(scene, `/resend/${job}`)).status, "stopped");
     assertPage(await scene.visitor.post(`${scene.page}/resend/rs_${NOBODY}/stop`), 404);
   });
@@ -408,7 +414,7 @@ describe("resending many", () => {
     const scene = await setUp(t, answerInTurn(410, 200));
     const entry = await acceptForOne(relay, scene.workspace);
     await awaitSettled(relay, scene.workspace, entry);
-    assertLeadsTo(await scene.visitor.post(`${scene.page}/enable`), /done=enabled/);
+    assertLeadsTo(await scene.visitor.post(`${scene.page}/enable`), scene.page);
     const [since, until] = ["2026-01-01T00:00", "2200-01-01T00:00"];
     assertLeadsTo(await scene.visitor.post(`${scene.page}/resend`, { status: "failed", since, until }), /resend=rs_/);
     await awaitDelivery(relay, scene.workspace, entry, ({ status }) => status === "delivered");
@@ -476,6 +482,7 @@ test("a read-only session sees no buttons and cannot post", async (t) => {
     [`${page}/delete`, {}],
     [`${page}/rotate`, { overlap_seconds: "0" }],
     [`${page}/rotate`, {}],
+    [`${page}/secret`, {}],
     [`${page}/test`, { type: "agent.error" }],
     [`${page}/test`, {}],
     [`${page}/resend`, { status: "failed" }],

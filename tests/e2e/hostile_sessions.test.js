@@ -60,7 +60,7 @@ async function assertNobody(cookie, { workspace = scene.workspace, webhook = sce
   }
   const pages = [
     ["get", HOME],
-    ["get", `${HOME}/${webhook.id}?secret=shown`],
+    ["post", `${HOME}/${webhook.id}/secret`],
     ["post", `${HOME}/${webhook.id}/disable`],
   ];
   for (const [ask, target] of pages) {

@@ -27,10 +27,14 @@ describe("a session ends", () => {
     const visitor = await signIn(relay, await createWorkspace(relay));
     const { cookie } = visitor;
     const answer = await visitor.post("/sign-out");
-    assertLeadsTo(answer, /^\/sign-in\?/);
-    assert.match(answer.headers.get("set-cookie"), /^session=; Path=\/; Max-Age=0; HttpOnly; SameSite=Lax$/);
+    assertLeadsTo(answer, "/sign-in");
+    assert.deepEqual(answer.headers.getSetCookie(), [
+      "notice=signed-out; Path=/; Max-Age=60; HttpOnly; SameSite=Lax",
+      "session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax",
+    ]);
     await assertSignedOut(createVisitor(relay, cookie));
-    assertPage(await visitor.get("/sign-in?done=signed-out"));
+    assert.ok(assertPage(await visitor.get("/sign-in")).includes("You are signed out."));
+    assert.ok(!assertPage(await visitor.get("/sign-in?done=signed-out")).includes("You are signed out."));
     // Signing out twice does no harm.
     assertLeadsTo(await createVisitor(relay, cookie).post("/sign-out"), /^\/sign-in/);
     assertLeadsTo(await createVisitor(relay).post("/sign-out"), /^\/sign-in/);

@@ -41,7 +41,7 @@ async function open(
   t,
   browser,
   relay,
-  { script = true, scheme = "light", width = 1280, zone = "UTC", strangers = [] } = {},
+  { script = true, scheme = "light", width = 1280, zone = "UTC", locale = "en-US", strangers = [] } = {},
 ) {
   const context = await browser.newContext({
     baseURL: relay.origin,
@@ -49,7 +49,7 @@ async function open(
     colorScheme: scheme,
     viewport: { width, height: 800 },
     timezoneId: zone,
-    locale: "en-US",
+    locale,
     permissions: script ? ["clipboard-read", "clipboard-write"] : [],
   });
   context.setDefaultTimeout(PATIENCE_MS);

@@ -35,10 +35,12 @@ const REQUEST_HEADERS = /<table class="headers"><caption class="hidden">Request 
 
 /** Where one belongs on a page: the call, the status and the element. A refused form keeps what was typed. */
 const BELONGS_ON_PAGES = [
-  ["GET", `${PAGE}\\?(?:[^&]*&)*secret=shown(?:&.*)?`, 200, /<code id="secret-value" class="secret">[^<]*<\/code>/g],
+  ["POST", `${PAGE}/secret`, 200, /<code id="secret-value" class="secret">[^<]*<\/code>/g],
   ["GET", `${PAGE}(?:\\?.*)?`, 200, TYPED_HEADERS],
   ["GET", `${PAGE}(?:/deliveries/[^/?]+)?(?:\\?.*)?`, 200, REQUEST_HEADERS],
+  ["GET", `${PAGE}/deliveries/[^/?]+(?:\\?.*)?`, 200, /<code id="curl">[\s\S]*?<\/code>/g],
   ["POST", `${PAGE}(?:/(?:rotate|test|resend))?`, "409|422", TYPED_HEADERS],
+  ["POST", `${PAGE}/secret`, 200, TYPED_HEADERS],
   ["POST", `(?:/settings/webhooks/new|${PAGE}/rotate)`, 422, TYPED_SECRET],
   ["GET", "/sign-in\\?(?:[^&]*&)*link=.*", 200, /<input type="hidden" name="link" value="[^"]*">/g],
 ].map(([method, path, status, element]) => ({ answer: new RegExp(`^${method} ${path} (?:${status})$`), element }));

@@ -8,6 +8,8 @@ const FORM = "application/x-www-form-urlencoded";
 export function createVisitor(relay, cookie) {
   const visitor = {
     cookie,
+    /** The cookie of the notice that the next page shows. */
+    notice: undefined,
     async get(path, /** @type {{ method?: string, headers?: object }} */ { method = "GET", headers = {} } = {}) {
       return take(await relay.fetch(path, { method, token: null, headers: { ...cookieOf(visitor), ...headers } }));
     },
@@ -19,17 +21,21 @@ export function createVisitor(relay, cookie) {
     },
   };
   function take(answer) {
-    const set = answer.headers.get("set-cookie");
-    if (set !== null) {
+    for (const set of answer.headers.getSetCookie()) {
       const [pair] = set.split(";");
-      visitor.cookie = /Max-Age=0/.test(set) ? undefined : pair;
+      const kept = /Max-Age=0/.test(set) ? undefined : pair;
+      if (/^(__Host-)?notice=/.test(pair)) visitor.notice = kept;
+      else visitor.cookie = kept;
     }
     return answer;
   }
   return visitor;
 }
 
-const cookieOf = ({ cookie }) => (cookie === undefined ? {} : { cookie });
+function cookieOf({ cookie, notice }) {
+  const cookies = [cookie, notice].filter((one) => one !== undefined);
+  return cookies.length === 0 ? {} : { cookie: cookies.join("; ") };
+}
 
 /** A visitor who has signed in with a new key of the workspace, with every scope unless `scopes` says which. */
 export async function signIn(relay, workspace, scopes) {
@@ -54,6 +60,11 @@ export function assertLeadsTo(answer, location, status = 303) {
   if (location instanceof RegExp) assert.match(found, location);
   else assert.equal(found, location);
   return found;
+}
+
+/** Asserts that the last answer carries the notice of a word to the next page. */
+export function assertTells(visitor, word) {
+  assert.equal(visitor.notice, `notice=${word}`);
 }
 
 /** Asserts a page, never JSON, and returns its HTML. */

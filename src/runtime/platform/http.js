@@ -16,7 +16,7 @@ export function describe(request, wanted) {
   return lines;
 }
 
-/** Makes an answer; `headers` is a JSON object, `body` a text, bytes or undefined. */
+/** Makes an answer; `headers` is a JSON object, or a list of pairs if a name repeats; `body` a text, bytes or undefined. */
 export function respond(status, headers, body) {
   return new Response(body, { status, headers: JSON.parse(headers) });
 }

@@ -155,6 +155,8 @@ pub(in crate::runtime) fn pairs(query: &[(String, String)]) -> impl Iterator<Ite
 pub(in crate::runtime) struct Response {
     status: u16,
     headers: BTreeMap<&'static str, Cow<'static, str>>,
+    /// The only header of which an answer may have several.
+    cookies: Vec<String>,
     body: Option<Body>,
 }
 
@@ -169,6 +171,7 @@ impl Response {
         Self {
             status,
             headers: BTreeMap::new(),
+            cookies: Vec::new(),
             body: None,
         }
     }
@@ -189,6 +192,12 @@ impl Response {
         (name, value): (&'static str, &'static str),
     ) -> Self {
         self.headers.entry(name).or_insert(Cow::Borrowed(value));
+        self
+    }
+
+    /// Sets a cookie, beside others that are set.
+    pub(in crate::runtime) fn with_cookie(mut self, cookie: String) -> Self {
+        self.cookies.push(cookie);
         self
     }
 
@@ -217,7 +226,19 @@ impl Response {
     /// # Errors
     /// If a header is not valid.
     pub(in crate::runtime) fn into_raw(self) -> worker::Result<RawResponse> {
-        let headers = serde_json::to_string(&self.headers)?;
+        let headers = if self.cookies.is_empty() {
+            serde_json::to_string(&self.headers)?
+        } else {
+            let cookies = self
+                .cookies
+                .iter()
+                .map(|cookie| ("Set-Cookie", cookie.as_str()));
+            let headers = self
+                .headers
+                .iter()
+                .map(|(name, value)| (*name, value.as_ref()));
+            serde_json::to_string(&headers.chain(cookies).collect::<Vec<_>>())?
+        };
         let body = match self.body {
             None => JsValue::UNDEFINED,
             Some(Body::Text(text)) => JsValue::from_str(&text),

@@ -18,6 +18,7 @@ use crate::{
         outcome::{Outcome, explain_status},
         policy::Policy,
         record::SentRequest,
+        request_headers::{admits, own_headers},
         retry::parse_retry_after,
         sealed::{EncryptionKeys, Field, Sealed, SealedError},
         secret::{Secret, SigningSecrets},
@@ -170,36 +171,10 @@ fn headers(
         now.as_seconds(),
         payload.as_bytes(),
     );
-    let mut own = HeaderMap::from([
-        ("accept".to_string(), "*/*".to_string()),
-        ("content-type".to_string(), "application/json".to_string()),
-        (
-            "user-agent".to_string(),
-            format!("{}/{}", brand.user_agent(), env!("CARGO_PKG_VERSION")),
-        ),
-    ]);
-    let named = [
-        (brand.event_header(), grant.event_type.clone()),
-        (brand.attempt_header(), grant.lease.attempt.to_string()),
-        (brand.signature_header(), signature.hex),
-    ];
-    own.extend(named.map(|(name, value)| (name.to_ascii_lowercase(), value)));
-    for family in brand.standard_headers.families() {
-        let standard = [
-            ("id", &signature.id),
-            ("timestamp", &signature.timestamp),
-            ("signature", &signature.standard),
-        ];
-        own.extend(standard.map(|(ending, value)| (format!("{family}-{ending}"), value.clone())));
-    }
+    let mut own = own_headers(brand, &grant.event_type, grant.lease.attempt, &signature);
     let mut custom = HeaderMap::new();
     for StoredHeader { name, value } in &grant.headers {
-        let lower = name.to_ascii_lowercase();
-        if lower == "accept" {
-            own.remove("accept");
-        }
-        // A header that was saved under another HEADER_PREFIX may have a name that is the relay's: the relay's own wins.
-        if !own.contains_key(&lower) {
+        if admits(&mut own, name) {
             custom.insert(name.clone(), open(value, Field::Header(name))?);
         }
     }

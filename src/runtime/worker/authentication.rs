@@ -62,6 +62,7 @@ enum Shown {
 }
 
 /// The token of a dashboard session from a browser's cookie; not checked yet.
+#[derive(Clone)]
 pub(super) struct SessionToken {
     pub(super) workspace: WorkspaceId,
     pub(super) hash: TokenHash,

@@ -7,7 +7,13 @@ use worker::Url;
 use super::{HOME, visit::Visit};
 use crate::{
     api::error::ApiError,
-    dashboard::{Page, assets, error::ErrorPage, frame::Frame, theme, words::capitalise},
+    dashboard::{
+        Page, assets,
+        error::ErrorPage,
+        frame::{Done, Frame},
+        theme,
+        words::capitalise,
+    },
     domain::{brand::Brand, session::sign_in_address},
     runtime::{
         platform::{entropy::now, faults::internal, http::Response},
@@ -45,14 +51,20 @@ fn page_with(status: u16, page: &impl Page, headers: Vec<(&'static str, String)>
 pub(super) fn redirect(status: u16, location: String, cookie: Option<String>) -> Response {
     let response = guarded(status, "no-store").with("Location", location);
     match cookie {
-        Some(cookie) => response.with("Set-Cookie", cookie),
+        Some(cookie) => response.with_cookie(cookie),
         None => response,
     }
 }
 
-/// Redirects after an accepted form, so that a reload does not post it again.
+/// Redirects to another page.
 pub(super) fn see_other(location: String) -> Response {
     redirect(303, location, None)
+}
+
+/// Redirects after an accepted form, so that a reload does not post it again; the page there says what was done.
+pub(super) fn after(visit: &Visit<'_>, done: Done, location: String) -> Answer {
+    let (_, transport) = own_origin(&visit.request)?;
+    Ok(see_other(location).with_cookie(transport.set_notice(done.word())))
 }
 
 /// Redirects to the sign-in page, which leads back. `ended`: the browser's cookie is invalid, so it is cleared.
@@ -61,11 +73,23 @@ pub(super) fn to_sign_in(visit: &Visit<'_>, ended: bool) -> Answer {
     let wanted = &url[worker::url::Position::BeforePath..];
     let next = Some(wanted).filter(|wanted| visit.request.method() != "POST" && *wanted != HOME);
     let location = sign_in_address(None, next);
-    let cookie = own_origin(&visit.request)
-        .ok()
-        .filter(|_| ended)
-        .map(|(_, transport)| transport.clear_cookie());
-    Ok(redirect(303, location, cookie))
+    Ok(redirect(303, location, ended_session(visit, ended)))
+}
+
+/// The cookie that clears the browser's, if its session has ended.
+pub(super) fn ended_session(visit: &Visit<'_>, ended: bool) -> Option<String> {
+    let origin = own_origin(&visit.request).ok().filter(|_| ended);
+    origin.map(|(_, transport)| transport.clear_cookie())
+}
+
+/// Answers with a stranger's text as a file to keep, which no browser shows as a page.
+pub(super) fn download(name: &str, text: String) -> Response {
+    guarded(200, "no-store")
+        .with(
+            "Content-Disposition",
+            format!("attachment; filename=\"{name}\""),
+        )
+        .with_body("text/plain; charset=utf-8", text)
 }
 
 /// Answers with a file of the dashboard.
@@ -118,7 +142,8 @@ pub(super) fn refusal(
     if status >= 500 {
         worker::console_error!("request {request_id}: {}", error.code());
     }
-    let frame = visit.map_or_else(bare_frame, |visit| visit.frame_with(None));
+    let mut frame = visit.map_or_else(bare_frame, |visit| visit.frame_with(None));
+    frame.refused = true;
     let shown = ErrorPage {
         frame,
         status,
@@ -153,6 +178,7 @@ fn bare_frame(brand: &Brand) -> Frame {
         session: None,
         allow_private_endpoints: false,
         notice: None,
+        refused: false,
         now: now(),
         attempt_timeout: Duration::ZERO,
         disable_after: Duration::ZERO,

@@ -1,32 +1,42 @@
 //! The page of a delivery, and resending one or many.
 
-use worker::Url;
-
 use super::{
     HOME,
-    answers::{page, see_other, sentence},
+    answers::{after, download, page, sentence},
     detail::{self, Remarks, read_webhook, sent_parts},
     visit::{Detour, Visit},
 };
 use crate::{
-    api::error::ApiError,
+    api::{
+        error::ApiError,
+        header_views::{HIDDEN, show_headers},
+    },
     dashboard::{
-        delivery::DeliveryPage,
+        delivery::{AttemptRequest, DeliveryPage, Source},
+        delivery_query::DeliveryQuery,
         forms::ResendForm,
         frame::{Done, Frame, Notice},
+        probe::SentParts,
     },
     domain::{
+        attempt::Attempt,
         ids::{DeliveryId, ResendId, WebhookId, WorkspaceId},
         record::DeliveryRecord,
+        request_headers::{admits, own_headers},
+        sealed::{EncryptionKeys, Field, Sealed, SealedError},
+        secret::{Secret, SigningSecrets},
+        signature::{SignatureHeaders, sign},
+        timestamp::Timestamp,
         token::Scope,
         webhook::Webhook,
     },
     runtime::{
-        platform::{entropy::now, faults::internal, http::Response},
-        worker::{
-            object_clients::WebhookClient,
-            request::{random_bytes, read_form_body},
+        platform::{
+            entropy::now,
+            faults::internal,
+            http::{Response, pairs},
         },
+        worker::{object_clients::WebhookClient, request::random_bytes},
     },
 };
 
@@ -34,13 +44,56 @@ pub(super) async fn show(
     visit: &Visit<'_>,
     webhook: WebhookId,
     id: DeliveryId,
-    url: &Url,
 ) -> Result<Response, Detour> {
+    let (webhook, record) = read(visit, webhook, id).await?;
+    render(visit, 200, visit.frame(), webhook, record)
+}
+
+/// Answers with the payload as it is signed and sent.
+pub(super) async fn payload(
+    visit: &Visit<'_>,
+    webhook: WebhookId,
+    id: DeliveryId,
+) -> Result<Response, Detour> {
+    let (_, record) = read(visit, webhook, id).await?;
+    let payload = record.payload.ok_or(ApiError::NotFound("payload"))?;
+    Ok(download(
+        &format!("{}.json", record.id),
+        payload.get().to_string(),
+    ))
+}
+
+/// Answers with all that is kept of the body of an attempt's response.
+pub(super) async fn response_body(
+    visit: &Visit<'_>,
+    webhook: WebhookId,
+    id: DeliveryId,
+) -> Result<Response, Detour> {
+    let query = delivery_query(visit)?;
+    let (_, record) = read(visit, webhook, id).await?;
+    let kept = query.opened(&record).and_then(|attempt| {
+        let body = attempt.response_body.clone()?;
+        Some(download(
+            &format!("{}-attempt-{}.txt", record.id, attempt.attempt),
+            body,
+        ))
+    });
+    Ok(kept.ok_or(ApiError::NotFound("response"))?)
+}
+
+async fn read(
+    visit: &Visit<'_>,
+    webhook: WebhookId,
+    id: DeliveryId,
+) -> Result<(Webhook, DeliveryRecord), Detour> {
     let (workspace, webhook) = read_webhook(visit, Scope::WebhooksRead, webhook).await?;
     let record = visit.webhook(&workspace, &webhook.id).read(id).await?;
-    let done = url.query_pairs().find(|(name, _)| name == "done");
-    let frame = visit.frame(&done.map(|(_, word)| word).unwrap_or_default());
-    render(visit, 200, frame, webhook, record)
+    Ok((webhook, record))
+}
+
+fn delivery_query(visit: &Visit<'_>) -> Result<DeliveryQuery, ApiError> {
+    let query = visit.request.query()?;
+    Ok(DeliveryQuery::parse(pairs(&query)))
 }
 
 pub(super) async fn resend(
@@ -80,7 +133,7 @@ async fn begin_change(
     visit: &Visit<'_>,
     webhook: WebhookId,
 ) -> Result<(WorkspaceId, Webhook), Detour> {
-    read_form_body(&visit.request).await?;
+    visit.form().await?;
     read_webhook(visit, Scope::WebhooksWrite, webhook).await
 }
 
@@ -96,7 +149,7 @@ async fn end_change(
     match changed {
         Ok(_) => {
             let address = format!("{HOME}/{}/deliveries/{id}", webhook.id);
-            Ok(see_other(format!("{address}?done={}", done.word())))
+            Ok(after(visit, done, address)?)
         }
         Err(error) if error.status() == 409 => {
             let record = client.read(id).await?;
@@ -114,11 +167,16 @@ fn render(
     webhook: Webhook,
     record: DeliveryRecord,
 ) -> Result<Response, Detour> {
-    let request = record.request.as_ref();
-    let request = sent_parts(request, &webhook.id, &visit.config.keys, visit.may_write())
-        .map_err(|error| internal("showing a delivery", &error))?;
+    let query = delivery_query(visit)?;
+    let opened = query.opened(&record);
+    let request = opened.map(|attempt| attempt_request(visit, &webhook, &record, attempt));
+    let request = request
+        .transpose()
+        .map_err(|error| internal("showing a delivery", &error))?
+        .flatten();
     let shown = DeliveryPage {
         frame,
+        query,
         webhook,
         record,
         request,
@@ -126,16 +184,88 @@ fn render(
     Ok(page(status, &shown)?)
 }
 
+/// The request of an attempt: as it is kept, or made again as the Sender made it.
+fn attempt_request(
+    visit: &Visit<'_>,
+    webhook: &Webhook,
+    record: &DeliveryRecord,
+    attempt: &Attempt,
+) -> Result<Option<AttemptRequest>, SealedError> {
+    let (keys, may_write) = (&visit.config.keys, visit.may_write());
+    if let Some(sent) = &record.request {
+        let parts = sent_parts(Some(sent), &webhook.id, keys, may_write)?;
+        return Ok(parts.map(|parts| AttemptRequest {
+            parts,
+            source: Source::Kept,
+        }));
+    }
+    let is_unchanged = webhook.updated_at <= attempt.started_at;
+    let knows_values = is_unchanged && may_write;
+    let signature = match record.payload.as_ref().filter(|_| knows_values) {
+        Some(payload) => sign(
+            &signing_secrets(keys, webhook, attempt.started_at)?,
+            record.id.as_ref(),
+            attempt.started_at.as_seconds(),
+            payload.get().as_bytes(),
+        ),
+        None => SignatureHeaders {
+            hex: HIDDEN.into(),
+            id: record.id.to_string(),
+            timestamp: attempt.started_at.as_seconds().to_string(),
+            standard: HIDDEN.into(),
+        },
+    };
+    let brand = &visit.config.policy.brand;
+    let mut own = own_headers(brand, &record.event_type, attempt.attempt, &signature);
+    let mut custom = webhook.settings.headers.clone();
+    custom.retain(|header| admits(&mut own, &header.name));
+    let custom = show_headers(&custom, &webhook.id, keys, knows_values)?;
+    let custom = custom
+        .into_iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), value));
+    Ok(Some(AttemptRequest {
+        parts: SentParts {
+            url: webhook.settings.url.clone(),
+            headers: own.into_iter().chain(custom).collect(),
+        },
+        source: if is_unchanged {
+            Source::Recomputed
+        } else {
+            Source::Changed
+        },
+    }))
+}
+
+/// The secrets that signed an attempt of a webhook whose settings have not changed since.
+fn signing_secrets(
+    keys: &EncryptionKeys,
+    webhook: &Webhook,
+    at: Timestamp,
+) -> Result<SigningSecrets, SealedError> {
+    let open = |sealed: &Sealed| {
+        let secret = keys.open(sealed, &webhook.id, Field::Secret)?;
+        Secret::stored(&secret).map_err(|_| SealedError::Damaged)
+    };
+    let previous = webhook.settings.previous_secret.as_ref();
+    let previous = previous.filter(|previous| at < previous.expires_at);
+    Ok(SigningSecrets {
+        current: open(&webhook.settings.secret)?,
+        previous: previous
+            .map(|previous| open(&previous.secret))
+            .transpose()?,
+    })
+}
+
 pub(super) async fn start_resend(
     visit: &Visit<'_>,
     webhook: WebhookId,
 ) -> Result<Response, Detour> {
-    let form = ResendForm::parse(&read_form_body(&visit.request).await?);
+    let form = ResendForm::parse(visit.form().await?);
     let selection = match form.check() {
         Ok(selection) => selection,
-        Err(error) => {
+        Err(errors) => {
             let remarks = Remarks {
-                resend_error: Some(error),
+                resend: Some((form, errors)),
                 ..Remarks::refused(422)
             };
             return detail::remark(visit, webhook, remarks).await;
@@ -145,7 +275,7 @@ pub(super) async fn start_resend(
     let workspace = visit.may_change().await?;
     let client = visit.webhook(&workspace, &webhook);
     match client.start_resend(id.clone(), selection).await {
-        Ok(_) => Ok(to_resend(&webhook, &id, Done::ResendStarted)),
+        Ok(_) => to_resend(visit, &webhook, &id, Done::ResendStarted),
         Err(error) if error.status() == 409 => {
             let remarks = Remarks {
                 problem: Some(sentence(&error)),
@@ -162,16 +292,24 @@ pub(super) async fn stop_resend(
     webhook: WebhookId,
     id: ResendId,
 ) -> Result<Response, Detour> {
-    read_form_body(&visit.request).await?;
+    visit.form().await?;
     let workspace = visit.may_change().await?;
     visit
         .webhook(&workspace, &webhook)
         .stop_resend(id.clone())
         .await?;
-    Ok(to_resend(&webhook, &id, Done::ResendStopped))
+    to_resend(visit, &webhook, &id, Done::ResendStopped)
 }
 
-fn to_resend(webhook: &WebhookId, id: &ResendId, done: Done) -> Response {
-    let done = done.word();
-    see_other(format!("{HOME}/{webhook}?resend={id}&done={done}#resend"))
+fn to_resend(
+    visit: &Visit<'_>,
+    webhook: &WebhookId,
+    id: &ResendId,
+    done: Done,
+) -> Result<Response, Detour> {
+    Ok(after(
+        visit,
+        done,
+        format!("{HOME}/{webhook}?resend={id}#resend"),
+    )?)
 }

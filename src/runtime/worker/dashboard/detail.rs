@@ -10,8 +10,9 @@ use crate::{
     dashboard::{
         detail::DetailPage,
         detail_query::DetailQuery,
-        forms::{RotateForm, WebhookErrors, WebhookForm},
+        forms::{ResendErrors, ResendForm, RotateForm, WebhookErrors, WebhookForm},
         frame::Notice,
+        kept_form::Kept,
         probe::{Probe, SentParts},
         words,
     },
@@ -40,9 +41,13 @@ pub(super) struct Remarks {
     pub(super) status: u16,
     pub(super) form: Option<(WebhookForm, WebhookErrors)>,
     pub(super) rotation: Option<(RotateForm, String)>,
-    pub(super) resend_error: Option<String>,
+    pub(super) resend: Option<(ResendForm, ResendErrors)>,
     /// A problem that belongs to no field.
     pub(super) problem: Option<String>,
+    /// A form that was kept while its author signed in again.
+    pub(super) kept: Option<Kept>,
+    /// Whether to show the secret.
+    pub(super) shows_secret: bool,
 }
 
 impl Remarks {
@@ -58,6 +63,16 @@ pub(super) async fn show(visit: &Visit<'_>, id: WebhookId) -> Result<Response, D
     let query = visit.request.query()?;
     let query = DetailQuery::parse(pairs(&query));
     render(visit, Scope::WebhooksRead, id, query, Remarks::refused(200)).await
+}
+
+/// Shows the page with the secret, which is in no answer to a GET.
+pub(super) async fn reveal(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
+    visit.form().await?;
+    let remarks = Remarks {
+        shows_secret: true,
+        ..Remarks::refused(200)
+    };
+    remark(visit, id, remarks).await
 }
 
 /// Shows the page after a refusal.
@@ -100,7 +115,8 @@ async fn render(
         Some((form, error)) => (form, Some(error)),
         None => (RotateForm::default(), None),
     };
-    let secret = if may_write && query.shows_secret {
+    let (resend, resend_errors) = remarks.resend.unwrap_or_default();
+    let secret = if may_write && remarks.shows_secret {
         Some(reveal_secret(keys, &webhook)?.secret)
     } else {
         None
@@ -110,22 +126,31 @@ async fn render(
             sent_parts(record.request.as_ref(), &webhook.id, keys, may_write).map_err(read)?;
         Ok::<_, ApiError>(Probe { record, request })
     });
+    let probe = probe.transpose()?;
+    let attempt = probe
+        .as_ref()
+        .and_then(|probe| probe.record.attempts.last());
+    let notice = match remarks.problem {
+        Some(problem) => Some(Notice::Problem(problem)),
+        None => visit.done().map(|done| Notice::of(done, attempt)),
+    };
+    let mut frame = visit.frame_with(notice);
+    frame.refused = remarks.status >= 400 || query.refuses();
     let shown = DetailPage {
-        frame: match remarks.problem {
-            Some(problem) => visit.frame_with(Some(Notice::Problem(problem))),
-            None => visit.frame(&query.done),
-        },
+        frame,
+        kept: remarks.kept,
         form,
         errors,
         rotation,
         rotation_error,
         secret,
-        probe: probe.transpose()?,
+        probe,
         hours: Some(shown.hours),
         bulk_resend: shown
             .bulk_resend
             .filter(|bulk_resend| is_wanted(bulk_resend, &query)),
-        resend_error: remarks.resend_error,
+        resend,
+        resend_errors,
         catalogue: event_types::catalogue(visit.env).await?,
         older: next_page(&shown.deliveries, shown.more, shown.next),
         deliveries: shown.deliveries,

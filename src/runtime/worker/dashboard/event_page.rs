@@ -8,10 +8,7 @@ use super::{
 };
 use crate::{
     api::{error::ApiError, traces::TraceQuery},
-    dashboard::{
-        event::{EventPage, EventQuery, Trace, TracedWebhook},
-        forms::parse_time,
-    },
+    dashboard::event::{EventPage, EventQuery, Trace, TracedWebhook},
     domain::{
         ids::{EventId, WebhookId},
         token::Scope,
@@ -33,43 +30,51 @@ pub(super) async fn show(visit: &Visit<'_>) -> Result<Response, Detour> {
     let command = WorkspaceCommand::History;
     let asked = visit.ask(Scope::WebhooksRead, command, trace::history);
     let (workspace, (selections, urls)) = asked.await?;
+    let mut type_error = None;
     let (status, error, trace) = match question(&query) {
-        Err(error) => (422, Some(error), None),
+        Err(error) => (422, error, None),
         Ok(None) => (200, None, None),
         Ok(Some((id, asked))) => {
             let found = trace::trace(visit.env, &workspace, selections, id, asked).await;
             match found {
                 Ok(found) => (200, None, Some(with_urls(found, urls))),
                 Err(ApiError::UnknownEventType { .. }) => {
-                    let unknown = "Choose one of the event types.".to_string();
-                    (422, Some(unknown), None)
+                    type_error = Some("Choose one of the event types.".to_string());
+                    (422, None, None)
                 }
                 Err(ApiError::EventNotFound) => (404, Some(NOT_FOUND.to_string()), None),
                 Err(error) => return Err(error.into()),
             }
         }
     };
+    let mut frame = visit.frame();
+    frame.refused = status >= 400;
     let shown = EventPage {
-        frame: visit.frame(""),
+        frame,
         catalogue: event_types::catalogue(visit.env).await?,
         query,
         error,
+        type_error,
         trace,
     };
     Ok(page(status, &shown)?)
 }
 
-/// Parses the search form; none if no id was typed, an error message if it is invalid.
-fn question(query: &EventQuery) -> Result<Option<(EventId, TraceQuery)>, String> {
+/// Parses the search form; none if no id was typed. Refuses what is invalid, with what is wrong with the id: the field of
+/// the time says itself what is wrong with it.
+fn question(query: &EventQuery) -> Result<Option<(EventId, TraceQuery)>, Option<String>> {
     if query.id.is_empty() {
         return Ok(None);
     }
     let unreadable = "An id has 1 to 128 letters, digits and the characters . _ : -";
-    let id = EventId::parse(&query.id).map_err(|_| unreadable)?;
+    let id = EventId::parse(&query.id).map_err(|_| Some(unreadable.to_string()))?;
+    if query.at.error().is_some() {
+        return Err(None);
+    }
     let typed = Some(query.event_type.as_str()).filter(|name| !name.is_empty());
     let asked = TraceQuery {
         event_type: typed.map(ToString::to_string),
-        at: parse_time(&query.at)?,
+        at: query.at.time(),
     };
     Ok(Some((id, asked)))
 }

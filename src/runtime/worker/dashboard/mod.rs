@@ -56,14 +56,19 @@ pub(super) async fn answer(
 ) -> Answer {
     let visit = Visit::new(request, env, config);
     let detour = match route(&visit).await {
-        Ok(response) => return Ok(response),
+        Ok(response) => {
+            return Ok(match visit.shown_notice() {
+                Some(clear) => response.with_cookie(clear),
+                None => response,
+            });
+        }
         Err(detour) => detour,
     };
     let error = match detour {
-        Detour::SignIn => return answers::to_sign_in(&visit, false),
+        Detour::SignIn => return sign_in::ask(&visit, false).await,
         Detour::Refused(ApiError::Unauthorized) => {
             match visit.guess.failed(&visit.request, env).await {
-                ApiError::Unauthorized => return answers::to_sign_in(&visit, true),
+                ApiError::Unauthorized => return sign_in::ask(&visit, true).await,
                 limited => limited,
             }
         }
@@ -102,7 +107,7 @@ async fn route(visit: &Visit<'_>) -> Result<Response, Detour> {
         Target::SignIn => sign_in::sign_in(visit, &url).boxed_local(),
         Target::SignOut => sign_in::sign_out(visit).boxed_local(),
         Target::Event => event_page::show(visit).boxed_local(),
-        Target::List => webhook_pages::list(visit, &url).boxed_local(),
+        Target::List => webhook_pages::list(visit).boxed_local(),
         Target::AddPage => webhook_pages::ask_new(visit).boxed_local(),
         Target::Add => webhook_pages::create(visit).boxed_local(),
         Target::Webhook => detail::show(visit, ids.webhook()?).boxed_local(),
@@ -119,13 +124,20 @@ async fn route(visit: &Visit<'_>) -> Result<Response, Detour> {
         Target::DeletePage => webhook_pages::ask_deletion(visit, ids.webhook()?).boxed_local(),
         Target::Delete => webhook_pages::delete(visit, ids.webhook()?).boxed_local(),
         Target::Rotate => webhook_pages::rotate(visit, ids.webhook()?).boxed_local(),
+        Target::Reveal => detail::reveal(visit, ids.webhook()?).boxed_local(),
         Target::Test => webhook_pages::test(visit, ids.webhook()?).boxed_local(),
         Target::StartResend => delivery_pages::start_resend(visit, ids.webhook()?).boxed_local(),
         Target::StopResend => {
             delivery_pages::stop_resend(visit, ids.webhook()?, ids.resend()?).boxed_local()
         }
         Target::Delivery => {
-            delivery_pages::show(visit, ids.webhook()?, ids.delivery()?, &url).boxed_local()
+            delivery_pages::show(visit, ids.webhook()?, ids.delivery()?).boxed_local()
+        }
+        Target::Payload => {
+            delivery_pages::payload(visit, ids.webhook()?, ids.delivery()?).boxed_local()
+        }
+        Target::ResponseBody => {
+            delivery_pages::response_body(visit, ids.webhook()?, ids.delivery()?).boxed_local()
         }
         Target::ResendDelivery => {
             delivery_pages::resend(visit, ids.webhook()?, ids.delivery()?).boxed_local()

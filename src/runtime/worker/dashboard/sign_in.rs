@@ -4,20 +4,22 @@ use worker::{Url, console_error};
 
 use super::{
     HOME,
-    answers::{page, redirect},
+    answers::{after, ended_session, page, redirect, to_sign_in},
     visit::{Detour, Visit},
+    webhook_pages,
 };
 use crate::{
     api::error::ApiError,
     dashboard::{
         forms::SignInForm,
         frame::Done,
+        kept_form::Kept,
         sign_in::{OfferedLink, SignInPage},
     },
     domain::{
         ids::AccessId,
         session::{Credential, local_path, sign_in_address},
-        token::{TokenHash, mint_session_token, workspace_of_link},
+        token::{TokenHash, mint_session_token, workspace_of_link, workspace_of_session},
     },
     runtime::{
         platform::{
@@ -29,7 +31,7 @@ use crate::{
         worker::{
             authentication::{SessionToken, own_origin, session_token},
             guesses,
-            request::{random_bytes, read_form_body},
+            request::{Answer, random_bytes},
         },
     },
 };
@@ -42,25 +44,56 @@ pub(super) async fn show(visit: &Visit<'_>, url: &Url) -> Result<Response, Detou
         None => None,
     };
     let link_error = (token.is_some() && link.is_none()).then(|| LINK_REFUSED.to_string());
-    let done = parameter(url, "done").unwrap_or_default();
-    let next = parameter(url, "next");
     let shown = SignInPage {
-        frame: visit.frame(&done),
         link,
-        action: sign_in_address(None, next.as_deref()),
         link_error,
-        ..empty(visit)
+        ..empty(visit, &next(url))
     };
     Ok(page(200, &shown)?)
 }
 
-fn empty(visit: &Visit<'_>) -> SignInPage {
+/// Asks for a session: on the sign-in page, which leads back, or at once for a form that its author would lose else.
+/// `ended`: the browser's cookie is invalid, so it is cleared.
+pub(super) async fn ask(visit: &Visit<'_>, ended: bool) -> Answer {
+    let Some(kept) = keep(visit).await else {
+        return to_sign_in(visit, ended);
+    };
+    let shown = SignInPage {
+        open: None,
+        ..empty(visit, kept.page())
+    };
+    let shown = SignInPage {
+        kept: Some(kept),
+        ..shown
+    };
+    let response = page(401, &shown)?;
+    Ok(match ended_session(visit, ended) {
+        Some(clear) => response.with_cookie(clear),
+        None => response,
+    })
+}
+
+async fn keep(visit: &Visit<'_>) -> Option<Kept> {
+    let path = visit.request.path().ok()?;
+    if visit.request.method() != "POST" {
+        return None;
+    }
+    Kept::of(&path, visit.form().await.ok()?)
+}
+
+fn next(url: &Url) -> String {
+    parameter(url, "next").unwrap_or_default()
+}
+
+/// The page without a link; `next` is the page to open afterwards, empty for the first.
+fn empty(visit: &Visit<'_>, next: &str) -> SignInPage {
     let open = session_token(&visit.request).ok().flatten();
     SignInPage {
-        frame: visit.frame(""),
+        frame: visit.frame(),
         link: None,
         open: open.map(|token| token.workspace),
-        action: String::new(),
+        action: sign_in_address(None, Some(next).filter(|next| !next.is_empty())),
+        kept: None,
         key_error: None,
         link_error: None,
     }
@@ -98,7 +131,7 @@ async fn offer(visit: &Visit<'_>, token: &str) -> Result<Option<OfferedLink>, Ap
     }))
 }
 
-/// What became of a key or a link.
+/// The result of trying a key or a link.
 enum Opened {
     /// It opened a session with this token.
     Session(String),
@@ -109,16 +142,28 @@ enum Opened {
 
 /// Opens a session, ends the one that the browser had, and redirects to the page that was wanted.
 pub(super) async fn sign_in(visit: &Visit<'_>, url: &Url) -> Result<Response, Detour> {
-    let form = SignInForm::parse(&read_form_body(&visit.request).await?);
+    let body = visit.form().await?;
+    let form = SignInForm::parse(body);
+    let kept = Kept::parse(body);
     let by_link = !form.link.is_empty();
     let typed = if by_link { &form.link } else { &form.key };
     let problem = match open(visit, typed).await? {
         Opened::Session(token) => {
             end_former(visit).await;
-            let next = parameter(url, "next");
-            let next = next.as_deref().and_then(local_path).unwrap_or(HOME);
             let (_, transport) = own_origin(&visit.request)?;
             let cookie = transport.set_cookie(&token);
+            if let Some(kept) = kept
+                && let Some(workspace) = workspace_of_session(&token)
+            {
+                let hash = TokenHash::of(&token);
+                visit.open(SessionToken { workspace, hash });
+                // Of another workspace, or without the scope: the session is open all the same.
+                if let Ok(response) = webhook_pages::show_kept(visit, kept).await {
+                    return Ok(response.with_cookie(cookie));
+                }
+            }
+            let next = next(url);
+            let next = local_path(&next).unwrap_or(HOME);
             return Ok(redirect(303, next.to_string(), Some(cookie)));
         }
         Opened::NotValid => {
@@ -130,11 +175,13 @@ pub(super) async fn sign_in(visit: &Visit<'_>, url: &Url) -> Result<Response, De
         }
         Opened::NoScope => NO_SCOPE,
     };
-    let shown = SignInPage {
+    let mut shown = SignInPage {
         key_error: (!by_link).then(|| problem.to_string()),
         link_error: by_link.then(|| problem.to_string()),
-        ..empty(visit)
+        kept,
+        ..empty(visit, &next(url))
     };
+    shown.frame.refused = true;
     Ok(page(422, &shown)?)
 }
 
@@ -191,8 +238,8 @@ pub(super) async fn sign_out(visit: &Visit<'_>) -> Result<Response, Detour> {
         end(visit, token).await?;
     }
     let (_, transport) = own_origin(&visit.request)?;
-    let location = format!("/sign-in?done={}", Done::SignedOut.word());
-    Ok(redirect(303, location, Some(transport.clear_cookie())))
+    let signed_out = after(visit, Done::SignedOut, "/sign-in".into())?;
+    Ok(signed_out.with_cookie(transport.clear_cookie()))
 }
 
 const KEY_REFUSED: &str =

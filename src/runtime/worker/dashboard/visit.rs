@@ -1,6 +1,6 @@
 //! A visit: a request for a page and its session, which the workspace's object checks in the call that serves the page.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 use worker::Env;
 
@@ -11,6 +11,7 @@ use crate::{
         frame::{Done, Frame, Notice, Session},
     },
     domain::{
+        cookie::read_cookie,
         ids::{WebhookId, WorkspaceId},
         token::Scope,
     },
@@ -23,11 +24,13 @@ use crate::{
             object_calls::{Refusal, WorkspaceCommand, WorkspaceReply, ask_workspace},
         },
         worker::{
-            authentication::{SessionToken, session_token},
+            authentication::{SessionToken, own_origin, session_token},
             event_types,
             guesses::{self, Guess},
             object_clients::{WebhookClient, read_reply},
-            rate_limits, subscriptions,
+            rate_limits,
+            request::read_form_body,
+            subscriptions,
         },
     },
 };
@@ -53,6 +56,12 @@ pub(super) struct Visit<'a> {
     pub(super) guess: Guess,
     /// Known after the first `ask`.
     session: OnceCell<Session>,
+    /// The session that this request has opened.
+    opened: OnceCell<SessionToken>,
+    /// The body, once it was read.
+    form: OnceCell<Vec<u8>>,
+    /// Whether the page shows the notice of the browser's cookie, which has to be cleared then.
+    shows_notice: Cell<bool>,
 }
 
 impl<'a> Visit<'a> {
@@ -63,7 +72,24 @@ impl<'a> Visit<'a> {
             config,
             guess: Guess::new(),
             session: OnceCell::new(),
+            opened: OnceCell::new(),
+            form: OnceCell::new(),
+            shows_notice: Cell::new(false),
         }
+    }
+
+    /// Reads the body of a form; it can be read again.
+    pub(super) async fn form(&self) -> Result<&[u8], ApiError> {
+        if let Some(form) = self.form.get() {
+            return Ok(form);
+        }
+        let form = read_form_body(&self.request).await?;
+        Ok(self.form.get_or_init(|| form))
+    }
+
+    /// Goes on as the session that this request has opened.
+    pub(super) fn open(&self, session: SessionToken) {
+        self.opened.get_or_init(|| session);
     }
 
     /// Refuses a request without a session cookie, before anything else of it is read.
@@ -72,7 +98,10 @@ impl<'a> Visit<'a> {
     }
 
     fn token(&self) -> Result<SessionToken, Detour> {
-        session_token(&self.request)?.ok_or(Detour::SignIn)
+        match self.opened.get() {
+            Some(opened) => Ok(opened.clone()),
+            None => session_token(&self.request)?.ok_or(Detour::SignIn),
+        }
     }
 
     /// Asks the workspace's object to run a command if the session is valid and has the scope; returns the workspace
@@ -176,9 +205,25 @@ impl<'a> Visit<'a> {
         self.session.get().is_some_and(|session| session.may_write)
     }
 
-    /// The frame of a page; `done` is the word for what just happened.
-    pub(super) fn frame(&self, done: &str) -> Frame {
-        self.frame_with(Done::of_word(done).map(Notice::Done))
+    /// The frame of a page, which shows what just happened.
+    pub(super) fn frame(&self) -> Frame {
+        self.frame_with(self.done().map(Notice::Done))
+    }
+
+    /// What just happened, of which the browser's cookie has the word: the page has to show it.
+    pub(super) fn done(&self) -> Option<Done> {
+        let (_, transport) = own_origin(&self.request).ok()?;
+        let cookies = self.request.header("cookie")?;
+        let word = read_cookie(&cookies, transport.notice_cookie_name())?;
+        self.shows_notice.set(true);
+        Done::of_word(word)
+    }
+
+    /// The cookie that clears the notice, if the page shows it.
+    pub(super) fn shown_notice(&self) -> Option<String> {
+        let (_, transport) = own_origin(&self.request).ok()?;
+        let clear = || transport.clear_notice();
+        self.shows_notice.get().then(clear)
     }
 
     /// The page for customers' developers, which needs no session.
@@ -198,6 +243,7 @@ impl<'a> Visit<'a> {
             session: self.session.get().cloned(),
             allow_private_endpoints: policy.allow_private_endpoints,
             notice,
+            refused: false,
             now: now(),
             attempt_timeout: policy.attempt_timeout,
             disable_after: policy.disable_after,

@@ -3,11 +3,10 @@
 use std::rc::Rc;
 
 use futures_util::future::join_all;
-use worker::Url;
 
 use super::{
     HOME,
-    answers::{page, see_other, sentence},
+    answers::{after, page, sentence},
     detail::{self, Remarks, read_webhook},
     visit::{Detour, Visit},
 };
@@ -16,8 +15,9 @@ use crate::{
     dashboard::{
         add::AddPage,
         delete::DeletePage,
-        forms::{RotateForm, WebhookErrors, WebhookForm, check_test, parse_test},
+        forms::{ResendErrors, RotateForm, WebhookErrors, WebhookForm, check_test, parse_test},
         frame::{Done, Notice},
+        kept_form::{Kept, KeptForm},
         list::{ListPage, ListedWebhook},
         words,
     },
@@ -38,7 +38,7 @@ use crate::{
             event_types,
             object_clients::{applied, changed_webhook, done, webhooks},
             probes,
-            request::{random_bytes, read_form_body, url_rules},
+            request::{random_bytes, url_rules},
             webhook_changes,
         },
     },
@@ -47,16 +47,15 @@ use crate::{
 /// How many hours the small charts of the list show.
 const HOURS: u32 = 24;
 
-pub(super) async fn list(visit: &Visit<'_>, url: &Url) -> Result<Response, Detour> {
+pub(super) async fn list(visit: &Visit<'_>) -> Result<Response, Detour> {
     let command = WorkspaceCommand::ListWebhooks;
     let (workspace, webhooks) = visit.ask(Scope::WebhooksRead, command, webhooks).await?;
     let listed = webhooks
         .into_iter()
         .map(|webhook| listed(visit, &workspace, webhook));
-    let done = url.query_pairs().find(|(name, _)| name == "done");
     let shown = ListPage {
         webhooks: join_all(listed).await,
-        frame: visit.frame(&done.map(|(_, word)| word).unwrap_or_default()),
+        frame: visit.frame(),
     };
     Ok(page(200, &shown)?)
 }
@@ -75,17 +74,18 @@ async fn listed(visit: &Visit<'_>, workspace: &WorkspaceId, webhook: Webhook) ->
 pub(super) async fn ask_new(visit: &Visit<'_>) -> Result<Response, Detour> {
     visit.may_change().await?;
     let shown = AddPage {
-        frame: visit.frame(""),
+        frame: visit.frame(),
         catalogue: event_types::catalogue(visit.env).await?,
         form: WebhookForm::default(),
         errors: WebhookErrors::default(),
+        remark: None,
         usual_schedule: words::schedule(&visit.config.policy.schedule),
     };
     Ok(page(200, &shown)?)
 }
 
 pub(super) async fn create(visit: &Visit<'_>) -> Result<Response, Detour> {
-    let form = WebhookForm::parse(&read_form_body(&visit.request).await?);
+    let form = WebhookForm::parse(visit.form().await?);
     let rules = url_rules(&visit.request, &visit.config.policy);
     let names = form.events.iter().map(String::as_str);
     let catalogue = event_types::knowing(visit.env, names).await?;
@@ -113,12 +113,9 @@ pub(super) async fn create(visit: &Visit<'_>) -> Result<Response, Detour> {
         Err(detour) => return Err(detour),
     };
     let ping = probes::ping(visit.env, visit.config, &workspace, &id).await;
-    let created = ping.map(|ping| format!("created={ping}&"));
-    let created = created.unwrap_or_default();
-    let done = Done::Created.word();
-    Ok(see_other(format!(
-        "{HOME}/{id}?{created}secret=shown&done={done}"
-    )))
+    let created = ping.map(|ping| format!("?created={ping}"));
+    let address = format!("{HOME}/{id}{}", created.unwrap_or_default());
+    Ok(after(visit, Done::Created, address)?)
 }
 
 fn refuse_new(
@@ -128,18 +125,52 @@ fn refuse_new(
     (form, errors): (WebhookForm, WebhookErrors),
     catalogue: Rc<Catalogue>,
 ) -> Result<Response, Detour> {
+    let mut frame = visit.frame_with(problem);
+    frame.refused = true;
     let shown = AddPage {
-        frame: visit.frame_with(problem),
+        frame,
         catalogue,
         form,
         errors,
+        remark: None,
         usual_schedule: words::schedule(&visit.config.policy.schedule),
     };
     Ok(page(status, &shown)?)
 }
 
+/// Shows a form that was kept while its author signed in again.
+pub(super) async fn show_kept(visit: &Visit<'_>, kept: Kept) -> Result<Response, Detour> {
+    let shown = || Remarks {
+        kept: Some(kept.clone()),
+        ..Remarks::refused(200)
+    };
+    match kept.form() {
+        Some(KeptForm::New(form)) => {
+            visit.may_change().await?;
+            let shown = AddPage {
+                frame: visit.frame_with(None),
+                catalogue: event_types::catalogue(visit.env).await?,
+                form,
+                errors: WebhookErrors::default(),
+                remark: Some(kept.remark()),
+                usual_schedule: words::schedule(&visit.config.policy.schedule),
+            };
+            Ok(page(200, &shown)?)
+        }
+        Some(KeptForm::Settings(id, form)) => {
+            let form = Some((form, WebhookErrors::default()));
+            detail::remark(visit, id, Remarks { form, ..shown() }).await
+        }
+        Some(KeptForm::Resend(id, form)) => {
+            let resend = Some((form, ResendErrors::default()));
+            detail::remark(visit, id, Remarks { resend, ..shown() }).await
+        }
+        None => Err(Detour::SignIn),
+    }
+}
+
 pub(super) async fn save(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
-    let form = WebhookForm::parse(&read_form_body(&visit.request).await?);
+    let form = WebhookForm::parse(visit.form().await?);
     let names = form.events.iter().map(String::as_str);
     let catalogue = event_types::knowing(visit.env, names).await?;
     let is_known = |name: &String| catalogue.entry(name).is_some();
@@ -183,7 +214,7 @@ pub(super) async fn set_status(
     id: WebhookId,
     status: Status,
 ) -> Result<Response, Detour> {
-    read_form_body(&visit.request).await?;
+    visit.form().await?;
     let change = WebhookChange {
         status: Some(status),
         ..WebhookChange::default()
@@ -205,28 +236,28 @@ async fn change_webhook(
     let command = webhook_changes::change(&visit.config.keys, id.clone(), change)?;
     let (_, made) = visit.change(command, changed_webhook).await?;
     webhook_changes::changed(made)?;
-    Ok(see_other(format!("{HOME}/{id}?done={}", done.word())))
+    Ok(after(visit, done, format!("{HOME}/{id}"))?)
 }
 
 pub(super) async fn ask_deletion(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
     let (_, webhook) = read_webhook(visit, Scope::WebhooksWrite, id).await?;
     let shown = DeletePage {
-        frame: visit.frame(""),
+        frame: visit.frame(),
         webhook,
     };
     Ok(page(200, &shown)?)
 }
 
 pub(super) async fn delete(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
-    read_form_body(&visit.request).await?;
+    visit.form().await?;
     let command = WorkspaceCommand::DeleteWebhook { id };
     let (_, is_applied) = visit.change(command, done).await?;
     applied(is_applied)?;
-    Ok(see_other(format!("{HOME}?done={}", Done::Deleted.word())))
+    Ok(after(visit, Done::Deleted, HOME.to_string())?)
 }
 
 pub(super) async fn rotate(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
-    let form = RotateForm::parse(&read_form_body(&visit.request).await?);
+    let form = RotateForm::parse(visit.form().await?);
     let rotation = match form.check() {
         Ok(rotation) => rotation,
         Err(error) => {
@@ -240,14 +271,11 @@ pub(super) async fn rotate(visit: &Visit<'_>, id: WebhookId) -> Result<Response,
     let command = webhook_changes::rotation(&visit.config.keys, id.clone(), rotation)?;
     let (_, made) = visit.change(command, changed_webhook).await?;
     webhook_changes::changed(made)?;
-    let done = Done::Rotated.word();
-    Ok(see_other(format!(
-        "{HOME}/{id}?secret=shown&done={done}#secret"
-    )))
+    Ok(after(visit, Done::Rotated, format!("{HOME}/{id}#secret"))?)
 }
 
 pub(super) async fn test(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
-    let name = parse_test(&read_form_body(&visit.request).await?);
+    let name = parse_test(visit.form().await?);
     let names = std::iter::once(name.as_str());
     let catalogue = event_types::knowing(visit.env, names).await?;
     let tested = match check_test(&name, &catalogue) {
@@ -262,8 +290,6 @@ pub(super) async fn test(visit: &Visit<'_>, id: WebhookId) -> Result<Response, D
     };
     let workspace = visit.may_change().await?;
     let test = probes::test(visit.env, visit.config, &workspace, &id, tested).await?;
-    let done = Done::Tested.word();
-    Ok(see_other(format!(
-        "{HOME}/{id}?test={test}&done={done}#test"
-    )))
+    let address = format!("{HOME}/{id}?test={test}#test");
+    Ok(after(visit, Done::Tested, address)?)
 }
