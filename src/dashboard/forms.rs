@@ -13,7 +13,7 @@ use crate::domain::{
     event_type::EventType,
     policy::Policy,
     resend::Selection,
-    secret::Secret,
+    secret::{Secret, SignHeaderWith},
     timestamp::Timestamp,
     webhook::{DESCRIPTION_LIMIT, OVERLAP_LIMIT, Rotation, Webhook, WebhookDraft},
 };
@@ -276,6 +276,7 @@ impl RotateForm {
         Ok(Rotation {
             secret: check_secret(&self.secret)?,
             overlap_seconds,
+            sign_header_with: SignHeaderWith::Current,
         })
     }
 }

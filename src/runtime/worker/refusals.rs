@@ -23,6 +23,7 @@ impl From<Refusal> for ApiError {
             Refusal::AlreadySettled => Self::Refused(delivery::Refusal::AlreadySettled),
             Refusal::AttemptUnderWay => Self::Refused(delivery::Refusal::AttemptUnderWay),
             Refusal::WebhookDisabled => Self::WebhookDisabled,
+            Refusal::NoOverlap => Self::NoOverlap,
             Refusal::ResendRunning => Self::ResendRunning,
             Refusal::IdempotencyMismatch => Self::IdempotencyMismatch,
         }
