@@ -17,6 +17,7 @@ use webhook_relay::{
         ids::{DeliveryId, WebhookId},
         policy::Policy,
         sealed::{EncryptionKeys, Field},
+        secret::SignHeaderWith,
         timestamp::Timestamp,
     },
     machines::{
@@ -255,6 +256,7 @@ fn grant(number: u8) -> Grant {
             .seal("whsec_AA==", &webhook, Field::Secret, [0; 12])
             .unwrap(),
         previous_secret: None,
+        sign_header_with: SignHeaderWith::Current,
         payload: None,
     }
 }

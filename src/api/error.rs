@@ -164,6 +164,11 @@ pub enum ApiError {
     /// The delivery's state does not allow what was asked.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// There is one secret alone, so nothing to choose from for the hex header.
+    #[error(
+        "the previous secret does not sign, so sign_header_with has nothing to choose from; rotate with an overlap_seconds above 0"
+    )]
+    NoOverlap,
     /// A bulk resend of that webhook is still running.
     #[error("a resend of this webhook is running; stop it or wait until it has finished")]
     ResendRunning,
@@ -254,6 +259,7 @@ impl ApiError {
             | Self::TooManyWebhooks
             | Self::TooManyEventTypes
             | Self::Refused(_)
+            | Self::NoOverlap
             | Self::ResendRunning
             | Self::WebhookDisabled => 409,
             Self::RateLimited { .. } | Self::Overloaded { .. } => 429,
@@ -305,6 +311,7 @@ impl ApiError {
             Self::Refused(Refusal::NotResendable) => "not_resendable",
             Self::Refused(Refusal::AlreadySettled) => "already_settled",
             Self::Refused(Refusal::AttemptUnderWay) => "attempt_under_way",
+            Self::NoOverlap => "no_overlap",
             Self::ResendRunning => "resend_running",
             Self::RateLimited { .. } => "rate_limited",
             Self::WebhookDisabled => "webhook_disabled",
@@ -334,6 +341,7 @@ impl ApiError {
             Self::ReservedEventType => Some("name"),
             Self::InvalidUrl(_) => Some("url"),
             Self::InvalidSecret(_) => Some("secret"),
+            Self::NoOverlap => Some("sign_header_with"),
             Self::InvalidHeader(_) => Some("headers"),
             Self::IdempotencyMismatch => Some("Idempotency-Key"),
             Self::InvalidJson { .. }

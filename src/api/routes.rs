@@ -49,6 +49,8 @@ pub enum Operation {
     RevealSecret,
     /// Rotate the signing secret.
     RotateSecret,
+    /// End the overlap of a rotation.
+    EndOverlap,
     /// Send a test event.
     TestWebhook,
     /// Read counts per hour.
@@ -136,6 +138,7 @@ pub const ROUTES: &[Route<(Operation, Access)>] = &[
     route("DELETE", "/v1/workspaces/{workspace_id}/webhooks/{webhook_id}", Operation::DeleteWebhook, WRITES),
     route("GET", "/v1/workspaces/{workspace_id}/webhooks/{webhook_id}/secret", Operation::RevealSecret, WRITES),
     route("POST", "/v1/workspaces/{workspace_id}/webhooks/{webhook_id}/secret/rotate", Operation::RotateSecret, WRITES),
+    route("DELETE", "/v1/workspaces/{workspace_id}/webhooks/{webhook_id}/secret/previous", Operation::EndOverlap, WRITES),
     route("POST", "/v1/workspaces/{workspace_id}/webhooks/{webhook_id}/test", Operation::TestWebhook, WRITES),
     route("GET", "/v1/workspaces/{workspace_id}/webhooks/{webhook_id}/stats", Operation::GetStats, READS),
     route("GET", "/v1/workspaces/{workspace_id}/webhooks/{webhook_id}/deliveries", Operation::ListDeliveries, READS),

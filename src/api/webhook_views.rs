@@ -11,6 +11,7 @@ use crate::domain::{
     dispatch::Lateness,
     ids::WebhookId,
     sealed::{EncryptionKeys, SealedError},
+    secret::SignHeaderWith,
     timestamp::{Timestamp, as_iso, as_iso_option},
     webhook::{DisabledReason, Status, Webhook},
 };
@@ -23,6 +24,8 @@ pub struct SecretView {
     /// Until when the previous one signs too.
     #[serde(serialize_with = "as_iso_option")]
     pub previous_expires_at: Option<Timestamp>,
+    /// Which secret makes the hex signature.
+    pub sign_header_with: SignHeaderWith,
 }
 
 /// A webhook as an answer shows it.

@@ -15,7 +15,7 @@ use crate::domain::{
     event_type::EventType,
     pace::{Pace, PaceChange},
     policy::Policy,
-    secret::Secret,
+    secret::{Secret, SignHeaderWith},
     webhook::{DESCRIPTION_LIMIT, OVERLAP_LIMIT, Rotation, Status, WebhookDraft},
 };
 
@@ -37,6 +37,8 @@ pub struct WebhookChange {
     pub status: Option<Status>,
     /// A new pace.
     pub pace: PaceChange,
+    /// Which secret makes the hex signature during an overlap.
+    pub sign_header_with: Option<SignHeaderWith>,
 }
 
 /// Reads `{"url", "events", "secret"?, "description"?, "headers"?}` and the members of its pace; `catalogue` has the
@@ -69,7 +71,7 @@ pub fn parse_new_webhook(
     })
 }
 
-/// Reads any of `{"url", "events", "description", "headers", "status"}` and the members of the pace; `types` may be
+/// Reads any of `{"url", "events", "description", "headers", "status", "sign_header_with"}` and the members of the pace; `types` may be
 /// selected.
 ///
 /// # Errors
@@ -80,7 +82,14 @@ pub fn parse_webhook_change(
     policy: &Policy,
     types: Selectable<'_>,
 ) -> Result<WebhookChange, ApiError> {
-    let known = ["url", "events", "description", "headers", "status"];
+    let known = [
+        "url",
+        "events",
+        "description",
+        "headers",
+        "status",
+        "sign_header_with",
+    ];
     let known = [&known[..], &pace::MEMBERS].concat();
     let members = Members::parse(parse_json(body)?, "", &known)?;
     let status = match members.optional::<String>("status", "a string")?.as_deref() {
@@ -104,6 +113,7 @@ pub fn parse_webhook_change(
         headers: parse_headers(&members, &policy.brand.header_prefix)?,
         status,
         pace: parse_pace(&members, policy)?,
+        sign_header_with: parse_sign_header_with(&members)?,
     })
 }
 
@@ -192,17 +202,35 @@ fn parse_headers(
     Ok(Some(headers))
 }
 
-/// Reads `{"secret"?, "overlap_seconds"?}`.
+/// Reads `{"secret"?, "overlap_seconds"?, "sign_header_with"?}`.
 ///
 /// # Errors
 /// The first refusal.
 pub fn parse_rotation(body: &[u8]) -> Result<Rotation, ApiError> {
-    let members = Members::parse(parse_json(body)?, "", &["secret", "overlap_seconds"])?;
+    let known = ["secret", "overlap_seconds", "sign_header_with"];
+    let members = Members::parse(parse_json(body)?, "", &known)?;
     let overlap = members.whole_number("overlap_seconds", "invalid_overlap", 0..=OVERLAP_LIMIT)?;
     Ok(Rotation {
         secret: parse_secret(&members)?,
         overlap_seconds: overlap.unwrap_or(OVERLAP),
+        sign_header_with: parse_sign_header_with(&members)?.unwrap_or_default(),
     })
+}
+
+fn parse_sign_header_with(members: &Members) -> Result<Option<SignHeaderWith>, ApiError> {
+    match members
+        .optional::<String>("sign_header_with", "a string")?
+        .as_deref()
+    {
+        None => Ok(None),
+        Some("current") => Ok(Some(SignHeaderWith::Current)),
+        Some("previous") => Ok(Some(SignHeaderWith::Previous)),
+        Some(_) => Err(ApiError::InvalidValue {
+            code: "invalid_sign_header_with",
+            field: "sign_header_with".into(),
+            allowed: "current or previous".into(),
+        }),
+    }
 }
 
 /// Reads `{"type"}` of a test; `catalogue` has the types.

@@ -14,7 +14,7 @@ use crate::domain::{
     event_type::EventType,
     policy::Policy,
     resend::Selection,
-    secret::Secret,
+    secret::{Secret, SignHeaderWith},
     webhook::{DESCRIPTION_LIMIT, OVERLAP_LIMIT, Rotation, Webhook, WebhookDraft},
 };
 
@@ -307,6 +307,7 @@ impl RotateForm {
         Ok(Rotation {
             secret: check_secret(&self.secret)?,
             overlap_seconds,
+            sign_header_with: SignHeaderWith::Current,
         })
     }
 }

@@ -26,7 +26,7 @@ mod tests {
     use super::*;
     use crate::domain::{
         brand::{Brand, HeaderPrefix, ProductName},
-        secret::{Secret, SigningSecrets},
+        secret::{Secret, SignHeaderWith, SigningSecrets},
         signature::sign,
     };
 
@@ -36,6 +36,7 @@ mod tests {
         let secrets = SigningSecrets {
             current: secret.clone(),
             previous: None,
+            sign_header_with: SignHeaderWith::Current,
         };
         let signature = sign(&secrets, "evt_1", 0, b"{}").hex;
         assert!(sample::is_signed_by(secret.expose(), b"{}", &signature));

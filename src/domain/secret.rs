@@ -8,6 +8,8 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
 /// The prefix of a secret of the Standard Webhooks form.
 const STANDARD_PREFIX: &str = "whsec_";
 
@@ -106,10 +108,42 @@ pub enum SecretError {
 /// The secrets that sign at one time: two during a rotation's overlap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SigningSecrets {
-    /// The one that the customer sees; it makes the hex signature.
+    /// The one that the customer sees.
     pub current: Secret,
     /// The previous one, which receivers may still use.
     pub previous: Option<Secret>,
+    /// Which of the two makes the hex signature.
+    pub sign_header_with: SignHeaderWith,
+}
+
+impl SigningSecrets {
+    /// The secret that makes the hex signature.
+    #[must_use]
+    pub fn of_hex_header(&self) -> &Secret {
+        match (self.sign_header_with, &self.previous) {
+            (SignHeaderWith::Previous, Some(previous)) => previous,
+            _ => &self.current,
+        }
+    }
+}
+
+/// Which secret makes the hex signature, which has room for one alone, while two secrets sign.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignHeaderWith {
+    /// The one that the customer sees.
+    #[default]
+    Current,
+    /// The one before, so that a receiver that knows the hex header alone has until the end of the overlap.
+    Previous,
+}
+
+impl SignHeaderWith {
+    /// Whether it is the one that also holds where there is one secret alone.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        *self == Self::Current
+    }
 }
 
 fn decode_standard(text: &str) -> Option<Vec<u8>> {
@@ -216,10 +250,11 @@ mod tests {
         let secrets = SigningSecrets {
             current: secret.clone(),
             previous: Some(secret),
+            sign_header_with: SignHeaderWith::Current,
         };
         assert_eq!(
             format!("{secrets:?}"),
-            "SigningSecrets { current: [redacted], previous: Some([redacted]) }"
+            "SigningSecrets { current: [redacted], previous: Some([redacted]), sign_header_with: Current }"
         );
     }
 

@@ -14,7 +14,7 @@ use super::secret::{Secret, SigningSecrets};
 /// The values of the signature headers of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignatureHeaders {
-    /// `<HEADER_PREFIX>-Signature`: HMAC-SHA256 of the body in lower-case hex, made with the current secret.
+    /// `<HEADER_PREFIX>-Signature`: HMAC-SHA256 of the body in lower-case hex, made with one secret: see [`SigningSecrets`].
     pub hex: String,
     /// `webhook-id`: the delivery's id, the same over all attempts.
     pub id: String,
@@ -40,7 +40,7 @@ pub fn sign(
         .collect::<Vec<_>>()
         .join(" ");
     SignatureHeaders {
-        hex: sign_hex(secrets.current.hex_key(), payload),
+        hex: sign_hex(secrets.of_hex_header().hex_key(), payload),
         id: delivery_id.to_owned(),
         timestamp,
         standard,
@@ -82,12 +82,14 @@ fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::secret::SignHeaderWith;
     use proptest::prelude::*;
 
     fn only(secret: &str) -> SigningSecrets {
         SigningSecrets {
             current: Secret::parse(secret).unwrap(),
             previous: None,
+            sign_header_with: SignHeaderWith::Previous,
         }
     }
 
@@ -165,20 +167,25 @@ mod tests {
     }
 
     #[test]
-    fn during_an_overlap_the_new_secret_signs_first_and_alone_in_hex() {
+    fn during_an_overlap_both_secrets_sign_and_the_one_that_is_said_signs_in_hex() {
         let (new, old) = ("the-new-secret", "the-old-secret");
-        let both = SigningSecrets {
+        let both = |sign_header_with| SigningSecrets {
             current: Secret::parse(new).unwrap(),
             previous: Some(Secret::parse(old).unwrap()),
+            sign_header_with,
         };
-        let headers = sign(&both, "evt_1", 1_768_473_000, b"{}");
+        let sign_both = |with| sign(&both(with), "evt_1", 1_768_473_000, b"{}");
+        let headers = sign_both(SignHeaderWith::Current);
+        let headers_with_old = sign_both(SignHeaderWith::Previous);
         let with_new = sign(&only(new), "evt_1", 1_768_473_000, b"{}");
         let with_old = sign(&only(old), "evt_1", 1_768_473_000, b"{}");
         assert_eq!(
             headers.standard,
             format!("{} {}", with_new.standard, with_old.standard)
         );
+        assert_eq!(headers_with_old.standard, headers.standard);
         assert_eq!(headers.hex, with_new.hex);
+        assert_eq!(headers_with_old.hex, with_old.hex);
         assert_ne!(with_new.standard, with_old.standard);
     }
 

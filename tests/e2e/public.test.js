@@ -64,6 +64,7 @@ test("the OpenAPI document has each call of the contract", async () => {
     [webhook]: ["GET", "PATCH", "DELETE"],
     [`${webhook}/secret`]: ["GET"],
     [`${webhook}/secret/rotate`]: ["POST"],
+    [`${webhook}/secret/previous`]: ["DELETE"],
     [`${webhook}/test`]: ["POST"],
     [`${webhook}/stats`]: ["GET"],
     [`${webhook}/deliveries`]: ["GET"],

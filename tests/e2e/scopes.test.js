@@ -40,6 +40,7 @@ const ROUTES = [
   ["PATCH", "/webhooks/{wh}", "webhooks:write", 200, { description: "changed" }],
   ["GET", "/webhooks/{wh}/secret", "webhooks:write", 200],
   ["POST", "/webhooks/{wh}/secret/rotate", "webhooks:write", 200, {}],
+  ["DELETE", "/webhooks/{wh}/secret/previous", "webhooks:write", 204],
   ["POST", "/webhooks/{wh}/test", "webhooks:write", 200, { type: "agent.error" }],
   ["POST", "/webhooks/{wh}/deliveries/{evt}/resend", "webhooks:write", 202],
   ["POST", `/webhooks/{wh}/deliveries/evt_${NOBODY}/send-now`, "webhooks:write", 404],

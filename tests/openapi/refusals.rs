@@ -31,7 +31,8 @@ name_variants! {
     OperatorOnly ForeignOrigin HttpsRequired LoopDetected NotFound EventNotFound MethodNotAllowed
     UnsupportedMediaType EncodedBody PayloadTooLarge InvalidValue UnknownEventType ReservedEventType
     InvalidUrl
-    InvalidSecret InvalidHeader WorkspaceExists WorkspaceDeleted TooManyWebhooks TooManyEventTypes Refused ResendRunning RateLimited
+    InvalidSecret InvalidHeader WorkspaceExists WorkspaceDeleted TooManyWebhooks TooManyEventTypes Refused
+    NoOverlap ResendRunning RateLimited
     WebhookDisabled NotStored Overloaded NotApplied IdempotencyMismatch Unavailable Misconfigured MisconfiguredSecret Internal
 }
 
@@ -117,6 +118,7 @@ fn every_refusal() -> Vec<ApiError> {
         ApiError::Refused(Refusal::NotResendable),
         ApiError::Refused(Refusal::AlreadySettled),
         ApiError::Refused(Refusal::AttemptUnderWay),
+        ApiError::NoOverlap,
         ApiError::ResendRunning,
         ApiError::RateLimited {
             what: "requests",
@@ -162,6 +164,7 @@ fn every_refusal() -> Vec<ApiError> {
         ("WebhookChange", r#"{"retry_schedule":[]}"#),
         ("SecretRotation", r#"{"secret":"?"}"#),
         ("SecretRotation", r#"{"overlap_seconds":-1}"#),
+        ("SecretRotation", r#"{"sign_header_with":"?"}"#),
     ] {
         let (_, parse) = REQUESTS.iter().find(|(name, _)| *name == request).unwrap();
         refusals.push(parse(body.as_bytes()).unwrap_err());

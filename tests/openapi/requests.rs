@@ -293,6 +293,10 @@ fn what_a_member_or_parameter_defaults_to_is_what_the_document_says() {
         default("SecretRotation", "overlap_seconds"),
         rotation.overlap_seconds
     );
+    assert_eq!(
+        default("SecretRotation", "sign_header_with"),
+        json!(rotation.sign_header_with)
+    );
     let none = [("", ""); 0];
     for (name, parameter, default) in [
         (

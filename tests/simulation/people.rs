@@ -9,6 +9,7 @@ use webhook_relay::{
         pace::PaceChange,
         resend::Selection,
         sealed::{EncryptionKeys, Field, Sealed},
+        secret::SignHeaderWith,
         token::{Scope, TokenHash},
         workspace::ApiKey,
     },
@@ -181,12 +182,21 @@ impl World {
                 self.objects[object].is_deleted = true;
                 return WorkspaceCommand::DeleteWebhook { id };
             }
+            Wish::Rotate if self.choices.happens(300) => {
+                return WorkspaceCommand::EndOverlap { id };
+            }
             Wish::Rotate => {
+                let overlap_seconds = self.choices.below(3) * 3_600;
                 return WorkspaceCommand::RotateSecret {
                     secret: sealed(&id, &format!("whsec_{number}")),
                     id,
                     is_generated: self.choices.happens(500),
-                    overlap_seconds: self.choices.below(3) * 3_600,
+                    sign_header_with: if overlap_seconds > 0 && self.choices.happens(500) {
+                        SignHeaderWith::Previous
+                    } else {
+                        SignHeaderWith::Current
+                    },
+                    overlap_seconds,
                 };
             }
             _ => {}
@@ -199,6 +209,7 @@ impl World {
             enabled: None,
             paused: false,
             pace: PaceChange::default(),
+            sign_header_with: None,
         };
         match wish {
             Wish::Enable(enabled) => change.enabled = Some(*enabled),

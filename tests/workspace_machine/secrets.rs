@@ -5,16 +5,17 @@ use std::time::Duration;
 use webhook_relay::{
     domain::{
         sealed::EncryptionKeys,
+        secret::SignHeaderWith,
         timestamp::Timestamp,
         webhook::{ReportedStanding, Settings},
     },
     machines::{
-        messages::{WorkspaceCommand, WorkspaceReply},
-        workspace::wake::Reason,
+        messages::{Refusal, WebhookChange, WorkspaceCommand, WorkspaceReply},
+        workspace::{Tell, wake::Reason},
     },
 };
 
-use crate::world::{World, is_done, sealed, settings, shown, webhook};
+use crate::world::{World, is_done, is_refused, no_change, sealed, settings, shown, webhook};
 
 const OVERLAP: u64 = 3600;
 
@@ -24,7 +25,28 @@ fn rotate(secret: &str, is_generated: bool) -> WorkspaceCommand {
         secret: sealed(1, secret),
         is_generated,
         overlap_seconds: OVERLAP,
+        sign_header_with: SignHeaderWith::Previous,
     }
+}
+
+fn sign_header_with(with: SignHeaderWith) -> WorkspaceCommand {
+    WorkspaceCommand::ChangeWebhook {
+        id: webhook(1),
+        change: WebhookChange {
+            sign_header_with: Some(with),
+            ..no_change()
+        },
+    }
+}
+
+fn end_overlap() -> WorkspaceCommand {
+    WorkspaceCommand::EndOverlap { id: webhook(1) }
+}
+
+/// Whose signature the hex header carries, as a webhook's object was told.
+fn told_signer(told: &[Tell]) -> Option<SignHeaderWith> {
+    let previous = settings(told.last()?)?.previous_secret.as_ref()?;
+    Some(previous.sign_header_with)
 }
 
 /// The secrets of a webhook: the one before, and the current one.
@@ -54,6 +76,56 @@ fn the_overlap_of_a_rotation_ends_by_the_alarm() {
     assert_eq!(told.revision, rotated.settings.revision + 1);
     assert_eq!((world.next_wake(), world.alarm), (None, None));
     assert!(world.puts.is_empty(), "KV holds no secret");
+}
+
+#[test]
+fn which_secret_signs_the_hex_header_is_told_and_can_be_changed_during_an_overlap_alone() {
+    let mut world = World::start();
+    world.with_webhook(1);
+    shown(world.ask(rotate("the second", false)));
+    assert_eq!(told_signer(&world.told), Some(SignHeaderWith::Previous));
+    let (changed, _) = shown(world.ask(sign_header_with(SignHeaderWith::Current)));
+    assert_eq!(told_signer(&world.told), Some(SignHeaderWith::Current));
+    assert_eq!(changed.updated_at, world.now);
+    // The alarm that deletes the secret has not come yet.
+    world.pass(OVERLAP);
+    let refused = world.ask(sign_header_with(SignHeaderWith::Previous));
+    assert!(is_refused(&refused, Refusal::NoOverlap));
+    let stored = &world.webhooks()[0];
+    assert_eq!(stored.settings, changed.settings);
+}
+
+#[test]
+fn a_rotation_without_an_overlap_leaves_nothing_to_sign_the_hex_header_with() {
+    let mut world = World::start();
+    world.with_webhook(1);
+    let before = world.webhooks();
+    let mut command = rotate("the second", false);
+    if let WorkspaceCommand::RotateSecret {
+        overlap_seconds, ..
+    } = &mut command
+    {
+        *overlap_seconds = 0;
+    }
+    assert!(is_refused(&world.ask(command), Refusal::NoOverlap));
+    assert_eq!(world.webhooks(), before);
+}
+
+#[test]
+fn an_overlap_is_ended_once_and_its_end_that_was_not_applied_is_told_again() {
+    let mut world = World::start();
+    world.with_webhook(1);
+    let (rotated, _) = shown(world.ask(rotate("the second", false)));
+    world.answers = false;
+    assert!(is_done(&world.ask(end_overlap()), false));
+    let ended = world.webhooks();
+    assert_eq!(ended[0].settings.revision, rotated.settings.revision + 1);
+    world.answers = true;
+    world.told.clear();
+    assert!(is_done(&world.ask(end_overlap()), true));
+    assert_eq!(world.webhooks(), ended, "there was none to end");
+    let told = settings(&world.told[0]).unwrap();
+    assert!(told.previous_secret.is_none() && told.secret == sealed(1, "the second"));
 }
 
 #[test]

@@ -272,6 +272,7 @@ pub(crate) fn no_change() -> WebhookChange {
         enabled: None,
         paused: false,
         pace: PaceChange::default(),
+        sign_header_with: None,
     }
 }
 

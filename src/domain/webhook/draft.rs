@@ -1,6 +1,11 @@
 //! What an owner asks for, checked, whether over the API or in a form.
 
-use crate::domain::{endpoint_url::EndpointUrl, event_type::EventType, pace::Pace, secret::Secret};
+use crate::domain::{
+    endpoint_url::EndpointUrl,
+    event_type::EventType,
+    pace::Pace,
+    secret::{Secret, SignHeaderWith},
+};
 
 /// A webhook to create, or all that a form says of one.
 #[derive(Debug)]
@@ -26,4 +31,6 @@ pub struct Rotation {
     pub secret: Option<Secret>,
     /// How long the old secret continues to sign, in seconds.
     pub overlap_seconds: u64,
+    /// Which secret makes the hex signature meanwhile.
+    pub sign_header_with: SignHeaderWith,
 }

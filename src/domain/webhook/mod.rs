@@ -158,6 +158,7 @@ mod tests {
     use crate::domain::{
         pace::Pace,
         sealed::{EncryptionKeys, Field, Sealed},
+        secret::SignHeaderWith,
     };
 
     #[test]
@@ -256,6 +257,7 @@ mod tests {
                 previous_secret: Some(PreviousSecret {
                     secret: plain("older!!"),
                     expires_at: at(9),
+                    sign_header_with: SignHeaderWith::Current,
                 }),
                 keys_revision: 0,
                 paused: false,

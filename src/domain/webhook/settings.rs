@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{
     pace::Pace,
     sealed::{Field, Sealed},
+    secret::SignHeaderWith,
     timestamp::Timestamp,
     workspace::is_zero,
 };
@@ -66,6 +67,9 @@ pub struct PreviousSecret {
     pub secret: Sealed,
     /// When it stops signing.
     pub expires_at: Timestamp,
+    /// Which of the two secrets makes the hex signature until then.
+    #[serde(default, skip_serializing_if = "SignHeaderWith::is_current")]
+    pub sign_header_with: SignHeaderWith,
 }
 
 impl Settings {
@@ -73,6 +77,13 @@ impl Settings {
     #[must_use]
     pub fn selects(&self, event_type: &str) -> bool {
         self.events.iter().any(|selected| selected == event_type)
+    }
+
+    /// The secret before the last rotation, while it signs.
+    #[must_use]
+    pub fn overlap(&self, now: Timestamp) -> Option<&PreviousSecret> {
+        let previous = self.previous_secret.as_ref();
+        previous.filter(|previous| now < previous.expires_at)
     }
 
     /// All sealed values in it.

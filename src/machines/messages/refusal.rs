@@ -47,6 +47,8 @@ pub enum Refusal {
     Overloaded,
     /// The webhook is disabled.
     WebhookDisabled,
+    /// No overlap of a rotation lasts.
+    NoOverlap,
     /// A bulk resend is running.
     ResendRunning,
     /// The creation is repeated with another body.

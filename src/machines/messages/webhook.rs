@@ -13,6 +13,7 @@ use crate::{
         record::{DeliveryFilter, DeliveryRecord, SentRequest},
         resend::{BulkResend, Selection},
         sealed::Sealed,
+        secret::SignHeaderWith,
         stats::HourCounts,
         timestamp::Timestamp,
         webhook::{Settings, StoredHeader},
@@ -314,6 +315,9 @@ pub struct Grant {
     pub secret: Sealed,
     /// The secret before, while the overlap of a rotation lasts.
     pub previous_secret: Option<Sealed>,
+    /// Which of the two makes the hex signature; objects of an earlier release leave it out.
+    #[serde(default, skip_serializing_if = "SignHeaderWith::is_current")]
+    pub sign_header_with: SignHeaderWith,
     /// None if the caller that asked for the lease has it.
     pub payload: Option<Box<RawValue>>,
 }
@@ -328,10 +332,7 @@ impl Grant {
         now: Timestamp,
     ) -> Self {
         let LeaseGranted { lease, not_before } = granted;
-        let previous = settings
-            .previous_secret
-            .as_ref()
-            .filter(|previous| now < previous.expires_at);
+        let previous = settings.overlap(now);
         Self {
             id: record.id.clone(),
             kind: record.delivery.kind(),
@@ -344,6 +345,9 @@ impl Grant {
             headers: settings.headers.clone(),
             secret: settings.secret.clone(),
             previous_secret: previous.map(|previous| previous.secret.clone()),
+            sign_header_with: previous
+                .map(|previous| previous.sign_header_with)
+                .unwrap_or_default(),
             payload: None,
         }
     }

@@ -10,6 +10,7 @@ use crate::domain::{
     ids::{AccessId, KeyId, WebhookId, WorkspaceId},
     pace::{Pace, PaceChange},
     sealed::Sealed,
+    secret::SignHeaderWith,
     session::Credential,
     subscriptions::Snapshot,
     timestamp::Timestamp,
@@ -157,6 +158,14 @@ pub enum WorkspaceCommand {
         is_generated: bool,
         /// How long both secrets sign.
         overlap_seconds: u64,
+        /// Which of them makes the hex signature meanwhile; objects of an earlier release ignore that.
+        #[serde(default)]
+        sign_header_with: SignHeaderWith,
+    },
+    /// Ends the overlap of a webhook's rotation, if one lasts.
+    EndOverlap {
+        /// The webhook's id.
+        id: WebhookId,
     },
     /// From the webhook's object: its standing.
     ReportStanding {
@@ -204,6 +213,9 @@ pub struct WebhookChange {
     /// What to change of the pace.
     #[serde(default)]
     pub pace: PaceChange,
+    /// Which secret makes the hex signature during an overlap; objects of an earlier release ignore that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_header_with: Option<SignHeaderWith>,
 }
 
 impl WebhookChange {

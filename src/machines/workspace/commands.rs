@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{
     CallId, Context, Result, TELL_AGAIN, WorkspaceMachine,
+    secrets::Overlap,
     telling::{Step, Then, Whom},
 };
 use crate::{
@@ -95,15 +96,17 @@ impl WorkspaceMachine {
                 secret,
                 is_generated,
                 overlap_seconds,
+                sign_header_with,
             } => {
-                let overlap = Duration::from_secs(overlap_seconds);
-                return self.rotate_secret(
-                    workspace,
-                    &id,
-                    (secret, is_generated),
-                    overlap,
-                    context,
-                );
+                let overlap = Overlap {
+                    length: Duration::from_secs(overlap_seconds),
+                    sign_header_with,
+                };
+                let secret = (secret, is_generated);
+                return self.rotate_secret(workspace, &id, secret, overlap, context);
+            }
+            WorkspaceCommand::EndOverlap { id } => {
+                return self.end_overlap(workspace, &id, context);
             }
             WorkspaceCommand::DeleteWebhook { id } => {
                 return self.delete_webhook(workspace, &id, context);

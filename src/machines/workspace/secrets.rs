@@ -11,11 +11,21 @@ use crate::{
     domain::{
         ids::WebhookId,
         sealed::{Field, Sealed},
+        secret::SignHeaderWith,
         webhook::{PreviousSecret, Webhook},
         workspace::Workspace,
     },
     machines::messages::{Refusal, WorkspaceReply},
 };
+
+/// The overlap that a rotation asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Overlap {
+    /// How long both secrets sign.
+    pub(super) length: Duration,
+    /// Which of them makes the hex signature meanwhile.
+    pub(super) sign_header_with: SignHeaderWith,
+}
 
 impl WorkspaceMachine {
     /// Replaces the signing secret by another one, which the relay may have generated.
@@ -24,7 +34,7 @@ impl WorkspaceMachine {
         workspace: Workspace,
         id: &WebhookId,
         (secret, is_generated): (Sealed, bool),
-        overlap: Duration,
+        overlap: Overlap,
         context: &Context<'_>,
     ) -> Result<Step> {
         let Some(mut webhook) = self.tables.webhook(id)? else {
@@ -49,10 +59,17 @@ impl WorkspaceMachine {
         } else {
             Some(replaced)
         };
-        let expires_at = context.now.saturating_add(overlap);
-        settings.previous_secret = known
-            .filter(|_| !overlap.is_zero())
-            .map(|secret| PreviousSecret { secret, expires_at });
+        settings.previous_secret =
+            known
+                .filter(|_| !overlap.length.is_zero())
+                .map(|secret| PreviousSecret {
+                    secret,
+                    expires_at: context.now.saturating_add(overlap.length),
+                    sign_header_with: overlap.sign_header_with,
+                });
+        if settings.previous_secret.is_none() && !overlap.sign_header_with.is_current() {
+            return Ok(refused(Refusal::NoOverlap));
+        }
         webhook.updated_at = context.now;
         webhook.has_unshown_secret = is_generated;
         self.save(workspace, webhook, None, Then::ShowSecret, context)
@@ -76,6 +93,27 @@ impl WorkspaceMachine {
             webhook,
             applied: is_applied,
         })
+    }
+
+    /// Ends the overlap of a rotation. Where none lasts the object is told all the same: an end that was answered 503 is
+    /// repeated so.
+    pub(super) fn end_overlap(
+        &mut self,
+        workspace: Workspace,
+        id: &WebhookId,
+        context: &Context<'_>,
+    ) -> Result<Step> {
+        let Some(mut webhook) = self.tables.webhook(id)? else {
+            return Ok(refused(Refusal::NoWebhook));
+        };
+        let settings = &mut webhook.settings;
+        if settings.previous_secret.take().is_none() {
+            let whom = Whom::Webhook(id.clone());
+            return Ok(Step::tell(&workspace, whom, Then::SayIfApplied));
+        }
+        settings.revision = settings.revision.saturating_add(1);
+        webhook.updated_at = context.now;
+        self.save(workspace, webhook, None, |_| Then::SayIfApplied, context)
     }
 
     /// Deletes the secrets whose overlap has ended, and stores that the webhooks' objects must be told.

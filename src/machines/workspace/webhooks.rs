@@ -92,6 +92,13 @@ impl WorkspaceMachine {
             webhook.select(events, webhook.updated_at);
         }
         change.pace.apply(&mut webhook.settings.pace);
+        if let Some(with) = change.sign_header_with {
+            let previous = webhook.settings.previous_secret.as_mut();
+            match previous.filter(|previous| context.now < previous.expires_at) {
+                Some(previous) => previous.sign_header_with = with,
+                None => return Ok(refused(Refusal::NoOverlap)),
+            }
+        }
         if let Some(status) = status {
             webhook.set_status(status);
         }

@@ -164,6 +164,7 @@ fn headers(
     let secrets = SigningSecrets {
         current: secret(&grant.secret)?,
         previous: grant.previous_secret.as_ref().map(secret).transpose()?,
+        sign_header_with: grant.sign_header_with,
     };
     let signature = sign(
         &secrets,

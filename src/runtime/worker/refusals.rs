@@ -27,6 +27,7 @@ impl From<Refusal> for ApiError {
                 array: false,
             },
             Refusal::WebhookDisabled => Self::WebhookDisabled,
+            Refusal::NoOverlap => Self::NoOverlap,
             Refusal::ResendRunning => Self::ResendRunning,
             Refusal::IdempotencyMismatch => Self::IdempotencyMismatch,
         }

@@ -327,6 +327,7 @@ async fn route_workspace(
         Operation::DeleteWebhook => webhook_calls::delete(call, ids.webhook()?).boxed_local(),
         Operation::RevealSecret => webhook_calls::read_secret(call, ids.webhook()?).boxed_local(),
         Operation::RotateSecret => webhook_calls::rotate_secret(call, ids.webhook()?).boxed_local(),
+        Operation::EndOverlap => webhook_calls::end_overlap(call, ids.webhook()?).boxed_local(),
         Operation::TestWebhook => webhook_calls::test(call, ids.webhook()?).boxed_local(),
         Operation::GetStats => delivery_calls::stats(call, ids.webhook()?).boxed_local(),
         Operation::ListDeliveries => delivery_calls::list(call, ids.webhook()?).boxed_local(),

@@ -158,6 +158,12 @@ pub(super) async fn rotate_secret(call: Call<'_>, id: WebhookId) -> Answer {
     json(200, &reveal_secret(&call.config.keys, &webhook)?)
 }
 
+pub(super) async fn end_overlap(call: Call<'_>, id: WebhookId) -> Answer {
+    let command = WorkspaceCommand::EndOverlap { id };
+    call.workspace().change_and_apply(&command).await?;
+    Ok(no_content())
+}
+
 pub(super) async fn test(call: Call<'_>, id: WebhookId) -> Answer {
     let body = read_json_body(&call.request).await?;
     let tested =

@@ -67,6 +67,7 @@ pub(super) fn change(
         },
         paused: change.status == Some(Status::Paused),
         pace: change.pace,
+        sign_header_with: change.sign_header_with,
     };
     Ok(WorkspaceCommand::ChangeWebhook { id, change })
 }
@@ -85,6 +86,7 @@ pub(super) fn rotation(
             .map_err(|error| not_sealed(&error))?,
         id,
         overlap_seconds: rotation.overlap_seconds,
+        sign_header_with: rotation.sign_header_with,
     })
 }
 
@@ -112,13 +114,13 @@ pub(super) fn reveal_secret(
     let secret = keys
         .open(&settings.secret, &webhook.id, Field::Secret)
         .map_err(|error| internal("showing a secret", &error))?;
-    let previous = settings
-        .previous_secret
-        .as_ref()
-        .filter(|previous| now() < previous.expires_at);
+    let previous = settings.overlap(now());
     Ok(SecretView {
         secret,
         previous_expires_at: previous.map(|previous| previous.expires_at),
+        sign_header_with: previous
+            .map(|previous| previous.sign_header_with)
+            .unwrap_or_default(),
     })
 }
 

@@ -196,6 +196,7 @@ pub(super) async fn save(visit: &Visit<'_>, id: WebhookId) -> Result<Response, D
                 } else {
                     PaceChange::default()
                 },
+                sign_header_with: None,
             };
             change_webhook(visit, id, change, Done::Saved).await
         }
