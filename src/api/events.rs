@@ -73,14 +73,7 @@ fn parse_event(
     now: Timestamp,
     mint_event_id: &mut impl FnMut() -> Result<EventId, ApiError>,
 ) -> Result<Event, ApiError> {
-    if value.get().len() > EVENT_LIMIT {
-        let field = Some(path.trim_end_matches('.').to_string()).filter(|field| !field.is_empty());
-        return Err(ApiError::PayloadTooLarge {
-            field,
-            what: "an event",
-            limit: EVENT_LIMIT,
-        });
-    }
+    check_length(value, path)?;
     let members = Members::parse(value, path, &MEMBERS)?;
     let name: String = members.required("type", "a string")?;
     let event_type = catalogue
@@ -89,15 +82,9 @@ fn parse_event(
             field: members.field("type"),
             error,
         })?;
-    let data = members.raw("data").ok_or_else(|| ApiError::MissingField {
+    let data = data_of(&members)?.ok_or_else(|| ApiError::MissingField {
         field: members.field("data"),
     })?;
-    if !data.get().starts_with('{') {
-        return Err(ApiError::InvalidType {
-            field: Some(members.field("data")),
-            expected: "a JSON object",
-        });
-    }
     let given = members.optional::<String>("event_id", "a string")?;
     let id_given = given.is_some();
     let id = match given {
@@ -120,6 +107,37 @@ fn parse_event(
         event_type,
         timestamp,
         data: data.to_owned(),
+    })
+}
+
+/// Refuses an event, or a test of one, that is too long as posted.
+///
+/// # Errors
+/// `PayloadTooLarge`.
+pub(super) fn check_length(value: &RawValue, path: &str) -> Result<(), ApiError> {
+    if value.get().len() <= EVENT_LIMIT {
+        return Ok(());
+    }
+    let field = Some(path.trim_end_matches('.').to_string()).filter(|field| !field.is_empty());
+    Err(ApiError::PayloadTooLarge {
+        field,
+        what: "an event",
+        limit: EVENT_LIMIT,
+    })
+}
+
+/// The data of an event as posted, if it has any.
+///
+/// # Errors
+/// `InvalidType` if it is not an object.
+pub(super) fn data_of<'a>(members: &Members<'a>) -> Result<Option<&'a RawValue>, ApiError> {
+    let data = members.raw("data");
+    if data.is_none_or(|data| data.get().starts_with('{')) {
+        return Ok(data);
+    }
+    Err(ApiError::InvalidType {
+        field: Some(members.field("data")),
+        expected: "a JSON object",
     })
 }
 

@@ -4,12 +4,13 @@ use serde_json::value::RawValue;
 
 use super::{
     error::ApiError,
+    events::{check_length, data_of},
     members::{Members, parse_json},
     pace::{self, parse_pace},
 };
 use crate::domain::{
     brand::HeaderPrefix,
-    catalogue::{Catalogue, CatalogueEntry, Selectable},
+    catalogue::{Catalogue, Selectable},
     custom_headers::check_headers,
     endpoint_url::{EndpointUrl, UrlRules},
     event_type::EventType,
@@ -233,22 +234,34 @@ fn parse_sign_header_with(members: &Members) -> Result<Option<SignHeaderWith>, A
     }
 }
 
-/// Reads `{"type"}` of a test; `catalogue` has the types.
+/// A test event.
+#[derive(Debug)]
+pub struct NewTest {
+    /// Its type.
+    pub event_type: EventType,
+    /// Its data: as posted, or the sample of its type.
+    pub data: Box<RawValue>,
+}
+
+/// Reads `{"type", "data"?}` of a test; `catalogue` has the types.
 ///
 /// # Errors
 /// The first refusal.
-pub fn parse_test<'c>(
-    body: &[u8],
-    catalogue: &'c Catalogue,
-) -> Result<&'c CatalogueEntry, ApiError> {
-    let members = Members::parse(parse_json(body)?, "", &["type"])?;
+pub fn parse_test(body: &[u8], catalogue: &Catalogue) -> Result<NewTest, ApiError> {
+    let value = parse_json(body)?;
+    check_length(value, "")?;
+    let members = Members::parse(value, "", &["type", "data"])?;
     let name: String = members.required("type", "a string")?;
-    catalogue
-        .find_entry(&name)
-        .map_err(|error| ApiError::UnknownEventType {
-            field: "type".into(),
-            error,
-        })
+    let entry = catalogue.find_entry(&name);
+    let entry = entry.map_err(|error| ApiError::UnknownEventType {
+        field: "type".into(),
+        error,
+    })?;
+    let data = data_of(&members)?.unwrap_or(&entry.sample);
+    Ok(NewTest {
+        event_type: entry.name.clone(),
+        data: data.to_owned(),
+    })
 }
 
 #[cfg(test)]

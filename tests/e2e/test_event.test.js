@@ -115,6 +115,32 @@ describe("a test that succeeds", () => {
     }
   });
 
+  const DATA = {
+    "numbers that no double holds": '{"n":9007199254740993,"m":1e400,"o":1.0}',
+    "escapes as they were written": '{"s":"\\u00e9\\/\\ud83d\\ude00"}',
+    "the order of members, repeated ones too": '{ "z":1,\n"a":2,"10":3,"a":4 }',
+    "no member at all": "{}",
+    "members named as those of the payload": '{"id":"evt_mine","data":{"data":{}}}',
+  };
+  for (const [what, data] of Object.entries(DATA)) {
+    test(`sends the data that is posted with it: ${what}`, async (t) => {
+      const scene = await setUpWebhook(t, relay);
+      const delivery = await sendTest(scene, ` {"data" : ${data} , "type":"agent.error"} `);
+      const [received] = scene.receiver.events();
+      assert.ok(received.text.endsWith(`,"data":${data}}`), received.text);
+      assert.deepEqual([delivery.type, delivery.request.body], ["agent.error", received.text]);
+    });
+  }
+
+  test("sends up to 256 KiB, as an event's", async (t) => {
+    const scene = await setUpWebhook(t, relay);
+    const body = (length) => `{"type":"agent.error","data":{"a":"${"x".repeat(length)}"}}`;
+    const text = body(256 * 1024 - body(0).length);
+    const { status } = await sendTest(scene, text);
+    assert.equal(status, "delivered");
+    assertRefused(await send(scene, body(256 * 1024 - body(0).length + 1)), 413, { code: "payload_too_large" });
+  });
+
   test("is also sent on a disabled webhook, which stays disabled", async (t) => {
     const scene = await setUpWebhook(t, relay);
     await changeWebhook(relay, scene, { status: "disabled" });
@@ -239,7 +265,9 @@ describe("a test is refused", () => {
     "with ping, which is not in the catalogue": [{ type: "ping" }, 422, "type", "unknown_event_type"],
     "with a type that is not a string": [{ type: 5 }, MALFORMED_OR_REFUSED, "type"],
     "without a type": [{}, MALFORMED_OR_REFUSED, "type"],
-    "with data": [alert(), 400, "data", "unknown_field"],
+    "with data that is no object": [{ type: "agent.error", data: [] }, 400, "data", "invalid_type"],
+    "with null for data": [{ type: "agent.error", data: null }, 400, "data", "invalid_type"],
+    "with what only an event has": [alert({ event_id: "order-1" }), 400, "event_id", "unknown_field"],
   };
   for (const [what, [body, status, field, code]] of Object.entries(REFUSED)) {
     test(`${what}, and nothing is sent`, async (t) => {

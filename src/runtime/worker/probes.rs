@@ -6,7 +6,6 @@ use worker::Env;
 use crate::{
     api::error::ApiError,
     domain::{
-        catalogue::CatalogueEntry,
         delivery::Kind,
         event::Payload,
         event_type::EventType,
@@ -39,18 +38,19 @@ pub(super) async fn ping(
     probe.send(env, config, workspace, webhook).await
 }
 
-/// Sends the sample of an event type; returns its delivery.
+/// Sends a test event; returns its delivery.
 pub(super) async fn test(
     env: &Env,
     config: &Config,
     workspace: &WorkspaceId,
     webhook: &WebhookId,
-    tested: &CatalogueEntry,
+    event_type: &EventType,
+    data: &RawValue,
 ) -> Result<DeliveryId, ApiError> {
     let probe = Probe {
         kind: Kind::Test,
-        event_type: &tested.name,
-        data: &tested.sample,
+        event_type,
+        data,
     };
     probe.send(env, config, workspace, webhook).await
 }

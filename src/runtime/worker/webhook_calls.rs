@@ -10,7 +10,7 @@ use crate::{
         deliveries::{DeliveryView, Page},
         error::ApiError,
         webhook_views::{CreatedWebhook, WebhookView},
-        webhooks::{parse_new_webhook, parse_rotation, parse_test, parse_webhook_change},
+        webhooks::{NewTest, parse_new_webhook, parse_rotation, parse_test, parse_webhook_change},
     },
     domain::{
         catalogue::Catalogue,
@@ -166,10 +166,12 @@ pub(super) async fn end_overlap(call: Call<'_>, id: WebhookId) -> Answer {
 
 pub(super) async fn test(call: Call<'_>, id: WebhookId) -> Answer {
     let body = read_json_body(&call.request).await?;
-    let tested =
-        event_types::read_with(call.env, |catalogue| parse_test(&body, catalogue).cloned());
-    let tested = tested.await?;
-    let test = probes::test(call.env, call.config, &call.workspace, &id, &tested).await?;
+    let parsed = event_types::read_with(call.env, |catalogue| parse_test(&body, catalogue));
+    let NewTest { event_type, data } = parsed.await?;
+    // The payload has a copy of it.
+    drop(body);
+    let (env, config, workspace) = (call.env, call.config, &call.workspace);
+    let test = probes::test(env, config, workspace, &id, &event_type, &data).await?;
     json(200, &read_probe(&call, &id, test).await?)
 }
 

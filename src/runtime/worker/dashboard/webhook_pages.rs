@@ -290,7 +290,8 @@ pub(super) async fn test(visit: &Visit<'_>, id: WebhookId) -> Result<Response, D
         }
     };
     let workspace = visit.may_change().await?;
-    let test = probes::test(visit.env, visit.config, &workspace, &id, tested).await?;
+    let (env, config) = (visit.env, visit.config);
+    let test = probes::test(env, config, &workspace, &id, &tested.name, &tested.sample).await?;
     let address = format!("{HOME}/{id}?test={test}#test");
     Ok(after(visit, Done::Tested, address)?)
 }
