@@ -87,6 +87,7 @@ function showTimes() {
             ? `${exact.format(at)} (${distance(at)})`
             : exact.format(at);
     if (element.textContent !== words) element.textContent = words;
+    element.title ||= element.dateTime.replace("T", " ").replace("Z", " UTC");
   }
 }
 

@@ -8,7 +8,7 @@ use chrono::{DateTime, Datelike, Month, Timelike};
 use super::words::length;
 use crate::domain::timestamp::Timestamp;
 
-/// A `<time>` element: the text to the second, the exact UTC on hover.
+/// A `<time>` element: the text to the second, in UTC; the script adds the exact UTC on hover.
 #[derive(Clone, Copy, Debug)]
 pub struct When(pub Timestamp);
 
@@ -30,11 +30,9 @@ impl fmt::Display for When {
         let short = month.get(..3).unwrap_or(month);
         let (day, year) = (time.day(), time.year());
         let (hour, minute, second) = (time.hour(), time.minute(), time.second());
-        let millis = time.timestamp_subsec_millis();
         write!(
             formatter,
-            "<time datetime=\"{at}\" title=\"{day} {month} {year:04}, {hour:02}:{minute:02}:{second:02}.{millis:03} UTC\">\
-             {day} {short} {year:04}, {hour:02}:{minute:02}:{second:02} UTC</time>"
+            "<time datetime=\"{at}\">{day} {short} {year:04}, {hour:02}:{minute:02}:{second:02} UTC</time>"
         )
     }
 }
@@ -103,11 +101,11 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_768_473_000_000);
 
     #[test]
-    fn a_time_is_read_to_the_second_and_exactly_on_hover() {
+    fn a_time_is_read_to_the_second_and_by_programs_exactly() {
         let shown = at(NOW.saturating_add(std::time::Duration::from_millis(1_234)));
         assert_eq!(
             shown.to_string(),
-            "<time datetime=\"2026-01-15T10:30:01.234Z\" title=\"15 January 2026, 10:30:01.234 UTC\">15 Jan 2026, 10:30:01 UTC</time>"
+            "<time datetime=\"2026-01-15T10:30:01.234Z\">15 Jan 2026, 10:30:01 UTC</time>"
         );
     }
 

@@ -75,7 +75,7 @@ for (const script of [true, false]) {
       await rate.fill("0.5");
       await page.getByLabel("Retry schedule").fill("1m, 10m");
       await page.getByRole("button", { name: "Save" }).click();
-      await assertSees(page, "Webhook created.");
+      await assertSees(page, "Webhook created, but its ping failed.");
       for (const fact of ["One attempt at a time", "0.5 attempts a second", "1m, 10m"]) await assertSees(page, fact);
 
       await page.getByText("Edit settings").click();

@@ -10,6 +10,7 @@ import { acceptArray, alert, answered, awaitSettled, pathOf, setUpWebhook, start
 // A PNG of 120 by 30 pixels in one colour.
 const LOGO = png(120, 30);
 const PAGE_LIMIT = 50 * 1024;
+const EVERYDAY_LIMIT = 40_000;
 const DELIVERIES = 52;
 
 let relay;
@@ -91,7 +92,9 @@ for (const scheme of ["light", "dark"]) {
         const answer = await page.goto(address);
         const { length } = await answer.body();
         if (scheme === "light" && width === 1280) t.diagnostic(`${name}: ${length} bytes`);
-        assert.ok(length < PAGE_LIMIT, `${name} has ${length} bytes`);
+        // The everyday pages; a test with its answer, or an opened resend, may be as much more as it shows.
+        const limit = ["list", "webhook", "delivery"].includes(name) ? EVERYDAY_LIMIT : PAGE_LIMIT;
+        assert.ok(length < limit, `${name} has ${length} bytes`);
         // Opened sections are part of the page.
         await page.evaluate(() => {
           for (const more of document.querySelectorAll("details")) more.open = true;
