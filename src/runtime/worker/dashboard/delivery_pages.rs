@@ -249,6 +249,9 @@ fn signing_secrets(
     let previous = webhook.settings.previous_secret.as_ref();
     let previous = previous.filter(|previous| at < previous.expires_at);
     Ok(SigningSecrets {
+        sign_header_with: previous
+            .map(|previous| previous.sign_header_with)
+            .unwrap_or_default(),
         current: open(&webhook.settings.secret)?,
         previous: previous
             .map(|previous| open(&previous.secret))
