@@ -85,7 +85,7 @@ fn every_refusal() -> Vec<ApiError> {
         variable: "OPERATOR_TOKEN",
         allowed: "set",
     };
-    let mut refusals = vec![
+    let refusals = vec![
         ApiError::InvalidParameter {
             field: "limit".into(),
             allowed: "a number",
@@ -134,6 +134,12 @@ fn every_refusal() -> Vec<ApiError> {
         secret,
         ApiError::Internal,
     ];
+    refusals.into_iter().chain(refusals_of_values()).collect()
+}
+
+/// What the parsers refuse.
+fn refusals_of_values() -> Vec<ApiError> {
+    let mut refusals = Vec::new();
     for (request, body) in [
         ("NewEvent", "{"),
         ("NewEvent", "1"),
