@@ -179,6 +179,11 @@ impl DetailPage {
         Some(previous.expires_at).filter(|until| self.frame.now < *until)
     }
 
+    fn old_secret_signs_header(&self) -> bool {
+        let overlap = self.webhook.settings.overlap(self.frame.now);
+        overlap.is_some_and(|overlap| !overlap.sign_header_with.is_current())
+    }
+
     fn has_status(&self, word: &str) -> bool {
         self.query
             .status

@@ -264,6 +264,8 @@ pub struct RotateForm {
     pub secret: String,
     /// How long the old one continues to sign, in seconds.
     pub overlap_seconds: String,
+    /// Which one makes the header that carries one signature: `previous` or `current`.
+    pub sign_header_with: String,
 }
 
 impl Default for RotateForm {
@@ -271,6 +273,8 @@ impl Default for RotateForm {
         Self {
             secret: String::new(),
             overlap_seconds: OVERLAP.to_string(),
+            // An endpoint that knows this header alone keeps working.
+            sign_header_with: "previous".into(),
         }
     }
 }
@@ -292,22 +296,30 @@ impl RotateForm {
         Self {
             secret: text(&fields, "secret").trim().into(),
             overlap_seconds: text(&fields, "overlap_seconds"),
+            sign_header_with: text(&fields, "sign_header_with"),
         }
     }
 
-    /// Checks what was typed.
+    /// Checks what was typed. Without an overlap, only the new secret signs.
     ///
     /// # Errors
-    /// What is wrong with the secret, or with the overlap, as a sentence.
+    /// What is wrong with the secret, the overlap or the header, as a sentence.
     pub fn check(&self) -> Result<Rotation, String> {
         let overlap = self.overlap_seconds.parse().ok();
         let overlap_seconds = overlap
             .filter(|seconds| *seconds <= OVERLAP_LIMIT)
             .ok_or("Choose how long the old secret stays valid: at most 7 days.")?;
+        let sign_header_with = match self.sign_header_with.as_str() {
+            "previous" if overlap_seconds > 0 => SignHeaderWith::Previous,
+            "previous" | "current" | "" => SignHeaderWith::Current,
+            _ => {
+                return Err("Choose which secret makes the header: the old or the new one.".into());
+            }
+        };
         Ok(Rotation {
             secret: check_secret(&self.secret)?,
             overlap_seconds,
-            sign_header_with: SignHeaderWith::Current,
+            sign_header_with,
         })
     }
 }

@@ -121,6 +121,8 @@ pub enum Done {
     Deleted,
     /// A secret was rotated.
     Rotated,
+    /// The overlap of two secrets was ended.
+    OverlapEnded,
     /// A delivery is resent.
     Resent,
     /// The next attempt of a delivery is made at once.
@@ -138,7 +140,7 @@ pub enum Done {
 }
 
 impl Done {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Created,
         Self::Saved,
         Self::Enabled,
@@ -146,6 +148,7 @@ impl Done {
         Self::Paused,
         Self::Deleted,
         Self::Rotated,
+        Self::OverlapEnded,
         Self::Resent,
         Self::SentNow,
         Self::Cancelled,
@@ -166,6 +169,7 @@ impl Done {
             Self::Paused => "paused",
             Self::Deleted => "deleted",
             Self::Rotated => "rotated",
+            Self::OverlapEnded => "overlap-ended",
             Self::Resent => "resent",
             Self::SentNow => "sent-now",
             Self::Cancelled => "cancelled",
@@ -203,6 +207,7 @@ impl Done {
             Self::Paused => "Webhook paused. Events wait, and nothing is sent until you resume it.",
             Self::Deleted => "Webhook deleted.",
             Self::Rotated => "Secret rotated.",
+            Self::OverlapEnded => "The previous secret has ended. Only the new one signs.",
             Self::Resent => "The event is being resent.",
             Self::SentNow => "The next attempt is due now.",
             Self::Cancelled => "Delivery cancelled. No further attempt is made.",

@@ -148,10 +148,21 @@ describe("a webhook's page", () => {
     const secret = await page.locator("#secret-value").textContent();
     assert.match(secret, /^whsec_/);
 
-    await acceptForOne(relay, scene.workspace).then((entry) => awaitSettled(relay, scene.workspace, entry));
-    const [{ body, headers }] = scene.receiver.events();
-    assert.equal(headers["x-secureagentics-signature"], createHmac("sha256", secret).update(body).digest("hex"));
-    assert.equal(headers["webhook-signature"].split(" ").length, 2, "both secrets sign");
+    const send = async () => {
+      const entry = await acceptForOne(relay, scene.workspace);
+      await awaitSettled(relay, scene.workspace, entry);
+      const { body, headers } = scene.receiver.events().at(-1);
+      const hex = (key) => createHmac("sha256", key).update(body).digest("hex");
+      return { headers, hex, signatures: headers["webhook-signature"].split(" ").length };
+    };
+    const meanwhile = await send();
+    assert.equal(meanwhile.headers["x-secureagentics-signature"], meanwhile.hex("the-first-secret"));
+    assert.equal(meanwhile.signatures, 2, "both secrets sign");
+    await page.getByRole("button", { name: "End the previous secret now" }).click();
+    await assertSees(page, "The previous secret has ended.");
+    const alone = await send();
+    assert.equal(alone.headers["x-secureagentics-signature"], alone.hex(secret));
+    assert.equal(alone.signatures, 1);
   });
 
   test("disables, holds events, enables, and sends what was held", async (t) => {

@@ -14,6 +14,7 @@ use webhook_relay::{
         endpoint_url::UrlRules,
         pace::{Pace, RateLimit},
         policy::Policy,
+        secret::SignHeaderWith,
         timestamp::Timestamp,
         webhook::WebhookDraft,
     },
@@ -199,6 +200,35 @@ fn a_rotation_has_an_overlap_of_at_most_a_week() {
             .map(|checked| checked.overlap_seconds),
         Some(86_400)
     );
+}
+
+#[test]
+fn the_old_secret_makes_the_header_of_one_signature_during_an_overlap_unless_the_new_one_is_chosen()
+{
+    let signer = |form: &str| {
+        let checked = RotateForm::parse(form.as_bytes()).check();
+        checked.map(|checked| checked.sign_header_with).ok()
+    };
+    let expected = [
+        (
+            "overlap_seconds=60&sign_header_with=previous",
+            Some(SignHeaderWith::Previous),
+        ),
+        (
+            "overlap_seconds=60&sign_header_with=current",
+            Some(SignHeaderWith::Current),
+        ),
+        (
+            "overlap_seconds=0&sign_header_with=previous",
+            Some(SignHeaderWith::Current),
+        ),
+        ("overlap_seconds=60&sign_header_with=both", None),
+    ];
+    for (form, expected) in expected {
+        assert_eq!(signer(form), expected, "{form}");
+    }
+    let default = RotateForm::default().check().ok();
+    assert!(default.is_some_and(|default| !default.sign_header_with.is_current()));
 }
 
 #[test]

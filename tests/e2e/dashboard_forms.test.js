@@ -265,6 +265,21 @@ describe("a secret", () => {
     assert.match((await read(scene, "/secret")).secret, /^whsec_/);
   });
 
+  test("is rotated so that the old one makes the header of one signature, until somebody ends it", async (t) => {
+    const scene = await setUp(t, undefined, { secret: "my-own-secret" });
+    const page = assertPage(await scene.visitor.get(scene.page));
+    assert.match(page, /<option value="previous" selected>the old secret/);
+    const fields = { secret: "my-next-secret", overlap_seconds: "3600", sign_header_with: "previous" };
+    await follow(scene.visitor, await scene.visitor.post(`${scene.page}/rotate`, fields));
+    assert.equal((await read(scene, "/secret")).sign_header_with, "previous");
+    assert.match(assertPage(await scene.visitor.get(scene.page)), /is made with the previous secret/);
+
+    assertLeadsTo(await scene.visitor.post(`${scene.page}/end-overlap`), `${scene.page}#secret`);
+    assertTells(scene.visitor, "overlap-ended");
+    const { previous_expires_at: until, sign_header_with: signer } = await read(scene, "/secret");
+    assert.deepEqual([until, signer], [null, "current"]);
+  });
+
   test("is not rotated to an invalid one", async (t) => {
     const scene = await setUp(t, undefined, { secret: "my-own-secret" });
     for (const fields of [
@@ -272,6 +287,7 @@ describe("a secret", () => {
       { secret: "", overlap_seconds: "604801" },
       { secret: "" },
       { overlap_seconds: "-1" },
+      { secret: "", overlap_seconds: "3600", sign_header_with: "both" },
     ]) {
       assertPage(await scene.visitor.post(`${scene.page}/rotate`, fields), 422);
     }
@@ -482,6 +498,7 @@ test("a read-only session sees no buttons and cannot post", async (t) => {
     [`${page}/delete`, {}],
     [`${page}/rotate`, { overlap_seconds: "0" }],
     [`${page}/rotate`, {}],
+    [`${page}/end-overlap`, {}],
     [`${page}/secret`, {}],
     [`${page}/test`, { type: "agent.error" }],
     [`${page}/test`, {}],

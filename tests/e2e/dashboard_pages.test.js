@@ -152,6 +152,7 @@ describe("an error is a page", () => {
       [`${webhook}/pause`, {}],
       [`${webhook}/delete`, {}],
       [`${webhook}/rotate`, { overlap_seconds: "0" }],
+      [`${webhook}/end-overlap`, {}],
       [`${webhook}/secret`, {}],
       [`${webhook}/test`, { type: "agent.error" }],
       [`${webhook}/resend`, { status: "failed" }],

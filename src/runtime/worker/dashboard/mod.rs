@@ -124,6 +124,7 @@ async fn route(visit: &Visit<'_>) -> Result<Response, Detour> {
         Target::DeletePage => webhook_pages::ask_deletion(visit, ids.webhook()?).boxed_local(),
         Target::Delete => webhook_pages::delete(visit, ids.webhook()?).boxed_local(),
         Target::Rotate => webhook_pages::rotate(visit, ids.webhook()?).boxed_local(),
+        Target::EndOverlap => webhook_pages::end_overlap(visit, ids.webhook()?).boxed_local(),
         Target::Reveal => detail::reveal(visit, ids.webhook()?).boxed_local(),
         Target::Test => webhook_pages::test(visit, ids.webhook()?).boxed_local(),
         Target::StartResend => delivery_pages::start_resend(visit, ids.webhook()?).boxed_local(),

@@ -275,6 +275,15 @@ pub(super) async fn rotate(visit: &Visit<'_>, id: WebhookId) -> Result<Response,
     Ok(after(visit, Done::Rotated, format!("{HOME}/{id}#secret"))?)
 }
 
+pub(super) async fn end_overlap(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
+    visit.form().await?;
+    let command = WorkspaceCommand::EndOverlap { id: id.clone() };
+    let (_, is_applied) = visit.change(command, done).await?;
+    applied(is_applied)?;
+    let address = format!("{HOME}/{id}#secret");
+    Ok(after(visit, Done::OverlapEnded, address)?)
+}
+
 pub(super) async fn test(visit: &Visit<'_>, id: WebhookId) -> Result<Response, Detour> {
     let name = parse_test(visit.form().await?);
     let names = std::iter::once(name.as_str());
