@@ -177,12 +177,12 @@ impl DetailQuery {
         DeliveryFilter {
             status: self.status,
             event_type: Some(self.event_type.clone()).filter(|name| !name.is_empty()),
-            kind: None,
             since: typed(&self.since).or_else(|| self.range.since(now)),
             until: typed(&self.until),
             before: self.cursor.clone(),
             limit: PAGE,
             is_brief: true,
+            ..DeliveryFilter::default()
         }
     }
 }

@@ -315,9 +315,9 @@ impl ResendForm {
             _ => return Err("Choose failed, held or pending events.".into()),
         };
         Ok(Selection {
-            status,
             since: parse_time(&self.since)?,
             until: parse_time(&self.until)?,
+            ..Selection::of(status)
         })
     }
 }

@@ -155,6 +155,9 @@ fn every_refusal() -> Vec<ApiError> {
         ("WebhookChange", r#"{"rate_limit":{"per_second":0}}"#),
         ("WebhookChange", r#"{"retry_schedule":[]}"#),
         ("SecretRotation", r#"{"secret":"?"}"#),
+        ("NewResend", r#"{"status":"failed","outcome":"?"}"#),
+        ("NewResend", r#"{"status":"failed","response_status":"?"}"#),
+        ("NewResend", r#"{"ids":[]}"#),
         ("SecretRotation", r#"{"overlap_seconds":-1}"#),
     ] {
         let (_, parse) = REQUESTS.iter().find(|(name, _)| *name == request).unwrap();
