@@ -14,6 +14,7 @@ use crate::domain::{
     attempt::Attempt,
     delivery::{FailedReason, Kind, State, Status},
     ids::{DeliveryId, EventId, WebhookId},
+    last_attempt::{LastAttemptFilter, ResponseStatuses},
     outcome::Outcome,
     record::{DeliveryFilter, DeliveryRecord, SentRequest},
     sealed::{EncryptionKeys, SealedError},
@@ -26,6 +27,15 @@ const PAGE_LIMIT: u32 = 100;
 /// Deliveries of a page if no limit is given.
 const PAGE_DEFAULT: usize = 50;
 
+/// The word for pending deliveries with an attempt behind them.
+const RETRYING: &str = "retrying";
+
+/// What an outcome may be.
+pub(super) const OUTCOMES: &str = "succeeded, http_error, timeout, unreachable, blocked or lost";
+
+/// What the status of a response may be.
+pub(super) const STATUSES: &str = "a status from 100 to 599, or 1xx, 2xx, 3xx, 4xx or 5xx";
+
 /// Reads the query of a list.
 ///
 /// # Errors
@@ -36,14 +46,40 @@ pub fn parse_filter<'a>(
     let query = Query::parse(
         query,
         &[
-            "status", "type", "kind", "since", "until", "limit", "cursor",
+            "status",
+            "type",
+            "kind",
+            "response_status",
+            "outcome",
+            "event_id",
+            "since",
+            "until",
+            "limit",
+            "cursor",
         ],
     )?;
     let limit = query.number("limit", "a number from 1 to 100", &(1..=PAGE_LIMIT))?;
+    let is_retrying = query.text("status") == Some(RETRYING);
+    let status = if is_retrying {
+        Some(Status::Pending)
+    } else {
+        query.word("status", "pending, retrying, delivered, failed or held")?
+    };
     Ok(DeliveryFilter {
-        status: query.word("status", "pending, delivered, failed or held")?,
+        status,
+        is_retrying,
         event_type: query.text("type").map(ToString::to_string),
         kind: query.word("kind", "event, ping or test")?,
+        event_id: query.read("event_id", "an event's id", |id| {
+            let id = EventId::parse(id).ok();
+            id.filter(EventId::can_stand_in_a_path)
+        })?,
+        last_attempt: LastAttemptFilter {
+            outcome: query.word("outcome", OUTCOMES)?,
+            response_status: query.read("response_status", STATUSES, |text| {
+                ResponseStatuses::parse(text).ok()
+            })?,
+        },
         since: query.time("since")?,
         until: query.time("until")?,
         before: query.read("cursor", "the next_cursor of the page before", |cursor| {
@@ -294,6 +330,24 @@ mod tests {
             (Some(Status::Held), Some(Kind::Test), 7)
         );
         assert_eq!(parse_filter([].into_iter()).unwrap().limit, PAGE_DEFAULT);
+        let query = [
+            ("status", "retrying"),
+            ("outcome", "http_error"),
+            ("response_status", "5xx"),
+            ("event_id", "order-1"),
+        ];
+        let filter = parse_filter(query.into_iter()).unwrap();
+        assert_eq!(
+            (filter.status, filter.is_retrying),
+            (Some(Status::Pending), true)
+        );
+        let LastAttemptFilter {
+            outcome,
+            response_status,
+        } = filter.last_attempt;
+        assert_eq!(outcome, Some(Outcome::HttpError));
+        assert_eq!(response_status, Some(ResponseStatuses::Class(5)));
+        assert_eq!(filter.event_id.unwrap().as_ref(), "order-1");
     }
 
     #[test]
@@ -304,6 +358,10 @@ mod tests {
             ("limit", "101", "invalid_parameter"),
             ("since", "yesterday", "invalid_parameter"),
             ("cursor", "evt_1", "invalid_parameter"),
+            ("outcome", "failed", "invalid_parameter"),
+            ("response_status", "600", "invalid_parameter"),
+            ("response_status", "50x", "invalid_parameter"),
+            ("event_id", "", "invalid_parameter"),
             ("offset", "1", "unknown_field"),
         ] {
             let error = parse_filter([(name, value)].into_iter()).unwrap_err();

@@ -67,6 +67,8 @@ pub enum Operation {
     CancelDelivery,
     /// Resend many deliveries.
     StartResend,
+    /// Count what a bulk resend would resend.
+    PreviewResend,
     /// Read a bulk resend's progress.
     GetResend,
     /// Stop a bulk resend.
@@ -147,6 +149,7 @@ pub const ROUTES: &[Route<(Operation, Access)>] = &[
     route("POST", "/v1/workspaces/{workspace_id}/webhooks/{webhook_id}/deliveries/{delivery_id}/send-now", Operation::SendDeliveryNow, WRITES),
     route("POST", "/v1/workspaces/{workspace_id}/webhooks/{webhook_id}/deliveries/{delivery_id}/cancel", Operation::CancelDelivery, WRITES),
     route("POST", "/v1/workspaces/{workspace_id}/webhooks/{webhook_id}/resend", Operation::StartResend, WRITES),
+    route("POST", "/v1/workspaces/{workspace_id}/webhooks/{webhook_id}/resend/preview", Operation::PreviewResend, WRITES),
     route("GET", "/v1/workspaces/{workspace_id}/webhooks/{webhook_id}/resend/{resend_id}", Operation::GetResend, READS),
     route("DELETE", "/v1/workspaces/{workspace_id}/webhooks/{webhook_id}/resend/{resend_id}", Operation::StopResend, WRITES),
     route("GET", "/v1/event-types", Operation::ListEventTypes, ANYBODY),

@@ -174,12 +174,12 @@ impl DetailQuery {
         DeliveryFilter {
             status: self.status,
             event_type: Some(self.event_type.clone()).filter(|name| !name.is_empty()),
-            kind: None,
             since: self.since.time().or_else(|| self.range.since(now)),
             until: self.until.time(),
             before: self.cursor.clone(),
             limit: PAGE,
             is_brief: true,
+            ..DeliveryFilter::default()
         }
     }
 }

@@ -396,9 +396,9 @@ impl ResendForm {
         };
         match status {
             Some(status) if !errors.any() => Ok(Selection {
-                status,
                 since: self.since.time(),
                 until: self.until.time(),
+                ..Selection::of(status)
             }),
             _ => Err(errors),
         }

@@ -56,6 +56,8 @@ pub mod history;
 
 pub mod attempt;
 
+pub mod last_attempt;
+
 pub mod delivery;
 
 pub mod record;

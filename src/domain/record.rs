@@ -9,6 +9,7 @@ use super::{
     attempt::Attempt,
     delivery::{Delivery, Kind, State, Status},
     ids::{DeliveryId, EventId},
+    last_attempt::LastAttemptFilter,
     timestamp::Timestamp,
     webhook::StoredHeader,
 };
@@ -55,6 +56,15 @@ pub struct DeliveryFilter {
     pub event_type: Option<String>,
     /// Of one kind.
     pub kind: Option<Kind>,
+    /// Of pending ones, only those with an attempt behind them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_retrying: bool,
+    /// Of one event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<EventId>,
+    /// By their last attempt.
+    #[serde(default, skip_serializing_if = "LastAttemptFilter::is_empty")]
+    pub last_attempt: LastAttemptFilter,
     /// Made at this time or later.
     pub since: Option<Timestamp>,
     /// Made before this time.
@@ -77,6 +87,9 @@ impl DeliveryFilter {
             status,
             event_type,
             kind,
+            is_retrying,
+            event_id,
+            last_attempt,
             since,
             until,
             before,
@@ -88,6 +101,11 @@ impl DeliveryFilter {
                 .as_ref()
                 .is_none_or(|wanted| record.event_type == *wanted)
             && kind.is_none_or(|kind| record.delivery.kind() == kind)
+            && (!is_retrying || record.delivery.is_retrying())
+            && event_id
+                .as_ref()
+                .is_none_or(|wanted| record.event_id == *wanted)
+            && last_attempt.selects(&record.attempts)
             && since.is_none_or(|since| record.id >= DeliveryId::first_of(since))
             && until.is_none_or(|until| record.id < DeliveryId::first_of(until))
             && before.as_ref().is_none_or(|before| record.id < *before)
@@ -121,6 +139,7 @@ impl DeliveryRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::outcome::Outcome;
 
     #[test]
     fn a_filter_selects_what_meets_each_of_its_conditions() {
@@ -130,6 +149,7 @@ mod tests {
             filter(|filter| filter.status = Some(Status::Pending)),
             filter(|filter| filter.event_type = Some("agent.error".into())),
             filter(|filter| filter.kind = Some(Kind::Event)),
+            filter(|filter| filter.event_id = Some(record.event_id.clone())),
             filter(|filter| filter.since = Some(at(5))),
             filter(|filter| filter.until = Some(at(6))),
             filter(|filter| filter.before = Some(DeliveryId::after(at(5)))),
@@ -140,6 +160,9 @@ mod tests {
             filter(|filter| filter.status = Some(Status::Held)),
             filter(|filter| filter.event_type = Some("agent.started".into())),
             filter(|filter| filter.kind = Some(Kind::Ping)),
+            filter(|filter| filter.is_retrying = true),
+            filter(|filter| filter.event_id = Some(EventId::parse("another").unwrap())),
+            filter(|filter| filter.last_attempt.outcome = Some(Outcome::Lost)),
             filter(|filter| filter.since = Some(at(6))),
             filter(|filter| filter.until = Some(at(5))),
             filter(|filter| filter.before = Some(record.id.clone())),

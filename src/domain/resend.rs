@@ -7,23 +7,47 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    delivery::{Delivery, State, Status},
+    delivery::{Delivery, Kind, State, Status},
     ids::{DeliveryId, ResendId},
+    last_attempt::LastAttemptFilter,
     timestamp::Timestamp,
 };
 
 /// Deliveries of a bulk resend that wait for their first new attempt at a time.
 pub const UNDER_WAY_LIMIT: usize = 12;
 
-/// Which deliveries a bulk resend covers: those of one status, made in a range of time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Which deliveries a bulk resend covers: those of one status, by what they have in common, or those that are named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
-    /// Failed or held; or pending, to be sent at once.
-    pub status: Status,
+    /// Failed or held; or pending, to be sent at once. None if they are named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
     /// Made at this time or later.
     pub since: Option<Timestamp>,
     /// Made before this time.
     pub until: Option<Timestamp>,
+    /// Of one event type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_type: Option<String>,
+    /// By their last attempt.
+    #[serde(default, skip_serializing_if = "LastAttemptFilter::is_empty")]
+    pub last_attempt: LastAttemptFilter,
+    /// By name, in order and each once; empty if they are chosen by the rest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<DeliveryId>,
+}
+
+/// What a bulk resend would cover.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preview {
+    /// How many deliveries; at least so many if it is not exact.
+    pub total: u64,
+    /// Whether all were counted.
+    pub is_exact: bool,
+    /// When the oldest of them was made.
+    pub oldest_at: Option<Timestamp>,
+    /// When the newest of them was made.
+    pub newest_at: Option<Timestamp>,
 }
 
 /// The status of a bulk resend.
@@ -71,17 +95,61 @@ pub struct UnderWay {
 }
 
 impl Selection {
+    /// All of one status.
+    #[must_use]
+    pub fn of(status: Status) -> Self {
+        Self {
+            status: Some(status),
+            ..Self::default()
+        }
+    }
+
+    /// Those with these ids: failed, held or delivered ones.
+    #[must_use]
+    pub fn named(mut ids: Vec<DeliveryId>) -> Self {
+        ids.sort();
+        ids.dedup();
+        Self {
+            ids,
+            ..Self::default()
+        }
+    }
+
+    /// Whether its deliveries are named.
+    #[must_use]
+    pub const fn is_named(&self) -> bool {
+        self.status.is_none()
+    }
+
+    /// Whether it has what objects of an earlier release would pass over, and so resend more than is asked for.
+    #[must_use]
+    pub fn is_narrowed(&self) -> bool {
+        let Self {
+            status,
+            since: _,
+            until: _,
+            event_type,
+            last_attempt,
+            ids,
+        } = self;
+        status.is_none() || event_type.is_some() || !last_attempt.is_empty() || !ids.is_empty()
+    }
+
     /// Whether a delivery already had the wanted status when the bulk resend began.
     #[must_use]
     pub fn takes(&self, delivery: &Delivery, began_at: Timestamp) -> bool {
-        match delivery.state() {
-            State::Failed { at, .. } => self.status == Status::Failed && at <= began_at,
+        let is_wanted = |status| self.status.is_none_or(|wanted| wanted == status);
+        let had_ended = match delivery.state() {
+            State::Failed { at, .. } => is_wanted(Status::Failed) && at <= began_at,
+            // Who names a delivered one wants it resent.
+            State::Delivered { at } => is_wanted(Status::Delivered) && at <= began_at,
             // Only a disabled webhook holds deliveries, and a bulk resend stops when its webhook is disabled.
-            State::Held => self.status == Status::Held,
+            State::Held => is_wanted(Status::Held),
             // What is due already cannot be sent sooner.
-            State::Scheduled { due } => self.status == Status::Pending && due > began_at,
-            State::Leased { .. } | State::Delivered { .. } => false,
-        }
+            State::Scheduled { due } => self.status == Some(Status::Pending) && due > began_at,
+            State::Leased { .. } => false,
+        };
+        had_ended && delivery.kind() == Kind::Event
     }
 }
 
@@ -152,11 +220,7 @@ impl BulkResend {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{
-        delivery::{Kind, Report},
-        outcome::Outcome,
-        policy::Policy,
-    };
+    use crate::domain::{delivery::Report, outcome::Outcome, policy::Policy};
 
     #[test]
     fn the_stored_form_is_pinned() {
@@ -198,6 +262,37 @@ mod tests {
                 .selection
                 .takes(&Delivery::due(Kind::Event, at(0)), bulk_resend.began_at)
         );
+    }
+
+    #[test]
+    fn who_names_deliveries_gets_those_that_have_ended_or_are_held() {
+        let named = Selection::named(vec![id(2), id(1), id(2)]);
+        assert_eq!(named.ids, [id(1), id(2)]);
+        assert!(named.is_narrowed() && !Selection::of(Status::Failed).is_narrowed());
+        let policy = Policy::parse(|_| None).unwrap();
+        let mut leased = Delivery::due(Kind::Event, at(0));
+        let lease = leased.lease(at(0), &policy).unwrap();
+        let mut delivered = leased.clone();
+        let report = Report {
+            lease,
+            outcome: Outcome::Succeeded,
+            response_status: Some(200),
+            retry_after: None,
+        };
+        delivered.report(at(100), &policy, &report);
+        let mut test = Delivery::due(Kind::Test, at(0));
+        test.cancel(at(1)).unwrap();
+        for (delivery, is_taken) in [
+            (failed(100), true),
+            (failed(101), false),
+            (delivered, true),
+            (Delivery::held(), true),
+            (Delivery::due(Kind::Event, at(200)), false),
+            (leased, false),
+            (test, false),
+        ] {
+            assert_eq!(named.takes(&delivery, at(100)), is_taken, "{delivery:?}");
+        }
     }
 
     #[test]
@@ -250,11 +345,7 @@ mod tests {
     fn bulk_resend(status: Status) -> BulkResend {
         BulkResend {
             id: ResendId::mint(at(0), [0; 10]),
-            selection: Selection {
-                status,
-                since: None,
-                until: None,
-            },
+            selection: Selection::of(status),
             began_at: at(100),
             status: BulkResendStatus::Running,
             total: 3,

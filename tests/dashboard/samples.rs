@@ -207,11 +207,7 @@ pub(crate) fn sent(text: &str) -> SentParts {
 pub(crate) fn bulk_resend() -> BulkResend {
     BulkResend {
         id: ResendId::mint(NOW, [7; 10]),
-        selection: Selection {
-            status: webhook_relay::domain::delivery::Status::Failed,
-            since: None,
-            until: None,
-        },
+        selection: Selection::of(webhook_relay::domain::delivery::Status::Failed),
         began_at: NOW,
         status: BulkResendStatus::Running,
         total: 120,

@@ -25,6 +25,7 @@ import {
 } from "../support/steps.js";
 
 const UNKNOWN = "rs_00000000000070008000000000000000";
+const UNKNOWN_DELIVERY = "evt_00000000000070008000000000000000";
 const NOTHING_DONE = { total: 0, done: 0, delivered: 0, failed: 0 };
 
 let relay;
@@ -38,6 +39,7 @@ after(() => relay?.stop());
 
 const resend = (scene, body) => relay.fetch(pathOf(scene, "/resend"), { method: "POST", body });
 const readJob = (scene, id) => relay.fetch(pathOf(scene, `/resend/${id}`));
+const preview = (scene, body) => relay.fetch(pathOf(scene, "/resend/preview"), { method: "POST", body });
 const stop = (scene, id) => relay.fetch(pathOf(scene, `/resend/${id}`), { method: "DELETE" });
 const listIds = async (scene, query) =>
   (await listDeliveries(relay, scene.workspace, scene.webhook.id, query)).map(({ id }) => id);
@@ -150,6 +152,52 @@ describe("a job", () => {
     assert.deepEqual([job.status, job.total, job.done, job.delivered, job.failed], ["finished", 12, 12, 12, 0]);
     assert.deepEqual(scene.endpoint.resent, ids);
     assert.deepEqual(await listIds(scene, { status: "held" }), []);
+  });
+
+  test("resends what its last attempt chooses, and a preview says how many and from when", async (t) => {
+    const scene = await setUpSwitched(t);
+    const ids = await failSome(scene, 6);
+    const bad = new Set(ids.slice(0, 2));
+    scene.endpoint.status = (id) => (bad.has(id) ? 503 : 404);
+    await awaitResend(relay, scene, await startResend(relay, scene));
+    await eventually(async () => (await listIds(scene, { status: "pending" })).length === 0, { timeout: 60_000 });
+    scene.endpoint.status = 200;
+    scene.endpoint.resent.length = 0;
+    const body = { status: "failed", type: "alert.triggered", response_status: "5xx", outcome: "http_error" };
+    const all = answered(await preview(scene, { status: "failed" }), 200);
+    assert.deepEqual([all.total, all.is_exact], [6, true]);
+    const createdAt = async (id) =>
+      (await readDelivery(relay, scene.workspace, { id, webhook_id: scene.webhook.id })).created_at;
+    assert.deepEqual(answered(await preview(scene, body), 200), {
+      total: 2,
+      is_exact: true,
+      oldest_at: await createdAt(ids[0]),
+      newest_at: await createdAt(ids[1]),
+    });
+    assert.deepEqual(answered(await preview(scene, { ...body, response_status: 500 }), 200), {
+      total: 0,
+      is_exact: true,
+      oldest_at: null,
+      newest_at: null,
+    });
+    assert.deepEqual(scene.endpoint.resent, [], "a preview sends nothing");
+    const job = await awaitResend(relay, scene, await startResend(relay, scene, body));
+    assert.deepEqual([job.status, job.total, job.done, job.delivered], ["finished", 2, 2, 2]);
+    assert.deepEqual(scene.endpoint.resent, ids.slice(0, 2));
+  });
+
+  test("resends those that are named, delivered ones too, and passes over tests and unknown ones", async (t) => {
+    const scene = await setUpSwitched(t);
+    const failed = await failSome(scene, 3);
+    scene.endpoint.status = 200;
+    const { id: delivered } = await awaitSettled(relay, scene.workspace, await acceptForOne(relay, scene.workspace));
+    scene.endpoint.resent.length = 0;
+    const ids = [delivered, failed[2], failed[0], failed[0], scene.webhook.ping.id, UNKNOWN_DELIVERY];
+    assert.equal(answered(await preview(scene, { ids }), 200).total, 3);
+    const job = await awaitResend(relay, scene, await startResend(relay, scene, { ids }));
+    assert.deepEqual([job.status, job.total, job.done, job.delivered], ["finished", 3, 3, 3]);
+    assert.deepEqual(scene.endpoint.resent, [failed[0], failed[2], delivered]);
+    assert.deepEqual(await listIds(scene, { status: "failed" }), [failed[1]]);
   });
 
   test("for failed deliveries does not touch held and delivered ones, pings and tests", async (t) => {
@@ -298,11 +346,31 @@ describe("a job is refused", () => {
     "with a time in words": [{ status: "failed", since: "yesterday" }, MALFORMED_OR_REFUSED, "since"],
     "with a number as time": [{ status: "failed", until: 1768473000 }, MALFORMED_OR_REFUSED, "until"],
     "with an unknown member": [{ status: "failed", limit: 5 }, 400, "limit", "unknown_field"],
+    "with an unknown outcome": [{ status: "failed", outcome: "failed" }, 422, "outcome", "invalid_outcome"],
+    "with what is no status of a response": [
+      { status: "failed", response_status: "50x" },
+      422,
+      "response_status",
+      "invalid_response_status",
+    ],
+    "with null for a status of a response": [
+      { status: "failed", response_status: null },
+      400,
+      "response_status",
+      "invalid_type",
+    ],
+    "with a type that is no string": [{ status: "failed", type: 1 }, 400, "type", "invalid_type"],
+    "without ids in their array": [{ ids: [] }, 422, "ids", "invalid_ids"],
+    "with more than a hundred ids": [{ ids: Array(101).fill(UNKNOWN_DELIVERY) }, 422, "ids", "invalid_ids"],
+    "with what is no id": [{ ids: ["evt_1"] }, 422, "ids", "invalid_ids"],
+    "with ids and a status": [{ ids: [UNKNOWN_DELIVERY], status: "failed" }, 422, "ids", "invalid_ids"],
+    "with ids that are no array": [{ ids: UNKNOWN_DELIVERY }, 400, "ids", "invalid_type"],
   };
   for (const [what, [body, status, field, code]] of Object.entries(REFUSED)) {
-    test(what, async (t) => {
+    test(`${what}, and its preview too`, async (t) => {
       const scene = await setUpSwitched(t);
       assertRefused(await resend(scene, body), status, { code, field });
+      assertRefused(await preview(scene, body), status, { code, field });
     });
   }
 
@@ -317,6 +385,7 @@ describe("a job is refused", () => {
   test("if there is no such webhook", async () => {
     const unknown = { workspace: await createWorkspace(relay), webhook: { id: "wh_00000000000070008000000000000000" } };
     assertRefused(await resend(unknown, { status: "failed" }), 404, { code: "not_found" });
+    assertRefused(await preview(unknown, { status: "failed" }), 404, { code: "not_found" });
   });
 
   test("to be read or stopped if it does not exist or is another webhook's", async (t) => {

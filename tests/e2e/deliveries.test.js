@@ -64,14 +64,16 @@ describe("the list", () => {
     await awaitDelivery(relay, workspace, failed, ({ attempts }) => attempts.length > 0);
     answered(await relay.fetch(pathOf(scene, `/deliveries/${failed.id}/cancel`), { method: "POST" }), 200);
     made.failed = failed.id;
+    made.failedEvent = (await readDelivery(relay, workspace, failed)).event_id;
     const pending = await acceptForOne(relay, workspace, alert({ data: { fail: true } }));
     await awaitDelivery(relay, workspace, pending, ({ attempts }) => attempts.length > 0);
     made.pending = pending.id;
     between.push(await passTime());
-    made.test = answered(
+    const tested = answered(
       await relay.fetch(pathOf(scene, "/test"), { method: "POST", body: { type: "agent.error" } }),
       200,
-    ).id;
+    );
+    [made.test, made.testEvent] = [tested.id, tested.event_id];
     await changeWebhook(relay, scene, { status: "disabled" });
     made.held = (await acceptForOne(relay, workspace)).id;
   });
@@ -97,6 +99,25 @@ describe("the list", () => {
       () => ({ type: "agent.error", kind: "event", status: "delivered" }),
       ["other"],
     ],
+    "those that are tried again": [() => ({ status: "retrying" }), ["pending"]],
+    "those whose last attempt was answered with a status": [() => ({ response_status: "500" }), ["pending", "failed"]],
+    "those whose last attempt was answered with a class of statuses": [
+      () => ({ response_status: "2xx" }),
+      ["test", "other", "delivered", "ping"],
+    ],
+    "those whose last attempt had an outcome": [() => ({ outcome: "http_error" }), ["pending", "failed"]],
+    "those whose last attempt succeeded": [() => ({ outcome: "succeeded", kind: "event" }), ["other", "delivered"]],
+    "those of a status, an outcome and an answer": [
+      () => ({ status: "failed", outcome: "http_error", response_status: "5xx" }),
+      ["failed"],
+    ],
+    "nothing, if no last attempt was answered so": [() => ({ response_status: "503" }), []],
+    "nothing, if an outcome has no such answer": [() => ({ outcome: "timeout", response_status: "5xx" }), []],
+    "those of an event": [() => ({ event_id: "order-1" }), ["delivered"]],
+    "those of an event whose id was generated": [() => ({ event_id: made.failedEvent }), ["failed"]],
+    "a test by its event": [() => ({ event_id: made.testEvent }), ["test"]],
+    "nothing of an event with another status": [() => ({ event_id: "order-1", status: "failed" }), []],
+    "nothing of an event that was never posted": [() => ({ event_id: "order-2" }), []],
     "nothing, if no delivery matches": [() => ({ status: "held", type: "agent.error" }), []],
     "those made since a time": [() => ({ since: between[3] }), ["held", "test"]],
     "those made until a time": [() => ({ until: between[1] }), ["delivered", "ping"]],
@@ -151,6 +172,13 @@ describe("the list", () => {
     ["status", "open"],
     ["status", ""],
     ["kind", "resend"],
+    ["response_status", "600"],
+    ["response_status", "50x"],
+    ["response_status", "5XX"],
+    ["response_status", ""],
+    ["outcome", "failed"],
+    ["event_id", ""],
+    ["event_id", "order 1"],
     ["since", "yesterday"],
     ["since", "2026-01-15"],
     ["until", "1768473000"],

@@ -87,6 +87,7 @@ const BODIES = {
   "/rotate": {},
   "/test": { type: "agent.error" },
   "/resend": { status: "failed" },
+  "/preview": { status: "failed" },
   "/webhooks": { url: "http://127.0.0.1:1/", events: ["agent.error"] },
   "/dashboard-links": {},
 };

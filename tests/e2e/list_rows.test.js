@@ -51,6 +51,10 @@ describe("with a thousand deliveries instead of a hundred", { timeout: 240_000 }
     "the first page of one status": "/deliveries?limit=5&status=delivered",
     "the first page of one kind": "/deliveries?limit=5&kind=event",
     "what is pending": "/deliveries?limit=5&status=pending",
+    "what is tried again": "/deliveries?limit=5&status=retrying",
+    "what was answered with an error": "/deliveries?limit=5&response_status=5xx",
+    "what had an outcome": "/deliveries?limit=5&outcome=timeout",
+    "an event that was never posted": "/deliveries?limit=5&event_id=unknown",
     "a page until a time long ago": "/deliveries?limit=5&until=2020-01-01T00:00:00.000Z",
   };
 

@@ -73,6 +73,7 @@ test("the OpenAPI document has each call of the contract", async () => {
     [`${webhook}/deliveries/{}/send-now`]: ["POST"],
     [`${webhook}/deliveries/{}/cancel`]: ["POST"],
     [`${webhook}/resend`]: ["POST"],
+    [`${webhook}/resend/preview`]: ["POST"],
     [`${webhook}/resend/{}`]: ["GET", "DELETE"],
     "/v1/event-types": ["GET"],
     "/v1/event-types/{}": ["GET", "PUT", "DELETE"],

@@ -46,6 +46,7 @@ const ROUTES = [
   ["POST", `/webhooks/{wh}/deliveries/evt_${NOBODY}/send-now`, "webhooks:write", 404],
   ["POST", `/webhooks/{wh}/deliveries/evt_${NOBODY}/cancel`, "webhooks:write", 404],
   ["POST", "/webhooks/{wh}/resend", "webhooks:write", 202, { status: "failed" }],
+  ["POST", "/webhooks/{wh}/resend/preview", "webhooks:write", 200, { status: "failed" }],
   ["DELETE", `/webhooks/{wh}/resend/rs_${NOBODY}`, "webhooks:write", 404],
   ["DELETE", "/webhooks/{wh}", "webhooks:write", 204],
   ["GET", "", OPERATOR, 200],

@@ -143,11 +143,14 @@ fn every_list_of_words_is_that_of_the_program() {
     };
     let change = &schema(&document, "WebhookChange")["properties"]["status"];
     assert_eq!(strings(&change["enum"]), words_of::<webhook::Status>());
+    let mut statuses = words_of::<Status>();
+    statuses.insert(1, "retrying".into());
+    assert_eq!(parameter("Status"), statuses);
     let named = |name: &str| strings(&schema(&document, name)[KNOWN_VALUES]);
     for (words, known) in [
         (closed("Scope"), words_of::<Scope>()),
         (named("GrantedScope"), words_of::<Scope>()),
-        (parameter("Status"), words_of::<Status>()),
+        (parameter("Outcome"), words_of::<Outcome>()),
         (parameter("Kind"), words_of::<Kind>()),
         (named("DeliveryStatus"), words_of::<Status>()),
         (named("DeliveryKind"), words_of::<Kind>()),

@@ -169,6 +169,9 @@ fn refusals_of_values() -> Vec<ApiError> {
         ("WebhookChange", r#"{"rate_limit":{"per_second":0}}"#),
         ("WebhookChange", r#"{"retry_schedule":[]}"#),
         ("SecretRotation", r#"{"secret":"?"}"#),
+        ("NewResend", r#"{"status":"failed","outcome":"?"}"#),
+        ("NewResend", r#"{"status":"failed","response_status":"?"}"#),
+        ("NewResend", r#"{"ids":[]}"#),
         ("SecretRotation", r#"{"overlap_seconds":-1}"#),
         ("SecretRotation", r#"{"sign_header_with":"?"}"#),
     ] {

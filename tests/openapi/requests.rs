@@ -106,7 +106,8 @@ fn a_request_has_the_members_that_its_parser_knows_and_no_others() {
 #[test]
 fn a_request_must_have_the_members_that_its_parser_needs() {
     let document = read();
-    for (name, parse) in REQUESTS {
+    // What a bulk resend needs depends on what it has: see below.
+    for (name, parse) in REQUESTS.iter().filter(|(name, _)| *name != "NewResend") {
         let schema = schema(&document, name);
         let example = &schema["examples"][0];
         assert_eq!(parse(&bytes(example)), Ok(()), "{name}");
@@ -125,6 +126,28 @@ fn a_request_must_have_the_members_that_its_parser_needs() {
             assert_eq!(parse(&bytes(&Value::Object(lacking))), expected, "{name}");
         }
     }
+}
+
+#[test]
+fn a_bulk_resend_has_a_status_and_what_narrows_it_or_ids_alone() {
+    let document = read();
+    let schema = schema(&document, "NewResend");
+    let [by_status, by_ids] = [0, 1].map(|index| schema["examples"][index].clone());
+    let code = |body: &Value| parse_selection(&bytes(body)).map_err(|error| error.code());
+    assert!(code(&by_status).is_ok() && code(&by_ids).is_ok());
+    for (member, value) in entries(&by_status) {
+        let mut lacking = by_status.clone();
+        lacking.as_object_mut().unwrap().remove(&member);
+        let expected = (member == "status").then_some("missing_field");
+        assert_eq!(code(&lacking).err(), expected, "without {member}");
+        let mut mixed = by_ids.clone();
+        mixed[&member] = value.clone();
+        assert_eq!(code(&mixed).err(), Some("invalid_ids"), "ids and {member}");
+    }
+    let most = usize::try_from(schema["properties"]["ids"]["maxItems"].as_u64().unwrap()).unwrap();
+    let of = |count| json!({"ids": vec![by_ids["ids"][0].clone(); count]});
+    assert!(code(&of(most)).is_ok());
+    assert_eq!(code(&of(most + 1)).err(), Some("invalid_ids"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use webhook_relay::{
         event::EVENT_ID_KEPT,
         ids::{DeliveryId, EventId},
         outcome::Outcome,
-        record::DeliveryRecord,
+        record::{DeliveryFilter, DeliveryRecord},
         stats::HourCounts,
     },
     machines::messages::{Refusal, WebhookCommand, WebhookReply},
@@ -39,7 +39,7 @@ impl World {
             assert!(matches!(reply, WebhookReply::Refused(Refusal::NoWebhook)));
             return;
         }
-        let records = self.records(object, 100, None);
+        let records = self.records(object, 100, &DeliveryFilter::default());
         for record in records.values() {
             self.check_record(object, record);
             let status = record.delivery.status();
@@ -181,7 +181,7 @@ impl World {
             if self.objects[object].settings().is_none() {
                 continue;
             }
-            let records = self.records(object, 100, None);
+            let records = self.records(object, 100, &DeliveryFilter::default());
             let is_delivered =
                 |record: &&DeliveryRecord| record.delivery.status() == Status::Delivered;
             delivered += records.values().filter(is_delivered).count();

@@ -6,6 +6,8 @@ use webhook_relay::{
     domain::{
         delivery::Status,
         ids::{DeliveryId, EventId},
+        last_attempt::{LastAttemptFilter, ResponseStatuses},
+        outcome::Outcome,
         record::{DeliveryFilter, DeliveryRecord},
         webhook::{AutoDisableReason, ReportedStanding},
     },
@@ -39,7 +41,7 @@ impl World {
             return;
         }
         let limit = usize::try_from(self.choices.between(1, 60)).expect("it is small");
-        let records = self.records(object, limit, None);
+        let records = self.records(object, limit, &DeliveryFilter::default());
         for record in records.values() {
             self.check_record(object, record);
         }
@@ -49,7 +51,7 @@ impl World {
         self.check_traces(object, &records);
     }
 
-    /// A list of one status has those of that status.
+    /// A list of one status has those of that status, one by the last attempt those whose last attempt was so.
     fn check_lists(
         &mut self,
         object: usize,
@@ -63,12 +65,37 @@ impl World {
             Status::Held,
         ];
         for status in all {
-            let listed = self.records(object, limit, Some(status));
+            let filter = DeliveryFilter {
+                status: Some(status),
+                ..DeliveryFilter::default()
+            };
+            let listed = self.records(object, limit, &filter);
             let with = records.values();
             let expected = with.filter(|record| record.delivery.status() == status);
             let expected: Vec<_> = expected.map(|record| &record.id).collect();
             let listed: Vec<_> = listed.keys().collect();
             assert_eq!(listed, expected, "the list of {status:?} is wrong");
+        }
+        let of = |outcome, statuses| LastAttemptFilter {
+            outcome,
+            response_status: ResponseStatuses::parse(statuses).ok(),
+        };
+        for last_attempt in [
+            of(Some(Outcome::HttpError), ""),
+            of(Some(Outcome::Lost), ""),
+            of(None, "2xx"),
+            of(None, "5xx"),
+        ] {
+            let filter = DeliveryFilter {
+                last_attempt,
+                ..DeliveryFilter::default()
+            };
+            let listed = self.records(object, limit, &filter);
+            let with = records.values();
+            let expected = with.filter(|record| last_attempt.selects(&record.attempts));
+            let expected: Vec<_> = expected.map(|record| &record.id).collect();
+            let listed: Vec<_> = listed.keys().collect();
+            assert_eq!(listed, expected, "the list of {last_attempt:?} is wrong");
         }
     }
 
@@ -87,6 +114,16 @@ impl World {
                 continue;
             };
             let event_id = known.event_id.clone();
+            let filter = DeliveryFilter {
+                event_id: Some(event_id.clone()),
+                ..DeliveryFilter::default()
+            };
+            let of_event = self.records(object, 10, &filter);
+            assert_eq!(
+                of_event.contains_key(&id),
+                records.contains_key(&id),
+                "the list of the event of {id} is wrong"
+            );
             for asked in [event_id, EventId::parse(id.as_ref()).expect("an id is one")] {
                 let trace = WebhookCommand::Trace {
                     event_id: asked,
@@ -113,17 +150,16 @@ impl World {
         &mut self,
         object: usize,
         limit: usize,
-        status: Option<Status>,
+        asked: &DeliveryFilter,
     ) -> BTreeMap<DeliveryId, DeliveryRecord> {
         let mut records = BTreeMap::new();
         let mut before = None;
         loop {
             let filter = DeliveryFilter {
                 limit,
-                status,
                 is_brief: true,
                 before: before.clone(),
-                ..DeliveryFilter::default()
+                ..asked.clone()
             };
             let rows = self.objects[object].host.engine.rows();
             let WebhookReply::Deliveries {

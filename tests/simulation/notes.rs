@@ -85,12 +85,25 @@ impl World {
                 ledger.webhook(object).pace.waits_no_longer();
                 return;
             }
-            WebhookCommand::StartResend { selection, .. } => {
-                if selection.status == Status::Pending {
+            WebhookCommand::StartNarrowedResend { selection, .. } if selection.is_named() => {
+                for id in &selection.ids {
+                    if let Some(known) = ledger.deliveries.get_mut(id) {
+                        known.resends.push(now);
+                    }
+                }
+                ledger.webhook(object).failed_resent_at = Some(local);
+                return;
+            }
+            WebhookCommand::StartResend { selection, .. }
+            | WebhookCommand::StartNarrowedResend { selection, .. } => {
+                let Some(status) = selection.status else {
+                    return;
+                };
+                if status == Status::Pending {
                     ledger.webhook(object).pace.waits_no_longer();
                 }
-                ledger.may_resend(object, selection.status, now);
-                if selection.status == Status::Failed {
+                ledger.may_resend(object, status, now);
+                if status == Status::Failed {
                     ledger.webhook(object).failed_resent_at = Some(local);
                 }
                 return;

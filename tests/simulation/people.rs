@@ -6,6 +6,8 @@ use webhook_relay::{
         delivery::Status,
         idempotency_key::{Creation, Idempotent},
         ids::{DeliveryId, KeyId, ResendId, WebhookId},
+        last_attempt::{LastAttemptFilter, ResponseStatuses},
+        outcome::Outcome,
         pace::PaceChange,
         resend::Selection,
         sealed::{EncryptionKeys, Field, Sealed},
@@ -320,21 +322,39 @@ impl World {
         let command = match self.choices.below(5) {
             0 => WebhookCommand::Cancel { id: id.clone() },
             4 => WebhookCommand::SendNow { id: id.clone() },
-            1 => WebhookCommand::StartResend {
-                id: ResendId::mint(self.now, self.choices.bytes()),
-                selection: Selection {
-                    status: match self.choices.below(3) {
-                        0 => Status::Failed,
-                        1 => Status::Held,
-                        _ => Status::Pending,
-                    },
-                    since: None,
-                    until: None,
-                },
-            },
+            1 => self.bulk_resend(&ids),
             _ => WebhookCommand::Resend { id: id.clone() },
         };
         self.call(object, &command, Caller::Nobody);
+    }
+
+    /// A resend of many deliveries, of all of a status, of those with a last attempt, or of some that are named.
+    fn bulk_resend(&mut self, ids: &[DeliveryId]) -> WebhookCommand {
+        let id = ResendId::mint(self.now, self.choices.bytes());
+        let all = |selection| WebhookCommand::StartResend {
+            id: id.clone(),
+            selection,
+        };
+        let some = |selection| WebhookCommand::StartNarrowedResend {
+            id: id.clone(),
+            selection,
+        };
+        match self.choices.below(5) {
+            0 => all(Selection::of(Status::Failed)),
+            1 => all(Selection::of(Status::Held)),
+            2 => all(Selection::of(Status::Pending)),
+            3 => some(Selection {
+                last_attempt: LastAttemptFilter {
+                    outcome: Some(Outcome::HttpError),
+                    response_status: ResponseStatuses::parse("5xx").ok(),
+                },
+                ..Selection::of(Status::Failed)
+            }),
+            _ => {
+                let named = ids.iter().filter(|_| self.choices.below(2) == 0);
+                some(Selection::named(named.take(100).cloned().collect()))
+            }
+        }
     }
 }
 

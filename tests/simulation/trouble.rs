@@ -187,11 +187,7 @@ impl World {
         self.tell(|| format!("a person resends what failed at webhook {object}"));
         let command = WebhookCommand::StartResend {
             id: ResendId::mint(self.now, self.choices.bytes()),
-            selection: Selection {
-                status: Status::Failed,
-                since: None,
-                until: None,
-            },
+            selection: Selection::of(Status::Failed),
         };
         self.call(object, &command, Caller::Nobody);
     }

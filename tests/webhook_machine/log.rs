@@ -7,6 +7,8 @@ use webhook_relay::{
         delivery::{Kind, Status},
         event::EVENT_ID_KEPT,
         ids::{DeliveryId, EventId},
+        last_attempt::{LastAttemptFilter, ResponseStatuses},
+        outcome::Outcome,
         record::{DeliveryFilter, DeliveryRecord},
         stats::HOURS_LIMIT,
         webhook::Settings,
@@ -174,6 +176,87 @@ fn pages_come_to_an_end_even_if_very_many_segments_are_of_one_moment() {
         ..filter
     };
     assert_eq!(list(&mut world, second).1, None);
+}
+
+#[test]
+fn a_list_by_the_last_attempt_has_those_whose_last_attempt_was_so() {
+    let mut world = with_one_of_each_status();
+    for _ in 0..2 {
+        for (outcome, statuses, is_retrying, numbers) in [
+            (Some(Outcome::Succeeded), "", false, vec![2, 1]),
+            (None, "2xx", false, vec![2, 1]),
+            (Some(Outcome::HttpError), "", false, vec![4, 3]),
+            (None, "500", false, vec![4, 3]),
+            (None, "503", false, vec![]),
+            (None, "", true, vec![4]),
+            (None, "500", true, vec![4]),
+        ] {
+            let filter = DeliveryFilter {
+                status: is_retrying.then_some(Status::Pending),
+                is_retrying,
+                last_attempt: LastAttemptFilter {
+                    outcome,
+                    response_status: ResponseStatuses::parse(statuses).ok(),
+                },
+                limit: 1,
+                is_brief: true,
+                ..DeliveryFilter::default()
+            };
+            let expected: Vec<_> = numbers.into_iter().map(id).collect();
+            assert_eq!(list_all(&mut world, filter.clone()), expected, "{filter:?}");
+        }
+        world.restart();
+    }
+}
+
+#[test]
+fn rows_of_an_earlier_release_have_their_last_attempt_in_the_log_alone() {
+    let mut world = with_one_of_each_status();
+    let database = Database::new(Rc::clone(&world.engine) as _);
+    let earlier = "UPDATE deliveries SET delivery = json_remove(delivery, '$.last')";
+    database.run(earlier, vec![]).unwrap();
+    let filter = DeliveryFilter {
+        last_attempt: LastAttemptFilter {
+            outcome: Some(Outcome::HttpError),
+            response_status: ResponseStatuses::parse("5xx").ok(),
+        },
+        limit: 10,
+        ..DeliveryFilter::default()
+    };
+    assert_eq!(list_all(&mut world, filter), [4, 3].map(id));
+}
+
+#[test]
+fn the_deliveries_of_an_event_are_listed_and_those_of_other_days_by_following_pages() {
+    let mut world = World::start();
+    let day = EVENT_ID_KEPT.saturating_add(Duration::from_millis(1));
+    let mut posted = Vec::new();
+    for _ in 0..3 {
+        let millis = u64::try_from(world.now.as_millis()).unwrap();
+        let first = NewDelivery {
+            id: DeliveryId::mint(world.now, [1; 10]),
+            ..with_given_id(1)
+        };
+        posted.insert(0, first.id.clone());
+        world.ask(accept(vec![first], 0)).unwrap();
+        let other = NewDelivery {
+            id: DeliveryId::mint(world.now, [2; 10]),
+            ..event(millis, 100)
+        };
+        world.ask(accept(vec![other], 0)).unwrap();
+        world.now = world.now.saturating_add(day);
+    }
+    let of = |event_id: &str| DeliveryFilter {
+        event_id: Some(EventId::parse(event_id).unwrap()),
+        limit: 1,
+        is_brief: true,
+        ..DeliveryFilter::default()
+    };
+    for _ in 0..2 {
+        assert_eq!(list_all(&mut world, of("order-1")), posted);
+        assert_eq!(list_all(&mut world, of("order-2")), []);
+        world.restart();
+    }
 }
 
 #[test]

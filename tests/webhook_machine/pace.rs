@@ -230,11 +230,7 @@ fn a_bulk_resend_of_what_is_pending_makes_each_retry_due_at_once() {
     }
     let command = WebhookCommand::StartResend {
         id: ResendId::mint(world.now, bytes_of(9)),
-        selection: Selection {
-            status: Status::Pending,
-            since: None,
-            until: None,
-        },
+        selection: Selection::of(Status::Pending),
     };
     let WebhookReply::BulkResend(started) = world.ask(command).unwrap() else {
         panic!("it is refused");

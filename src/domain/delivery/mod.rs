@@ -204,6 +204,12 @@ impl Delivery {
         self.attempts
     }
 
+    /// Whether it is pending with an attempt behind it.
+    #[must_use]
+    pub const fn is_retrying(&self) -> bool {
+        self.attempts > 0 && matches!(self.status(), Status::Pending)
+    }
+
     /// Leases of the attempt under way that ended without a report.
     #[must_use]
     pub const fn lost_leases(&self) -> u32 {

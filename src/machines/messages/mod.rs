@@ -32,7 +32,10 @@ pub use self::webhook::Counted;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ids::ResendId, timestamp::Timestamp};
+    use crate::domain::{
+        delivery::Status, ids::ResendId, record::DeliveryFilter, resend::Selection,
+        timestamp::Timestamp,
+    };
 
     #[test]
     fn what_has_another_name_in_the_code_has_the_name_of_the_releases_before_in_messages() {
@@ -40,6 +43,18 @@ mod tests {
         let command = |command: WebhookCommand| serde_json::to_string(&command).unwrap();
         assert!(command(WebhookCommand::ReadResend { id: id() }).starts_with(r#"{"read_job":"#));
         assert!(command(WebhookCommand::StopResend { id: id() }).starts_with(r#"{"stop_job":"#));
+        let start = |selection| WebhookCommand::StartResend {
+            id: id(),
+            selection,
+        };
+        let plain = r#","selection":{"status":"failed","since":null,"until":null}}}"#;
+        let started = command(start(Selection::of(Status::Failed)));
+        assert!(started.starts_with(r#"{"start_job":"#) && started.ends_with(plain));
+        let list = r#"{"list":{"status":null,"event_type":null,"kind":null,"since":null,"until":null,"before":null,"limit":0,"is_brief":false}}"#;
+        assert_eq!(
+            command(WebhookCommand::List(DeliveryFilter::default())),
+            list
+        );
         let accepted = WebhookReply::Accepted {
             deliveries: Vec::new(),
             grants: Vec::new(),

@@ -11,7 +11,7 @@ use crate::{
         dispatch::{Lateness, LeaseGranted},
         ids::{DeliveryId, EventId, ResendId},
         record::{DeliveryFilter, DeliveryRecord, SentRequest},
-        resend::{BulkResend, Selection},
+        resend::{BulkResend, Preview, Selection},
         sealed::Sealed,
         secret::SignHeaderWith,
         stats::HourCounts,
@@ -107,6 +107,19 @@ pub enum WebhookCommand<P = Box<RawValue>> {
     StartResend {
         /// Its id.
         id: ResendId,
+        /// Which deliveries.
+        selection: Selection,
+    },
+    /// The same for a selection that objects of an earlier release would take for a wider one.
+    #[serde(rename = "start_narrowed_job")]
+    StartNarrowedResend {
+        /// Its id.
+        id: ResendId,
+        /// Which deliveries.
+        selection: Selection,
+    },
+    /// Asks what a bulk resend would cover.
+    PreviewResend {
         /// Which deliveries.
         selection: Selection,
     },
@@ -212,6 +225,8 @@ pub enum WebhookReply {
     /// A bulk resend.
     #[serde(rename = "job")]
     BulkResend(Box<BulkResend>),
+    /// What a bulk resend would cover.
+    Previewed(Preview),
     /// Hour by hour, oldest first.
     Stats(Vec<(i64, HourCounts)>),
     /// What is pending and held, how late it is, and the counts of the last full hour.

@@ -18,7 +18,7 @@ impl Turn<'_> {
     pub(super) fn start_resend(
         &mut self,
         id: ResendId,
-        selection: Selection,
+        mut selection: Selection,
     ) -> Result<WebhookReply> {
         self.feed_resend()?;
         let latest = self.open.bulk_resend.as_ref();
@@ -28,9 +28,12 @@ impl Turn<'_> {
         if !self.open.dispatch.is_enabled() {
             return Ok(WebhookReply::Refused(Refusal::WebhookDisabled));
         }
-        if selection.status == Status::Pending {
+        if selection.status == Some(Status::Pending) {
             // Whoever asks for it knows better than what the endpoint asked for.
             self.and_standing(|dispatch| dispatch.standing.waits_until = None)?;
+        }
+        if selection.is_named() {
+            selection.ids = self.tables.find_named(&selection, self.now)?;
         }
         let total = self.tables.count_selected(&selection, self.now)?;
         let bulk_resend = BulkResend {
@@ -123,6 +126,7 @@ impl Turn<'_> {
         let is_last = through.is_none() && found.len() < places;
         for id in found {
             let Some(mut record) = self.tables.read(&id)? else {
+                bulk_resend.taken = Some(id);
                 continue;
             };
             if !bulk_resend
@@ -135,7 +139,7 @@ impl Turn<'_> {
             let was_settled = record.delivery.is_settled();
             bulk_resend.take(id, &record.delivery);
             let dispatch = &self.open.dispatch;
-            let changed = if bulk_resend.selection.status == Status::Pending {
+            let changed = if bulk_resend.selection.status == Some(Status::Pending) {
                 dispatch.send_now(&mut record.delivery, self.now)
             } else {
                 dispatch.resend(&mut record.delivery, self.now)

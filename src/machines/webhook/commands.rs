@@ -142,9 +142,14 @@ impl WebhookMachine {
             WebhookCommand::Resend { id } => self.change(context, |turn| turn.resend(&id))?,
             WebhookCommand::SendNow { id } => self.change(context, |turn| turn.send_now(&id))?,
             WebhookCommand::Cancel { id } => self.change(context, |turn| turn.cancel(&id))?,
-            WebhookCommand::StartResend { id, selection } => {
+            WebhookCommand::StartResend { id, selection }
+            | WebhookCommand::StartNarrowedResend { id, selection } => {
                 self.change(context, |turn| turn.start_resend(id, selection))?
             }
+            WebhookCommand::PreviewResend { selection } => self.look(context, |turn| {
+                let preview = turn.tables.preview(&selection, turn.now)?;
+                Ok(WebhookReply::Previewed(preview))
+            })?,
             WebhookCommand::ReadResend { id } => {
                 self.change(context, |turn| turn.change_resend(&id, |_| ()))?
             }

@@ -1,5 +1,7 @@
 //! Commands for single deliveries: list and read them, resend or cancel one.
 
+use std::time::Duration;
+
 use super::{memory::Open, tables::Listed, turn::Turn};
 use crate::{
     domain::{
@@ -15,12 +17,18 @@ use crate::{
     mutants::Mutant,
 };
 
+/// Of which age an event's delivery is found by its id for certain, by whichever clock its own id was made.
+const SURELY_FOUND: Duration = Duration::from_secs(12 * 60 * 60);
+
 impl Turn<'_> {
     pub(super) fn read(&self, id: &DeliveryId) -> Result<WebhookReply> {
         Ok(self.reply_with(self.tables.read_whole(id)?))
     }
 
     pub(super) fn list(&self, mut filter: DeliveryFilter) -> Result<WebhookReply> {
+        if let Some(event_id) = filter.event_id.as_ref().filter(|_| filter.before.is_none()) {
+            filter.before = Some(self.begin_looking_for(event_id)?);
+        }
         let Listed {
             mut records,
             mut next,
@@ -44,6 +52,19 @@ impl Turn<'_> {
             more,
             next,
         })
+    }
+
+    /// Where to begin a search for the deliveries of an event, newest first: at the newest that its id finds, or before
+    /// all that it would find.
+    fn begin_looking_for(&self, event_id: &EventId) -> Result<DeliveryId> {
+        let found = self
+            .tables
+            .find_event_id(event_id, self.now, Duration::MAX)?;
+        let newest = match found {
+            Some(found) => found.minted_at(),
+            None => self.now.saturating_sub(SURELY_FOUND),
+        };
+        Ok(DeliveryId::after(newest))
     }
 
     /// Finds a delivery by its event's id or its own; without its payload.

@@ -3,7 +3,7 @@
 use crate::{
     api::{
         deliveries::{DeliveryView, Page, parse_filter},
-        resends::{BulkResendView, HourView, parse_hours, parse_selection},
+        resends::{BulkResendView, HourView, PreviewView, parse_hours, parse_selection},
     },
     domain::{
         ids::{DeliveryId, ResendId, WebhookId},
@@ -67,6 +67,12 @@ pub(super) async fn start_resend(call: Call<'_>, webhook: WebhookId) -> Answer {
         202,
         call.webhook(&webhook).start_resend(id, selection).await?,
     )
+}
+
+pub(super) async fn preview_resend(call: Call<'_>, webhook: WebhookId) -> Answer {
+    let selection = parse_selection(&read_json_body(&call.request).await?)?;
+    let preview = call.webhook(&webhook).preview_resend(selection).await?;
+    json(200, &PreviewView::from(preview))
 }
 
 pub(super) async fn read_resend(call: Call<'_>, webhook: WebhookId, id: ResendId) -> Answer {

@@ -9,7 +9,7 @@ use crate::{
         delivery::Kind,
         ids::{DeliveryId, EventId, ResendId, WebhookId, WorkspaceId},
         record::{DeliveryFilter, DeliveryRecord},
-        resend::{BulkResend, Selection},
+        resend::{BulkResend, Preview, Selection},
         stats::HourCounts,
         webhook::Webhook,
         workspace::Workspace,
@@ -175,18 +175,21 @@ impl WebhookClient<'_> {
         &self,
         filter: DeliveryFilter,
     ) -> Result<(Vec<DeliveryRecord>, Option<DeliveryId>), ApiError> {
+        let asked = WebhookCommand::List(filter.clone());
         let page = |reply| match reply {
             WebhookReply::Deliveries {
-                records,
+                mut records,
                 more,
                 next,
             } => {
                 let next = next_page(&records, more, next);
+                // Objects of an earlier release do not know all parts of a filter.
+                records.retain(|record| filter.selects(record));
                 Some((records, next))
             }
             _ => None,
         };
-        self.ask(WebhookCommand::List(filter), page).await
+        self.ask(asked, page).await
     }
 
     /// Finds the delivery of an event, by the event's id or its own; none if the webhook is deleted.
@@ -207,8 +210,22 @@ impl WebhookClient<'_> {
         id: ResendId,
         selection: Selection,
     ) -> Result<BulkResend, ApiError> {
-        let command = WebhookCommand::StartResend { id, selection };
+        let command = if selection.is_narrowed() {
+            WebhookCommand::StartNarrowedResend { id, selection }
+        } else {
+            WebhookCommand::StartResend { id, selection }
+        };
         self.ask(command, bulk_resend).await
+    }
+
+    /// Asks what a bulk resend would cover.
+    pub(super) async fn preview_resend(&self, selection: Selection) -> Result<Preview, ApiError> {
+        let previewed = |reply| match reply {
+            WebhookReply::Previewed(preview) => Some(preview),
+            _ => None,
+        };
+        let command = WebhookCommand::PreviewResend { selection };
+        self.ask(command, previewed).await
     }
 
     /// Reads how far a bulk resend is.

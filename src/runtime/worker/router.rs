@@ -344,6 +344,9 @@ async fn route_workspace(
             delivery_calls::cancel(call, ids.webhook()?, ids.delivery()?).boxed_local()
         }
         Operation::StartResend => delivery_calls::start_resend(call, ids.webhook()?).boxed_local(),
+        Operation::PreviewResend => {
+            delivery_calls::preview_resend(call, ids.webhook()?).boxed_local()
+        }
         Operation::GetResend => {
             delivery_calls::read_resend(call, ids.webhook()?, ids.resend()?).boxed_local()
         }

@@ -1,12 +1,15 @@
 //! Storing, changing and reading a delivery.
 
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::WebhookTables;
 use crate::{
     domain::{
         attempt::{read_log, write_log},
+        delivery::Delivery,
         ids::{DeliveryId, EventId},
+        outcome::Outcome,
         record::{DeliveryRecord, SentRequest},
         segment::Segment,
     },
@@ -20,6 +23,14 @@ pub(super) const COLUMNS: &str = "id, event_id, type, delivery, attempts, reques
 pub(super) const SHORT_LOG: &str =
     "(SELECT json_group_array(json_remove(value, '$.response_headers', '$.response_body'))
     FROM json_each(attempts))";
+
+/// The outcome of the last attempt. Rows of earlier releases have it in the log alone.
+pub(super) const LAST_OUTCOME: &str =
+    "COALESCE(json_extract(delivery, '$.last.outcome'), json_extract(attempts, '$[#-1].outcome'))";
+
+/// The status of the last attempt's response, null without one.
+pub(super) const LAST_STATUS: &str = "CASE WHEN json_type(delivery, '$.last') IS NULL
+    THEN json_extract(attempts, '$[#-1].response_status') ELSE json_extract(delivery, '$.last.status') END";
 
 /// Finds a row by its delivery's id. Looks among the unsettled rows first and stops at a match, as each comparison of
 /// the search reads a whole row, payload and all.
@@ -59,7 +70,7 @@ impl WebhookTables {
                 record.event_type.as_str().into(),
                 record.event_id.as_ref().into(),
                 i64::try_from(payload.len()).unwrap_or(i64::MAX).into(),
-                serde_json::to_string(&record.delivery)?.into(),
+                delivery_column(record)?,
                 write_log(&record.attempts)?.into(),
                 request_column(record.request.as_ref())?,
                 payload.into(),
@@ -87,7 +98,7 @@ impl WebhookTables {
             ),
             vec![
                 record.delivery.status().as_str().into(),
-                serde_json::to_string(&record.delivery)?.into(),
+                delivery_column(record)?,
                 write_log(&record.attempts)?.into(),
                 request_column(record.request.as_ref())?,
                 i64::from(was_settled).into(),
@@ -191,6 +202,35 @@ pub(super) fn summary() -> String {
     format!("id, event_id, type, delivery, {SHORT_LOG}, NULL")
 }
 
+/// A delivery's progress, and beside it what its last attempt was: searches for that need not read the log, in which
+/// answers are.
+#[derive(Serialize)]
+struct Progress<'a> {
+    #[serde(flatten)]
+    delivery: &'a Delivery,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<Last>,
+}
+
+#[derive(Serialize)]
+struct Last {
+    outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+}
+
+fn delivery_column(record: &DeliveryRecord) -> Result<SqlValue> {
+    let last = record.attempts.last().map(|attempt| Last {
+        outcome: attempt.outcome,
+        status: attempt.response_status,
+    });
+    let progress = Progress {
+        delivery: &record.delivery,
+        last,
+    };
+    Ok(serde_json::to_string(&progress)?.into())
+}
+
 fn request_column(request: Option<&SentRequest>) -> Result<SqlValue> {
     Ok(request.map(serde_json::to_string).transpose()?.into())
 }
@@ -225,4 +265,47 @@ pub(super) fn delivery_id(value: Option<SqlValue>) -> Result<DeliveryId> {
 
 pub(super) const fn damaged(column: &'static str) -> SqlError {
     SqlError::Damaged(column)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{attempt::Attempt, delivery::Kind, timestamp::Timestamp};
+
+    #[test]
+    fn the_stored_form_of_a_deliverys_progress_is_pinned() {
+        let at = Timestamp::from_millis(0);
+        let mut attempt = Attempt::new(1, at, 1, Outcome::HttpError);
+        attempt.response_status = Some(500);
+        let mut record = DeliveryRecord {
+            id: DeliveryId::mint(at, [0; 10]),
+            event_id: EventId::mint(at, [0; 10]),
+            event_type: "agent.error".into(),
+            delivery: Delivery::due(Kind::Event, at),
+            attempts: Vec::new(),
+            payload: None,
+            request: None,
+            waiting_for: None,
+        };
+        let progress = r#"{"kind":"event","state":{"scheduled":{"due":0}},"attempts":0,"schedule_start":0,"leases":0,"lost":0"#;
+        for (attempts, last) in [
+            (vec![], ""),
+            (
+                vec![attempt.clone()],
+                r#","last":{"outcome":"http_error","status":500}"#,
+            ),
+            (
+                vec![attempt, Attempt::lost(2, at, at)],
+                r#","last":{"outcome":"lost"}"#,
+            ),
+        ] {
+            record.attempts = attempts;
+            let SqlValue::Text(stored) = delivery_column(&record).unwrap() else {
+                panic!("it is no text");
+            };
+            assert_eq!(stored, format!("{progress}{last}}}"));
+            let read: Delivery = serde_json::from_str(&stored).unwrap();
+            assert_eq!(read, record.delivery);
+        }
+    }
 }

@@ -1,7 +1,8 @@
-//! Deliveries selected by a filter: the pages of a list, and the deliveries of a bulk resend.
+//! Deliveries selected by a filter: the pages of a list.
 
 use super::{
     WebhookTables,
+    conditions::{Conditions, last_attempt_columns},
     deliveries::{COLUMNS, delivery_id, record, summary},
     places::places,
     segment_rows::{MEMBERS, SUMMARIES, segment},
@@ -11,15 +12,14 @@ use crate::{
         delivery::{Kind, Status},
         ids::DeliveryId,
         record::{DeliveryFilter, DeliveryRecord},
-        resend::Selection,
         segment::{MEMBERS_LIMIT, Member, times_around},
         timestamp::Timestamp,
     },
-    machines::sql::{Result, SqlValue, integer},
+    machines::sql::Result,
 };
 
 /// How many rows a page, or a slice of a bulk resend, looks at in each cluster.
-const ROWS_SCANNED: usize = 1000;
+pub(super) const ROWS_SCANNED: usize = 1000;
 
 /// How many segments a page looks at in each cluster, unless all of them are of the same moment.
 const SEGMENTS_SCANNED: usize = 128;
@@ -66,6 +66,8 @@ impl WebhookTables {
         }
         // A segment that is not settled may have delivered members too: until its last delivery ends, or until a flush.
         let clusters: &[bool] = match (filter.status, filter.kind) {
+            // Whose first attempt failed has a row of its own.
+            _ if filter.is_retrying || !filter.last_attempt.may_be_success() => &[],
             (_, Some(Kind::Ping | Kind::Test)) | (Some(Status::Held | Status::Failed), _) => &[],
             (None | Some(Status::Delivered), _) => &[false, true],
             (Some(Status::Pending), _) => &[false],
@@ -112,6 +114,18 @@ impl WebhookTables {
         );
         wanted.add("kind = ?", filter.kind.map(|kind| kind.as_str().into()));
         wanted.add("type = ?", filter.event_type.as_deref().map(Into::into));
+        wanted.add(
+            "event_id = ?",
+            filter.event_id.as_ref().map(|id| id.as_ref().into()),
+        );
+        wanted.add("made > ?", filter.is_retrying.then_some(0.into()));
+        wanted.add_last_attempt(filter.last_attempt);
+        // The parts of JSON that are wanted, so that it is read for these alone.
+        let mut parts = String::new();
+        if filter.is_retrying {
+            parts.push_str(", json_extract(delivery, '$.attempts') AS made");
+        }
+        parts.push_str(&last_attempt_columns(filter.last_attempt));
         let columns = if filter.is_brief {
             summary()
         } else {
@@ -121,7 +135,8 @@ impl WebhookTables {
         // The inner statement reads the beginnings of rows only: what endpoints answered is behind them.
         let statement = format!(
             "SELECT {columns} FROM deliveries WHERE settled = ? AND id IN (SELECT id FROM
-             (SELECT id, status, kind, type FROM deliveries WHERE {range} ORDER BY id DESC LIMIT {ROWS_SCANNED})
+             (SELECT id, status, kind, type, event_id{parts} FROM deliveries
+              WHERE {range} ORDER BY id DESC LIMIT {ROWS_SCANNED})
              WHERE {wanted} LIMIT {one_more}) ORDER BY id DESC"
         );
         let settled = [i64::from(settled).into()].into_iter();
@@ -138,7 +153,11 @@ impl WebhookTables {
     }
 
     /// The last of the rows that a scan looks at, if there may be more.
-    fn scanned_through(&self, range: &Conditions, order: &str) -> Result<Option<DeliveryId>> {
+    pub(super) fn scanned_through(
+        &self,
+        range: &Conditions,
+        order: &str,
+    ) -> Result<Option<DeliveryId>> {
         let skipped = ROWS_SCANNED.saturating_sub(1);
         let statement = format!(
             "SELECT id FROM deliveries WHERE {range} ORDER BY id {order} LIMIT 1 OFFSET {skipped}"
@@ -217,109 +236,8 @@ impl WebhookTables {
         }
         Ok(None)
     }
-
-    /// Counts the deliveries that a bulk resend has to resend.
-    pub(crate) fn count_selected(&self, selection: &Selection, began_at: Timestamp) -> Result<u64> {
-        let (mut conditions, wanted) = selected(selection, began_at, None);
-        conditions.extend(wanted);
-        let statement = format!("SELECT COUNT(*) FROM deliveries WHERE {conditions}");
-        let count = self.database.value(&statement, conditions.parameters)?;
-        let count = integer(count.as_ref());
-        Ok(count
-            .and_then(|count| count.try_into().ok())
-            .unwrap_or_default())
-    }
-
-    /// Returns the next deliveries that a bulk resend may take, oldest first, and, if it looked at a whole slice of the log
-    /// without finding as many as it may take, where that slice ended.
-    pub(crate) fn next_selected(
-        &self,
-        selection: &Selection,
-        began_at: Timestamp,
-        after: Option<&DeliveryId>,
-        limit: usize,
-    ) -> Result<(Vec<DeliveryId>, Option<DeliveryId>)> {
-        let (range, wanted) = selected(selection, began_at, after);
-        let statement = format!(
-            "SELECT id FROM (SELECT id, status, kind, delivery FROM deliveries WHERE {range} ORDER BY id LIMIT {ROWS_SCANNED})
-             WHERE {wanted} LIMIT {limit}"
-        );
-        let parameters = range.parameters.iter().chain(&wanted.parameters).cloned();
-        let rows = self.database.run(&statement, parameters.collect())?;
-        let mut ids = rows
-            .into_iter()
-            .map(|mut row| delivery_id(row.next()))
-            .collect::<Result<Vec<_>>>()?;
-        ids.sort();
-        let through = if ids.len() < limit {
-            self.scanned_through(&range, "ASC")?
-        } else {
-            None
-        };
-        Ok((ids, through))
-    }
 }
 
 fn newest_first(records: &mut [DeliveryRecord]) {
     records.sort_by(|a, b| b.id.cmp(&a.id));
-}
-
-/// Conditions that must all be met, with their parameters.
-#[derive(Default)]
-struct Conditions {
-    texts: Vec<&'static str>,
-    parameters: Vec<SqlValue>,
-}
-
-impl Conditions {
-    /// Adds a condition if there is a value for it.
-    fn add(&mut self, text: &'static str, value: Option<SqlValue>) {
-        if let Some(value) = value {
-            self.texts.push(text);
-            self.parameters.push(value);
-        }
-    }
-
-    fn extend(&mut self, others: Self) {
-        self.texts.extend(others.texts);
-        self.parameters.extend(others.parameters);
-    }
-}
-
-impl std::fmt::Display for Conditions {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.texts.is_empty() {
-            return formatter.write_str("TRUE");
-        }
-        formatter.write_str(&self.texts.join(" AND "))
-    }
-}
-
-/// The rows among which a bulk resend looks, and what it takes of them.
-fn selected(
-    selection: &Selection,
-    began_at: Timestamp,
-    after: Option<&DeliveryId>,
-) -> (Conditions, Conditions) {
-    let mut range = Conditions::default();
-    let settled = i64::from(selection.status == Status::Failed);
-    range.add("settled = ?", Some(settled.into()));
-    let bound = |time| DeliveryId::first_of(time).as_ref().into();
-    range.add("id >= ?", selection.since.map(bound));
-    range.add("id < ?", selection.until.map(bound));
-    range.add("id > ?", after.map(|after| after.as_ref().into()));
-    let is_pending = selection.status == Status::Pending;
-    // What comes later would keep it going while an endpoint fails.
-    range.add(
-        "id < ?",
-        is_pending.then(|| DeliveryId::after(began_at).as_ref().into()),
-    );
-    let mut wanted = Conditions::default();
-    wanted.add("kind = ?", Some(Kind::Event.as_str().into()));
-    wanted.add("status = ?", Some(selection.status.as_str().into()));
-    wanted.add(
-        "json_extract(delivery, '$.state.scheduled.due') > ?",
-        is_pending.then(|| began_at.as_millis().into()),
-    );
-    (range, wanted)
 }

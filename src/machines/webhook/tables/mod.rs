@@ -8,6 +8,10 @@ mod deliveries;
 
 mod log;
 
+mod conditions;
+
+mod selected;
+
 mod places;
 
 mod segments;
