@@ -79,7 +79,8 @@ describe("a new webhook", () => {
     const { workspace, webhook } = await setUpWebhook(t, relay);
     assert.match(webhook.secret, /^whsec_[A-Za-z0-9+/]{43}=$/);
     const { status, body } = await relay.fetch(`/v1/workspaces/${workspace}/webhooks/${webhook.id}/secret`);
-    assert.deepEqual([status, body], [200, { secret: webhook.secret, previous_expires_at: null }]);
+    const revealed = { secret: webhook.secret, previous_expires_at: null, sign_header_with: "current" };
+    assert.deepEqual([status, body], [200, revealed]);
   });
 
   test("belongs only to its workspace", async (t) => {
