@@ -13,6 +13,10 @@ const FEW = 100;
 const MANY = 1_000;
 const MORE = 20;
 
+// Longer than the deliveries of one segment may be apart (`SPAN`): a page looks at every segment that may have one of
+// its moment, so arrays that follow each other closely are one moment.
+const APART_MS = 50;
+
 let relay;
 before(async () => (relay = await startRelay({ hooks: true })));
 after(() => relay?.stop());
@@ -28,7 +32,7 @@ async function readRows(scene, below) {
   return { rows: after - before, body };
 }
 
-/** Delivers events until the webhook has had `count` of them. */
+/** Delivers events until the webhook has had `count` of them, each hundred of a moment of its own. */
 async function deliverUpTo(scene, count) {
   for (let have = scene.receiver.receivedIds().size; have < count; have += 100) {
     await acceptArray(
@@ -36,6 +40,8 @@ async function deliverUpTo(scene, count) {
       scene.workspace,
       Array.from({ length: Math.min(100, count - have) }, () => alert()),
     );
+    const next = Date.now() + APART_MS;
+    await eventually(() => Date.now() >= next);
   }
   await eventually(() => scene.receiver.receivedIds().size === count, { timeout: 120_000 });
   const pending = () => listDeliveries(relay, scene.workspace, scene.webhook.id, { status: "pending" });
