@@ -7,6 +7,7 @@ use crate::domain::{
     ids::WebhookId,
     sealed::{EncryptionKeys, Sealed},
     stats::HourCounts,
+    webhook::{Health, LastAttempts},
 };
 
 /// The media type of the text.
@@ -25,6 +26,10 @@ pub struct WebhookGauges {
     pub held: usize,
     /// How late its attempts are.
     pub lateness: Lateness,
+    /// How its attempts have been ending.
+    pub health: Option<Health>,
+    /// Its last attempts.
+    pub last: LastAttempts,
     /// The last full hour.
     pub last_hour: HourCounts,
 }
@@ -155,6 +160,8 @@ mod tests {
                 width: 50,
                 under_way: 0,
             },
+            health: None,
+            last: LastAttempts::default(),
             last_hour,
         }]);
         assert!(text.contains(

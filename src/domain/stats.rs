@@ -12,6 +12,7 @@ use super::{
     delivery::{Change, Delivery, FailedReason, Kind, State},
     ids::DeliveryId,
     timestamp::Timestamp,
+    webhook::LastAttempts,
 };
 
 /// Hours that can be asked for: 30 days.
@@ -85,14 +86,17 @@ pub struct Counts {
     has_older: bool,
     /// The latest end of a counted attempt, by the clock of who made it.
     last_ended: Timestamp,
+    /// The last attempts of all, folded or not.
+    last: LastAttempts,
 }
 
 impl Counts {
-    /// Starts with nothing counted since a fold.
+    /// Starts with nothing counted since a fold, up to which these were the last attempts.
     #[must_use]
-    pub fn since(folded_through: Timestamp) -> Self {
+    pub fn since(folded_through: Timestamp, last: LastAttempts) -> Self {
         Self {
             folded_through,
+            last,
             ..Self::default()
         }
     }
@@ -101,6 +105,12 @@ impl Counts {
     #[must_use]
     pub const fn folded_through(&self) -> Timestamp {
         self.folded_through
+    }
+
+    /// When an attempt last succeeded, and when one last failed.
+    #[must_use]
+    pub const fn last(&self) -> LastAttempts {
+        self.last
     }
 
     /// Counts an attempt of an event, and its delivery if it ended with that attempt.
@@ -115,6 +125,7 @@ impl Counts {
         self.has_older |=
             id.minted_at() < self.folded_through || attempt_ended <= self.folded_through;
         self.last_ended = self.last_ended.max(attempt_ended);
+        self.last = self.last.with(attempt);
         let hour = self.hours.entry(hour_of(ended_at)).or_default();
         hour.attempts = hour.attempts.saturating_add(1);
         let duration = hour
@@ -162,7 +173,7 @@ impl Counts {
 
     /// Forgets what was just folded, up to a time.
     pub fn fold(&mut self, through: Timestamp) {
-        *self = Self::since(through);
+        *self = Self::since(through, self.last);
     }
 
     /// Counts again, from a stored delivery, the attempts that were not folded.
@@ -274,7 +285,7 @@ mod tests {
         let made_at =
             |seconds: i64| DeliveryId::mint(Timestamp::from_millis(seconds * 1000), [1; 10]);
         let now = Timestamp::from_millis(103_000);
-        let mut counts = Counts::since(Timestamp::from_millis(100_000));
+        let mut counts = Counts::since(Timestamp::from_millis(100_000), none());
         let attempt = at(101_000, 1);
         counts.count(now, &made_at(100), &attempt, Change::Delivered);
         assert!(counts.should_fold(1) && !counts.should_fold(2) && !counts.has_older());
@@ -284,7 +295,8 @@ mod tests {
             "a restart would not find it again"
         );
         counts.fold(now);
-        assert_eq!(counts, Counts::since(now));
+        assert_eq!(counts, Counts::since(now, counts.last()));
+        assert_eq!(counts.last().success, Some(attempt.ended_at()), "it stays");
     }
 
     #[test]
@@ -296,7 +308,8 @@ mod tests {
         let through = counts.fold_through(now);
         counts.fold(through);
         counts.recount(&id(), &cancelled(), slice::from_ref(&attempt));
-        assert_eq!(counts, Counts::since(through), "it is counted already");
+        let folded = Counts::since(through, counts.last());
+        assert_eq!(counts, folded, "it is counted already");
         counts.count(now, &id(), &at(103_400, 100), Change::Delivered);
         assert!(counts.has_older(), "a restart would not count it again");
     }
@@ -329,7 +342,7 @@ mod tests {
     #[test]
     fn what_was_not_folded_is_counted_again_from_the_rows() {
         let delivery = cancelled();
-        let mut counts = Counts::since(Timestamp::from_millis(15));
+        let mut counts = Counts::since(Timestamp::from_millis(15), none());
         let log = [at(10, 1), at(10, 5), at(10, 10), at(20, 1)];
         counts.recount(&id(), &delivery, &log);
         let hour = counts.hour(0).unwrap();
@@ -345,6 +358,10 @@ mod tests {
             &[at(10, 1)],
         );
         assert_eq!(ping, Counts::default());
+    }
+
+    fn none() -> LastAttempts {
+        LastAttempts::default()
     }
 
     fn ended(outcome: Outcome, status: u16) -> Delivery {

@@ -68,6 +68,8 @@ impl Turn<'_> {
             pending: queue.len().saturating_sub(queue.held()),
             held: queue.held(),
             lateness: self.lateness(),
+            health: self.open.dispatch.standing.health,
+            last: self.open.counts.last(),
             last_hour: add_unfolded(folded, self.open, last_full),
         })
     }

@@ -56,7 +56,7 @@ impl Turn<'_> {
     pub(super) fn and_standing<T>(&mut self, change: impl FnOnce(&mut Dispatch) -> T) -> Result<T> {
         let before = self.open.dispatch.standing.clone();
         let changed = change(&mut self.open.dispatch);
-        if self.open.dispatch.standing != before {
+        if self.open.dispatch.standing.differs_from(&before) {
             self.tables.put_standing(&self.open.dispatch.standing)?;
         }
         Ok(changed)

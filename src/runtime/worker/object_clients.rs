@@ -240,6 +240,8 @@ impl WebhookClient<'_> {
                 pending,
                 held,
                 lateness,
+                health,
+                last,
                 last_hour,
             } => Some(WebhookGauges {
                 webhook: self.webhook.clone(),
@@ -247,6 +249,8 @@ impl WebhookClient<'_> {
                 pending,
                 held,
                 lateness,
+                health,
+                last,
                 last_hour,
             }),
             _ => None,

@@ -37,7 +37,7 @@ use crate::{
         queue::Queue,
         resend::BulkResend,
         timestamp::Timestamp,
-        webhook::{ReportedStanding, Settings, Standing},
+        webhook::{Health, ReportedStanding, Settings, Standing},
         width::Width,
     },
     machines::sql::{Database, Result, Sql, SqlError, text},
@@ -105,7 +105,14 @@ impl WebhookTables {
         self.load_segments(&mut queue, &mut counts)?;
         self.load_rows(&mut queue, &mut counts)?;
         self.recount_settled(&mut counts)?;
-        let standing: Standing = self.meta("standing")?.unwrap_or_default();
+        let mut standing: Standing = self.meta("standing")?.unwrap_or_default();
+        if standing.health.is_none() {
+            let succeeded_before = self.succeeded_before(&counts)?;
+            standing.health = Health::of_earlier_release(standing.failing_since, succeeded_before);
+            if standing.health.is_some() {
+                self.put_standing(&standing)?;
+            }
+        }
         let dispatch = Dispatch {
             width: Width::begin(standing.failing_since.is_some()),
             settings,
@@ -117,6 +124,7 @@ impl WebhookTables {
         Ok(Some(Open {
             dispatch: dispatch.begin(now, policy),
             told: self.meta("told")?.unwrap_or_default(),
+            told_at: Timestamp::default(),
             bulk_resend: self.meta("job")?,
             counts,
             log_since: self.meta(LOG_SINCE)?,
