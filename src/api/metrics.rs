@@ -114,18 +114,23 @@ pub fn render_webhooks(webhooks: &[WebhookGauges]) -> String {
     );
     gauge(
         "relay_deliveries_delivered_last_hour",
-        "Deliveries that ended delivered in the last full hour.",
+        "Deliveries that ended delivered in the last full hour, and have not ended again since.",
         &|gauges| Some(gauges.last_hour.delivered),
     );
     gauge(
         "relay_deliveries_failed_last_hour",
-        "Deliveries that ended failed in the last full hour.",
+        "Deliveries that ended failed in the last full hour, and have not ended again since.",
         &|gauges| Some(gauges.last_hour.failed),
     );
     gauge(
         "relay_attempts_last_hour",
         "Attempts that ended in the last full hour.",
         &|gauges| Some(gauges.last_hour.attempts),
+    );
+    gauge(
+        "relay_failed_attempts_last_hour",
+        "Attempts that failed in the last full hour.",
+        &|gauges| Some(gauges.last_hour.failed_attempts),
     );
     gauge(
         "relay_attempt_p50_milliseconds_last_hour",

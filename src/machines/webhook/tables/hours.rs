@@ -79,16 +79,12 @@ impl WebhookTables {
 
     /// Adds counts to the rows of their hours.
     pub(crate) fn fold(&self, counts: &Counts, through: Timestamp) -> Result<()> {
-        for (hour, counted) in counts.hours() {
-            let mut sum = self
-                .hour_row(hour)?
-                .map(|row| row.counts)
-                .unwrap_or_default();
-            sum.add(counted);
+        for hour in counts.hours() {
+            let folded = self.hour_row(hour)?.map(|row| row.counts);
             let row = serde_json::to_string(&HourRow {
                 through,
                 last: counts.last(),
-                counts: sum,
+                counts: counts.hour(hour, folded),
             })?;
             let statement = "INSERT OR REPLACE INTO stats (hour, value) VALUES (?, ?)";
             self.database
