@@ -99,6 +99,10 @@ pub enum Mutant {
     WaitForgotten,
     /// The schedule of a webhook's own is ignored.
     OwnScheduleIgnored,
+    /// The workspace is not told that a webhook fails, or succeeds again.
+    HealthNotTold,
+    /// A success does not end a run of failures.
+    FailuresNotReset,
 }
 
 #[cfg(feature = "mutants")]
@@ -109,7 +113,7 @@ thread_local! {
 impl Mutant {
     /// Every fault.
     #[cfg(feature = "mutants")]
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 49] = [
         Self::StepSkipped,
         Self::RetryAfterShortens,
         Self::LostLeaseCostsAStep,
@@ -157,6 +161,8 @@ impl Mutant {
         Self::PausedSends,
         Self::WaitForgotten,
         Self::OwnScheduleIgnored,
+        Self::HealthNotTold,
+        Self::FailuresNotReset,
     ];
 
     /// Switches one fault on in this thread, or all off.

@@ -22,7 +22,7 @@ use webhook_relay::domain::{
     record::DeliveryRecord,
     sealed::{EncryptionKeys, Field},
     timestamp::Timestamp,
-    webhook::{AutoDisableReason, Settings, Standing},
+    webhook::{AutoDisableReason, HealthState, Settings, Standing},
     width::Width,
 };
 
@@ -68,7 +68,12 @@ fn a_delivery_whose_endpoint_recovers_is_delivered_by_the_next_retry() {
         Status::Delivered,
         "by the attempt after two hours"
     );
-    assert_eq!(relay.dispatch.standing, Standing::default());
+    let standing = &relay.dispatch.standing;
+    assert_eq!(
+        (standing.failing_since, standing.last_failure),
+        (None, None)
+    );
+    assert_eq!(HealthState::of(standing.health), HealthState::Healthy);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::domain::{
     ids::WebhookId,
     sealed::{EncryptionKeys, Sealed},
     stats::HourCounts,
+    webhook::{Health, LastAttempts},
 };
 
 /// The media type of the text.
@@ -25,6 +26,10 @@ pub struct WebhookGauges {
     pub held: usize,
     /// How late its attempts are.
     pub lateness: Lateness,
+    /// How its attempts have been ending.
+    pub health: Option<Health>,
+    /// Its last attempts.
+    pub last: LastAttempts,
     /// The last full hour.
     pub last_hour: HourCounts,
 }
@@ -109,18 +114,23 @@ pub fn render_webhooks(webhooks: &[WebhookGauges]) -> String {
     );
     gauge(
         "relay_deliveries_delivered_last_hour",
-        "Deliveries that ended delivered in the last full hour.",
+        "Deliveries that ended delivered in the last full hour, and have not ended again since.",
         &|gauges| Some(gauges.last_hour.delivered),
     );
     gauge(
         "relay_deliveries_failed_last_hour",
-        "Deliveries that ended failed in the last full hour.",
+        "Deliveries that ended failed in the last full hour, and have not ended again since.",
         &|gauges| Some(gauges.last_hour.failed),
     );
     gauge(
         "relay_attempts_last_hour",
         "Attempts that ended in the last full hour.",
         &|gauges| Some(gauges.last_hour.attempts),
+    );
+    gauge(
+        "relay_failed_attempts_last_hour",
+        "Attempts that failed in the last full hour.",
+        &|gauges| Some(gauges.last_hour.failed_attempts),
     );
     gauge(
         "relay_attempt_p50_milliseconds_last_hour",
@@ -155,6 +165,8 @@ mod tests {
                 width: 50,
                 under_way: 0,
             },
+            health: None,
+            last: LastAttempts::default(),
             last_hour,
         }]);
         assert!(text.contains(

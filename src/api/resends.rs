@@ -187,6 +187,7 @@ pub struct HourView {
     delivered: u64,
     failed: u64,
     attempts: u64,
+    failed_attempts: u64,
     p50_ms: Option<u64>,
     p95_ms: Option<u64>,
 }
@@ -200,6 +201,7 @@ impl HourView {
             delivered: counts.delivered,
             failed: counts.failed,
             attempts: counts.attempts,
+            failed_attempts: counts.failed_attempts,
             p50_ms: counts.percentile(50),
             p95_ms: counts.percentile(95),
         }

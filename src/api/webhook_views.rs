@@ -5,15 +5,15 @@ use serde::Serialize;
 use super::{
     deliveries::DeliveryView,
     header_views::{as_object, show_headers},
+    metrics::WebhookGauges,
     pace::PaceView,
 };
 use crate::domain::{
-    dispatch::Lateness,
     ids::WebhookId,
     sealed::{EncryptionKeys, SealedError},
     secret::SignHeaderWith,
     timestamp::{Timestamp, as_iso, as_iso_option},
-    webhook::{DisabledReason, Status, Webhook},
+    webhook::{DisabledReason, Health, HealthState, Status, Webhook},
 };
 
 /// A webhook's secret as its owner sees it.
@@ -45,6 +45,7 @@ pub struct WebhookView {
     disabled_at: Option<Timestamp>,
     #[serde(serialize_with = "as_iso_option")]
     failing_since: Option<Timestamp>,
+    health: HealthView,
     #[serde(serialize_with = "as_iso_option")]
     log_since: Option<Timestamp>,
     #[serde(serialize_with = "as_iso")]
@@ -76,43 +77,67 @@ impl WebhookView {
             disabled_reason: disabled.map(|(reason, _)| reason),
             disabled_at: disabled.map(|(_, at)| at),
             failing_since: webhook.standing.failing_since,
+            health: HealthView::new(webhook.standing.health, webhook.created_at),
             log_since: webhook.standing.log_since,
             created_at: webhook.created_at,
             updated_at: webhook.updated_at,
         })
     }
 
-    /// The same with how late its attempts are; none if that is not known.
+    /// The same with what its object says of it, at this moment.
     #[must_use]
-    pub fn with_health(self, lateness: Option<Lateness>) -> SingleWebhookView {
-        let health = lateness.map(|lateness| HealthView {
-            oldest_due_at: lateness.oldest_due_at,
-            width: lateness.width,
-            under_way: lateness.under_way,
-        });
-        SingleWebhookView {
-            webhook: self,
-            health,
-        }
+    pub fn with_gauges(mut self, gauges: &WebhookGauges) -> Self {
+        self.health = HealthView {
+            present: Some(PresentView {
+                last_success_at: gauges.last.success,
+                last_failure_at: gauges.last.failure,
+                pending: gauges.pending,
+                oldest_due_at: gauges.lateness.oldest_due_at,
+                width: gauges.lateness.width,
+                under_way: gauges.lateness.under_way,
+            }),
+            ..HealthView::new(gauges.health, self.created_at)
+        };
+        self
     }
 }
 
-/// A webhook that was asked for alone.
-#[derive(Debug, Serialize)]
-pub struct SingleWebhookView {
-    #[serde(flatten)]
-    webhook: WebhookView,
-    /// None if its object did not answer.
-    health: Option<HealthView>,
-}
-
-/// How late the attempts of a webhook are.
+/// How the attempts of a webhook's events have been ending.
 #[derive(Debug, Serialize)]
 struct HealthView {
+    state: HealthState,
+    #[serde(serialize_with = "as_iso")]
+    since: Timestamp,
+    consecutive_failures: u32,
+    /// Only of a webhook that was asked for alone; none if its object did not answer.
+    #[serde(flatten)]
+    present: Option<PresentView>,
+}
+
+/// The last attempts of a webhook, and those to come.
+#[derive(Debug, Serialize)]
+struct PresentView {
+    #[serde(serialize_with = "as_iso_option")]
+    last_success_at: Option<Timestamp>,
+    #[serde(serialize_with = "as_iso_option")]
+    last_failure_at: Option<Timestamp>,
+    pending: usize,
     #[serde(serialize_with = "as_iso_option")]
     oldest_due_at: Option<Timestamp>,
     width: usize,
     under_way: usize,
+}
+
+impl HealthView {
+    /// A webhook without an attempt has had no events since it was created.
+    fn new(health: Option<Health>, created_at: Timestamp) -> Self {
+        Self {
+            state: HealthState::of(health),
+            since: health.map_or(created_at, |health| health.since),
+            consecutive_failures: health.map_or(0, |health| health.consecutive_failures),
+            present: None,
+        }
+    }
 }
 
 /// The answer to the creation of a webhook.

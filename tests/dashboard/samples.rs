@@ -179,6 +179,7 @@ pub(crate) fn hours() -> Vec<(i64, HourCounts)> {
                 delivered: weight,
                 failed,
                 attempts: weight + failed * 6,
+                failed_attempts: failed * 6,
                 durations: BTreeMap::from([(40 + weight * 7, weight)]),
             };
             (end - back, counts)

@@ -15,6 +15,7 @@ from relay_client.models import (
     Key,
     NotStored,
     Resend,
+    RevealedSecret,
     Webhook,
 )
 
@@ -53,6 +54,7 @@ ANSWERS = [
     (Health, {"status": WORD, "version": "1"}),
     (Key, {"id": "key_1", "name": "", "scopes": [WORD], "created_at": TIME}),
     (Resend, {"id": "rs_1", "status": WORD, "total": 0, "done": 0, "delivered": 0, "failed": 0}),
+    (RevealedSecret, {"secret": "whsec_1", "previous_expires_at": None, "sign_header_with": WORD}),
     (
         Webhook,
         {
@@ -68,6 +70,7 @@ ANSWERS = [
             "disabled_reason": WORD,
             "disabled_at": None,
             "failing_since": None,
+            "health": {"state": WORD, "since": TIME, "consecutive_failures": 0},
             "log_since": None,
             "created_at": TIME,
             "updated_at": TIME,

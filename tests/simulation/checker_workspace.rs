@@ -3,8 +3,12 @@
 use std::collections::BTreeSet;
 
 use webhook_relay::{
-    domain::{ids::DeliveryId, subscriptions::Snapshot},
-    machines::messages::WorkspaceReply,
+    domain::{
+        ids::DeliveryId,
+        subscriptions::Snapshot,
+        webhook::{Health, HealthState},
+    },
+    machines::messages::{WebhookCommand, WebhookReply, WorkspaceReply},
 };
 
 use crate::{host::Node, kv::PLACES, posting::Post, producer::PostAnswer, world::World};
@@ -204,6 +208,21 @@ impl World {
                     known.as_ref(),
                     Some(&wanted),
                     "the object of webhook {object} has other settings"
+                );
+            }
+            for webhook in &webhooks {
+                let object = self.object_of(number, &webhook.id);
+                let WebhookReply::Gauges { health, .. } = self.ask(object, WebhookCommand::Gauges)
+                else {
+                    panic!("no gauges");
+                };
+                let shown = |health: Option<Health>| {
+                    (HealthState::of(health), health.map(|health| health.since))
+                };
+                assert_eq!(
+                    shown(webhook.standing.health),
+                    shown(health),
+                    "the list shows another health of webhook {object}"
                 );
             }
             for object in 0..self.objects.len() {

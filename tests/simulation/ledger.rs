@@ -64,7 +64,9 @@ pub(crate) struct KnownWebhook {
     /// Whether it was disabled or deleted at some time.
     pub(crate) was_closed: bool,
     /// When reports of failed attempts arrived, by the object's clock.
-    pub(crate) failures: BTreeSet<Timestamp>,
+    pub(crate) failures: BTreeMap<Timestamp, u32>,
+    /// The same of attempts that succeeded.
+    pub(crate) successes: BTreeSet<Timestamp>,
     /// When, by the object's clock, reports of a 410 arrived under settings that were the newest of which the object was told.
     pub(crate) gone: BTreeSet<(Timestamp, u64)>,
     /// The newest revision of the settings that the object said to have stored.
@@ -130,8 +132,10 @@ impl Ledger {
             webhook.late_until = webhook.late_until.max(until);
         }
         webhook.width.reported(has_succeeded, max_leases, now);
-        if !has_succeeded {
-            webhook.failures.insert(local);
+        if has_succeeded {
+            webhook.successes.insert(local);
+        } else {
+            *webhook.failures.entry(local).or_default() += 1;
         }
         if report.attempt.response_status == Some(410)
             && report.revision >= webhook.answered_revision

@@ -9,7 +9,7 @@ use webhook_relay::{
         last_attempt::{LastAttemptFilter, ResponseStatuses},
         outcome::Outcome,
         record::{DeliveryFilter, DeliveryRecord},
-        webhook::{AutoDisableReason, ReportedStanding},
+        webhook::{AutoDisableReason, Health, HealthState, ReportedStanding},
     },
     machines::{
         messages::{Refusal, WebhookCommand, WebhookReply},
@@ -214,9 +214,12 @@ impl World {
         let webhook = &self.ledger.webhooks[object];
         if let Some(since) = standing.failing_since {
             assert!(
-                webhook.failures.contains(&since),
+                webhook.failures.contains_key(&since),
                 "webhook {object} is failing since an attempt that did not fail"
             );
+        }
+        if let Some(health) = standing.health {
+            self.check_health(object, health);
         }
         if let Some(disable) = standing.disabled {
             assert_eq!(
@@ -229,5 +232,30 @@ impl World {
                 "webhook {object} is disabled, and no 410 says so"
             );
         }
+    }
+
+    /// A state begins with an attempt that ended so, and three that failed are needed for a webhook to be failing.
+    fn check_health(&self, object: usize, health: Health) {
+        let webhook = &self.ledger.webhooks[object];
+        let since = health.since;
+        match HealthState::of(Some(health)) {
+            HealthState::Retrying | HealthState::Failing => assert!(
+                webhook.failures.contains_key(&since),
+                "webhook {object} fails since an attempt that did not fail"
+            ),
+            HealthState::Healthy | HealthState::NoEvents => assert!(
+                webhook.successes.contains(&since),
+                "webhook {object} is healthy since an attempt that did not succeed"
+            ),
+        }
+        let failed: u32 = webhook
+            .failures
+            .range(since.saturating_sub(self.ledger.leeway)..)
+            .map(|(_, times)| times)
+            .sum();
+        assert!(
+            failed >= health.consecutive_failures || self.has_jumped(object),
+            "webhook {object} failed {failed} times, and says {health:?}"
+        );
     }
 }

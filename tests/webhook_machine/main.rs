@@ -14,6 +14,8 @@ mod engine;
 
 mod alarms;
 
+mod health;
+
 mod log;
 
 mod overload;

@@ -264,8 +264,9 @@ fn a_retry_after_with_429_outlives_the_memory_and_ends_when_somebody_sends_now()
     let mut busy = report(&leased[0], 429, world.now);
     busy.retry_after_ms = Some(600_000);
     ask_for(&mut world, busy, 0);
-    world.restart();
     let until = world.now.saturating_add(SECOND * 600);
+    world.tell();
+    world.restart();
     assert_eq!(world.next_wake().unwrap().0, until);
     assert!(world.happens(Input::AlarmFired).hires.is_empty());
     world.ask(WebhookCommand::SendNow { id: id(2) }).unwrap();

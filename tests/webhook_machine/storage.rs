@@ -23,6 +23,7 @@ fn for_want_of_storage_answers_go_first_then_what_was_delivered_then_what_failed
     deliver_at_the_second_attempt(&mut world, 2);
     fail(&mut world, 3);
     world.restart();
+    world.tell();
     world.accept_unleased(4);
     world.policy.max_storage = 1;
 
@@ -58,6 +59,7 @@ fn deleting_begins_above_seven_eighths_of_the_storage_and_ends_at_three_quarters
     let mut world = World::start();
     let in_segment = world.lease(1);
     answer(&mut world, &in_segment[0], 200);
+    world.tell();
     world.restart();
     let size = world.engine.size();
 

@@ -1,6 +1,6 @@
 //! A machine on SQLite, its virtual clock, and what the tests say to it.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use serde_json::value::RawValue;
 use webhook_relay::{
@@ -13,7 +13,7 @@ use webhook_relay::{
         record::DeliveryRecord,
         sealed::{EncryptionKeys, Field, Nonce},
         timestamp::Timestamp,
-        webhook::Settings,
+        webhook::{ReportedStanding, Settings},
     },
     machines::{
         messages::{
@@ -122,6 +122,22 @@ impl World {
         for number in 1..=attempts {
             self.lease(number);
         }
+    }
+
+    /// Lets the alarm fire if the workspace has to be told of the webhook's standing, and returns what it is told.
+    pub(crate) fn tell(&mut self) -> Option<ReportedStanding> {
+        let (at, reason) = self.next_wake()?;
+        let soon = self.now.saturating_add(Duration::from_secs(10));
+        if reason != Reason::Standing || at > soon {
+            return None;
+        }
+        self.now = self.now.max(at);
+        let standing = self.happens(Input::AlarmFired).tell?;
+        self.happens(Input::Told {
+            standing: standing.clone(),
+            is_answered: true,
+        });
+        Some(standing)
     }
 
     pub(crate) fn find(&mut self, number: u64) -> Option<DeliveryRecord> {

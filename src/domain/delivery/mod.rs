@@ -22,7 +22,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use self::state::{FailedReason, Kind, State, Status};
+pub use self::state::{End, FailedReason, Kind, State, Status};
 
 use super::{
     outcome::Outcome,
@@ -63,6 +63,9 @@ pub struct Delivery {
     /// Its place in the order of an ordered webhook.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     turn: Option<TurnNumber>,
+    /// How it had ended when it was last resent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ended_before: Option<End>,
 }
 
 /// When a delivery joined those of an ordered webhook, in microseconds; no two are the same.
@@ -139,6 +142,7 @@ impl Delivery {
             last_lost: false,
             schedule: None,
             turn: None,
+            ended_before: None,
         }
     }
 
@@ -220,6 +224,27 @@ impl Delivery {
     #[must_use]
     pub const fn is_settled(&self) -> bool {
         matches!(self.state, State::Delivered { .. } | State::Failed { .. })
+    }
+
+    /// How its attempts ended last, if they ever did.
+    #[must_use]
+    pub const fn last_end(&self) -> Option<End> {
+        let (at, is_delivered) = match self.state {
+            State::Delivered { at } => (at, true),
+            State::Failed {
+                reason: FailedReason::Cancelled,
+                ..
+            }
+            | State::Scheduled { .. }
+            | State::Leased { .. }
+            | State::Held => return self.ended_before,
+            State::Failed { at, .. } => (at, false),
+        };
+        Some(End {
+            at,
+            attempt: self.attempts,
+            is_delivered,
+        })
     }
 
     /// When the next attempt is due, or the current lease ends.
@@ -354,6 +379,7 @@ impl Delivery {
         if self.status() == Status::Pending {
             return Err(Refusal::AlreadyPending);
         }
+        self.ended_before = self.last_end();
         self.state = State::Scheduled { due: now };
         self.schedule = schedule;
         self.schedule_start = self.attempts;
@@ -410,6 +436,7 @@ impl Delivery {
         self.attempts = self.attempts.max(attempt);
         self.lost = 0;
         self.last_lost = false;
+        self.ended_before = None;
         self.state = State::Delivered { at: now };
         Change::Delivered
     }
@@ -437,6 +464,7 @@ impl Delivery {
     }
 
     const fn failed(&mut self, now: Timestamp, reason: FailedReason) -> Change {
+        self.ended_before = None;
         self.state = State::Failed { at: now, reason };
         Change::Failed(reason)
     }

@@ -72,6 +72,17 @@ pub enum State {
     },
 }
 
+/// How the attempts of a delivery ended, the last time that they did: a resend or a cancel in between ends nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// When.
+    pub at: Timestamp,
+    /// The attempt that ended it.
+    pub attempt: u32,
+    /// Whether it ended delivered, and not failed.
+    pub is_delivered: bool,
+}
+
 /// The four statuses of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

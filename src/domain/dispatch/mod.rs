@@ -293,7 +293,7 @@ impl Dispatch {
     /// What an attempt's end says about the endpoint.
     fn judge(&mut self, change: Change, revision: u64, now: Timestamp, disable_after: Duration) {
         match change {
-            Change::Delivered => self.standing.attempt_succeeded(),
+            Change::Delivered => self.standing.attempt_succeeded(now),
             Change::Rescheduled => self.standing.attempt_failed(now),
             Change::Failed(FailedReason::Gone) => {
                 self.standing.attempt_failed(now);

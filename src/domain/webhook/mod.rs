@@ -7,6 +7,8 @@
 
 mod draft;
 
+mod health;
+
 mod settings;
 
 mod standing;
@@ -17,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     draft::{Rotation, WebhookDraft},
+    health::{Health, HealthState, LastAttempts},
     settings::{PreviousSecret, Settings, StoredHeader},
     standing::{AutoDisable, AutoDisableReason, ReportedStanding, Standing},
 };
@@ -184,6 +187,7 @@ mod tests {
             failing_since: Some(at(1)),
             last_failure: None,
             waits_until: None,
+            health: None,
         };
         let stored =
             r#"{"disabled":{"reason":"gone","at":1000,"revision":2},"failing_since":1000}"#;
@@ -270,6 +274,7 @@ mod tests {
                 disabled: None,
                 failing_since: Some(at(7)),
                 log_since: None,
+                health: None,
             },
             has_unshown_secret: false,
             added_at: BTreeMap::new(),

@@ -8,6 +8,7 @@ use crate::domain::{
     record::{DeliveryFilter, DeliveryRecord},
     resend::BulkResend,
     stats::HourCounts,
+    webhook::{Health, LastAttempts},
 };
 
 /// What a page wants to show.
@@ -50,6 +51,12 @@ pub struct Shown {
     /// How late its attempts are; objects of an earlier release leave it out.
     #[serde(default)]
     pub lateness: Lateness,
+    /// How its attempts have been ending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    /// Its last attempts.
+    #[serde(default)]
+    pub last: LastAttempts,
     /// The latest bulk resend.
     #[serde(rename = "job")]
     pub bulk_resend: Option<BulkResend>,

@@ -16,7 +16,7 @@ use crate::{
         secret::SignHeaderWith,
         stats::HourCounts,
         timestamp::Timestamp,
-        webhook::{Settings, StoredHeader},
+        webhook::{Health, LastAttempts, Settings, StoredHeader},
     },
     machines::messages::{Shown, Wanted},
 };
@@ -240,6 +240,12 @@ pub enum WebhookReply {
         /// How late its attempts are; objects of an earlier release leave it out.
         #[serde(default)]
         lateness: Lateness,
+        /// How its attempts have been ending; objects of an earlier release leave it out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        health: Option<Health>,
+        /// Its last attempts.
+        #[serde(default)]
+        last: LastAttempts,
         /// The counts of the last full hour.
         last_hour: HourCounts,
     },

@@ -86,11 +86,9 @@ impl WebhookMachine {
         if self.is_telling || context.now < self.tell_after {
             return Ok(());
         }
-        let untold = self.look(context, |turn| {
-            let standing = turn.open.reportable(turn.now);
-            Ok((standing != turn.open.told).then_some(standing))
-        })?;
-        self.outputs.tell = untold.flatten();
+        let untold = self.look(context, |turn| Ok(turn.open.untold(turn.now)))?;
+        let due = untold.flatten().filter(|(at, _)| *at <= context.now);
+        self.outputs.tell = due.map(|(_, standing)| standing);
         self.is_telling = self.outputs.tell.is_some();
         Ok(())
     }
@@ -107,6 +105,7 @@ impl WebhookMachine {
             self.change(context, |turn| {
                 turn.tables.put_told(&standing)?;
                 turn.open.told = standing;
+                turn.open.told_at = turn.now;
                 Ok(())
             })
         } else {

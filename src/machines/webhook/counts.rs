@@ -1,6 +1,6 @@
 //! The webhook's hourly counts and its gauges.
 
-use super::{memory::Open, turn::Turn};
+use super::turn::Turn;
 use crate::{
     domain::{
         dispatch::Lateness,
@@ -49,7 +49,7 @@ impl Turn<'_> {
         let mut folded = self.tables.hours(first)?;
         let mut counts = |hour| {
             let folded = folded.remove(&hour);
-            (hour, add_unfolded(folded, self.open, hour))
+            (hour, self.open.counts.hour(hour, folded))
         };
         Ok((first..=present).map(&mut counts).collect())
     }
@@ -68,15 +68,9 @@ impl Turn<'_> {
             pending: queue.len().saturating_sub(queue.held()),
             held: queue.held(),
             lateness: self.lateness(),
-            last_hour: add_unfolded(folded, self.open, last_full),
+            health: self.open.dispatch.standing.health,
+            last: self.open.counts.last(),
+            last_hour: self.open.counts.hour(last_full, folded),
         })
     }
-}
-
-fn add_unfolded(folded: Option<HourCounts>, open: &Open, hour: i64) -> HourCounts {
-    let mut sum = folded.unwrap_or_default();
-    if let Some(counts) = open.counts.hour(hour) {
-        sum.add(counts);
-    }
-    sum
 }

@@ -1,8 +1,11 @@
 //! What the machine keeps in memory of its tables. Losing it loses nothing: the next command reads the rows again.
 
-use crate::domain::{
-    dispatch::Dispatch, occupancy::Occupancy, resend::BulkResend, stats::Counts,
-    timestamp::Timestamp, webhook::ReportedStanding,
+use crate::{
+    domain::{
+        dispatch::Dispatch, occupancy::Occupancy, resend::BulkResend, stats::Counts,
+        timestamp::Timestamp, webhook::ReportedStanding,
+    },
+    mutants::Mutant,
 };
 
 /// The memory of a machine.
@@ -25,6 +28,8 @@ pub(super) struct Open {
     pub(super) occupancy: Occupancy,
     /// The standing that the workspace was last told.
     pub(super) told: ReportedStanding,
+    /// When it was, in this life of the object.
+    pub(super) told_at: Timestamp,
     /// The latest resend of many deliveries.
     pub(super) bulk_resend: Option<BulkResend>,
     /// Counts that are not folded into the rows of the hours yet.
@@ -39,9 +44,21 @@ pub(super) struct Open {
 }
 
 impl Open {
-    /// What the workspace has to be told.
+    /// What the workspace has to be told, and when; none if it knows it.
     #[must_use]
-    pub(super) fn reportable(&self, now: Timestamp) -> ReportedStanding {
+    pub(super) fn untold(&self, now: Timestamp) -> Option<(Timestamp, ReportedStanding)> {
+        let standing = self.reportable(now);
+        let wait = standing.told_after(&self.told)?;
+        if Mutant::HealthNotTold.is_on() && !wait.is_zero() {
+            return None;
+        }
+        let at = self.told_at.saturating_add(wait);
+        // The clock may have been put back since it was told.
+        let is_near = at.saturating_duration_since(now) <= wait;
+        Some((if is_near { at.max(now) } else { now }, standing))
+    }
+
+    fn reportable(&self, now: Timestamp) -> ReportedStanding {
         let log_since = if self.is_trimming {
             self.told.log_since
         } else {

@@ -45,6 +45,8 @@ impl Turn<'_> {
         }
         shown.head = self.open.dispatch.queue.head();
         shown.lateness = self.lateness();
+        shown.health = self.open.dispatch.standing.health;
+        shown.last = self.open.counts.last();
         if wanted.bulk_resend {
             self.feed_resend()?;
             shown.bulk_resend.clone_from(&self.open.bulk_resend);

@@ -56,6 +56,7 @@ impl Turn<'_> {
             return Ok(());
         };
         let was_settled = record.delivery.is_settled();
+        let before = record.delivery.last_end();
         let told = Report {
             lease: report.lease,
             outcome: report.attempt.outcome,
@@ -76,7 +77,7 @@ impl Turn<'_> {
         }
         record.request = report.request.or(record.request);
         self.put(&record, was_settled)?;
-        self.count(&record, change);
+        self.count(&record, change, before);
         self.feed_resend()
     }
 }

@@ -8,7 +8,7 @@ use super::{memory::Open, tables::WebhookTables};
 use crate::{
     domain::{
         attempt::Attempt,
-        delivery::{Change, Kind},
+        delivery::{Change, End, Kind},
         dispatch::Dispatch,
         ids::DeliveryId,
         policy::Policy,
@@ -56,7 +56,7 @@ impl Turn<'_> {
     pub(super) fn and_standing<T>(&mut self, change: impl FnOnce(&mut Dispatch) -> T) -> Result<T> {
         let before = self.open.dispatch.standing.clone();
         let changed = change(&mut self.open.dispatch);
-        if self.open.dispatch.standing != before {
+        if self.open.dispatch.standing.differs_from(&before) {
             self.tables.put_standing(&self.open.dispatch.standing)?;
         }
         Ok(changed)
@@ -108,11 +108,12 @@ impl Turn<'_> {
                 continue;
             };
             let (now, policy) = (self.now, self.policy);
+            let before = record.delivery.last_end();
             let change =
                 self.and_standing(|dispatch| dispatch.take_back_lease(&mut record, now, policy))?;
             self.put(&record, false)?;
             if change != Change::DueAgain {
-                self.count(&record, change);
+                self.count(&record, change, before);
             }
             if matches!(change, Change::Rescheduled | Change::Failed(_))
                 && let Some(attempt) = record.attempts.last()
@@ -128,12 +129,12 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Counts an attempt that has just ended.
-    pub(super) fn count(&mut self, record: &DeliveryRecord, change: Change) {
+    /// Counts an attempt that has just ended, of a delivery that had ended `before`.
+    pub(super) fn count(&mut self, record: &DeliveryRecord, change: Change, before: Option<End>) {
         if let (Kind::Event, Some(attempt)) = (record.delivery.kind(), record.attempts.last()) {
             self.open
                 .counts
-                .count(self.now, &record.id, attempt, change);
+                .count(self.now, &record.id, attempt, change, before);
         }
     }
 }

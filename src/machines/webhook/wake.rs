@@ -36,10 +36,12 @@ impl Reason {
     ) -> Option<Timestamp> {
         match self {
             Self::Delivery => open.dispatch.next_wake(policy),
-            Self::Standing if open.reportable(now) != open.told => Some(now),
             Self::Standing => {
-                let reportable_at = open.dispatch.standing.failing_reportable_at();
-                reportable_at.filter(|time| *time > now)
+                let untold = open.untold(now).map(|(at, _)| at);
+                untold.or_else(|| {
+                    let reportable_at = open.dispatch.standing.failing_reportable_at();
+                    reportable_at.filter(|time| *time > now)
+                })
             }
             Self::Resend => {
                 let bulk_resend = open.bulk_resend.as_ref();

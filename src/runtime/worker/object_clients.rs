@@ -257,6 +257,8 @@ impl WebhookClient<'_> {
                 pending,
                 held,
                 lateness,
+                health,
+                last,
                 last_hour,
             } => Some(WebhookGauges {
                 webhook: self.webhook.clone(),
@@ -264,6 +266,8 @@ impl WebhookClient<'_> {
                 pending,
                 held,
                 lateness,
+                health,
+                last,
                 last_hour,
             }),
             _ => None,

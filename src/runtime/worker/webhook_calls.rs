@@ -103,16 +103,19 @@ pub(super) async fn read(call: Call<'_>, id: WebhookId) -> Answer {
     let may_write = call.caller.has(Scope::WebhooksWrite);
     let client = call.webhook(&id);
     let (webhook, gauges) = join(read_webhook(&call, id.clone()), client.gauges()).await;
-    let lateness = match gauges {
-        Ok(gauges) => gauges.map(|gauges| gauges.lateness),
-        // What its owner set is known all the same.
+    let gauges = match gauges {
+        Ok(gauges) => gauges,
+        // What its owner set, and what the object last told, is known all the same.
         Err(error) => {
             console_error!("{id}: its health is not known: {}", error.code());
             None
         }
     };
     let view = view(&call, webhook?, may_write)?;
-    json(200, &view.with_health(lateness))
+    match gauges {
+        Some(gauges) => json(200, &view.with_gauges(&gauges)),
+        None => json(200, &view),
+    }
 }
 
 pub(super) async fn change(call: Call<'_>, id: WebhookId) -> Answer {

@@ -16,6 +16,7 @@ use crate::{
         ids::DeliveryId,
         stats::{Counts, HourCounts},
         timestamp::Timestamp,
+        webhook::LastAttempts,
     },
     machines::sql::{Result, integer, json, text},
 };
@@ -25,6 +26,9 @@ use crate::{
 struct HourRow {
     /// All attempts up to this time are folded, into this row and those of earlier hours.
     through: Timestamp,
+    /// The last attempts of all up to this time.
+    #[serde(default, skip_serializing_if = "LastAttempts::is_empty")]
+    last: LastAttempts,
     #[serde(rename = "tally")]
     counts: HourCounts,
 }
@@ -36,11 +40,22 @@ impl WebhookTables {
         let last = self
             .database
             .run("SELECT value FROM stats ORDER BY hour DESC LIMIT 2", vec![])?;
-        let mut through = Timestamp::default();
+        let (mut through, mut attempts) = (Timestamp::default(), LastAttempts::default());
         for mut row in last {
-            through = through.max(json::<HourRow>(row.next())?.through);
+            let row = json::<HourRow>(row.next())?;
+            through = through.max(row.through);
+            attempts = attempts.or_later(row.last);
         }
-        Ok(Counts::since(through))
+        Ok(Counts::since(through, attempts))
+    }
+
+    /// A time before which an attempt has succeeded, if one has.
+    pub(super) fn succeeded_before(&self, counts: &Counts) -> Result<Option<Timestamp>> {
+        let delivered =
+            "SELECT 1 FROM stats WHERE json_extract(value, '$.tally.delivered') > 0 LIMIT 1";
+        let is_folded = self.database.value(delivered, vec![])?.is_some();
+        let folded = is_folded.then(|| counts.folded_through());
+        Ok(folded.or(counts.last().success))
     }
 
     /// Counts again the settled deliveries made since the last fold.
@@ -64,15 +79,12 @@ impl WebhookTables {
 
     /// Adds counts to the rows of their hours.
     pub(crate) fn fold(&self, counts: &Counts, through: Timestamp) -> Result<()> {
-        for (hour, counted) in counts.hours() {
-            let mut sum = self
-                .hour_row(hour)?
-                .map(|row| row.counts)
-                .unwrap_or_default();
-            sum.add(counted);
+        for hour in counts.hours() {
+            let folded = self.hour_row(hour)?.map(|row| row.counts);
             let row = serde_json::to_string(&HourRow {
                 through,
-                counts: sum,
+                last: counts.last(),
+                counts: counts.hour(hour, folded),
             })?;
             let statement = "INSERT OR REPLACE INTO stats (hour, value) VALUES (?, ?)";
             self.database

@@ -42,7 +42,7 @@ use crate::{
         queue::Queue,
         resend::BulkResend,
         timestamp::Timestamp,
-        webhook::{ReportedStanding, Settings, Standing},
+        webhook::{Health, ReportedStanding, Settings, Standing},
         width::Width,
     },
     machines::sql::{Database, Result, Sql, SqlError, text},
@@ -110,7 +110,14 @@ impl WebhookTables {
         self.load_segments(&mut queue, &mut counts)?;
         self.load_rows(&mut queue, &mut counts)?;
         self.recount_settled(&mut counts)?;
-        let standing: Standing = self.meta("standing")?.unwrap_or_default();
+        let mut standing: Standing = self.meta("standing")?.unwrap_or_default();
+        if standing.health.is_none() {
+            let succeeded_before = self.succeeded_before(&counts)?;
+            standing.health = Health::of_earlier_release(standing.failing_since, succeeded_before);
+            if standing.health.is_some() {
+                self.put_standing(&standing)?;
+            }
+        }
         let dispatch = Dispatch {
             width: Width::begin(standing.failing_since.is_some()),
             settings,
@@ -123,6 +130,7 @@ impl WebhookTables {
             dispatch: dispatch.begin(now, policy),
             occupancy: Occupancy::default(),
             told: self.meta("told")?.unwrap_or_default(),
+            told_at: Timestamp::default(),
             bulk_resend: self.meta("job")?,
             counts,
             log_since: self.meta(LOG_SINCE)?,
