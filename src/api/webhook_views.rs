@@ -90,7 +90,7 @@ impl WebhookView {
         self.health = HealthView {
             present: Some(PresentView {
                 last_success_at: gauges.last.success,
-                last_failure_at: gauges.last.failure,
+                last_failure_at: gauges.last.failure.map(|failure| failure.at),
                 pending: gauges.pending,
                 oldest_due_at: gauges.lateness.oldest_due_at,
                 width: gauges.lateness.width,

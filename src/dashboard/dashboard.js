@@ -77,7 +77,7 @@ function showTimes() {
     const at = new Date(element.dateTime);
     const isNear = Math.abs(at.getTime() - Date.now()) < 7 * DAY;
     // A table's columns stay narrow, so that its rows are easy to compare.
-    const inTable = element.closest("table") !== null;
+    const inTable = "brief" in element.dataset || element.closest("table") !== null;
     const words =
       "distance" in element.dataset
         ? distance(at)

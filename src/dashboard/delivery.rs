@@ -5,6 +5,7 @@ use std::borrow::Borrow;
 use super::{
     Page, advice, assets, curl,
     delivery_query::DeliveryQuery,
+    detail_query::DetailQuery,
     frame::{Frame, Notice},
     markup::{self, Markup, Room},
     probe::SentParts,
@@ -36,6 +37,8 @@ pub struct DeliveryPage {
     pub frame: Frame,
     /// What the address asks for.
     pub query: DeliveryQuery,
+    /// The part of the log from which it was opened.
+    pub log: DetailQuery,
     /// Its webhook.
     pub webhook: Webhook,
     /// The whole delivery.
@@ -72,21 +75,25 @@ struct Line<'a> {
 }
 
 impl DeliveryPage {
-    /// The address of the webhook's page.
-    fn base(&self) -> String {
-        format!("/settings/webhooks/{}", self.webhook.id)
-    }
-
     /// The address of the page.
     fn here(&self) -> String {
-        format!("{}/deliveries/{}", self.base(), self.record.id)
+        format!(
+            "/settings/webhooks/{}/deliveries/{}",
+            self.webhook.id, self.record.id
+        )
+    }
+
+    /// The address to which one of its forms posts.
+    fn change(&self, what: &str) -> String {
+        format!("{}/{what}{}", self.here(), self.log.suffix('?'))
     }
 
     /// The address of the page with that attempt open, its texts as they are or indented.
     fn view(&self, attempt: impl Borrow<u32>, raw: impl Borrow<bool>) -> String {
         let attempt = attempt.borrow();
         let raw = if *raw.borrow() { "&view=raw" } else { "" };
-        format!("{}?attempt={attempt}{raw}#attempt", self.here())
+        let log = self.log.suffix('&');
+        format!("{}?attempt={attempt}{raw}{log}#attempt", self.here())
     }
 
     fn is_probe(&self) -> bool {

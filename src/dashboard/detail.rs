@@ -5,9 +5,10 @@ use std::rc::Rc;
 use super::{
     Page, advice, assets,
     chart::Chart,
-    detail_query::{DetailQuery, Range},
+    detail_query::{ChartSpan, DetailQuery, Range},
     forms::{ResendErrors, ResendForm, RotateForm, WebhookErrors, WebhookForm},
     frame::{Frame, Notice},
+    health::{Day, Standing},
     json,
     kept_form::{Kept, KeptForm},
     probe::Probe,
@@ -16,14 +17,23 @@ use super::{
 };
 use crate::domain::{
     catalogue::Catalogue,
+    delivery::State,
     dispatch::Lateness,
     ids::DeliveryId,
+    last_attempt::{FailureGroup, LastAttemptFilter, ResponseStatuses},
+    outcome::Outcome,
     record::DeliveryRecord,
     resend::{BulkResend, BulkResendStatus},
     stats::HourCounts,
     timestamp::Timestamp,
-    webhook::{Status, Webhook},
+    webhook::{Health, LastAttempts, Status, Webhook},
 };
+
+/// Groups of failures that the page names.
+const GROUPS_SHOWN: usize = 6;
+
+/// Classes of statuses by which the log is filtered.
+const CLASSES: [u16; 4] = [2, 3, 4, 5];
 
 /// The page of a webhook.
 #[derive(Page)]
@@ -72,6 +82,18 @@ pub struct DetailPage {
     pub head: Option<DeliveryId>,
     /// How late its attempts are.
     pub lateness: Lateness,
+    /// How its attempts have been ending.
+    pub health: Option<Health>,
+    /// Its last attempts.
+    pub last: LastAttempts,
+    /// The deliveries whose last attempt failed, the largest group first.
+    pub failures: Vec<FailureGroup>,
+}
+
+/// A choice of a list: its value and its label.
+struct Choice {
+    value: String,
+    label: String,
 }
 
 impl DetailPage {
@@ -184,10 +206,75 @@ impl DetailPage {
         overlap.is_some_and(|overlap| !overlap.sign_header_with.is_current())
     }
 
-    fn has_status(&self, word: &str) -> bool {
-        self.query
-            .status
-            .is_some_and(|status| status.as_str() == word)
+    fn standing(&self) -> Standing {
+        Standing::new(&self.webhook, self.health, self.last)
+    }
+
+    fn day(&self) -> Option<Day> {
+        Day::new(self.hours.as_deref()?, self.last, self.frame.now)
+    }
+
+    /// The groups of failures, each with the address of its deliveries and whether they are what is shown.
+    fn groups(&self) -> Vec<(FailureGroup, String, bool)> {
+        let groups = self.failures.iter().take(GROUPS_SHOWN);
+        let chip = groups.map(|group| {
+            let last_attempt = LastAttemptFilter {
+                outcome: Some(group.outcome),
+                response_status: group.status.map(ResponseStatuses::One),
+            };
+            let query = self.query.of_last_attempt(last_attempt);
+            let is_shown = self.query.last_attempt == last_attempt;
+            (*group, query.address(&self.webhook.id), is_shown)
+        });
+        chip.collect()
+    }
+
+    /// The results by which the log is filtered: what ended the last attempts, then classes, then the other outcomes.
+    fn results(&self) -> Vec<Choice> {
+        let classes = CLASSES.map(ResponseStatuses::Class);
+        let found = self.failures.iter().filter_map(|group| group.status);
+        let mut statuses: Vec<_> = found.map(ResponseStatuses::One).collect();
+        statuses.extend(classes);
+        statuses.extend(self.query.last_attempt.response_status);
+        let of_statuses = statuses.into_iter().map(|statuses| Choice {
+            value: statuses.to_string(),
+            label: statuses.to_string(),
+        });
+        let of_outcomes = Outcome::ALL.into_iter().map(|outcome| Choice {
+            value: outcome.as_str().into(),
+            label: words::result(outcome).into(),
+        });
+        let mut choices: Vec<Choice> = Vec::new();
+        for choice in of_statuses.chain(of_outcomes) {
+            if choices.iter().all(|known| known.value != choice.value) {
+                choices.push(choice);
+            }
+        }
+        choices
+    }
+
+    /// When the next attempt of a delivery of the log is due, unless something else has to happen before.
+    fn due(&self, record: &DeliveryRecord) -> Option<Timestamp> {
+        let due = record.next_attempt_at();
+        due.filter(|_| self.paused_since().is_none())
+    }
+
+    /// The page that looks for what was typed in all webhooks.
+    fn find_address(&self) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("q", &self.query.id);
+        format!("/settings/find?{}", query.finish())
+    }
+
+    /// What comes next for a delivery of the log, if not an attempt at a time.
+    fn next_in_words(&self, record: &DeliveryRecord) -> &'static str {
+        match record.delivery.state() {
+            State::Scheduled { .. } if record.waiting_for.is_some() => "In order",
+            State::Scheduled { .. } if self.paused_since().is_some() => "When resumed",
+            State::Held => "When resent",
+            State::Leased { .. } => "Under way",
+            State::Scheduled { .. } | State::Delivered { .. } | State::Failed { .. } => "",
+        }
     }
 
     fn has_times(&self) -> bool {
@@ -196,18 +283,28 @@ impl DetailPage {
 
     fn is_filtered(&self) -> bool {
         self.query.status.is_some()
+            || !self.query.last_attempt.is_empty()
             || !self.query.event_type.is_empty()
             || self.query.range != Range::All
             || self.has_times()
     }
 
-    fn first_page(&self) -> String {
-        self.query.address(&self.webhook.id, None)
+    fn newest_page(&self) -> Option<String> {
+        self.query.cursor.as_ref()?;
+        Some(self.query.newest().address(&self.webhook.id))
     }
 
-    fn next_page(&self) -> Option<String> {
-        let older = self.older.as_ref()?;
-        Some(self.query.address(&self.webhook.id, Some(older)))
+    fn newer_page(&self) -> Option<String> {
+        Some(self.query.newer()?.address(&self.webhook.id))
+    }
+
+    fn older_page(&self) -> Option<String> {
+        let older = self.query.older(self.older.as_ref()?);
+        Some(older.address(&self.webhook.id))
+    }
+
+    fn all_deliveries(&self) -> String {
+        self.query.unfiltered().address(&self.webhook.id)
     }
 
     fn bulk_resend_runs(&self) -> bool {

@@ -1,4 +1,7 @@
 //! The query of a webhook's page: which deliveries, which chart, what to show in place.
+//!
+//! The filter and the chart are in every address that leads on from the page, so that neither is lost by paging, by
+//! opening a delivery, or by going back from it.
 
 use std::time::Duration;
 
@@ -6,18 +9,28 @@ use super::time_field::TimeField;
 use crate::domain::{
     delivery::Status,
     ids::{DeliveryId, ResendId, WebhookId},
+    last_attempt::{LastAttemptFilter, ResponseStatuses},
+    outcome::Outcome,
     record::DeliveryFilter,
     timestamp::Timestamp,
 };
 
 /// Deliveries of one page.
-const PAGE: usize = 50;
+const PAGE: usize = 25;
+
+/// How many newer pages an address leads back to; before these, only the newest.
+const TRAIL: usize = 8;
+
+/// The word for pending deliveries with an attempt behind them.
+const RETRYING: &str = "retrying";
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// A time range by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Range {
+    /// The last hour.
+    Hour,
     /// The last 24 hours.
     Day,
     /// The last 7 days.
@@ -31,8 +44,9 @@ pub enum Range {
 
 impl Range {
     /// Every range: its word and its label.
-    pub const CHOICES: [(&'static str, &'static str); 4] = [
+    pub const CHOICES: [(&'static str, &'static str); 5] = [
         ("all", "Any time"),
+        ("1h", "Last hour"),
         ("24h", "Last 24 hours"),
         ("7d", "Last 7 days"),
         ("30d", "Last 30 days"),
@@ -42,6 +56,7 @@ impl Range {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Hour => "1h",
             Self::Day => "24h",
             Self::Week => "7d",
             Self::Month => "30d",
@@ -50,7 +65,7 @@ impl Range {
     }
 
     fn of_word(word: &str) -> Self {
-        [Self::Day, Self::Week, Self::Month]
+        [Self::Hour, Self::Day, Self::Week, Self::Month]
             .into_iter()
             .find(|range| range.word() == word)
             .unwrap_or_default()
@@ -58,6 +73,7 @@ impl Range {
 
     fn since(self, now: Timestamp) -> Option<Timestamp> {
         let hours = match self {
+            Self::Hour => 1,
             Self::Day => 24,
             Self::Week => 7 * 24,
             Self::Month => 30 * 24,
@@ -93,6 +109,10 @@ impl ChartSpan {
 pub struct DetailQuery {
     /// Deliveries of one status.
     pub status: Option<Status>,
+    /// Of pending ones, only those with an attempt behind them.
+    pub is_retrying: bool,
+    /// By their last attempt.
+    pub last_attempt: LastAttemptFilter,
     /// Deliveries of one event type; empty for all.
     pub event_type: String,
     /// Deliveries of a time range by name.
@@ -105,6 +125,8 @@ pub struct DetailQuery {
     pub id: String,
     /// Where the previous page ended.
     pub cursor: Option<DeliveryId>,
+    /// The cursors of the pages before that one, the newest page's apart; the latest last.
+    pub trail: Vec<DeliveryId>,
     /// A test whose result to show in place.
     pub test: Option<DeliveryId>,
     /// The ping of a webhook that was just created, whose result to show on top.
@@ -122,13 +144,21 @@ impl DetailQuery {
         let mut read = Self::default();
         for (name, value) in query {
             match name {
-                "status" => read.status = status_of_word(value),
+                "status" => read.read_status(value),
+                "response_status" => read.read_response_status(value),
+                "outcome" => read.last_attempt.outcome = Outcome::of_word(value),
+                // What the page's own form calls either of the two.
+                "result" => {
+                    read.read_response_status(value);
+                    read.last_attempt.outcome = Outcome::of_word(value);
+                }
                 "type" => read.event_type = value.into(),
                 "range" => read.range = Range::of_word(value),
                 "since" => read.since = TimeField::parse(value),
                 "until" => read.until = TimeField::parse(value),
                 "id" => read.id = value.trim().into(),
                 "cursor" => read.cursor = DeliveryId::parse(value).ok(),
+                "newer" => read.trail.extend(DeliveryId::parse(value)),
                 "test" => read.test = DeliveryId::parse(value).ok(),
                 "created" => read.created = DeliveryId::parse(value).ok(),
                 "resend" => read.resend = ResendId::parse(value).ok(),
@@ -139,6 +169,39 @@ impl DetailQuery {
         read
     }
 
+    fn read_status(&mut self, word: &str) {
+        self.is_retrying = word == RETRYING;
+        self.status = if self.is_retrying {
+            Some(Status::Pending)
+        } else {
+            status_of_word(word)
+        };
+    }
+
+    fn read_response_status(&mut self, text: &str) {
+        self.last_attempt.response_status = ResponseStatuses::parse(text).ok();
+    }
+
+    /// The word of the status that it asks for; empty for all.
+    #[must_use]
+    pub fn status_word(&self) -> &'static str {
+        if self.is_retrying {
+            return RETRYING;
+        }
+        self.status.map_or("", Status::as_str)
+    }
+
+    /// What it asks of the last attempt, as the page's form names it: a status, a class or an outcome; empty for nothing.
+    #[must_use]
+    pub fn result_word(&self) -> String {
+        let LastAttemptFilter {
+            outcome,
+            response_status,
+        } = self.last_attempt;
+        let outcome = || outcome.map_or("", Outcome::as_str).to_string();
+        response_status.map_or_else(outcome, |statuses| statuses.to_string())
+    }
+
     /// Whether something in it cannot be read, or was not found.
     #[must_use]
     pub fn refuses(&self) -> bool {
@@ -146,26 +209,100 @@ impl DetailQuery {
         times.is_some() || !self.id.is_empty()
     }
 
-    /// The address of a page of the deliveries that this filter lets through.
+    /// The address of this page of the deliveries.
     #[must_use]
-    pub fn address(&self, webhook: &WebhookId, before: Option<&DeliveryId>) -> String {
+    pub fn address(&self, webhook: &WebhookId) -> String {
+        format!(
+            "/settings/webhooks/{webhook}{}#deliveries",
+            self.suffix('?')
+        )
+    }
+
+    /// What an address has to end with to lead back to this page: the filter, the chart and the place in the log, after
+    /// `?` or `&`; empty if there is nothing of it.
+    #[must_use]
+    pub fn suffix(&self, mark: char) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         let (since, until) = (self.since.instant(), self.until.instant());
         let range = Some(self.range.word()).filter(|_| self.range != Range::All);
-        for (name, value) in [
-            ("status", self.status.map(Status::as_str)),
+        let statuses = self.last_attempt.response_status;
+        let statuses = statuses.map(|statuses| statuses.to_string());
+        let chart = Some("7d").filter(|_| self.chart == ChartSpan::Week);
+        let cursors = self
+            .trail
+            .iter()
+            .map(|cursor| ("newer", Some(cursor.as_ref())));
+        let filter = [
+            ("status", Some(self.status_word())),
             ("type", Some(self.event_type.as_str())),
+            ("response_status", statuses.as_deref()),
+            ("outcome", self.last_attempt.outcome.map(Outcome::as_str)),
             ("range", range),
             ("since", since.as_deref()),
             ("until", until.as_deref()),
-            ("cursor", before.map(AsRef::as_ref)),
-        ] {
+            ("chart", chart),
+        ];
+        let cursor = self.cursor.as_ref().map(AsRef::as_ref);
+        for (name, value) in filter
+            .into_iter()
+            .chain(cursors)
+            .chain([("cursor", cursor)])
+        {
             if let Some(value) = value.filter(|value| !value.is_empty()) {
                 query.append_pair(name, value);
             }
         }
         let query = query.finish();
-        format!("/settings/webhooks/{webhook}?{query}#deliveries")
+        if query.is_empty() {
+            return query;
+        }
+        format!("{mark}{query}")
+    }
+
+    /// The same filter on its newest page.
+    #[must_use]
+    pub fn newest(&self) -> Self {
+        Self {
+            cursor: None,
+            trail: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    /// The page before this one; none if this is the newest, or if it was left out of a long way.
+    #[must_use]
+    pub fn newer(&self) -> Option<Self> {
+        let mut newer = self.clone();
+        newer.cursor = Some(newer.trail.pop()?);
+        Some(newer)
+    }
+
+    /// The page after this one, which ends at a delivery.
+    #[must_use]
+    pub fn older(&self, ends_at: &DeliveryId) -> Self {
+        let mut older = self.clone();
+        older.trail.extend(older.cursor.replace(ends_at.clone()));
+        let surplus = older.trail.len().saturating_sub(TRAIL);
+        older.trail.drain(..surplus);
+        older
+    }
+
+    /// All deliveries, beside the same chart.
+    #[must_use]
+    pub fn unfiltered(&self) -> Self {
+        Self {
+            chart: self.chart,
+            ..Self::default()
+        }
+    }
+
+    /// The newest deliveries whose last attempt was of one kind, beside the same chart.
+    #[must_use]
+    pub fn of_last_attempt(&self, last_attempt: LastAttemptFilter) -> Self {
+        Self {
+            last_attempt,
+            ..self.unfiltered()
+        }
     }
 
     /// The deliveries to ask for. A time that was typed overrides the range's.
@@ -173,6 +310,8 @@ impl DetailQuery {
     pub fn filter(&self, now: Timestamp) -> DeliveryFilter {
         DeliveryFilter {
             status: self.status,
+            is_retrying: self.is_retrying,
+            last_attempt: self.last_attempt,
             event_type: Some(self.event_type.clone()).filter(|name| !name.is_empty()),
             since: self.since.time().or_else(|| self.range.since(now)),
             until: self.until.time(),
@@ -193,4 +332,64 @@ fn status_of_word(word: &str) -> Option<Status> {
     ]
     .into_iter()
     .find(|status| status.as_str() == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(query: &str) -> DetailQuery {
+        let pairs: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).collect();
+        DetailQuery::parse(pairs.iter().map(|(name, value)| (&**name, &**value)))
+    }
+
+    fn cursor(number: u8) -> DeliveryId {
+        DeliveryId::mint(Timestamp::from_millis(0), [number; 10])
+    }
+
+    #[test]
+    fn what_it_asks_for_is_in_the_address_of_each_page() {
+        let text = "status=retrying&type=agent.error&response_status=5xx&range=1h&since=2026-01-15T10%3A30%3A00.000Z&chart=7d";
+        let query = parse(text);
+        assert_eq!(query.suffix('?'), format!("?{text}"));
+        let older = query.older(&cursor(1));
+        assert_eq!(older.suffix('&'), format!("&{text}&cursor={}", cursor(1)));
+        assert_eq!(older.newest(), query);
+        let filter = older.filter(Timestamp::from_millis(0));
+        assert!(filter.is_retrying && filter.before == Some(cursor(1)));
+        assert_eq!(parse("").suffix('?'), "");
+    }
+
+    #[test]
+    fn each_page_leads_to_the_one_before_it_as_far_as_an_address_may_be_long() {
+        let mut query = parse("status=failed");
+        assert_eq!(query.newer(), None);
+        for number in 1..=20 {
+            query = query.older(&cursor(number));
+            assert_eq!(parse(query.suffix('?').trim_start_matches('?')), query);
+        }
+        for number in (12..20).rev() {
+            query = query.newer().unwrap();
+            assert_eq!(query.cursor, Some(cursor(number)));
+        }
+        assert_eq!(query.newer(), None);
+    }
+
+    #[test]
+    fn the_form_has_one_field_for_statuses_classes_and_outcomes() {
+        for (result, address) in [
+            ("500", "?response_status=500"),
+            ("4xx", "?response_status=4xx"),
+            ("timeout", "?outcome=timeout"),
+            ("nonsense", ""),
+            ("", ""),
+        ] {
+            let query = parse(&format!("result={result}"));
+            assert_eq!(query.suffix('?'), address);
+            assert_eq!(
+                parse(address.trim_start_matches('?')).result_word(),
+                query.result_word()
+            );
+        }
+    }
 }

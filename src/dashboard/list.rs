@@ -1,12 +1,19 @@
 //! The list of a workspace's webhooks.
 
+use std::borrow::Borrow;
+
 use super::{
     Page, assets,
     chart::Chart,
     frame::{Frame, Notice},
+    health::{Day, Standing},
     when, words,
 };
-use crate::domain::{stats::HourCounts, webhook::Webhook};
+use crate::domain::{
+    stats::HourCounts,
+    timestamp::Timestamp,
+    webhook::{Health, LastAttempts, Webhook},
+};
 
 /// The list of webhooks.
 #[derive(Page)]
@@ -24,4 +31,18 @@ pub struct ListedWebhook {
     pub webhook: Webhook,
     /// The last 24 hours that have counts; none if its object did not answer.
     pub hours: Option<Vec<(i64, HourCounts)>>,
+    /// How its attempts have been ending.
+    pub health: Option<Health>,
+    /// Its last attempts.
+    pub last: LastAttempts,
+}
+
+impl ListedWebhook {
+    fn standing(&self) -> Standing {
+        Standing::new(&self.webhook, self.health, self.last)
+    }
+
+    fn day(&self, now: impl Borrow<Timestamp>) -> Option<Day> {
+        Day::new(self.hours.as_deref()?, self.last, *now.borrow())
+    }
 }

@@ -29,6 +29,8 @@ pub mod detail_query;
 
 pub mod chart;
 
+pub mod health;
+
 pub mod sign_in;
 
 pub mod list;
@@ -58,6 +60,8 @@ mod response;
 mod markup;
 
 mod visible_text;
+
+mod result_words;
 
 pub mod event;
 

@@ -43,6 +43,37 @@ pub fn at(time: impl Borrow<Timestamp>) -> When {
     When(*time.borrow())
 }
 
+/// A `<time>` element for a column of times: without the year and the zone, which the page names.
+#[derive(Clone, Copy, Debug)]
+pub struct InTable(Timestamp);
+
+// Digits, English month names and the markup below.
+impl HtmlSafe for InTable {}
+impl askama::FastWritable for InTable {
+    fn write_into(&self, into: &mut dyn fmt::Write, _: &dyn askama::Values) -> askama::Result<()> {
+        write!(into, "{self}")?;
+        Ok(())
+    }
+}
+
+impl fmt::Display for InTable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(at) = self;
+        let time = DateTime::from_timestamp_millis(at.as_millis()).unwrap_or_default();
+        write!(
+            formatter,
+            "<time datetime=\"{at}\" data-brief>{}</time>",
+            time.format("%-d %b, %H:%M:%S")
+        )
+    }
+}
+
+/// Shows a time in a column of times.
+#[must_use]
+pub fn in_table(time: impl Borrow<Timestamp>) -> InTable {
+    InTable(*time.borrow())
+}
+
 /// A `<time>` element whose text is how far the time is from now; the script keeps it moving.
 #[derive(Clone, Debug)]
 pub struct Distance {

@@ -7,7 +7,10 @@ use std::{
 
 use http::StatusCode;
 
-pub use super::visible_text::{beginning, one_line, visible, weight};
+pub use super::{
+    result_words::{code, failed_alike, failure_briefly, outcome_briefly, result},
+    visible_text::{beginning, one_line, visible, weight},
+};
 use crate::domain::{
     attempt::Attempt,
     delivery::{FailedReason, GONE, State},
@@ -165,20 +168,6 @@ pub fn outcome(attempt: &Attempt, timeout: impl Borrow<Duration>) -> String {
             || "The relay was interrupted before it learnt the answer.".into(),
             sentence,
         ),
-    }
-}
-
-/// The same in a word or two, for a table.
-#[must_use]
-pub fn outcome_briefly(attempt: &Attempt) -> String {
-    match (attempt.outcome, attempt.response_status) {
-        (Outcome::Succeeded | Outcome::HttpError, Some(code)) => status(code),
-        (Outcome::Succeeded, None) => "Answered".into(),
-        (Outcome::HttpError, None) => "Wrong answer".into(),
-        (Outcome::Timeout, _) => "No answer in time".into(),
-        (Outcome::Unreachable, _) => "Not reached".into(),
-        (Outcome::Blocked, _) => "Not sent".into(),
-        (Outcome::Lost, _) => "Interrupted".into(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{attempt::Attempt, outcome::Outcome};
+use super::{attempt::Attempt, outcome::Outcome, timestamp::Timestamp};
 
 /// What a delivery's last attempt must have been; nothing at all matches those without an attempt too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +46,19 @@ impl LastAttemptFilter {
                 Outcome::of_status(first).is_success() || Outcome::of_status(last).is_success()
             })
     }
+}
+
+/// Deliveries whose last attempt failed alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureGroup {
+    /// The outcome of their last attempt.
+    pub outcome: Outcome,
+    /// The status of its response, if there was one.
+    pub status: Option<u16>,
+    /// How many there are.
+    pub deliveries: u64,
+    /// When the oldest was made.
+    pub since: Timestamp,
 }
 
 /// One status from 100 to 599, or all of a class.
@@ -132,7 +145,6 @@ impl TryFrom<String> for ResponseStatuses {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::timestamp::Timestamp;
 
     #[test]
     fn a_status_and_a_class_are_read_and_written_alike() {

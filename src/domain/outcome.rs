@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The outcome of one attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// A status of 200 to 299 arrived in time.
@@ -21,6 +21,24 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 6] = [
+        Self::Succeeded,
+        Self::HttpError,
+        Self::Timeout,
+        Self::Unreachable,
+        Self::Blocked,
+        Self::Lost,
+    ];
+
+    /// The outcome of which this is the word of the API.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|outcome| outcome.as_str() == word)
+    }
+
     /// Judges an HTTP status: only 2xx is a success (Standard Webhooks, "Responding to webhooks").
     #[must_use]
     pub const fn of_status(status: u16) -> Self {

@@ -65,7 +65,7 @@ describe("adding a webhook", () => {
 
     await page.getByRole("link", { name: "Webhooks", exact: true }).click();
     const entry = page.getByRole("listitem").filter({ hasText: receiver.url });
-    await entry.getByText("Enabled").waitFor();
+    await entry.getByText("No events yet").waitFor();
     await entry.getByText("Pages the on-call engineer").waitFor();
     await entry.getByRole("img", { name: /Last 24 hours/ }).waitFor();
   });

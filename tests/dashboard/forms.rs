@@ -270,7 +270,7 @@ fn the_address_filters_the_deliveries_and_leads_to_the_next_page_of_the_same() {
     );
     let webhook = crate::samples::webhook(1, "x").id;
     let record = crate::samples::deliveries(1, "x").remove(0);
-    let address = asked.address(&webhook, Some(&record.id));
+    let address = asked.older(&record.id).address(&webhook);
     let (_, again) = address.split_once('?').unwrap();
     let again = query(again.strip_suffix("#deliveries").unwrap());
     assert_eq!(again.cursor, Some(record.id));

@@ -28,7 +28,10 @@ use webhook_relay::{
 };
 
 /// Bytes that a page may weigh.
-const PAGE_LIMIT: usize = 50 * 1024;
+const PAGE_LIMIT: usize = 40 * 1000;
+
+/// Bytes that a page may weigh whose texts are as long as they may be.
+const LONGEST_PAGE_LIMIT: usize = 50 * 1024;
 
 /// Every page, in each of its forms, with a stranger's text wherever one may appear.
 fn pages(may_write: bool, text: &str) -> Vec<(&'static str, String)> {
@@ -259,7 +262,7 @@ fn a_page_stays_light_where_strangers_wrote_as_much_as_they_may() {
     for (name, html) in pages(false, &longest) {
         // The forms of users who may write repeat what the owner typed; these are the pages without them.
         if matches!(name, "list" | "delivery" | "event") {
-            assert!(html.len() < PAGE_LIMIT, "{name}: {}", html.len());
+            assert!(html.len() < LONGEST_PAGE_LIMIT, "{name}: {}", html.len());
         }
     }
     let mut large = delivery(true, "x");
@@ -269,7 +272,7 @@ fn a_page_stays_light_where_strangers_wrote_as_much_as_they_may() {
     }
     large.record.payload = Some(samples::payload(&large.record.id, &"&".repeat(200_000)));
     let html = large.render().unwrap();
-    assert!(html.len() < PAGE_LIMIT, "{}", html.len());
+    assert!(html.len() < LONGEST_PAGE_LIMIT, "{}", html.len());
     assert!(html.contains("the page shows the beginning only"));
 }
 
@@ -349,7 +352,7 @@ fn each_link_of_the_log_has_a_name_of_its_own() {
     let html = page.render().unwrap();
     for record in &page.deliveries {
         let name = format!(
-            "alert.triggered <small class=\"mono\">{}</small></a>",
+            "alert.triggered<span class=\"hidden\"> {}</span></a>",
             record.id
         );
         assert!(html.contains(&name), "{}", record.id);

@@ -31,6 +31,7 @@ use webhook_relay::{
         dispatch::Lateness,
         history::Absence,
         ids::{DeliveryId, EventId, ResendId, WebhookId, WorkspaceId},
+        last_attempt::FailureGroup,
         outcome::Outcome,
         pace::{Pace, RateLimit},
         policy::Policy,
@@ -40,7 +41,9 @@ use webhook_relay::{
         sealed::Sealed,
         stats::{HourCounts, hour_of},
         timestamp::Timestamp,
-        webhook::{ReportedStanding, Settings, StoredHeader, Webhook},
+        webhook::{
+            Health, LastAttempts, LastFailure, ReportedStanding, Settings, StoredHeader, Webhook,
+        },
     },
 };
 
@@ -235,6 +238,8 @@ pub(crate) fn list(may_write: bool, text: &str) -> ListPage {
     let listed = |number| ListedWebhook {
         webhook: webhook(number, text),
         hours: Some(hours()),
+        health: None,
+        last: LastAttempts::default(),
     };
     ListPage {
         frame: frame(may_write),
@@ -319,11 +324,29 @@ pub(crate) fn detail(may_write: bool, text: &str) -> DetailPage {
         resend_errors: ResendErrors::default(),
         kept: None,
         older: deliveries(1, text).pop().map(|record| record.id),
-        deliveries: deliveries(50, text),
+        deliveries: deliveries(25, text),
         id_error: None,
         usual_schedule: "1m, 5m".into(),
         head: None,
         lateness: Lateness::default(),
+        health: Some(Health {
+            since: ago(3_000),
+            consecutive_failures: 4,
+        }),
+        last: LastAttempts {
+            success: None,
+            failure: Some(LastFailure {
+                at: ago(120),
+                outcome: Outcome::HttpError,
+                status: Some(500),
+            }),
+        },
+        failures: vec![FailureGroup {
+            outcome: Outcome::HttpError,
+            status: Some(500),
+            deliveries: 110,
+            since: ago(3_000),
+        }],
     }
 }
 
@@ -338,6 +361,7 @@ pub(crate) fn delivery(may_write: bool, text: &str) -> DeliveryPage {
         frame: frame(may_write),
         webhook: webhook(1, text),
         query: DeliveryQuery::default(),
+        log: DetailQuery::default(),
         record: record(9, Kind::Event, attempts, text),
         request: Some(AttemptRequest {
             parts: sent(text),

@@ -2,8 +2,9 @@
 
 use webhook_relay::{
     domain::{
+        outcome::Outcome,
         timestamp::Timestamp,
-        webhook::{Health, HealthState, LastAttempts, ReportedStanding},
+        webhook::{Health, HealthState, LastAttempts, LastFailure, ReportedStanding},
     },
     machines::{
         messages::{Grant, WebhookCommand, WebhookReply},
@@ -115,7 +116,11 @@ fn the_last_success_and_failure_outlive_the_object_and_the_fold_of_its_counts() 
     world.happens(Input::AlarmFired);
     let known = LastAttempts {
         success: Some(succeeded),
-        failure: Some(failed),
+        failure: Some(LastFailure {
+            at: failed,
+            outcome: Outcome::HttpError,
+            status: Some(500),
+        }),
     };
     assert_eq!(gauges(&mut world).1, known);
     world.restart();

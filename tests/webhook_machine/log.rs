@@ -292,8 +292,6 @@ fn counts_are_kept_for_30_days() {
     assert_eq!(rows(&world, "stats"), 0);
 }
 
-/// One and two are delivered, three is cancelled, four is due for its second attempt, five for its first. One is in a
-/// segment, two to four in rows of their own.
 #[test]
 fn a_page_has_the_durations_of_attempts_if_it_wants_them() {
     let mut world = with_one_of_each_status();
@@ -312,6 +310,34 @@ fn a_page_has_the_durations_of_attempts_if_it_wants_them() {
     }
 }
 
+#[test]
+fn deliveries_whose_last_attempt_failed_are_grouped_by_how_it_did() {
+    let mut world = World::start();
+    deliver(&mut world, 1);
+    for number in 2..=4 {
+        fail_once(&mut world, number);
+    }
+    world.ask(WebhookCommand::Cancel { id: id(4) }).unwrap();
+    world.ask(accept(vec![event(5, length(5))], 0)).unwrap();
+    let wanted = Wanted {
+        failures: true,
+        ..Wanted::default()
+    };
+    let WebhookReply::Shown(shown) = world.ask(WebhookCommand::Show(wanted)).unwrap() else {
+        panic!("nothing is shown");
+    };
+    let [group] = &shown.failures[..] else {
+        panic!("{:?}", shown.failures);
+    };
+    assert_eq!(
+        (group.outcome, group.status, group.deliveries),
+        (Outcome::HttpError, Some(500), 3)
+    );
+    assert_eq!(group.since, id(2).minted_at());
+}
+
+/// One and two are delivered, three is cancelled, four is due for its second attempt, five for its first. One is in a
+/// segment, two to four in rows of their own.
 fn with_one_of_each_status() -> World {
     let mut world = World::start();
     deliver(&mut world, 1);

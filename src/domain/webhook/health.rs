@@ -103,9 +103,21 @@ pub struct LastAttempts {
     /// The end of the last one that succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success: Option<Timestamp>,
-    /// The end of the last one that failed.
+    /// The last one that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure: Option<Timestamp>,
+    pub failure: Option<LastFailure>,
+}
+
+/// How the last attempt that failed ended; the later one is the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LastFailure {
+    /// When.
+    pub at: Timestamp,
+    /// Its outcome.
+    pub outcome: Outcome,
+    /// The status of its response, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
 }
 
 impl LastAttempts {
@@ -127,16 +139,20 @@ impl LastAttempts {
     /// The same with an attempt that has ended.
     #[must_use]
     pub fn with(self, attempt: &Attempt) -> Self {
-        let ended_at = Some(attempt.ended_at());
+        let ended_at = attempt.ended_at();
         self.or_later(match attempt.outcome {
             Outcome::Lost => Self::default(),
             outcome if outcome.is_success() => Self {
-                success: ended_at,
+                success: Some(ended_at),
                 failure: None,
             },
-            _ => Self {
+            outcome => Self {
                 success: None,
-                failure: ended_at,
+                failure: Some(LastFailure {
+                    at: ended_at,
+                    outcome,
+                    status: attempt.response_status,
+                }),
             },
         })
     }
@@ -211,7 +227,12 @@ mod tests {
         let failed = LastAttempts::default().with(&attempt(5, Outcome::Timeout));
         let both = last.or_later(failed);
         assert_eq!(both.success, Some(ended));
-        assert_eq!(both.failure, Some(Timestamp::from_millis(5_500)));
+        let failure = LastFailure {
+            at: Timestamp::from_millis(5_500),
+            outcome: Outcome::Timeout,
+            status: None,
+        };
+        assert_eq!(both.failure, Some(failure));
     }
 
     #[test]
@@ -222,12 +243,16 @@ mod tests {
         };
         let last = LastAttempts {
             success: Some(at(1)),
-            failure: None,
+            failure: Some(LastFailure {
+                at: at(2),
+                outcome: Outcome::HttpError,
+                status: Some(500),
+            }),
         };
         let stored = serde_json::to_string(&(failing, last)).unwrap();
         assert_eq!(
             stored,
-            r#"[{"since":7000,"consecutive_failures":2},{"success":1000}]"#
+            r#"[{"since":7000,"consecutive_failures":2},{"success":1000,"failure":{"at":2000,"outcome":"http_error","status":500}}]"#
         );
         assert_eq!(
             serde_json::from_str::<(Health, LastAttempts)>(&stored).unwrap(),

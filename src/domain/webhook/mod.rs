@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     draft::{Rotation, WebhookDraft},
-    health::{Health, HealthState, LastAttempts},
+    health::{Health, HealthState, LastAttempts, LastFailure},
     settings::{PreviousSecret, Settings, StoredHeader},
     standing::{AutoDisable, AutoDisableReason, ReportedStanding, Standing},
 };

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{
     dispatch::Lateness,
     ids::{DeliveryId, EventId},
+    last_attempt::FailureGroup,
     record::{DeliveryFilter, DeliveryRecord},
     resend::BulkResend,
     stats::HourCounts,
@@ -24,6 +25,9 @@ pub struct Wanted {
     pub delivery: Option<DeliveryId>,
     /// The delivery to look up, by its event's id or its own.
     pub looked_up: Option<EventId>,
+    /// Whether to group the deliveries whose last attempt failed.
+    #[serde(default)]
+    pub failures: bool,
     /// Whether to show the latest resend of many deliveries.
     #[serde(rename = "job")]
     pub bulk_resend: bool,
@@ -57,6 +61,9 @@ pub struct Shown {
     /// Its last attempts.
     #[serde(default)]
     pub last: LastAttempts,
+    /// Those whose last attempt failed, the largest group first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<FailureGroup>,
     /// The latest bulk resend.
     #[serde(rename = "job")]
     pub bulk_resend: Option<BulkResend>,

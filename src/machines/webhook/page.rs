@@ -47,6 +47,9 @@ impl Turn<'_> {
         shown.lateness = self.lateness();
         shown.health = self.open.dispatch.standing.health;
         shown.last = self.open.counts.last();
+        if wanted.failures {
+            shown.failures = self.tables.group_failures()?;
+        }
         if wanted.bulk_resend {
             self.feed_resend()?;
             shown.bulk_resend.clone_from(&self.open.bulk_resend);

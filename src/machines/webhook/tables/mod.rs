@@ -12,6 +12,8 @@ mod conditions;
 
 mod selected;
 
+mod failures;
+
 mod places;
 
 mod segments;

@@ -14,6 +14,7 @@ use crate::{
     dashboard::{
         delivery::{AttemptRequest, DeliveryPage, Source},
         delivery_query::DeliveryQuery,
+        detail_query::DetailQuery,
         forms::ResendForm,
         frame::{Done, Frame, Notice},
         probe::SentParts,
@@ -96,6 +97,12 @@ fn delivery_query(visit: &Visit<'_>) -> Result<DeliveryQuery, ApiError> {
     Ok(DeliveryQuery::parse(pairs(&query)))
 }
 
+/// Reads from which part of the log the delivery was opened.
+fn log_query(visit: &Visit<'_>) -> Result<DetailQuery, ApiError> {
+    let query = visit.request.query()?;
+    Ok(DetailQuery::parse(pairs(&query)))
+}
+
 pub(super) async fn resend(
     visit: &Visit<'_>,
     webhook: WebhookId,
@@ -148,7 +155,8 @@ async fn end_change(
 ) -> Result<Response, Detour> {
     match changed {
         Ok(_) => {
-            let address = format!("{HOME}/{}/deliveries/{id}", webhook.id);
+            let log = log_query(visit)?.suffix('?');
+            let address = format!("{HOME}/{}/deliveries/{id}{log}", webhook.id);
             Ok(after(visit, done, address)?)
         }
         Err(error) if error.status() == 409 => {
@@ -177,6 +185,7 @@ fn render(
     let shown = DeliveryPage {
         frame,
         query,
+        log: log_query(visit)?,
         webhook,
         record,
         request,

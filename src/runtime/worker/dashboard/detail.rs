@@ -157,6 +157,9 @@ async fn render(
         usual_schedule: words::schedule(&visit.config.policy.schedule),
         head: shown.head,
         lateness: shown.lateness,
+        health: shown.health,
+        last: shown.last,
+        failures: shown.failures,
         id_error: (!query.id.is_empty()).then(|| UNKNOWN_ID.to_string()),
         webhook,
         query,
@@ -164,7 +167,7 @@ async fn render(
     Ok(page(remarks.status, &shown)?)
 }
 
-const UNKNOWN_ID: &str = "This webhook has no delivery of that id. Delivery ids begin with evt_.";
+const UNKNOWN_ID: &str = "This webhook has no delivery of that event. Write a delivery id, which begins with evt_, or your own event_id.";
 
 fn is_wanted(bulk_resend: &BulkResend, query: &DetailQuery) -> bool {
     bulk_resend.status == BulkResendStatus::Running
@@ -193,6 +196,7 @@ async fn read_shown(
         deliveries: Some(query.filter(now())),
         delivery: query.test.clone().or_else(|| query.created.clone()),
         looked_up: EventId::parse(&query.id).ok(),
+        failures: true,
         bulk_resend: true,
     };
     visit.webhook(workspace, webhook).show(wanted).await

@@ -26,7 +26,7 @@ use crate::{
         ids::{WebhookId, WorkspaceId},
         pace::PaceChange,
         token::Scope,
-        webhook::{Status, Webhook},
+        webhook::{LastAttempts, Status, Webhook},
     },
     runtime::{
         platform::{
@@ -60,15 +60,29 @@ pub(super) async fn list(visit: &Visit<'_>) -> Result<Response, Detour> {
     Ok(page(200, &shown)?)
 }
 
-/// Reads the last hours of a webhook; if its object does not answer, it is listed without them.
+/// Reads the last hours of a webhook; if its object does not answer, it is listed without them, with the health that the
+/// workspace was last told.
 async fn listed(visit: &Visit<'_>, workspace: &WorkspaceId, webhook: Webhook) -> ListedWebhook {
     let wanted = Wanted {
         hours: HOURS,
         ..Wanted::default()
     };
     let shown = visit.webhook(workspace, &webhook.id).show(wanted).await;
-    let hours = shown.ok().map(|shown| shown.hours);
-    ListedWebhook { webhook, hours }
+    let health = webhook.standing.health;
+    match shown {
+        Ok(shown) => ListedWebhook {
+            webhook,
+            hours: Some(shown.hours),
+            health: shown.health,
+            last: shown.last,
+        },
+        Err(_) => ListedWebhook {
+            webhook,
+            hours: None,
+            health,
+            last: LastAttempts::default(),
+        },
+    }
 }
 
 pub(super) async fn ask_new(visit: &Visit<'_>) -> Result<Response, Detour> {
