@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use super::{
     Page, advice, assets,
-    chart::Chart,
-    detail_query::{DetailQuery, Range},
+    chart::{Bin, Chart},
+    detail_query::{ChartSpan, DetailQuery, Range},
     forms::{ResendErrors, ResendForm, RotateForm, WebhookErrors, WebhookForm},
     frame::{Frame, Notice},
     json,
@@ -203,6 +203,25 @@ impl DetailPage {
 
     fn first_page(&self) -> String {
         self.query.address(&self.webhook.id, None)
+    }
+
+    /// The address of another chart, with the filter in force.
+    fn chart_address(&self, span: ChartSpan) -> String {
+        let query = self.query.with_chart(span);
+        query
+            .address(&self.webhook.id, None)
+            .replace("#deliveries", "#activity")
+    }
+
+    /// The address of the deliveries of a bar, with the rest of the filter in force; without the page's own, as there
+    /// may be many.
+    fn bar_address(&self, bin: &Bin) -> String {
+        let query = self.query.within(bin.start, bin.end);
+        let address = query.address(&self.webhook.id, None);
+        match address.split_once('?') {
+            Some((_, query)) if !self.frame.posted => format!("?{query}"),
+            _ => address,
+        }
     }
 
     fn next_page(&self) -> Option<String> {

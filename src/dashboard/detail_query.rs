@@ -1,6 +1,6 @@
 //! The query of a webhook's page: which deliveries, which chart, what to show in place.
 
-use std::time::Duration;
+use std::{borrow::Borrow, time::Duration};
 
 use super::time_field::TimeField;
 use crate::domain::{
@@ -78,6 +78,15 @@ pub enum ChartSpan {
 }
 
 impl ChartSpan {
+    /// The word in a query; none for what is shown without one.
+    #[must_use]
+    pub const fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Day => None,
+            Self::Week => Some("7d"),
+        }
+    }
+
     /// Hours of stats to ask for.
     #[must_use]
     pub const fn hours(self) -> u32 {
@@ -146,6 +155,26 @@ impl DetailQuery {
         times.is_some() || !self.id.is_empty()
     }
 
+    /// The same filter, with another chart.
+    #[must_use]
+    pub fn with_chart(&self, chart: ChartSpan) -> Self {
+        Self {
+            chart,
+            ..self.clone()
+        }
+    }
+
+    /// The same filter, for the deliveries of a bar of the chart.
+    #[must_use]
+    pub fn within(&self, since: impl Borrow<Timestamp>, until: impl Borrow<Timestamp>) -> Self {
+        Self {
+            range: Range::All,
+            since: TimeField::of(since),
+            until: TimeField::of(until),
+            ..self.clone()
+        }
+    }
+
     /// The address of a page of the deliveries that this filter lets through.
     #[must_use]
     pub fn address(&self, webhook: &WebhookId, before: Option<&DeliveryId>) -> String {
@@ -159,12 +188,14 @@ impl DetailQuery {
             ("since", since.as_deref()),
             ("until", until.as_deref()),
             ("cursor", before.map(AsRef::as_ref)),
+            ("chart", self.chart.word()),
         ] {
             if let Some(value) = value.filter(|value| !value.is_empty()) {
                 query.append_pair(name, value);
             }
         }
-        let query = query.finish();
+        // A colon may stand in a query as it is, which is easier to read.
+        let query = query.finish().replace("%3A", ":");
         format!("/settings/webhooks/{webhook}?{query}#deliveries")
     }
 

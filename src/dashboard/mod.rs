@@ -27,7 +27,11 @@ pub mod kept_form;
 
 pub mod detail_query;
 
+mod axis;
+
 pub mod chart;
+
+mod plot;
 
 pub mod sign_in;
 
@@ -60,6 +64,8 @@ mod markup;
 mod visible_text;
 
 pub mod event;
+
+pub mod find;
 
 pub mod delete;
 
