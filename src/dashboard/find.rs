@@ -68,7 +68,7 @@ impl Sought {
         } else if WebhookId::parse(&self.0).is_ok() {
             "the id of a webhook"
         } else if self.event().is_some() {
-            "an event_id, or a part of a URL"
+            "an event_id or a part of a URL"
         } else {
             "a part of a URL"
         }
@@ -170,12 +170,8 @@ mod tests {
         for (text, is_event, kind) in [
             (format!("evt_{DIGITS}"), true, "the id of a delivery"),
             (format!("wh_{DIGITS}"), false, "the id of a webhook"),
-            ("order:4711".into(), true, "an event_id, or a part of a URL"),
-            (
-                "example.com".into(),
-                true,
-                "an event_id, or a part of a URL",
-            ),
+            ("order:4711".into(), true, "an event_id or a part of a URL"),
+            ("example.com".into(), true, "an event_id or a part of a URL"),
             ("https://example.com/".into(), false, "a part of a URL"),
             ("two words".into(), false, "a part of a URL"),
             ("é".into(), false, "a part of a URL"),

@@ -131,8 +131,8 @@ describe("the charts", () => {
       await bar.getByText(words, { exact: true }).waitFor();
     await page.keyboard.press("Escape");
     await eventually(async () => (await tipOf(bar)) === "0");
-    await barOf(page, 1).hover();
-    await eventually(async () => (await tipOf(barOf(page, 1))) === "1");
+    await chartOf(page).getByRole("link").nth(1).hover();
+    await eventually(async () => (await tipOf(chartOf(page).getByRole("link").nth(1))) === "1");
   });
 
   test("are one tab stop, in which the arrow keys go from bar to bar", async (t) => {

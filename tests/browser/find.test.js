@@ -70,7 +70,7 @@ for (const script of [true, false])
       await search(page, "order:4712");
       await page.getByRole("heading", { name: "Nothing was found" }).waitFor();
       assert.doesNotMatch(await page.title(), /Error/);
-      await assertSees(page, "read as an event_id, or a part of a URL");
+      await assertSees(page, "read as an event_id or a part of a URL, and");
       await assertSees(page, "the ids and URLs of the workspace’s 2 webhooks and in the log of their deliveries");
       await assertSees(page, "Any part of the URL of a webhook");
       await page.getByRole("link", { name: "See why webhooks did not get an event of this id" }).click();
