@@ -1,11 +1,11 @@
-//! The chart of a webhook's last hours: bars drawn as one SVG path per series, the same in words, and as a table.
+//! A webhook's last hours in bars: what each stands for, and the small chart of the list.
 //!
-//! Delivered is above the line and failed below it, so that the two differ by more than colour.
+//! In the list, delivered is above the line and failed below it, so that the two differ by more than colour.
 
 use std::{borrow::Borrow, fmt::Write};
 
 use super::{
-    detail_query::ChartSpan,
+    spans::ChartSpan,
     words::{count, took},
 };
 use crate::domain::{
@@ -14,7 +14,7 @@ use crate::domain::{
 };
 
 /// Units of width for each bar, of which one on each side stays free.
-const PLACE: usize = 10;
+pub(super) const PLACE: usize = 10;
 
 /// Units of the chart's height.
 const HEIGHT: u64 = 100;
@@ -26,7 +26,8 @@ const SMALLEST: u64 = 4;
 pub struct Chart {
     /// One for each bar.
     pub bins: Vec<Bin>,
-    span: ChartSpan,
+    /// How much time they are.
+    pub(super) span: ChartSpan,
 }
 
 /// What one bar represents.
@@ -34,20 +35,29 @@ pub struct Chart {
 pub struct Bin {
     /// When it begins.
     pub start: Timestamp,
+    /// When the next one begins.
+    pub end: Timestamp,
     /// The counts.
     pub counts: HourCounts,
 }
 
 impl Bin {
+    /// The median of the durations in words.
+    #[must_use]
+    pub fn p50(&self) -> String {
+        percentile(&self.counts, 50)
+    }
+
     /// The 95th percentile of the durations in words.
     #[must_use]
     pub fn p95(&self) -> String {
-        p95(&self.counts)
+        percentile(&self.counts, 95)
     }
 }
 
-fn p95(counts: &HourCounts) -> String {
-    counts.percentile(95).map_or_else(|| "–".into(), took)
+fn percentile(counts: &HourCounts, percent: u64) -> String {
+    let duration = counts.percentile(percent);
+    duration.map_or_else(|| "–".into(), took)
 }
 
 impl Chart {
@@ -75,6 +85,7 @@ impl Chart {
             }
             Bin {
                 start: start_of(first),
+                end: start_of(last),
                 counts,
             }
         });
@@ -106,13 +117,19 @@ impl Chart {
         total
     }
 
+    /// The median of all durations in words.
+    #[must_use]
+    pub fn p50(&self) -> String {
+        percentile(&self.total(), 50)
+    }
+
     /// The 95th percentile of all durations in words.
     #[must_use]
     pub fn p95(&self) -> String {
-        p95(&self.total())
+        percentile(&self.total(), 95)
     }
 
-    /// The `viewBox` of its drawings.
+    /// The `viewBox` of the small chart.
     #[must_use]
     pub fn view_box(&self) -> String {
         format!("0 0 {} {HEIGHT}", self.bins.len().saturating_mul(PLACE))
@@ -142,38 +159,11 @@ impl Chart {
         format!("M0 {}h{width}", self.line())
     }
 
-    /// Bars of the attempts.
-    #[must_use]
-    pub fn attempts(&self) -> String {
-        self.standing(|counts| counts.attempts)
-    }
-
-    /// The largest number of attempts of a bar.
-    #[must_use]
-    pub fn most_attempts(&self) -> u64 {
-        self.most(|counts| counts.attempts)
-    }
-
-    /// Bars of the 95th percentile of the durations.
-    #[must_use]
-    pub fn durations(&self) -> String {
-        self.standing(|counts| counts.percentile(95).unwrap_or_default())
-    }
-
-    /// The longest of these, in words.
-    #[must_use]
-    pub fn longest(&self) -> String {
-        took(self.most(|counts| counts.percentile(95).unwrap_or_default()))
-    }
-
     /// The content of the drawing, in a sentence.
     #[must_use]
     pub fn sentence(&self) -> String {
         let total = self.total();
-        let span = match self.span {
-            ChartSpan::Day => "Last 24 hours",
-            ChartSpan::Week => "Last 7 days",
-        };
+        let span = self.span_words();
         if total.delivered == 0 && total.failed == 0 {
             return format!("{span}: no event was delivered or failed.");
         }
@@ -189,6 +179,13 @@ impl Chart {
             return "no events".into();
         }
         format!("{} delivered, {} failed", total.delivered, total.failed)
+    }
+
+    pub(super) const fn span_words(&self) -> &'static str {
+        match self.span {
+            ChartSpan::Day => "Last 24 hours",
+            ChartSpan::Week => "Last 7 days",
+        }
     }
 
     fn most(&self, value: impl Fn(&HourCounts) -> u64) -> u64 {
@@ -209,14 +206,6 @@ impl Chart {
             return HEIGHT;
         }
         self.height(self.most(|counts| counts.delivered))
-    }
-
-    fn standing(&self, value: impl Fn(&HourCounts) -> u64) -> String {
-        let most = self.most(&value);
-        self.bars(|counts| {
-            let height = scaled(value(counts), most);
-            (HEIGHT.saturating_sub(height), height)
-        })
     }
 
     fn bars(&self, top_and_height: impl Fn(&HourCounts) -> (u64, u64)) -> String {
@@ -302,11 +291,11 @@ mod tests {
     fn nothing_is_said_in_words_too() {
         let chart = Chart::new(&[], ChartSpan::Day, start_of(99));
         assert!(chart.is_empty());
+        assert_eq!(chart.p95(), "–");
         assert_eq!(
             chart.sentence(),
             "Last 24 hours: no event was delivered or failed."
         );
-        assert_eq!(chart.p95(), "–");
     }
 
     fn counts(delivered: u64, failed: u64) -> HourCounts {

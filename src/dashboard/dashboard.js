@@ -3,11 +3,12 @@
 
 const POLL_MS = 1_000;
 const MINUTE = 60_000;
+const HOUR = 3_600_000;
 const DAY = 86_400_000;
 /** @type {[Intl.RelativeTimeFormatUnit, number][]} */
 const UNITS = [
   ["day", DAY],
-  ["hour", 3_600_000],
+  ["hour", HOUR],
   ["minute", MINUTE],
   ["second", 1_000],
 ];
@@ -16,6 +17,7 @@ const OWN_ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const ZONE_KEPT = "zone";
 
 let zone = readZone();
+for (const chart of document.querySelectorAll("figure[data-bars]")) layBars(chart);
 nameZone();
 readTimeFields();
 showTimes();
@@ -72,20 +74,30 @@ function showTimes() {
     second: "2-digit",
     timeZone: zone,
   });
+  const hours = new Intl.DateTimeFormat(LANGUAGE, {
+    month: "short",
+    day: "numeric",
+    hour: "2-digit",
+    minute: "2-digit",
+    timeZone: zone,
+  });
   const thisYear = new Date().getFullYear();
   for (const element of document.querySelectorAll("time")) {
     const at = new Date(element.dateTime);
     const isNear = Math.abs(at.getTime() - Date.now()) < 7 * DAY;
     // A table's columns stay narrow, so that its rows are easy to compare.
     const inTable = "brief" in element.dataset || element.closest("table") !== null;
+    const { hours: length } = element.dataset;
     const words =
       "distance" in element.dataset
         ? distance(at)
-        : inTable
-          ? (at.getFullYear() === thisYear ? withinYear : exact).format(at)
-          : isNear
-            ? `${exact.format(at)} (${distance(at)})`
-            : exact.format(at);
+        : length !== undefined
+          ? hours.formatRange(at, new Date(at.getTime() + Number(length) * HOUR))
+          : inTable
+            ? (at.getFullYear() === thisYear ? withinYear : exact).format(at)
+            : isNear
+              ? `${exact.format(at)} (${distance(at)})`
+              : exact.format(at);
     if (element.textContent !== words) element.textContent = words;
     element.title ||= element.dateTime.replace("T", " ").replace("Z", " UTC");
   }
@@ -243,6 +255,55 @@ function showBusyForms() {
         button.textContent = button.dataset.label;
     }
   });
+}
+
+/**
+ * Lays a link over each bar of a chart: the row of the table that tells the same, whose values it shows. All of them are
+ * one tab stop, in which the arrow keys move.
+ */
+function layBars(chart) {
+  const table = chart.parentElement.querySelector("table");
+  const names = [...table.tHead.rows[0].cells].map(({ textContent }) => textContent);
+  const places = Number(chart.dataset.bars);
+  const bars = document.createElement("ol");
+  bars.className = "bars";
+  bars.ariaLabel = "Bars";
+  bars.style.gridTemplateColumns = `repeat(${places}, minmax(0, 1fr))`;
+  const { dateTime: start } = chart.querySelector(".ticks time");
+  for (const row of table.tBodies[0].rows) {
+    const time = row.querySelector("time");
+    const place = (Date.parse(time.dateTime) - Date.parse(start)) / HOUR / Number(time.dataset.hours);
+    const bar = bars.appendChild(document.createElement("li"));
+    bar.style.gridColumn = String(place + 1);
+    bar.classList.toggle("late", place >= places / 2);
+    const link = bar.appendChild(row.querySelector("a").cloneNode());
+    link.tabIndex = -1;
+    const tip = link.appendChild(document.createElement("span"));
+    tip.className = "tip";
+    tip.appendChild(document.createElement("b")).append(time.cloneNode(true));
+    for (const [index, { textContent }] of [...row.cells].entries())
+      if (index > 0)
+        tip.appendChild(document.createElement("span")).textContent = `${names[index]}: ${textContent.trim()}`;
+  }
+  const links = /** @type {HTMLAnchorElement[]} */ ([...bars.querySelectorAll("a")]);
+  links.at(-1).tabIndex = 0;
+  bars.addEventListener("focusin", ({ target }) => {
+    for (const link of links) link.tabIndex = link === target ? 0 : -1;
+  });
+  bars.addEventListener("keydown", (event) => {
+    const at = links.indexOf(/** @type {HTMLAnchorElement} */ (event.target));
+    const wanted = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: links.length - 1 }[event.key];
+    if (wanted === undefined) return;
+    event.preventDefault();
+    links[wanted]?.focus();
+  });
+  // What is shown on hover must not be in the way: Escape puts it away until the next bar.
+  addEventListener("keydown", ({ key }) => {
+    if (key === "Escape") bars.dataset.quiet = "";
+  });
+  for (const begins of ["pointerover", "focusin"]) bars.addEventListener(begins, () => delete bars.dataset.quiet);
+  chart.append(bars);
+  for (const words of chart.parentElement.querySelectorAll("[data-with-script]")) words.hidden = false;
 }
 
 async function followResend(element) {

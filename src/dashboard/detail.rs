@@ -4,14 +4,15 @@ use std::rc::Rc;
 
 use super::{
     Page, advice, assets,
-    chart::Chart,
-    detail_query::{ChartSpan, DetailQuery, Range},
+    chart::{Bin, Chart},
+    detail_query::DetailQuery,
     forms::{ResendErrors, ResendForm, RotateForm, WebhookErrors, WebhookForm},
     frame::{Frame, Notice},
     health::{Day, Standing},
     json,
     kept_form::{Kept, KeptForm},
     probe::Probe,
+    spans::{ChartSpan, Range},
     type_choices::{TypeChoice, known, selectable, testable},
     when, words,
 };
@@ -305,6 +306,25 @@ impl DetailPage {
 
     fn all_deliveries(&self) -> String {
         self.query.unfiltered().address(&self.webhook.id)
+    }
+
+    /// The address of another chart, with the filter in force.
+    fn chart_address(&self, span: ChartSpan) -> String {
+        let query = self.query.with_chart(span);
+        query
+            .address(&self.webhook.id)
+            .replace("#deliveries", "#activity")
+    }
+
+    /// The address of the deliveries of a bar, with the rest of the filter in force; without the page's own, as there
+    /// may be many.
+    fn bar_address(&self, bin: &Bin) -> String {
+        let query = self.query.within(bin.start, bin.end);
+        let address = query.address(&self.webhook.id);
+        match address.split_once('?') {
+            Some((_, query)) if !self.frame.posted => format!("?{query}"),
+            _ => address,
+        }
     }
 
     fn bulk_resend_runs(&self) -> bool {

@@ -3,9 +3,12 @@
 //! The filter and the chart are in every address that leads on from the page, so that neither is lost by paging, by
 //! opening a delivery, or by going back from it.
 
-use std::time::Duration;
+use std::borrow::Borrow;
 
-use super::time_field::TimeField;
+use super::{
+    spans::{ChartSpan, Range},
+    time_field::TimeField,
+};
 use crate::domain::{
     delivery::Status,
     ids::{DeliveryId, ResendId, WebhookId},
@@ -23,86 +26,6 @@ const TRAIL: usize = 8;
 
 /// The word for pending deliveries with an attempt behind them.
 const RETRYING: &str = "retrying";
-
-const HOUR: Duration = Duration::from_secs(60 * 60);
-
-/// A time range by name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Range {
-    /// The last hour.
-    Hour,
-    /// The last 24 hours.
-    Day,
-    /// The last 7 days.
-    Week,
-    /// The last 30 days.
-    Month,
-    /// All that is kept.
-    #[default]
-    All,
-}
-
-impl Range {
-    /// Every range: its word and its label.
-    pub const CHOICES: [(&'static str, &'static str); 5] = [
-        ("all", "Any time"),
-        ("1h", "Last hour"),
-        ("24h", "Last 24 hours"),
-        ("7d", "Last 7 days"),
-        ("30d", "Last 30 days"),
-    ];
-
-    /// The word in a query.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Hour => "1h",
-            Self::Day => "24h",
-            Self::Week => "7d",
-            Self::Month => "30d",
-            Self::All => "all",
-        }
-    }
-
-    fn of_word(word: &str) -> Self {
-        [Self::Hour, Self::Day, Self::Week, Self::Month]
-            .into_iter()
-            .find(|range| range.word() == word)
-            .unwrap_or_default()
-    }
-
-    fn since(self, now: Timestamp) -> Option<Timestamp> {
-        let hours = match self {
-            Self::Hour => 1,
-            Self::Day => 24,
-            Self::Week => 7 * 24,
-            Self::Month => 30 * 24,
-            Self::All => return None,
-        };
-        Some(now.saturating_sub(HOUR.saturating_mul(hours)))
-    }
-}
-
-/// How much time the chart shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ChartSpan {
-    /// 24 hours, one bar per hour.
-    #[default]
-    Day,
-    /// 7 days, one bar per six hours.
-    Week,
-}
-
-impl ChartSpan {
-    /// Hours of stats to ask for.
-    #[must_use]
-    pub const fn hours(self) -> u32 {
-        match self {
-            Self::Day => 24,
-            Self::Week => 7 * 24,
-        }
-    }
-}
 
 /// What the query asks for. What cannot be read is ignored; for the two times, it is said at their fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -209,6 +132,26 @@ impl DetailQuery {
         times.is_some() || !self.id.is_empty()
     }
 
+    /// The same filter, with another chart.
+    #[must_use]
+    pub fn with_chart(&self, chart: ChartSpan) -> Self {
+        Self {
+            chart,
+            ..self.clone()
+        }
+    }
+
+    /// The same filter, for the deliveries of a bar of the chart.
+    #[must_use]
+    pub fn within(&self, since: impl Borrow<Timestamp>, until: impl Borrow<Timestamp>) -> Self {
+        Self {
+            range: Range::All,
+            since: TimeField::of(since),
+            until: TimeField::of(until),
+            ..self.newest()
+        }
+    }
+
     /// The address of this page of the deliveries.
     #[must_use]
     pub fn address(&self, webhook: &WebhookId) -> String {
@@ -227,7 +170,6 @@ impl DetailQuery {
         let range = Some(self.range.word()).filter(|_| self.range != Range::All);
         let statuses = self.last_attempt.response_status;
         let statuses = statuses.map(|statuses| statuses.to_string());
-        let chart = Some("7d").filter(|_| self.chart == ChartSpan::Week);
         let cursors = self
             .trail
             .iter()
@@ -240,7 +182,7 @@ impl DetailQuery {
             ("range", range),
             ("since", since.as_deref()),
             ("until", until.as_deref()),
-            ("chart", chart),
+            ("chart", self.chart.word()),
         ];
         let cursor = self.cursor.as_ref().map(AsRef::as_ref);
         for (name, value) in filter
@@ -252,7 +194,8 @@ impl DetailQuery {
                 query.append_pair(name, value);
             }
         }
-        let query = query.finish();
+        // A colon may stand in a query as it is, which is easier to read.
+        let query = query.finish().replace("%3A", ":");
         if query.is_empty() {
             return query;
         }
@@ -349,7 +292,7 @@ mod tests {
 
     #[test]
     fn what_it_asks_for_is_in_the_address_of_each_page() {
-        let text = "status=retrying&type=agent.error&response_status=5xx&range=1h&since=2026-01-15T10%3A30%3A00.000Z&chart=7d";
+        let text = "status=retrying&type=agent.error&response_status=5xx&range=1h&since=2026-01-15T10:30Z&chart=7d";
         let query = parse(text);
         assert_eq!(query.suffix('?'), format!("?{text}"));
         let older = query.older(&cursor(1));

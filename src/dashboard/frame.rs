@@ -18,6 +18,8 @@ pub struct Frame {
     pub notice: Option<Notice>,
     /// Whether the page refuses something: its title says so first.
     pub refused: bool,
+    /// Whether it answers a form: then its address is not that of the page.
+    pub posted: bool,
     /// When the page is rendered.
     pub now: Timestamp,
     /// How long an endpoint may take to answer.

@@ -25,11 +25,16 @@ pub mod forms;
 
 pub mod kept_form;
 
+pub mod spans;
+
 pub mod detail_query;
+
+mod axis;
 
 pub mod chart;
 
 pub mod health;
+mod plot;
 
 pub mod sign_in;
 
@@ -64,6 +69,8 @@ mod visible_text;
 mod result_words;
 
 pub mod event;
+
+pub mod find;
 
 pub mod delete;
 

@@ -1,6 +1,8 @@
 //! A field in which people type a time: read in UTC, the zone that a page names unless the script runs and reads it in
 //! the reader's own.
 
+use std::borrow::Borrow;
+
 use chrono::DateTime;
 
 use super::words::one_line;
@@ -24,6 +26,7 @@ impl TimeField {
         let completed = match typed.len() {
             10 => format!("{typed}T00:00:00Z"),
             16 => format!("{typed}:00Z"),
+            17 if typed.ends_with('Z') => typed.replace('Z', ":00Z"),
             19 => format!("{typed}Z"),
             // A date field writes milliseconds where there are any.
             23 if !typed.contains(['+', 'Z']) => format!("{typed}Z"),
@@ -33,6 +36,12 @@ impl TimeField {
             read: Timestamp::parse_rfc3339(&completed).ok(),
             typed: typed.into(),
         }
+    }
+
+    /// A time that nobody typed.
+    #[must_use]
+    pub fn of(time: impl Borrow<Timestamp>) -> Self {
+        Self::parse(&time.borrow().to_string())
     }
 
     /// The time; none if nothing readable was typed.
@@ -75,10 +84,11 @@ impl TimeField {
             .unwrap_or_default()
     }
 
-    /// What an address holds: the instant in UTC; none if there is none.
+    /// What an address holds: the instant in UTC, as short as it can be; none if there is none.
     #[must_use]
     pub fn instant(&self) -> Option<String> {
-        self.read.map(|time| time.to_string())
+        let exact = self.read.map(|time| time.to_string());
+        exact.map(|time| time.replace(".000Z", "Z").replace(":00Z", "Z"))
     }
 }
 
@@ -92,6 +102,7 @@ mod tests {
     fn a_time_is_read_as_a_date_field_writes_it_and_as_an_address_does() {
         for text in [
             "2026-01-15T10:30",
+            "2026-01-15T10:30Z",
             "2026-01-15T10:30:00",
             "2026-01-15T10:30:00.000",
             " 2026-01-15T10:30:00Z ",
@@ -101,7 +112,7 @@ mod tests {
             let field = TimeField::parse(text);
             assert_eq!((field.time(), field.error()), (Some(TIME), None), "{text}");
             assert_eq!(field.value(), "2026-01-15T10:30:00");
-            assert_eq!(field.instant().as_deref(), Some("2026-01-15T10:30:00.000Z"));
+            assert_eq!(field.instant().as_deref(), Some("2026-01-15T10:30Z"));
         }
     }
 

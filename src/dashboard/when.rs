@@ -74,6 +74,71 @@ pub fn in_table(time: impl Borrow<Timestamp>) -> InTable {
     InTable(*time.borrow())
 }
 
+/// A `<time>` element of full minutes: a tick of an axis, or some hours from then on. Short, as a page has many.
+#[derive(Clone, Copy, Debug)]
+pub struct Hours {
+    start: Timestamp,
+    end: Option<Timestamp>,
+}
+
+// Digits, English month names and the markup below.
+impl HtmlSafe for Hours {}
+impl askama::FastWritable for Hours {
+    fn write_into(&self, into: &mut dyn fmt::Write, _: &dyn askama::Values) -> askama::Result<()> {
+        write!(into, "{self}")?;
+        Ok(())
+    }
+}
+
+impl fmt::Display for Hours {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let read =
+            |at: Timestamp| DateTime::from_timestamp_millis(at.as_millis()).unwrap_or_default();
+        let start = read(self.start);
+        let machine = start.format("%Y-%m-%dT%H:%MZ");
+        let shown = start.format("%-d %b, %H:%M");
+        let Some(end) = self.end else {
+            return write!(
+                formatter,
+                "<time datetime={machine} data-hours=0>{shown}</time>"
+            );
+        };
+        let hours = end
+            .saturating_duration_since(self.start)
+            .as_secs()
+            .div_euclid(3_600);
+        let end = read(end);
+        let is_same_day = start.date_naive() == end.date_naive();
+        let last = end.format(if is_same_day {
+            "%H:%M"
+        } else {
+            "%-d %b, %H:%M"
+        });
+        write!(
+            formatter,
+            "<time datetime={machine} data-hours={hours}>{shown} to {last} UTC</time>"
+        )
+    }
+}
+
+/// Shows a tick of an axis, whose zone is named beside it.
+#[must_use]
+pub fn tick(at: impl Borrow<Timestamp>) -> Hours {
+    Hours {
+        start: *at.borrow(),
+        end: None,
+    }
+}
+
+/// Shows some hours.
+#[must_use]
+pub fn hours(start: impl Borrow<Timestamp>, end: impl Borrow<Timestamp>) -> Hours {
+    Hours {
+        start: *start.borrow(),
+        end: Some(*end.borrow()),
+    }
+}
+
 /// A `<time>` element whose text is how far the time is from now; the script keeps it moving.
 #[derive(Clone, Debug)]
 pub struct Distance {
@@ -146,5 +211,26 @@ mod tests {
         assert_eq!(distance(NOW.saturating_add(minutes), NOW), "in 5 minutes");
         assert_eq!(distance(NOW.saturating_sub(minutes), NOW), "5 minutes ago");
         assert_eq!(distance(NOW, NOW), "just now");
+    }
+
+    #[test]
+    fn hours_and_ticks_are_short() {
+        let later = |hours: u64| NOW.saturating_add(std::time::Duration::from_secs(hours * 3_600));
+        for (shown, html) in [
+            (
+                tick(NOW),
+                "<time datetime=2026-01-15T10:30Z data-hours=0>15 Jan, 10:30</time>",
+            ),
+            (
+                hours(NOW, later(6)),
+                "<time datetime=2026-01-15T10:30Z data-hours=6>15 Jan, 10:30 to 16:30 UTC</time>",
+            ),
+            (
+                hours(NOW, later(14)),
+                "<time datetime=2026-01-15T10:30Z data-hours=14>15 Jan, 10:30 to 16 Jan, 00:30 UTC</time>",
+            ),
+        ] {
+            assert_eq!(shown.to_string(), html);
+        }
     }
 }

@@ -2,10 +2,11 @@
 
 use webhook_relay::{
     dashboard::{
-        detail_query::{DetailQuery, Range},
+        detail_query::DetailQuery,
         forms::{
             ResendForm, RotateForm, SignInForm, WebhookErrors, WebhookForm, check_test, parse_test,
         },
+        spans::{ChartSpan, Range},
         words,
     },
     domain::{
@@ -281,6 +282,26 @@ fn the_address_filters_the_deliveries_and_leads_to_the_next_page_of_the_same() {
         },
         asked
     );
+}
+
+#[test]
+fn the_filter_survives_another_chart_and_a_bar_of_it() {
+    let webhook = crate::samples::webhook(1, "x").id;
+    let again = |asked: DetailQuery| {
+        let address = asked.address(&webhook);
+        let (_, again) = address.split_once('?').unwrap();
+        query(again.strip_suffix("#deliveries").unwrap())
+    };
+    let asked = query("status=failed&type=agent.error&range=24h&since=2026-01-15T09:30:01.500Z");
+    let week = again(asked.with_chart(ChartSpan::Week));
+    assert_eq!(week, asked.with_chart(ChartSpan::Week));
+    let bar = again(week.within(ago(3_600), NOW));
+    let filter = bar.filter(NOW);
+    assert_eq!(
+        (filter.status, filter.since, filter.until),
+        (Some(Status::Failed), Some(ago(3_600)), Some(NOW))
+    );
+    assert_eq!((bar.chart, bar.range), (ChartSpan::Week, Range::All));
 }
 
 #[test]

@@ -33,6 +33,9 @@ const PAGE_LIMIT: usize = 40 * 1000;
 /// Bytes that a page may weigh whose texts are as long as they may be.
 const LONGEST_PAGE_LIMIT: usize = 50 * 1024;
 
+/// Bytes that the charts and their table may add to one.
+const FIGURES_LIMIT: usize = 10_000;
+
 /// Every page, in each of its forms, with a stranger's text wherever one may appear.
 fn pages(may_write: bool, text: &str) -> Vec<(&'static str, String)> {
     let html = |page: &dyn Fn() -> askama::Result<String>| page().unwrap();
@@ -148,7 +151,7 @@ fn no_page_has_an_inline_style_or_script_or_asks_another_origin() {
         }
         for (attribute, value) in attributes(&html) {
             if matches!(attribute, "href" | "src" | "action" | "data-poll") {
-                let is_own = value.starts_with('/') || value.starts_with('#');
+                let is_own = value.starts_with(['/', '#', '?']);
                 assert!(is_own && !value.starts_with("//"), "{name}: {value}");
             }
         }
@@ -247,6 +250,28 @@ fn pages_have_one_word_for_each_thing_and_no_words_of_the_api_s_members() {
             assert_eq!(found, None, "{name}: {refused}");
         }
     }
+}
+
+#[test]
+fn the_figures_of_a_whole_week_add_little_to_a_page() {
+    let mut page = detail(true, "ordinary");
+    page.query = query("chart=7d");
+    let whole = page.render().unwrap();
+    // A row for each bar, and each leads to its deliveries.
+    assert_eq!(whole.matches("href=\"?since=").count(), 28);
+    page.hours = None;
+    let added = whole.len() - page.render().unwrap().len();
+    assert!(added < FIGURES_LIMIT, "{added}");
+}
+
+#[test]
+fn the_bars_of_a_page_that_answers_a_form_lead_to_the_webhook() {
+    let mut page = detail(true, "ordinary");
+    page.frame.posted = true;
+    let html = page.render().unwrap();
+    assert!(!html.contains("href=\"?"));
+    let rows = format!("<a href=\"/settings/webhooks/{}?since=", page.webhook.id);
+    assert!(html.matches(&rows).count() > 12);
 }
 
 #[test]

@@ -70,6 +70,7 @@ pub(crate) fn frame(may_write: bool) -> Frame {
         allow_private_endpoints: false,
         notice: None,
         refused: false,
+        posted: false,
         now: NOW,
         attempt_timeout: Duration::from_secs(10),
         disable_after: Duration::from_secs(5 * 86_400),

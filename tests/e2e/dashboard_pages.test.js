@@ -38,6 +38,8 @@ const pages = () => [
   `${webhookPage()}/delete`,
   `${webhookPage()}/deliveries/${scene.delivery.id}`,
   "/settings/events",
+  "/settings/find",
+  "/settings/find?q=nobody",
   `/settings/events?id=${scene.delivery.id}`,
   "/sign-in",
 ];
@@ -264,6 +266,7 @@ describe("a hostile text is shown as text", () => {
       `${webhook}/delete`,
       `${webhook}?${query}`,
       `/settings/events?${query}`,
+      `/settings/find?q=${encodeURIComponent(SCRIPT)}`,
     ]) {
       const answer = await visitor.get(path);
       assert.ok([200, 422].includes(answer.status), `${path}: ${answer.status}`);

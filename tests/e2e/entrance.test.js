@@ -26,6 +26,7 @@ const PAGES = [
   "/settings/webhooks",
   "/settings/webhooks/new",
   "/settings/events",
+  "/settings/find",
 ];
 
 /** Every operation of the document, its path filled in with the document's own examples. */

@@ -82,6 +82,7 @@ describe("HEAD is answered as GET, without a body,", () => {
       `${page}/delete`,
       `${page}/deliveries/${id}`,
       "/settings/events",
+      "/settings/find",
       "/docs",
       "/sign-in",
     ]) {

@@ -63,6 +63,41 @@ function fillRows(
   }
 }
 
+/** The database of a webhook that has made a ping, of these files, for `work`; it is closed after. */
+function onObjectOf(files, webhook, work) {
+  for (const file of files) {
+    const database = new DatabaseSync(file);
+    try {
+      const settings = database.prepare("SELECT name FROM sqlite_master WHERE name = 'segments'").get();
+      if (settings === undefined) continue;
+      const owner = database.prepare("SELECT payload FROM deliveries WHERE kind = 'ping'").get();
+      if (!String(owner?.payload).includes(webhook)) continue;
+      database.exec("BEGIN");
+      work(database);
+      database.exec("COMMIT");
+      return;
+    } finally {
+      database.close();
+    }
+  }
+  throw new Error(`no object of ${webhook} was found`);
+}
+
+/**
+ * Puts counts of past hours into a webhook's statistics: `hours` are pairs of how many hours ago, and the counts.
+ * @param {string[]} files
+ * @param {string} webhook
+ * @param {[number, { delivered: number, failed: number, attempts: number, failed_attempts: number, durations: object }][]} hours
+ */
+export function fillHours(files, webhook, hours) {
+  onObjectOf(files, webhook, (database) => {
+    const insert = database.prepare("INSERT OR REPLACE INTO stats (hour, value) VALUES (?, ?)");
+    const now = Math.floor(Date.now() / HOUR_MS);
+    for (const [ago, tally] of hours)
+      insert.run(now - ago, JSON.stringify({ through: (now - ago + 1) * HOUR_MS - 1, tally }));
+  });
+}
+
 /**
  * Adds deliveries to a webhook that has made a ping and delivered an event: `logged` delivered ones, `failed` ones,
  * `pending` ones that wait for a retry, `pendingInSegments` that were never tried, `held` ones, one that falls due at
@@ -75,45 +110,30 @@ export function fillLog(
   webhook,
   { logged = 0, failed = 0, pending = 0, pendingInSegments = 0, held = 0, dueSoon = 0, oldest = "" },
 ) {
-  for (const file of files) {
-    const database = new DatabaseSync(file);
-    try {
-      const settings = database.prepare("SELECT name FROM sqlite_master WHERE name = 'segments'").get();
-      if (settings === undefined) continue;
-      const owner = database.prepare("SELECT payload FROM deliveries WHERE kind = 'ping'").get();
-      if (!String(owner?.payload).includes(webhook)) continue;
-      const row = database.prepare("SELECT members, payloads FROM segments WHERE place >= ?").get(SETTLED);
-      const source = {
-        member: JSON.parse(String(row.members))[0],
-        payload: JSON.stringify(JSON.parse(String(row.payloads))[0]),
-      };
-      const now = Date.now();
-      const from = now - 1.2 * HOUR_MS;
-      const waits = (due) => ({ status: "pending", state: { scheduled: { due } } });
-      const ended = { status: "failed", state: { failed: { at: now, reason: "schedule_spent" } } };
-      database.exec("BEGIN");
-      fillSegments(database, source, logged, from);
-      if (logged + failed + pending > 0) {
-        // Their counts are already folded: an object recounts at most the last few.
-        const hour = JSON.stringify({
-          through: now,
-          tally: { delivered: logged, failed, attempts: logged, durations: { 1: logged } },
-        });
-        database
-          .prepare("INSERT OR REPLACE INTO stats (hour, value) VALUES (?, ?)")
-          .run(Math.floor(now / HOUR_MS), hour);
-      }
-      fillRows(database, source, failed, from + 1, ended);
-      fillRows(database, source, pending, from, waits(now + HOUR_MS));
-      fillSegments(database, source, pendingInSegments, from, { pending: true });
-      fillRows(database, source, held, from, { status: "held", state: "held", attempts: [] });
-      fillRows(database, source, dueSoon > 0 ? 1 : 0, from - 1000, waits(dueSoon));
-      fillRows(database, source, oldest === "" ? 0 : 1, from - 2000, { ...ended, type: oldest });
-      database.exec("COMMIT");
-      return;
-    } finally {
-      database.close();
+  onObjectOf(files, webhook, (database) => {
+    const row = database.prepare("SELECT members, payloads FROM segments WHERE place >= ?").get(SETTLED);
+    const source = {
+      member: JSON.parse(String(row.members))[0],
+      payload: JSON.stringify(JSON.parse(String(row.payloads))[0]),
+    };
+    const now = Date.now();
+    const from = now - 1.2 * HOUR_MS;
+    const waits = (due) => ({ status: "pending", state: { scheduled: { due } } });
+    const ended = { status: "failed", state: { failed: { at: now, reason: "schedule_spent" } } };
+    fillSegments(database, source, logged, from);
+    if (logged + failed + pending > 0) {
+      // Their counts are already folded: an object recounts at most the last few.
+      const hour = JSON.stringify({
+        through: now,
+        tally: { delivered: logged, failed, attempts: logged, durations: { 1: logged } },
+      });
+      database.prepare("INSERT OR REPLACE INTO stats (hour, value) VALUES (?, ?)").run(Math.floor(now / HOUR_MS), hour);
     }
-  }
-  throw new Error(`no object of ${webhook} was found`);
+    fillRows(database, source, failed, from + 1, ended);
+    fillRows(database, source, pending, from, waits(now + HOUR_MS));
+    fillSegments(database, source, pendingInSegments, from, { pending: true });
+    fillRows(database, source, held, from, { status: "held", state: "held", attempts: [] });
+    fillRows(database, source, dueSoon > 0 ? 1 : 0, from - 1000, waits(dueSoon));
+    fillRows(database, source, oldest === "" ? 0 : 1, from - 2000, { ...ended, type: oldest });
+  });
 }

@@ -179,6 +179,7 @@ fn bare_frame(brand: &Brand) -> Frame {
         allow_private_endpoints: false,
         notice: None,
         refused: false,
+        posted: false,
         now: now(),
         attempt_timeout: Duration::ZERO,
         disable_after: Duration::ZERO,

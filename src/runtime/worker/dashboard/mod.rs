@@ -19,6 +19,8 @@ mod delivery_pages;
 
 mod event_page;
 
+mod find_page;
+
 use futures_util::FutureExt;
 use worker::Env;
 
@@ -107,6 +109,7 @@ async fn route(visit: &Visit<'_>) -> Result<Response, Detour> {
         Target::SignIn => sign_in::sign_in(visit, &url).boxed_local(),
         Target::SignOut => sign_in::sign_out(visit).boxed_local(),
         Target::Event => event_page::show(visit).boxed_local(),
+        Target::Find => find_page::show(visit).boxed_local(),
         Target::List => webhook_pages::list(visit).boxed_local(),
         Target::AddPage => webhook_pages::ask_new(visit).boxed_local(),
         Target::Add => webhook_pages::create(visit).boxed_local(),

@@ -244,6 +244,7 @@ impl<'a> Visit<'a> {
             allow_private_endpoints: policy.allow_private_endpoints,
             notice,
             refused: false,
+            posted: self.request.method() == "POST",
             now: now(),
             attempt_timeout: policy.attempt_timeout,
             disable_after: policy.disable_after,
