@@ -56,7 +56,11 @@ after(async () => {
   if (persist) await rm(persist, { recursive: true, force: true });
 });
 
-/** The page of the webhook, in a window and with a query. */
+/**
+ * The page of the webhook, in a window and with a query.
+ * @param {import("node:test").TestContext} t
+ * @param {{ query?: string, zone?: string, script?: boolean, scheme?: string, width?: number }} [options]
+ */
 async function openPage(t, { query = "", ...window } = {}) {
   const page = await browser.open(t, relay, window);
   await signInOn(page, relay, scene.workspace);
