@@ -1,13 +1,11 @@
 //! A webhook's last hours in bars: what each stands for, and the small chart of the list.
 //!
-//! In the list, delivered is above the line and failed below it, so that the two differ by more than colour.
+//! In the list, attempts that succeeded are above the line and failed ones below it, so that the two differ by more than
+//! colour.
 
 use std::{borrow::Borrow, fmt::Write};
 
-use super::{
-    spans::ChartSpan,
-    words::{count, took},
-};
+use super::{spans::ChartSpan, words::took};
 use crate::domain::{
     stats::{HourCounts, hour_of, start_of},
     timestamp::Timestamp,
@@ -53,6 +51,10 @@ impl Bin {
     pub fn p95(&self) -> String {
         percentile(&self.counts, 95)
     }
+}
+
+pub(super) fn succeeded(counts: &HourCounts) -> u64 {
+    counts.attempts.saturating_sub(counts.failed_attempts)
 }
 
 fn percentile(counts: &HourCounts, percent: u64) -> String {
@@ -135,21 +137,21 @@ impl Chart {
         format!("0 0 {} {HEIGHT}", self.bins.len().saturating_mul(PLACE))
     }
 
-    /// The bars of what was delivered, above the line.
+    /// The bars of the attempts that succeeded, above the line.
     #[must_use]
-    pub fn delivered(&self) -> String {
+    pub fn above(&self) -> String {
         let line = self.line();
         self.bars(|counts| {
-            let height = self.height(counts.delivered);
+            let height = self.height(succeeded(counts));
             (line.saturating_sub(height), height)
         })
     }
 
-    /// The bars of what failed, below the line.
+    /// The bars of the attempts that failed, below the line.
     #[must_use]
-    pub fn failed(&self) -> String {
+    pub fn below(&self) -> String {
         let line = self.line();
-        self.bars(|counts| (line, self.height(counts.failed)))
+        self.bars(|counts| (line, self.height(counts.failed_attempts)))
     }
 
     /// The line between the two, as a path.
@@ -157,28 +159,6 @@ impl Chart {
     pub fn base(&self) -> String {
         let width = self.bins.len().saturating_mul(PLACE);
         format!("M0 {}h{width}", self.line())
-    }
-
-    /// The content of the drawing, in a sentence.
-    #[must_use]
-    pub fn sentence(&self) -> String {
-        let total = self.total();
-        let span = self.span_words();
-        if total.delivered == 0 && total.failed == 0 {
-            return format!("{span}: no event was delivered or failed.");
-        }
-        let delivered = count(total.delivered, "event");
-        format!("{span}: {delivered} delivered, {} failed.", total.failed)
-    }
-
-    /// The same in short, to show next to the drawing.
-    #[must_use]
-    pub fn caption(&self) -> String {
-        let total = self.total();
-        if total.delivered == 0 && total.failed == 0 {
-            return "no events".into();
-        }
-        format!("{} delivered, {} failed", total.delivered, total.failed)
     }
 
     pub(super) const fn span_words(&self) -> &'static str {
@@ -193,19 +173,19 @@ impl Chart {
         values.max().unwrap_or_default()
     }
 
-    /// Delivered and failed share a scale: together their highest bars fill the height.
+    /// What succeeded and what failed share a scale: together their highest bars fill the height.
     fn height(&self, value: u64) -> u64 {
         let all = self
-            .most(|counts| counts.delivered)
-            .saturating_add(self.most(|counts| counts.failed));
+            .most(succeeded)
+            .saturating_add(self.most(|counts| counts.failed_attempts));
         scaled(value, all)
     }
 
     fn line(&self) -> u64 {
-        if self.total().failed == 0 {
+        if self.total().failed_attempts == 0 {
             return HEIGHT;
         }
-        self.height(self.most(|counts| counts.delivered))
+        self.height(self.most(succeeded))
     }
 
     fn bars(&self, top_and_height: impl Fn(&HourCounts) -> (u64, u64)) -> String {
@@ -255,13 +235,13 @@ mod tests {
         let last = &chart.bins[27].counts;
         assert_eq!((chart.bins.len(), last.delivered, last.failed), (28, 4, 6));
         assert_eq!(
-            chart.sentence(),
-            "Last 7 days: 54 events delivered, 6 failed."
+            chart.attempts_sentence(),
+            "Last 7 days: 54 attempts succeeded, 6 failed."
         );
     }
 
     #[test]
-    fn delivered_stands_above_the_line_and_failed_below_it_within_the_drawing() {
+    fn what_succeeded_stands_above_the_line_and_what_failed_below_it_within_the_drawing() {
         for (delivered, failed) in [(1, 0), (0, 1), (1, 1_000_000), (1_000_000, 1), (7, 7)] {
             let hours = [(99, counts(delivered, failed))];
             let chart = Chart::new(&hours, ChartSpan::Day, start_of(99));
@@ -271,8 +251,8 @@ mod tests {
                 line + chart.height(failed) <= HEIGHT,
                 "{delivered} {failed}"
             );
-            assert_eq!(chart.delivered().is_empty(), delivered == 0);
-            assert_eq!(chart.failed().is_empty(), failed == 0);
+            assert_eq!(chart.above().is_empty(), delivered == 0);
+            assert_eq!(chart.below().is_empty(), failed == 0);
         }
     }
 
@@ -280,11 +260,7 @@ mod tests {
     fn the_smallest_number_is_seen_beside_the_largest() {
         let hours = [(98, counts(1_000_000, 0)), (99, counts(1, 0))];
         let chart = Chart::new(&hours, ChartSpan::Day, start_of(99));
-        assert!(
-            chart.delivered().ends_with("h8v4h-8z"),
-            "{}",
-            chart.delivered()
-        );
+        assert!(chart.above().ends_with("h8v4h-8z"), "{}", chart.above());
     }
 
     #[test]
@@ -292,10 +268,6 @@ mod tests {
         let chart = Chart::new(&[], ChartSpan::Day, start_of(99));
         assert!(chart.is_empty());
         assert_eq!(chart.p95(), "–");
-        assert_eq!(
-            chart.sentence(),
-            "Last 24 hours: no event was delivered or failed."
-        );
     }
 
     fn counts(delivered: u64, failed: u64) -> HourCounts {
@@ -303,6 +275,7 @@ mod tests {
             delivered,
             failed,
             attempts: delivered + failed,
+            failed_attempts: failed,
             ..HourCounts::default()
         }
     }

@@ -19,7 +19,7 @@ use crate::domain::{
 };
 
 /// Deliveries of one page.
-const PAGE: usize = 25;
+const PAGE: usize = 20;
 
 /// How many newer pages an address leads back to; before these, only the newest.
 const TRAIL: usize = 8;

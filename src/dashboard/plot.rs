@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{
     axis::Axis,
-    chart::{Bin, Chart, PLACE},
+    chart::{Bin, Chart, PLACE, succeeded},
     spans::ChartSpan,
     words::{count, took},
 };
@@ -134,7 +134,8 @@ impl Chart {
         Axis::up_to(slowest.flatten().max().unwrap_or_default())
     }
 
-    /// Bars, drawn as thick lines, of which each stands at a height and has a height, derived from the heights of what succeeded and failed.
+    /// Bars, drawn as thick lines: from the heights of what succeeded and what failed, `part` gives where a bar stands and
+    /// how high it is.
     fn stacked(&self, part: impl Fn(u64, u64) -> (u64, u64)) -> String {
         let axis = self.attempts_axis();
         let mut path = String::new();
@@ -175,10 +176,6 @@ const fn middle(place: usize) -> usize {
     place
         .saturating_mul(PLACE)
         .saturating_add(PLACE.div_euclid(2))
-}
-
-fn succeeded(counts: &HourCounts) -> u64 {
-    counts.attempts.saturating_sub(counts.failed_attempts)
 }
 
 /// The heights of what succeeded and of what failed: both are seen if both are there, and fit the drawing together.

@@ -9,7 +9,7 @@ import { acceptArray, alert, awaitSettled, setUpWebhook } from "../support/steps
 const VARS = { RETRY_SCHEDULE: "20ms" };
 
 // Deliveries of a page, and enough for three pages.
-const PAGE = 25;
+const PAGE = 20;
 const EVENTS = 60;
 
 let relay;

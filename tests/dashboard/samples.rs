@@ -325,7 +325,7 @@ pub(crate) fn detail(may_write: bool, text: &str) -> DetailPage {
         resend_errors: ResendErrors::default(),
         kept: None,
         older: deliveries(1, text).pop().map(|record| record.id),
-        deliveries: deliveries(25, text),
+        deliveries: deliveries(20, text),
         id_error: None,
         usual_schedule: "1m, 5m".into(),
         head: None,
