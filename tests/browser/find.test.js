@@ -61,7 +61,7 @@ for (const script of [true, false])
       await page.getByRole("heading", { name: "2 matches" }).waitFor();
       for (const { id } of entries) await page.getByRole("link", { name: id }).waitFor();
       assert.equal(await page.getByRole("searchbox").inputValue(), "order:4711");
-      await page.getByRole("link", { name: "See why the other webhooks did not get this event" }).click();
+      await page.getByRole("link", { name: "See which webhooks got this event, and why others did not" }).click();
       await page.getByRole("heading", { name: "Event order:4711" }).waitFor();
     });
 

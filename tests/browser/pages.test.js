@@ -76,7 +76,7 @@ function pages() {
     "delivery of a test": `${webhook}/deliveries/${scene.test}`,
     event: `/settings/events?id=${entries[0].id}`,
     "event that is not known": "/settings/events?id=nobody-posted-this",
-    search: "/settings/find?q=http",
+    search: "/settings/find",
     "search without a match": "/settings/find?q=nobody",
     "page that is not there": "/settings/webhooks/wh_00000000000070008000000000000000",
     documentation: "/docs",
