@@ -23,6 +23,8 @@ pub mod pace_form;
 
 pub mod forms;
 
+pub mod resend_form;
+
 pub mod kept_form;
 
 pub mod detail_query;
@@ -36,6 +38,10 @@ pub mod list;
 pub mod add;
 
 pub mod detail;
+
+mod detail_resend;
+
+pub mod resend;
 
 pub mod delivery;
 
