@@ -3,6 +3,7 @@
 use serde::Serialize;
 use thiserror::Error;
 
+use super::resend_views::BulkResendView;
 use crate::domain::{
     catalogue::{TYPES_LIMIT, UnknownEventType},
     custom_headers::HeaderError,
@@ -10,6 +11,7 @@ use crate::domain::{
     endpoint_url::EndpointUrlError,
     ids::{EventId, WebhookId},
     policy::PolicyError,
+    resend::BulkResend,
     secret::SecretError,
     token::Scope,
     webhook::WEBHOOKS_LIMIT,
@@ -171,7 +173,10 @@ pub enum ApiError {
     NoOverlap,
     /// A bulk resend of that webhook is still running.
     #[error("a resend of this webhook is running; stop it or wait until it has finished")]
-    ResendRunning,
+    ResendRunning {
+        /// The one that runs.
+        resend: Option<Box<BulkResend>>,
+    },
     /// Too many calls.
     #[error("too many {what}; try again after {seconds} s")]
     RateLimited {
@@ -260,7 +265,7 @@ impl ApiError {
             | Self::TooManyEventTypes
             | Self::Refused(_)
             | Self::NoOverlap
-            | Self::ResendRunning
+            | Self::ResendRunning { .. }
             | Self::WebhookDisabled => 409,
             Self::RateLimited { .. } | Self::Overloaded { .. } => 429,
             Self::PayloadTooLarge { .. } => 413,
@@ -312,7 +317,7 @@ impl ApiError {
             Self::Refused(Refusal::AlreadySettled) => "already_settled",
             Self::Refused(Refusal::AttemptUnderWay) => "attempt_under_way",
             Self::NoOverlap => "no_overlap",
-            Self::ResendRunning => "resend_running",
+            Self::ResendRunning { .. } => "resend_running",
             Self::RateLimited { .. } => "rate_limited",
             Self::WebhookDisabled => "webhook_disabled",
             Self::NotStored { .. } => "not_stored",
@@ -361,7 +366,7 @@ impl ApiError {
             | Self::TooManyWebhooks
             | Self::TooManyEventTypes
             | Self::Refused(_)
-            | Self::ResendRunning
+            | Self::ResendRunning { .. }
             | Self::RateLimited { .. }
             | Self::WebhookDisabled
             | Self::NotStored { .. }
@@ -388,7 +393,7 @@ impl ApiError {
         }
     }
 
-    /// The answer's body: `{"error": {"code", "message", "field"?}}`.
+    /// The answer's body: `{"error": {"code", "message", "field"?}}`, and beside it what helps to go on.
     #[must_use]
     pub fn body(&self) -> ErrorBody<'_> {
         let (event_id, event_ids) = match self {
@@ -419,11 +424,16 @@ impl ApiError {
             Self::NotApplied { webhook_id } => webhook_id.as_ref(),
             _ => None,
         };
+        let resend = match self {
+            Self::ResendRunning { resend } => resend.as_deref().map(BulkResendView::from),
+            _ => None,
+        };
         ErrorBody {
             error: detail,
             event_id,
             event_ids,
             webhook_id,
+            resend,
         }
     }
 }
@@ -438,6 +448,8 @@ pub struct ErrorBody<'a> {
     event_ids: Option<&'a [EventId]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     webhook_id: Option<&'a WebhookId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resend: Option<BulkResendView>,
 }
 
 #[derive(Debug, Serialize)]

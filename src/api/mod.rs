@@ -34,6 +34,8 @@ pub mod keys;
 
 pub mod dashboard_links;
 
+pub mod resend_views;
+
 pub mod resends;
 
 pub mod metrics;

@@ -1,4 +1,4 @@
-//! The style sheet, the script and the icon: served from this origin, at addresses derived from their content. Beside
+//! The style sheet, the scripts and the icon: served from this origin, at addresses derived from their content. Beside
 //! them, at a fixed address, the program that replays deliveries on a developer's machine.
 
 use crate::domain::brand::Brand;
@@ -7,6 +7,8 @@ use crate::domain::brand::Brand;
 pub const STYLE: &str = include_str!("style.css");
 /// The script.
 pub const SCRIPT: &str = include_str!("dashboard.js");
+/// The script of a webhook's log.
+pub const LOG_SCRIPT: &str = include_str!("log.js");
 /// The icon.
 pub const ICON: &str = include_str!("icon.svg");
 
@@ -28,6 +30,12 @@ pub fn script_address() -> String {
     address("dashboard.js", SCRIPT)
 }
 
+/// The address of the script of a webhook's log.
+#[must_use]
+pub fn log_script_address() -> String {
+    address("log.js", LOG_SCRIPT)
+}
+
 /// The address of the dashboard's own icon.
 #[must_use]
 pub fn icon_address() -> String {
@@ -47,6 +55,7 @@ pub fn find(path: &str) -> Option<(&'static str, &'static str)> {
     match path {
         "/assets/style.css" => Some(("text/css; charset=utf-8", STYLE)),
         "/assets/dashboard.js" => Some(("text/javascript; charset=utf-8", SCRIPT)),
+        "/assets/log.js" => Some(("text/javascript; charset=utf-8", LOG_SCRIPT)),
         "/assets/listen.mjs" => Some(("text/javascript; charset=utf-8", LISTEN)),
         "/assets/icon.svg" => Some(("image/svg+xml", ICON)),
         _ => None,
@@ -74,7 +83,12 @@ mod tests {
     #[test]
     fn an_address_changes_with_the_content_and_its_path_is_served() {
         assert_ne!(address("a", "1"), address("a", "2"));
-        for address in [style_address(), script_address(), icon_address()] {
+        for address in [
+            style_address(),
+            script_address(),
+            log_script_address(),
+            icon_address(),
+        ] {
             let (path, _) = address.split_once('?').unwrap();
             assert!(find(path).is_some(), "{address}");
         }

@@ -1,7 +1,6 @@
-// What a script does better: times in the reader's zone, copying, generated secrets, the progress of a bulk resend.
+// What a script does better: times in the reader's zone, copying, generated secrets.
 // Every action works without it.
 
-const POLL_MS = 1_000;
 const MINUTE = 60_000;
 const HOUR = 3_600_000;
 const DAY = 86_400_000;
@@ -28,7 +27,8 @@ offerSecrets();
 showBusyForms();
 readHere();
 forgetSecrets();
-for (const resend of document.querySelectorAll("[data-poll]")) followResend(resend);
+// `log.js` has put in what was new.
+document.addEventListener("refreshed", showTimes);
 
 /** The zone of every time on the page, shown or typed: the reader's own, or UTC if that was asked for. */
 function readZone() {
@@ -101,6 +101,15 @@ function showTimes() {
     if (element.textContent !== words) element.textContent = words;
     element.title ||= element.dateTime.replace("T", " ").replace("Z", " UTC");
   }
+  for (const box of /** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll(".log [name=ids]")))
+    nameBox(box);
+}
+
+/** Names the box of a row by its type and its time, as the row shows it. */
+function nameBox(box) {
+  const [type] = box.ariaLabel.split(",");
+  const name = `${type}, ${box.closest("tr").querySelector("time").textContent}`;
+  if (box.ariaLabel !== name) box.ariaLabel = name;
 }
 
 /** How far a time is from now, such as "in 12 seconds". */
@@ -304,26 +313,4 @@ function layBars(chart) {
   for (const begins of ["pointerover", "focusin"]) bars.addEventListener(begins, () => delete bars.dataset.quiet);
   chart.append(bars);
   for (const words of chart.parentElement.querySelectorAll("[data-with-script]")) words.hidden = false;
-}
-
-async function followResend(element) {
-  const part = (name) => element.querySelector(`[data-bulk-resend=${name}]`);
-  const progress = element.querySelector("progress");
-  for (const link of element.querySelectorAll("[data-without-script]")) link.hidden = true;
-  for (;;) {
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    const resend = await fetch(element.dataset.poll).then(
-      (answer) => (answer.ok ? answer.json() : null),
-      () => null,
-    );
-    if (resend === null) continue;
-    progress.max = resend.total;
-    progress.value = resend.done;
-    for (const name of ["done", "total", "delivered", "failed"]) part(name).textContent = resend[name];
-    if (resend.status === "running") continue;
-    const ended = resend.status === "finished" ? "The resend has finished" : "The resend was stopped";
-    part("headline").textContent = `${ended}: ${resend.delivered} delivered, ${resend.failed} failed again.`;
-    for (const action of element.querySelectorAll("[data-bulk-resend=actions]")) action.remove();
-    return;
-  }
 }

@@ -6,7 +6,7 @@ use super::{
     Page, advice, assets,
     chart::{Bin, Chart},
     detail_query::DetailQuery,
-    forms::{ResendErrors, ResendForm, RotateForm, WebhookErrors, WebhookForm},
+    forms::{RotateForm, WebhookErrors, WebhookForm},
     frame::{Frame, Notice},
     health::{Day, Standing},
     json,
@@ -24,7 +24,7 @@ use crate::domain::{
     last_attempt::{FailureGroup, LastAttemptFilter, ResponseStatuses},
     outcome::Outcome,
     record::DeliveryRecord,
-    resend::{BulkResend, BulkResendStatus},
+    resend::BulkResend,
     stats::HourCounts,
     timestamp::Timestamp,
     webhook::{Health, LastAttempts, Status, Webhook},
@@ -65,10 +65,6 @@ pub struct DetailPage {
     pub hours: Option<Vec<(i64, HourCounts)>>,
     /// The bulk resend that runs, or that the address asks for.
     pub bulk_resend: Option<BulkResend>,
-    /// The form of a bulk resend: default, or what was typed and refused.
-    pub resend: ResendForm,
-    /// What is wrong with that form.
-    pub resend_errors: ResendErrors,
     /// A form that was kept while its author signed in again.
     pub kept: Option<Kept>,
     /// Deliveries, newest first; without payloads.
@@ -111,11 +107,6 @@ impl DetailPage {
     fn kept_settings(&self) -> Option<String> {
         let kept = self.kept.as_ref()?;
         matches!(kept.form(), Some(KeptForm::Settings(..))).then(|| kept.remark())
-    }
-
-    fn kept_resend(&self) -> Option<String> {
-        let kept = self.kept.as_ref()?;
-        matches!(kept.form(), Some(KeptForm::Resend(..))).then(|| kept.remark())
     }
 
     fn rotation_errors(&self) -> Vec<(&'static str, &str)> {
@@ -282,7 +273,7 @@ impl DetailPage {
         !self.query.since.is_empty() || !self.query.until.is_empty()
     }
 
-    fn is_filtered(&self) -> bool {
+    pub(super) fn is_filtered(&self) -> bool {
         self.query.status.is_some()
             || !self.query.last_attempt.is_empty()
             || !self.query.event_type.is_empty()
@@ -324,38 +315,6 @@ impl DetailPage {
         match address.split_once('?') {
             Some((_, query)) if !self.frame.posted => format!("?{query}"),
             _ => address,
-        }
-    }
-
-    fn bulk_resend_runs(&self) -> bool {
-        self.bulk_resend
-            .as_ref()
-            .is_some_and(|bulk_resend| bulk_resend.status == BulkResendStatus::Running)
-    }
-
-    fn bulk_resend_headline(&self) -> String {
-        let Some(bulk_resend) = &self.bulk_resend else {
-            return String::new();
-        };
-        let ended = match bulk_resend.status {
-            BulkResendStatus::Running => return "Resending events…".into(),
-            BulkResendStatus::Finished => "The resend has finished",
-            BulkResendStatus::Stopped => "The resend was stopped",
-        };
-        let BulkResend {
-            delivered, failed, ..
-        } = bulk_resend;
-        format!("{ended}: {delivered} delivered, {failed} failed again.")
-    }
-
-    /// The address at which the script asks for the bulk resend's progress.
-    fn poll_address(&self) -> String {
-        match (&self.frame.session, &self.bulk_resend) {
-            (Some(session), Some(bulk_resend)) => format!(
-                "/v1/workspaces/{}/webhooks/{}/resend/{}",
-                session.workspace, self.webhook.id, bulk_resend.id
-            ),
-            _ => String::new(),
         }
     }
 }

@@ -2,18 +2,15 @@
 
 use super::{
     pace_form::{PaceErrors, PaceForm},
-    time_field::TimeField,
     words::refusal,
 };
 use crate::domain::{
     brand::HeaderPrefix,
     catalogue::{Catalogue, CatalogueEntry, Selectable},
     custom_headers::check_headers,
-    delivery::Status,
     endpoint_url::{EndpointUrl, UrlRules},
     event_type::EventType,
     policy::Policy,
-    resend::Selection,
     secret::{Secret, SignHeaderWith},
     webhook::{DESCRIPTION_LIMIT, OVERLAP_LIMIT, Rotation, Webhook, WebhookDraft},
 };
@@ -122,7 +119,7 @@ impl WebhookErrors {
 /// The id of a field, and what is wrong with it.
 pub type FieldError<'a> = (&'static str, &'a str);
 
-fn listed<'a, const N: usize>(
+pub(super) fn listed<'a, const N: usize>(
     errors: [(&'static str, &'a Option<String>); N],
 ) -> Vec<FieldError<'a>> {
     let errors = errors.into_iter();
@@ -321,87 +318,6 @@ impl RotateForm {
             overlap_seconds,
             sign_header_with,
         })
-    }
-}
-
-/// A bulk resend as chosen.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ResendForm {
-    /// `failed`, `held` or `pending`.
-    pub status: String,
-    /// From when.
-    pub since: TimeField,
-    /// Until when.
-    pub until: TimeField,
-}
-
-/// What is wrong with a bulk resend, field by field.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ResendErrors {
-    /// With the status.
-    pub status: Option<String>,
-    /// With the beginning.
-    pub since: Option<String>,
-    /// With the end.
-    pub until: Option<String>,
-}
-
-impl ResendErrors {
-    /// Each of them with the id of its field, in the order of the form.
-    #[must_use]
-    pub fn list(&self) -> Vec<FieldError<'_>> {
-        listed([
-            ("resend-since", &self.since),
-            ("resend-until", &self.until),
-            ("resend-status", &self.status),
-        ])
-    }
-
-    /// Whether anything is wrong.
-    #[must_use]
-    pub fn any(&self) -> bool {
-        *self != Self::default()
-    }
-}
-
-impl ResendForm {
-    /// Reads the form.
-    #[must_use]
-    pub fn parse(body: &[u8]) -> Self {
-        let fields = parse_fields(body);
-        Self {
-            status: text(&fields, "status"),
-            since: TimeField::parse(&text(&fields, "since")),
-            until: TimeField::parse(&text(&fields, "until")),
-        }
-    }
-
-    /// Checks what was chosen.
-    ///
-    /// # Errors
-    /// All that is wrong, by field.
-    pub fn check(&self) -> Result<Selection, ResendErrors> {
-        let status = match self.status.as_str() {
-            "failed" => Some(Status::Failed),
-            "held" => Some(Status::Held),
-            "pending" => Some(Status::Pending),
-            _ => None,
-        };
-        let errors = ResendErrors {
-            status: status
-                .is_none()
-                .then(|| "Choose failed, held or pending events.".into()),
-            since: self.since.error(),
-            until: self.until.error_after(&self.since),
-        };
-        match status {
-            Some(status) if !errors.any() => Ok(Selection {
-                since: self.since.time(),
-                until: self.until.time(),
-                ..Selection::of(status)
-            }),
-            _ => Err(errors),
-        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! A filled form whose session has ended: kept in the page on which its author signs in again, without what is secret.
 
-use super::forms::{ResendForm, WebhookForm, parse_fields};
+use super::{
+    forms::{WebhookForm, parse_fields},
+    resend_form::ResendForm,
+};
 use crate::domain::ids::WebhookId;
 
 /// Where the pages of webhooks are.
@@ -84,7 +87,7 @@ impl Kept {
     /// The page that the form is on.
     #[must_use]
     pub fn page(&self) -> &str {
-        self.path.strip_suffix("/resend").unwrap_or(&self.path)
+        &self.path
     }
 
     /// What its author has to enter again, in words: `the signing secret and the values of custom headers`.
@@ -198,7 +201,7 @@ mod tests {
         let resend =
             Kept::of(&format!("/settings/webhooks/{ID}/resend"), b"status=failed").unwrap();
         assert!(matches!(resend.form(), Some(KeptForm::Resend(..))));
-        assert_eq!(resend.page(), format!("/settings/webhooks/{ID}"));
+        assert_eq!(resend.page(), format!("/settings/webhooks/{ID}/resend"));
         let large = "a".repeat(KEPT_LIMIT + 1);
         assert_eq!(Kept::of("/settings/webhooks/new", large.as_bytes()), None);
     }

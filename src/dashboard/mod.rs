@@ -23,6 +23,8 @@ pub mod pace_form;
 
 pub mod forms;
 
+pub mod resend_form;
+
 pub mod kept_form;
 
 pub mod spans;
@@ -43,6 +45,10 @@ pub mod list;
 pub mod add;
 
 pub mod detail;
+
+mod detail_resend;
+
+pub mod resend;
 
 pub mod delivery;
 

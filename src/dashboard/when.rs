@@ -3,7 +3,7 @@
 use std::{borrow::Borrow, fmt};
 
 use askama::filters::HtmlSafe;
-use chrono::{DateTime, Datelike, Month, Timelike};
+use chrono::{DateTime, Datelike, Month, Utc};
 
 use super::words::length;
 use crate::domain::timestamp::Timestamp;
@@ -24,17 +24,33 @@ impl askama::FastWritable for When {
 impl fmt::Display for When {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(at) = self;
-        let time = DateTime::from_timestamp_millis(at.as_millis()).unwrap_or_default();
-        let month = u8::try_from(time.month()).map(Month::try_from);
-        let month = month.map_or("", |month| month.map_or("", |month| month.name()));
-        let short = month.get(..3).unwrap_or(month);
-        let (day, year) = (time.day(), time.year());
-        let (hour, minute, second) = (time.hour(), time.minute(), time.second());
+        let (time, day) = (date_time(*at), day(*at));
+        let (year, clock) = (time.year(), time.format("%H:%M:%S"));
         write!(
             formatter,
-            "<time datetime=\"{at}\">{day} {short} {year:04}, {hour:02}:{minute:02}:{second:02} UTC</time>"
+            "<time datetime=\"{at}\">{day} {year:04}, {clock} UTC</time>"
         )
     }
+}
+
+fn date_time(at: Timestamp) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(at.as_millis()).unwrap_or_default()
+}
+
+/// The day of a time in its year: `15 Jan`.
+fn day(at: Timestamp) -> String {
+    let time = date_time(at);
+    let month = u8::try_from(time.month()).map(Month::try_from);
+    let month = month.map_or("", |month| month.map_or("", |month| month.name()));
+    let short = month.get(..3).unwrap_or(month);
+    format!("{} {short}", time.day())
+}
+
+/// A time in UTC as text without its year, to tell rows apart: `15 Jan 10:30:01`.
+#[must_use]
+pub fn briefly(at: impl Borrow<Timestamp>) -> String {
+    let at = *at.borrow();
+    format!("{} {}", day(at), date_time(at).format("%H:%M:%S"))
 }
 
 /// Shows a time.
@@ -203,6 +219,7 @@ mod tests {
             shown.to_string(),
             "<time datetime=\"2026-01-15T10:30:01.234Z\">15 Jan 2026, 10:30:01 UTC</time>"
         );
+        assert_eq!(briefly(NOW), "15 Jan 10:30:00");
     }
 
     #[test]

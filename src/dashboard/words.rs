@@ -17,6 +17,7 @@ use crate::domain::{
     history::Absence,
     outcome::Outcome,
     pace::RateLimit,
+    resend::{BulkResend, BulkResendStatus},
     retry::RetrySchedule,
     webhook::DisabledReason,
 };
@@ -62,6 +63,42 @@ fn named(error: &str) -> Cow<'_, str> {
 pub fn count(number: u64, noun: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{ending}")
+}
+
+/// What a bulk resend does, or how it has ended: what arrived and what did not.
+#[must_use]
+pub fn resend_headline(resend: &BulkResend) -> String {
+    let ended = match resend.status {
+        BulkResendStatus::Running => return format!("Resending {}.", count(resend.total, "event")),
+        BulkResendStatus::Finished if resend.total == 0 => {
+            return "The resend has ended: there was nothing to resend.".into();
+        }
+        BulkResendStatus::Finished => "The resend has ended",
+        BulkResendStatus::Stopped => "The resend was stopped",
+    };
+    let BulkResend {
+        delivered, failed, ..
+    } = resend;
+    let left = resend.total.saturating_sub(resend.done());
+    let left = if left > 0 {
+        format!(", {left} not resent")
+    } else {
+        String::new()
+    };
+    format!("{ended}: {delivered} arrived, {failed} failed again{left}.")
+}
+
+/// How far a bulk resend is.
+#[must_use]
+pub fn resent_so_far(resend: &BulkResend) -> String {
+    let BulkResend {
+        total,
+        delivered,
+        failed,
+        ..
+    } = resend;
+    let done = resend.done();
+    format!("{done} of {total} done: {delivered} arrived, {failed} failed again")
 }
 
 /// How long something took: `48 ms`, `1.2 s`, `17 s`.

@@ -10,6 +10,7 @@ use super::{
     delivery::{Delivery, Kind, State, Status},
     ids::{DeliveryId, ResendId},
     last_attempt::LastAttemptFilter,
+    record::DeliveryRecord,
     timestamp::Timestamp,
 };
 
@@ -38,7 +39,7 @@ pub struct Selection {
 }
 
 /// What a bulk resend would cover.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Preview {
     /// How many deliveries; at least so many if it is not exact.
     pub total: u64,
@@ -48,6 +49,12 @@ pub struct Preview {
     pub oldest_at: Option<Timestamp>,
     /// When the newest of them was made.
     pub newest_at: Option<Timestamp>,
+    /// The oldest of them, without payload; objects of an earlier release leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<Box<DeliveryRecord>>,
+    /// The newest of them, if there is more than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<Box<DeliveryRecord>>,
 }
 
 /// The status of a bulk resend.

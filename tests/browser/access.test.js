@@ -141,12 +141,12 @@ test("without JavaScript everything works with forms", async (t) => {
   const entry = await acceptForOne(relay, workspace);
   await awaitSettled(relay, workspace, entry);
   works = true;
-  await page.getByText("Resend failed, held or pending events").click();
-  await page.getByRole("button", { name: "Resend failed events" }).click();
+  await page.getByRole("link", { name: "Resend failed events" }).click();
+  await page.getByRole("button", { name: "Resend 1 event" }).click();
   await assertSees(page, "The resend has begun.");
   await awaitSettled(relay, workspace, entry);
   await page.reload();
-  await assertSees(page, "1 of 1 resent: 1 delivered, 0 failed again");
+  await assertSees(page, "The resend has ended: 1 arrived, 0 failed again.");
   const time = page.locator("time").first();
   assert.match(await time.textContent(), /UTC$/);
 });

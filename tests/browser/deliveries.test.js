@@ -159,23 +159,23 @@ describe("resending", () => {
     const waiting = [];
     answer = () => (response) => waiting.push(response);
     await page.goto(home);
-    await page.getByText("Resend failed, held or pending events").click();
-    await page.getByRole("button", { name: "Resend failed events" }).click();
-    await assertSees(page, "Resending events…");
+    await page.getByRole("link", { name: "Resend failed events" }).click();
+    await page.getByRole("button", { name: "Resend 60 events" }).click();
+    await assertSees(page, "Resending 60 events.");
     const progress = page.getByRole("progressbar");
     assert.equal(await progress.getAttribute("max"), "60");
     // The page updates by itself: the endpoint answers three requests, and the bar moves.
     await eventually(() => waiting.length >= 3);
     for (const response of waiting.splice(0, 3)) response.writeHead(200).end();
-    await assertSees(page, /resent: [3-9] delivered/);
+    await assertSees(page, /done: [3-9] arrived/);
     assert.ok(Number(await progress.getAttribute("value")) >= 3);
     await page.getByRole("button", { name: "Stop" }).click();
     await assertSees(page, "The resend was stopped");
     answer = answerWith(200);
     for (const response of waiting) response.writeHead(200).end();
-    await page.getByText("Resend failed, held or pending events").click();
-    await page.getByRole("button", { name: "Resend failed events" }).click();
-    await page.getByText("The resend has finished").waitFor();
+    await page.getByRole("link", { name: "Resend failed events" }).click();
+    await page.getByRole("button", { name: /^Resend \d+ events$/ }).click();
+    await page.getByText("The resend has ended: ").waitFor();
   });
 });
 

@@ -175,13 +175,3 @@ test("W7: a secret is shown by the answer to a POST alone, and neither reload no
   await page.getByRole("button", { name: "Reveal" }).waitFor();
   assert.ok(!(await page.content()).includes(secret), "a reload shows it");
 });
-
-test("W12: the progress of a resend is announced when it ends", async (t) => {
-  const { page, ...scene } = await openWebhook(t, { answer: answerWith(500) });
-  const entry = await acceptForOne(relay, scene.workspace);
-  await awaitSettled(relay, scene.workspace, entry);
-  await page.reload();
-  await page.getByText("Resend failed, held or pending events").click();
-  await page.getByRole("button", { name: "Resend failed events" }).click();
-  await page.getByRole("status").filter({ hasText: "The resend has finished: 0 delivered, 1 failed again." }).waitFor();
-});

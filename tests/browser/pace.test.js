@@ -166,10 +166,10 @@ test("all that is pending is sent at once from the webhook's page", async (t) =>
   await awaitDelivery(relay, scene.workspace, entry, failedOnce);
   works = true;
   const page = await openPage(t, scene);
-  await page.goto(`/settings/webhooks/${scene.webhook.id}`);
-  await page.getByText("Resend failed, held or pending events").click();
-  await page.getByRole("button", { name: "Resend pending events" }).click();
-  await assertSees(page, "The resend has finished");
+  await page.goto(`/settings/webhooks/${scene.webhook.id}?status=pending`);
+  await page.getByRole("link", { name: "Send pending events now" }).click();
+  await page.getByRole("button", { name: "Send 1 event now" }).click();
+  await assertSees(page, "The resend has ended");
   assert.equal((await awaitSettled(relay, scene.workspace, entry)).attempt_count, 2);
 });
 

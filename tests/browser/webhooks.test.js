@@ -177,9 +177,10 @@ describe("a webhook's page", () => {
 
     await page.getByRole("button", { name: "Enable", exact: true }).click();
     await assertSees(page, "Webhook enabled.");
-    await page.getByText("Resend failed, held or pending events").click();
-    await page.getByRole("button", { name: "Resend held events" }).click();
-    await assertSees(page, "The resend has finished: 1 delivered, 0 failed again.");
+    await page.goto(`/settings/webhooks/${scene.webhook.id}?status=held`);
+    await page.getByRole("link", { name: "Resend held events" }).click();
+    await page.getByRole("button", { name: "Resend 1 event" }).click();
+    await assertSees(page, "The resend has ended: 1 arrived, 0 failed again.");
     await page.goto(`/settings/webhooks/${scene.webhook.id}/deliveries/${entry.id}`);
     await assertSees(page, "The endpoint has taken it.");
     assert.equal(scene.receiver.attemptsOf(entry.id).length, 1);

@@ -1,10 +1,8 @@
 // The words on the pages: those of the field, one for each thing, and refusals that say what is allowed.
-import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { assertSees, signInOn, startBrowser } from "../support/browser.js";
-import { answerWith, refusedUrl } from "../support/receiver.js";
+import { refusedUrl } from "../support/receiver.js";
 import { createWorkspace, startRelay } from "../support/relay.js";
-import { acceptForOne, awaitSettled, setUpWebhook } from "../support/steps.js";
 
 let relay;
 let browser;
@@ -39,18 +37,4 @@ test("W9: a refused field is called as its label is, and the refusal says what i
   await page.getByLabel("Signing secret").fill("long-enough");
   await page.getByRole("button", { name: "Save" }).click();
   await assertSees(page, "Correct the endpoint or the URL, then send a test event.");
-});
-
-test("W4: the end of a resend does not say that all is well where events failed", async (t) => {
-  const scene = await setUpWebhook(t, relay, answerWith(500));
-  const entry = await acceptForOne(relay, scene.workspace);
-  await awaitSettled(relay, scene.workspace, entry);
-  const page = await browser.open(t, relay);
-  await signInOn(page, relay, scene.workspace);
-  await page.goto(`/settings/webhooks/${scene.webhook.id}`);
-  await page.getByText("Resend failed, held or pending events").click();
-  await page.getByRole("button", { name: "Resend failed events" }).click();
-  await assertSees(page, "The resend has finished");
-  await assertSees(page, /1 of 1 resent: 0 delivered, 1 failed/);
-  assert.ok(!(await page.textContent("main")).includes("sent again"));
 });

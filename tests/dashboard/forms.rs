@@ -3,9 +3,7 @@
 use webhook_relay::{
     dashboard::{
         detail_query::DetailQuery,
-        forms::{
-            ResendForm, RotateForm, SignInForm, WebhookErrors, WebhookForm, check_test, parse_test,
-        },
+        forms::{RotateForm, SignInForm, WebhookErrors, WebhookForm, check_test, parse_test},
         spans::{ChartSpan, Range},
         words,
     },
@@ -230,25 +228,6 @@ fn the_old_secret_makes_the_header_of_one_signature_during_an_overlap_unless_the
     }
     let default = RotateForm::default().check().ok();
     assert!(default.is_some_and(|default| !default.sign_header_with.is_current()));
-}
-
-#[test]
-fn a_bulk_resend_is_of_failed_held_or_pending_events_of_a_time_in_utc() {
-    let form = ResendForm::parse(b"status=held&since=2026-01-15T10%3A30&until=");
-    let selection = form.check().unwrap();
-    assert_eq!(
-        (selection.status, selection.since, selection.until),
-        (Some(Status::Held), Some(NOW), None)
-    );
-    for (word, status) in [("failed", Status::Failed), ("pending", Status::Pending)] {
-        let form = ResendForm::parse(format!("status={word}").as_bytes());
-        assert_eq!(form.check().unwrap().status, Some(status));
-    }
-    let errors = |form: &[u8]| ResendForm::parse(form).check().unwrap_err();
-    assert!(errors(b"status=delivered").status.is_some());
-    assert!(errors(b"status=held&since=x").since.is_some());
-    let order = errors(b"status=held&since=2026-01-15T10%3A30&until=2026-01-15T10%3A30");
-    assert!(order.until.is_some() && order.since.is_none());
 }
 
 #[test]

@@ -14,12 +14,14 @@ use webhook_relay::{
         docs::DocsPage,
         error::ErrorPage,
         event::{EventPage, EventQuery, Trace, TracedWebhook},
-        forms::{ResendErrors, ResendForm, RotateForm, WebhookErrors, WebhookForm},
+        forms::{RotateForm, WebhookErrors, WebhookForm},
         frame::{Frame, Notice, Session},
         kept_form::Kept,
         list::{ListPage, ListedWebhook},
         pace_form::{PaceErrors, PaceForm},
         probe::{Probe, SentParts},
+        resend::ResendPage,
+        resend_form::{ResendErrors, ResendForm},
         sign_in::SignInPage,
         time_field::TimeField,
     },
@@ -36,7 +38,7 @@ use webhook_relay::{
         pace::{Pace, RateLimit},
         policy::Policy,
         record::DeliveryRecord,
-        resend::{BulkResend, BulkResendStatus, Selection},
+        resend::{BulkResend, BulkResendStatus, Preview, Selection},
         retry::RetrySchedule,
         sealed::Sealed,
         stats::{HourCounts, hour_of},
@@ -223,6 +225,56 @@ pub(crate) fn bulk_resend() -> BulkResend {
     }
 }
 
+/// The page before a resend of 110 events, the oldest and the newest of which have a stranger's text.
+pub(crate) fn resend(text: &str) -> ResendPage {
+    let mut ends = deliveries(2, text).into_iter().map(Box::new);
+    let (oldest, newest) = (ends.next(), ends.next());
+    ResendPage {
+        frame: frame(true),
+        webhook: webhook(1, text),
+        catalogue: catalogue(text),
+        form: ResendForm {
+            event_type: text.into(),
+            ..resend_form("status=failed")
+        },
+        errors: ResendErrors::default(),
+        preview: Some(Preview {
+            total: 110,
+            is_exact: true,
+            oldest_at: oldest.as_ref().map(|record| record.id.minted_at()),
+            newest_at: newest.as_ref().map(|record| record.id.minted_at()),
+            oldest,
+            newest,
+        }),
+        remark: None,
+    }
+}
+
+/// The same where nothing that was typed can be read.
+pub(crate) fn refused_resend(text: &str) -> ResendPage {
+    let form = ResendForm {
+        status: text.into(),
+        event_type: text.into(),
+        since: TimeField::parse(text),
+        until: TimeField::parse(text),
+        response_status: text.into(),
+        outcome: text.into(),
+        ..ResendForm::default()
+    };
+    ResendPage {
+        errors: *form.check().unwrap_err(),
+        form,
+        preview: None,
+        remark: Some(Kept::of("/settings/webhooks/new", b"").unwrap().remark()),
+        ..resend(text)
+    }
+}
+
+pub(crate) fn resend_form(query: &str) -> ResendForm {
+    let pairs = url_pairs(query);
+    ResendForm::parse_query(pairs.iter().map(|(n, v)| (n.as_str(), v.as_str())))
+}
+
 pub(crate) fn query(text: &str) -> DetailQuery {
     DetailQuery::parse(
         url_pairs(text)
@@ -321,8 +373,6 @@ pub(crate) fn detail(may_write: bool, text: &str) -> DetailPage {
         probe: None,
         hours: Some(hours()),
         bulk_resend: None,
-        resend: ResendForm::default(),
-        resend_errors: ResendErrors::default(),
         kept: None,
         older: deliveries(1, text).pop().map(|record| record.id),
         deliveries: deliveries(20, text),

@@ -273,8 +273,12 @@ describe("a running job", () => {
 
   test("is the only one: a second is refused until it is over", async (t) => {
     const { scene, id } = await begin(t, 5);
-    assertRefused(await resend(scene, { status: "failed" }), 409, { code: "resend_running" });
     assertRefused(await resend(scene, { status: "held" }), 409, { code: "resend_running" });
+    const second = await resend(scene, { status: "failed" });
+    assertRefused(second, 409, { code: "resend_running" });
+    const { resend: running } = second.body;
+    assert.deepEqual(running, { ...running, id, status: "running", total: 5 });
+    assert.deepEqual(Object.keys(running), Object.keys(answered(await readJob(scene, id), 200)));
     await awaitResend(relay, scene, { id });
     assert.equal(scene.endpoint.resent.length, 5);
     answered(await resend(scene, { status: "failed" }), 202);

@@ -27,6 +27,8 @@ test("each page is answered in one round trip to each of its objects", async (t)
     ["/settings/webhooks/new", own],
     [page, one],
     [`${page}?chart=7d&test=${entry.id}&created=${entry.id}&status=delivered`, one],
+    [`${page}/resend`, one],
+    [`${page}/resend?ids=${entry.id}`, one],
     [`${page}/delete`, own],
     [`${page}/deliveries/${entry.id}`, one],
     ["/settings/events", own],

@@ -11,7 +11,6 @@ import {
   answered,
   awaitDelivery,
   awaitSettled,
-  changeWebhook,
   pathOf,
   readDelivery,
   setUpWebhook,
@@ -336,65 +335,6 @@ describe("a delivery", () => {
         `${scene.page}?since=yesterday&status=odd&cursor=odd&test=odd&created=odd&resend=odd&chart=odd`,
       ),
     );
-  });
-});
-
-describe("resending many", () => {
-  test("starts, shows its progress, and can be stopped", async (t) => {
-    const scene = await setUp(t, () => hang());
-    await changeWebhook(relay, scene, { status: "disabled" });
-    const posted = await acceptArray(
-      relay,
-      scene.workspace,
-      Array.from({ length: 20 }, () => alert()),
-    );
-    const [
-      {
-        deliveries: [entry],
-      },
-    ] = posted;
-    await awaitDelivery(relay, scene.workspace, entry, ({ status }) => status === "held");
-    assertPage(await scene.visitor.post(`${scene.page}/resend`, { status: "held" }), 409);
-    assertLeadsTo(await scene.visitor.post(`${scene.page}/enable`), scene.page);
-
-    const answer = await scene.visitor.post(`${scene.page}/resend`, { status: "held", since: "", until: "" });
-    const location = assertLeadsTo(answer, new RegExp(`^${scene.page}\\?resend=rs_\\w+#resend$`));
-    const [job] = location.match(/rs_\w+/);
-    assert.ok(assertPage(await scene.visitor.get(location)).includes(job));
-    assert.match(assertPage(await scene.visitor.post(`${scene.page}/resend`, { status: "held" }), 409), /running/);
-    assertLeadsTo(await scene.visitor.post(`${scene.page}/resend/${job}/stop`), `${scene.page}?resend=${job}#resend`);
-    assert.equal((await read(scene, `/resend/${job}`)).status, "stopped");
-    assertPage(await scene.visitor.post(`${scene.page}/resend/rs_${NOBODY}/stop`), 404);
-  });
-
-  test("sends what failed in a period", async (t) => {
-    const scene = await setUp(t, answerInTurn(410, 200));
-    const entry = await acceptForOne(relay, scene.workspace);
-    await awaitSettled(relay, scene.workspace, entry);
-    assertLeadsTo(await scene.visitor.post(`${scene.page}/enable`), scene.page);
-    const [since, until] = ["2026-01-01T00:00", "2200-01-01T00:00"];
-    assertLeadsTo(await scene.visitor.post(`${scene.page}/resend`, { status: "failed", since, until }), /resend=rs_/);
-    await awaitDelivery(relay, scene.workspace, entry, ({ status }) => status === "delivered");
-  });
-
-  test("sends what is pending at once", async (t) => {
-    const scene = await setUp(t, answerInTurn(500, 200), { retry_schedule: ["1h"] });
-    const entry = await acceptForOne(relay, scene.workspace);
-    await awaitDelivery(relay, scene.workspace, entry, (delivery) => delivery.next_attempt_at !== null);
-    assertLeadsTo(await scene.visitor.post(`${scene.page}/resend`, { status: "pending" }), /resend=rs_/);
-    await awaitDelivery(relay, scene.workspace, entry, ({ status }) => status === "delivered");
-  });
-
-  test("refuses an impossible status or time", async (t) => {
-    const scene = await setUp(t);
-    for (const fields of [
-      {},
-      { status: "delivered" },
-      { status: "failed", since: "yesterday" },
-      { status: "held", until: "x" },
-    ]) {
-      assertPage(await scene.visitor.post(`${scene.page}/resend`, fields), 422);
-    }
   });
 });
 

@@ -119,7 +119,7 @@ fn every_refusal() -> Vec<ApiError> {
         ApiError::Refused(Refusal::AlreadySettled),
         ApiError::Refused(Refusal::AttemptUnderWay),
         ApiError::NoOverlap,
-        ApiError::ResendRunning,
+        ApiError::ResendRunning { resend: None },
         ApiError::RateLimited {
             what: "requests",
             seconds: 1,

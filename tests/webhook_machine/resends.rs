@@ -131,6 +131,10 @@ fn a_bulk_resend_takes_those_that_are_named_once_each_and_passes_over_others() {
     assert_eq!((shown.total, shown.is_exact), (2, true));
     assert_eq!(shown.oldest_at, Some(id(4).minted_at()));
     assert_eq!(shown.newest_at, Some(id(5).minted_at()));
+    let ends = [shown.oldest, shown.newest].map(|end| end.map(|end| (end.id, end.attempts.len())));
+    assert_eq!(ends, [Some((id(4), 0)), Some((id(5), 1))]);
+    let one = preview(&mut world, Selection::named(vec![id(5)]));
+    assert!(one.oldest.is_some_and(|one| one.id == id(5)) && one.newest.is_none());
     assert_eq!(start_with(&mut world, named()).total, 2);
     world.restart();
     let mut grants = hired(&mut world);

@@ -226,6 +226,12 @@ impl Delivery {
         matches!(self.state, State::Delivered { .. } | State::Failed { .. })
     }
 
+    /// Whether it can be resent as it is: an event that is held or has ended.
+    #[must_use]
+    pub fn is_resendable(&self) -> bool {
+        self.kind == Kind::Event && self.status() != Status::Pending
+    }
+
     /// How its attempts ended last, if they ever did.
     #[must_use]
     pub const fn last_end(&self) -> Option<End> {

@@ -3,7 +3,8 @@
 use crate::{
     api::{
         deliveries::{DeliveryView, Page, parse_filter},
-        resends::{BulkResendView, HourView, PreviewView, parse_hours, parse_selection},
+        resend_views::{BulkResendView, PreviewView},
+        resends::{HourView, parse_hours, parse_selection},
     },
     domain::{
         ids::{DeliveryId, ResendId, WebhookId},
@@ -65,7 +66,7 @@ pub(super) async fn start_resend(call: Call<'_>, webhook: WebhookId) -> Answer {
     let id = ResendId::mint(now(), random_bytes()?);
     show_resend(
         202,
-        call.webhook(&webhook).start_resend(id, selection).await?,
+        &call.webhook(&webhook).start_resend(id, selection).await?,
     )
 }
 
@@ -76,14 +77,14 @@ pub(super) async fn preview_resend(call: Call<'_>, webhook: WebhookId) -> Answer
 }
 
 pub(super) async fn read_resend(call: Call<'_>, webhook: WebhookId, id: ResendId) -> Answer {
-    show_resend(200, call.webhook(&webhook).read_resend(id).await?)
+    show_resend(200, &call.webhook(&webhook).read_resend(id).await?)
 }
 
 pub(super) async fn stop_resend(call: Call<'_>, webhook: WebhookId, id: ResendId) -> Answer {
-    show_resend(200, call.webhook(&webhook).stop_resend(id).await?)
+    show_resend(200, &call.webhook(&webhook).stop_resend(id).await?)
 }
 
-fn show_resend(status: u16, bulk_resend: BulkResend) -> Answer {
+fn show_resend(status: u16, bulk_resend: &BulkResend) -> Answer {
     json(status, &BulkResendView::from(bulk_resend))
 }
 

@@ -204,7 +204,7 @@ impl WebhookClient<'_> {
         found(self.ask(command, delivery).await)
     }
 
-    /// Starts a bulk resend.
+    /// Starts a bulk resend. A refusal because one is running tells which.
     pub(super) async fn start_resend(
         &self,
         id: ResendId,
@@ -215,7 +215,17 @@ impl WebhookClient<'_> {
         } else {
             WebhookCommand::StartResend { id, selection }
         };
-        self.ask(command, bulk_resend).await
+        match self.ask(command, bulk_resend).await {
+            Err(ApiError::ResendRunning { .. }) => {
+                let wanted = Wanted {
+                    bulk_resend: true,
+                    ..Wanted::default()
+                };
+                let resend = self.show(wanted).await?.bulk_resend.map(Box::new);
+                Err(ApiError::ResendRunning { resend })
+            }
+            started => started,
+        }
     }
 
     /// Asks what a bulk resend would cover.

@@ -28,7 +28,7 @@ impl From<Refusal> for ApiError {
             },
             Refusal::WebhookDisabled => Self::WebhookDisabled,
             Refusal::NoOverlap => Self::NoOverlap,
-            Refusal::ResendRunning => Self::ResendRunning,
+            Refusal::ResendRunning => Self::ResendRunning { resend: None },
             Refusal::IdempotencyMismatch => Self::IdempotencyMismatch,
         }
     }

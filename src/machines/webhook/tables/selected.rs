@@ -10,6 +10,7 @@ use crate::{
     domain::{
         delivery::{Kind, Status},
         ids::DeliveryId,
+        record::DeliveryRecord,
         resend::{Preview, Selection},
         timestamp::Timestamp,
     },
@@ -76,12 +77,20 @@ impl WebhookTables {
         };
         let oldest = old.oldest.or(new.oldest);
         let newest = new.newest.or(old.newest);
+        let is_one = oldest == newest;
         Ok(Preview {
             total: old.total.saturating_add(new.total),
             is_exact: new.through.is_none(),
-            oldest_at: oldest.map(|id| id.minted_at()),
-            newest_at: newest.map(|id| id.minted_at()),
+            oldest_at: oldest.as_ref().map(DeliveryId::minted_at),
+            newest_at: newest.as_ref().map(DeliveryId::minted_at),
+            oldest: self.show_end(oldest)?,
+            newest: self.show_end(newest.filter(|_| !is_one))?,
         })
+    }
+
+    fn show_end(&self, id: Option<DeliveryId>) -> Result<Option<Box<DeliveryRecord>>> {
+        let record = id.map(|id| self.read_summary(&id)).transpose()?;
+        Ok(record.flatten().map(Box::new))
     }
 
     /// Finds what a selection by status takes among the rows after one; `slice` says which of these.

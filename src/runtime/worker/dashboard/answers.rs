@@ -104,6 +104,7 @@ pub(super) fn asset(url: &Url, brand: &Brand) -> Answer {
     let addressed = [
         assets::style_address(),
         assets::script_address(),
+        assets::log_script_address(),
         assets::icon_address(),
     ];
     let is_addressed = asked.is_some_and(|asked| addressed.contains(&asked));

@@ -1,9 +1,9 @@
-//! The page of a delivery, and resending one or many.
+//! The page of a delivery, and resending it.
 
 use super::{
     HOME,
     answers::{after, download, page, sentence},
-    detail::{self, Remarks, read_webhook, sent_parts},
+    detail::{read_webhook, sent_parts},
     visit::{Detour, Visit},
 };
 use crate::{
@@ -15,13 +15,12 @@ use crate::{
         delivery::{AttemptRequest, DeliveryPage, Source},
         delivery_query::DeliveryQuery,
         detail_query::DetailQuery,
-        forms::ResendForm,
         frame::{Done, Frame, Notice},
         probe::SentParts,
     },
     domain::{
         attempt::Attempt,
-        ids::{DeliveryId, ResendId, WebhookId, WorkspaceId},
+        ids::{DeliveryId, WebhookId, WorkspaceId},
         record::DeliveryRecord,
         request_headers::{admits, own_headers},
         sealed::{EncryptionKeys, Field, Sealed, SealedError},
@@ -33,11 +32,10 @@ use crate::{
     },
     runtime::{
         platform::{
-            entropy::now,
             faults::internal,
             http::{Response, pairs},
         },
-        worker::{object_clients::WebhookClient, request::random_bytes},
+        worker::object_clients::WebhookClient,
     },
 };
 
@@ -266,62 +264,4 @@ fn signing_secrets(
             .map(|previous| open(&previous.secret))
             .transpose()?,
     })
-}
-
-pub(super) async fn start_resend(
-    visit: &Visit<'_>,
-    webhook: WebhookId,
-) -> Result<Response, Detour> {
-    let form = ResendForm::parse(visit.form().await?);
-    let selection = match form.check() {
-        Ok(selection) => selection,
-        Err(errors) => {
-            let remarks = Remarks {
-                resend: Some((form, errors)),
-                ..Remarks::refused(422)
-            };
-            return detail::remark(visit, webhook, remarks).await;
-        }
-    };
-    let id = ResendId::mint(now(), random_bytes()?);
-    let workspace = visit.may_change().await?;
-    let client = visit.webhook(&workspace, &webhook);
-    match client.start_resend(id.clone(), selection).await {
-        Ok(_) => to_resend(visit, &webhook, &id, Done::ResendStarted),
-        Err(error) if error.status() == 409 => {
-            let remarks = Remarks {
-                problem: Some(sentence(&error)),
-                ..Remarks::refused(error.status())
-            };
-            detail::remark(visit, webhook, remarks).await
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-pub(super) async fn stop_resend(
-    visit: &Visit<'_>,
-    webhook: WebhookId,
-    id: ResendId,
-) -> Result<Response, Detour> {
-    visit.form().await?;
-    let workspace = visit.may_change().await?;
-    visit
-        .webhook(&workspace, &webhook)
-        .stop_resend(id.clone())
-        .await?;
-    to_resend(visit, &webhook, &id, Done::ResendStopped)
-}
-
-fn to_resend(
-    visit: &Visit<'_>,
-    webhook: &WebhookId,
-    id: &ResendId,
-    done: Done,
-) -> Result<Response, Detour> {
-    Ok(after(
-        visit,
-        done,
-        format!("{HOME}/{webhook}?resend={id}#resend"),
-    )?)
 }

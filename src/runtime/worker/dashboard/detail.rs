@@ -10,7 +10,7 @@ use crate::{
     dashboard::{
         detail::DetailPage,
         detail_query::DetailQuery,
-        forms::{ResendErrors, ResendForm, RotateForm, WebhookErrors, WebhookForm},
+        forms::{RotateForm, WebhookErrors, WebhookForm},
         frame::Notice,
         kept_form::Kept,
         probe::{Probe, SentParts},
@@ -41,7 +41,6 @@ pub(super) struct Remarks {
     pub(super) status: u16,
     pub(super) form: Option<(WebhookForm, WebhookErrors)>,
     pub(super) rotation: Option<(RotateForm, String)>,
-    pub(super) resend: Option<(ResendForm, ResendErrors)>,
     /// A problem that belongs to no field.
     pub(super) problem: Option<String>,
     /// A form that was kept while its author signed in again.
@@ -115,7 +114,6 @@ async fn render(
         Some((form, error)) => (form, Some(error)),
         None => (RotateForm::default(), None),
     };
-    let (resend, resend_errors) = remarks.resend.unwrap_or_default();
     let secret = if may_write && remarks.shows_secret {
         Some(reveal_secret(keys, &webhook)?.secret)
     } else {
@@ -149,8 +147,6 @@ async fn render(
         bulk_resend: shown
             .bulk_resend
             .filter(|bulk_resend| is_wanted(bulk_resend, &query)),
-        resend,
-        resend_errors,
         catalogue: event_types::catalogue(visit.env).await?,
         older: next_page(&shown.deliveries, shown.more, shown.next),
         deliveries: shown.deliveries,

@@ -17,6 +17,8 @@ mod detail;
 
 mod delivery_pages;
 
+mod resend_pages;
+
 mod event_page;
 
 mod find_page;
@@ -130,9 +132,10 @@ async fn route(visit: &Visit<'_>) -> Result<Response, Detour> {
         Target::EndOverlap => webhook_pages::end_overlap(visit, ids.webhook()?).boxed_local(),
         Target::Reveal => detail::reveal(visit, ids.webhook()?).boxed_local(),
         Target::Test => webhook_pages::test(visit, ids.webhook()?).boxed_local(),
-        Target::StartResend => delivery_pages::start_resend(visit, ids.webhook()?).boxed_local(),
+        Target::ResendPage => resend_pages::ask(visit, ids.webhook()?).boxed_local(),
+        Target::StartResend => resend_pages::start_resend(visit, ids.webhook()?).boxed_local(),
         Target::StopResend => {
-            delivery_pages::stop_resend(visit, ids.webhook()?, ids.resend()?).boxed_local()
+            resend_pages::stop_resend(visit, ids.webhook()?, ids.resend()?).boxed_local()
         }
         Target::Delivery => {
             delivery_pages::show(visit, ids.webhook()?, ids.delivery()?).boxed_local()

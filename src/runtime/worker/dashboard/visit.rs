@@ -210,8 +210,12 @@ impl<'a> Visit<'a> {
         self.frame_with(self.done().map(Notice::Done))
     }
 
-    /// What just happened, of which the browser's cookie has the word: the page has to show it.
+    /// What just happened, of which the browser's cookie has the word: the page has to show it. What a script fetches is
+    /// not shown as a page, and leaves the notice to the one that is.
     pub(super) fn done(&self) -> Option<Done> {
+        if self.request.header("sec-fetch-dest").as_deref() == Some("empty") {
+            return None;
+        }
         let (_, transport) = own_origin(&self.request).ok()?;
         let cookies = self.request.header("cookie")?;
         let word = read_cookie(&cookies, transport.notice_cookie_name())?;

@@ -8,6 +8,7 @@ use super::{
     HOME,
     answers::{after, page, sentence},
     detail::{self, Remarks, read_webhook},
+    resend_pages,
     visit::{Detour, Visit},
 };
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     dashboard::{
         add::AddPage,
         delete::DeletePage,
-        forms::{ResendErrors, RotateForm, WebhookErrors, WebhookForm, check_test, parse_test},
+        forms::{RotateForm, WebhookErrors, WebhookForm, check_test, parse_test},
         frame::{Done, Notice},
         kept_form::{Kept, KeptForm},
         list::{ListPage, ListedWebhook},
@@ -176,8 +177,7 @@ pub(super) async fn show_kept(visit: &Visit<'_>, kept: Kept) -> Result<Response,
             detail::remark(visit, id, Remarks { form, ..shown() }).await
         }
         Some(KeptForm::Resend(id, form)) => {
-            let resend = Some((form, ResendErrors::default()));
-            detail::remark(visit, id, Remarks { resend, ..shown() }).await
+            resend_pages::show(visit, id, form, Some(kept.remark())).await
         }
         None => Err(Detour::SignIn),
     }
