@@ -147,7 +147,7 @@ test("without JavaScript everything works with forms", async (t) => {
   await awaitSettled(relay, workspace, entry);
   await page.reload();
   await assertSees(page, "The resend has ended: 1 arrived, 0 failed again.");
-  const time = page.locator("time").first();
+  const time = page.getByRole("definition").locator("time").first();
   assert.match(await time.textContent(), /UTC$/);
 });
 
