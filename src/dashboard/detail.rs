@@ -234,7 +234,7 @@ impl DetailPage {
         });
         let of_outcomes = Outcome::ALL.into_iter().map(|outcome| Choice {
             value: outcome.as_str().into(),
-            label: words::result(outcome).into(),
+            label: words::result(outcome),
         });
         let mut choices: Vec<Choice> = Vec::new();
         for choice in of_statuses.chain(of_outcomes) {

@@ -83,13 +83,13 @@ impl ResendForm {
         ("pending", "Pending events"),
     ];
 
-    /// The choices of the outcome of the last attempt.
-    pub const OUTCOMES: [(Outcome, &'static str); 5] = [
-        (Outcome::HttpError, "Answered with an error"),
-        (Outcome::Timeout, "No answer in time"),
-        (Outcome::Unreachable, "Not reached"),
-        (Outcome::Blocked, "Not sent"),
-        (Outcome::Lost, "Interrupted"),
+    /// The outcomes that the last attempt of what is resent may have.
+    pub const OUTCOMES: [Outcome; 5] = [
+        Outcome::HttpError,
+        Outcome::Timeout,
+        Outcome::Unreachable,
+        Outcome::Blocked,
+        Outcome::Lost,
     ];
 
     /// Reads the form that starts it.
@@ -191,7 +191,7 @@ impl ResendForm {
             .into_iter()
             .find(|status| status.as_str() == self.status);
         let statuses = ResponseStatuses::parse(&self.response_status);
-        let mut outcomes = Self::OUTCOMES.into_iter().map(|(outcome, _)| outcome);
+        let mut outcomes = Self::OUTCOMES.into_iter();
         let outcome = outcomes.find(|outcome| outcome.as_str() == self.outcome);
         let is_wrong = |is_read: bool, typed: &str, error: &str| {
             (!is_read && !typed.is_empty()).then(|| error.to_string())

@@ -12,12 +12,7 @@ use crate::domain::{
 pub fn outcome_briefly(attempt: &Attempt) -> String {
     match (attempt.outcome, attempt.response_status) {
         (Outcome::Succeeded | Outcome::HttpError, Some(code)) => status(code),
-        (Outcome::Succeeded, None) => "Answered".into(),
-        (Outcome::HttpError, None) => "Wrong answer".into(),
-        (Outcome::Timeout, _) => "No answer in time".into(),
-        (Outcome::Unreachable, _) => "Not reached".into(),
-        (Outcome::Blocked, _) => "Not sent".into(),
-        (Outcome::Lost, _) => "Interrupted".into(),
+        (outcome, _) => capitalise(missing_answer(outcome)),
     }
 }
 
@@ -69,14 +64,11 @@ pub fn code(attempt: &Attempt) -> String {
 
 /// A result by which deliveries are found, as a choice of a list.
 #[must_use]
-pub fn result(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Succeeded => "Succeeded",
-        Outcome::HttpError => "Any other answer",
-        Outcome::Timeout => "Timeout",
-        Outcome::Unreachable => "Failed connection",
-        Outcome::Blocked => "Refused URL",
-        Outcome::Lost => "Interruption",
+pub fn result(outcome: impl Borrow<Outcome>) -> String {
+    match outcome.borrow() {
+        Outcome::Succeeded => "Succeeded".into(),
+        Outcome::HttpError => "Answered with an error".into(),
+        outcome => capitalise(missing_answer(*outcome)),
     }
 }
 
