@@ -6,9 +6,7 @@ use std::time::Duration;
 use super::{
     detail::DetailPage, detail_query::Range, resend_form::ResendForm, time_field::TimeField, words,
 };
-use crate::domain::{
-    delivery::Status, ids::ResendId, resend::BulkResendStatus, timestamp::Timestamp,
-};
+use crate::domain::{delivery::Status, resend::BulkResendStatus, timestamp::Timestamp};
 
 /// How long before the end of its first failed attempt an event was made at most: an attempt takes seconds.
 const MADE_BEFORE: Duration = Duration::from_secs(60);
@@ -20,14 +18,17 @@ impl DetailPage {
         self.bulk_resend_runs() || records.any(|record| record.delivery.status() == Status::Pending)
     }
 
-    /// The address of what the page shows.
+    /// The address of what the page shows. It names no place on it: a browser would only go there, and load nothing.
     pub(super) fn same_page(&self) -> String {
         let Self { query, webhook, .. } = self;
         let address = query.address(&webhook.id, query.cursor.as_ref());
-        let shown = self.bulk_resend.as_ref().map(|shown| &shown.id);
-        match (shown, address.split_once('#')) {
-            (Some(id), Some((page, _))) => with_resend(page, id),
-            _ => address,
+        let page = address.split('#').next().unwrap_or_default();
+        match &self.bulk_resend {
+            None => page.into(),
+            Some(shown) => {
+                let joint = if page.ends_with('?') { "" } else { "&" };
+                format!("{page}{joint}resend={}", shown.id)
+            }
         }
     }
 
@@ -114,9 +115,4 @@ impl DetailPage {
 
 fn at(time: Timestamp) -> TimeField {
     TimeField::parse(&time.to_string())
-}
-
-fn with_resend(page: &str, id: &ResendId) -> String {
-    let joint = if page.ends_with('?') { "" } else { "&" };
-    format!("{page}{joint}resend={id}#resend")
 }

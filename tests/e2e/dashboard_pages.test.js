@@ -216,7 +216,7 @@ describe("an error is a page", () => {
       await signIn(relay, scene.workspace, ["events:write", "webhooks:read"]),
     ];
     for (const path of pages().filter((one) => one !== "/sign-in")) {
-      const visitor = /\/(new|delete)$/.test(path) ? reader : blind;
+      const visitor = /\/(new|delete|resend)$/.test(path) ? reader : blind;
       const html = assertPage(await visitor.get(path), 403);
       assert.ok(!html.includes(scene.receiver.url), path);
     }
