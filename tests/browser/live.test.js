@@ -127,7 +127,7 @@ describe("W6: what is pending refreshes by itself", () => {
     assert.equal(await page.locator("#said").textContent(), "2 new");
     for (const entry of added) assert.equal(await row(entry).count(), 0);
     await show.click();
-    assert.equal(await page.locator(".log tbody tr").count(), 5);
+    for (const entry of [...entries, ...added]) assert.equal(await row(entry).count(), 1);
     assert.ok((await page.evaluate(() => document.activeElement.getAttribute("href"))).endsWith(added[1].id));
     assert.ok(await row(entries[0]).getByRole("checkbox").isChecked());
     assert.ok(await show.isHidden());
