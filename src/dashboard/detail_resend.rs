@@ -7,8 +7,8 @@ use super::{
     detail::DetailPage, resend_form::ResendForm, spans::Range, time_field::TimeField, words,
 };
 use crate::domain::{
-    delivery::Status, ids::ResendId, last_attempt::LastAttemptFilter, outcome::Outcome,
-    resend::BulkResendStatus, timestamp::Timestamp,
+    delivery::Status, last_attempt::LastAttemptFilter, outcome::Outcome, resend::BulkResendStatus,
+    timestamp::Timestamp,
 };
 
 /// How long before the end of its first failed attempt an event was made at most: an attempt takes seconds.
@@ -21,14 +21,16 @@ impl DetailPage {
         self.bulk_resend_runs() || records.any(|record| record.delivery.status() == Status::Pending)
     }
 
-    /// The address of what the page shows.
+    /// The address of what the page shows. It names no place on it: a browser would only go there, and load nothing.
     pub(super) fn same_page(&self) -> String {
         let Self { query, webhook, .. } = self;
-        let address = query.address(&webhook.id);
-        let shown = self.bulk_resend.as_ref().map(|shown| &shown.id);
-        match (shown, address.split_once('#')) {
-            (Some(id), Some((page, _))) => with_resend(page, id),
-            _ => address,
+        let page = format!("/settings/webhooks/{}{}", webhook.id, query.suffix('?'));
+        match &self.bulk_resend {
+            None => page,
+            Some(shown) => {
+                let joint = if page.contains('?') { '&' } else { '?' };
+                format!("{page}{joint}resend={}", shown.id)
+            }
         }
     }
 
@@ -120,9 +122,4 @@ impl DetailPage {
 
 fn at(time: Timestamp) -> TimeField {
     TimeField::parse(&time.to_string())
-}
-
-fn with_resend(page: &str, id: &ResendId) -> String {
-    let joint = if page.ends_with('?') { "" } else { "&" };
-    format!("{page}{joint}resend={id}#resend")
 }

@@ -60,7 +60,8 @@ async function openLive(t, { script = true } = {}) {
   const home = `/settings/webhooks/${scene.webhook.id}`;
   const asked = [];
   page.on("request", (request) => {
-    if (request.resourceType() === "fetch") asked.push(request.url());
+    const { pathname } = new URL(request.url());
+    if (request.resourceType() === "fetch" && pathname === home) asked.push(pathname);
   });
   if (script) {
     await page.clock.install();
@@ -93,18 +94,17 @@ describe("W6: what is pending refreshes by itself", () => {
     const [failed, pending] = entries;
     await row(failed).getByRole("checkbox").check();
     await row(pending).getByRole("link").first().focus();
-    await page.mouse.wheel(0, 150);
-    await eventually(() => page.evaluate(() => scrollY > 0));
-    const scroll = await page.evaluate(() => scrollY);
+    const place = async () => (await row(pending).boundingBox()).y;
+    const before = await place();
     assert.match(await row(pending).textContent(), /Pending/);
     endpoint.status = 200;
     answered(await relay.fetch(pathOf(scene, `/deliveries/${pending.id}/send-now`), { method: "POST" }), 202);
     await awaitSettled(relay, scene.workspace, pending);
     await refresh(scene);
     await row(pending).getByText("Delivered").waitFor();
-    const { focused, y } = await page.evaluate(() => ({ focused: document.activeElement.outerHTML, y: scrollY }));
+    const focused = await page.evaluate(() => document.activeElement.outerHTML);
     assert.ok(focused.includes(pending.id), focused);
-    assert.equal(y, scroll);
+    assert.equal(await place(), before);
     assert.ok(await row(failed).getByRole("checkbox").isChecked());
     assert.ok(await row(pending).getByRole("checkbox").isVisible(), "what has ended can be selected");
     assert.match(await row(pending).getByRole("checkbox").getAttribute("aria-label"), /^alert\.triggered, \d/);
@@ -127,7 +127,7 @@ describe("W6: what is pending refreshes by itself", () => {
     assert.equal(await page.locator("#said").textContent(), "2 new");
     for (const entry of added) assert.equal(await row(entry).count(), 0);
     await show.click();
-    assert.equal(await page.locator(".log tbody tr").count(), 5);
+    for (const entry of [...entries, ...added]) assert.equal(await row(entry).count(), 1);
     assert.ok((await page.evaluate(() => document.activeElement.getAttribute("href"))).endsWith(added[1].id));
     assert.ok(await row(entries[0]).getByRole("checkbox").isChecked());
     assert.ok(await show.isHidden());
