@@ -264,7 +264,6 @@ fn a_page_stays_light_where_strangers_wrote_as_much_as_they_may() {
     for (name, html) in pages(false, &longest) {
         // The forms of users who may write repeat what the owner typed; these are the pages without them.
         if matches!(name, "list" | "delivery" | "event") {
-            println!("{name}: {}", html.len());
             assert!(html.len() < PAGE_LIMIT, "{name}: {}", html.len());
         }
     }
