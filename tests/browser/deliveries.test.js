@@ -175,7 +175,7 @@ describe("resending", () => {
     for (const response of waiting) response.writeHead(200).end();
     await page.getByRole("link", { name: "Resend failed events" }).click();
     await page.getByRole("button", { name: /^Resend \d+ events$/ }).click();
-    await page.getByText("The resend has ended: ").waitFor();
+    await page.locator("#resend").getByText("The resend has ended: ").waitFor();
   });
 });
 

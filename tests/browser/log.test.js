@@ -60,7 +60,7 @@ test("the log begins above the fold, with a column for each thing that is looked
   assert.ok(y < 800, `the fifth row begins at ${y}`);
   const heads = await page.locator(".log thead th").allTextContents();
   const named = heads.map((head) => head.trim()).filter((head) => head !== "");
-  assert.deepEqual(named, ["Time", "Status", "Type", "Code", "Duration", "Attempts", "Next"]);
+  assert.deepEqual(named, ["Select", "Time", "Status", "Type", "Code", "Duration", "Attempts", "Next"]);
 });
 
 test("the whole row opens its delivery", async (t) => {
