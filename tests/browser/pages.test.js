@@ -169,7 +169,7 @@ describe("the keyboard", () => {
     for (const [name, address] of Object.entries(pages())) {
       await page.goto(address);
       const wanted = await page.evaluate(() => {
-        const kinds = "a[href], button, input:not([type=hidden]), select, textarea, summary";
+        const kinds = "a[href], button:enabled, input:enabled:not([type=hidden]), select, textarea, summary";
         // The bars of a chart are one tab stop, in which the arrow keys go on.
         const seen = [.../** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(kinds))].filter(
           (one) => one.checkVisibility() && !one.matches(".bars [tabindex='-1']"),
