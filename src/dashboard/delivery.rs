@@ -15,7 +15,7 @@ use super::{
 };
 use crate::domain::{
     attempt::Attempt,
-    delivery::{FailedReason, Kind, State},
+    delivery::{self, FailedReason, Kind, State},
     record::DeliveryRecord,
     webhook::{Status, Webhook},
 };
@@ -81,6 +81,17 @@ impl DeliveryPage {
             "/settings/webhooks/{}/deliveries/{}",
             self.webhook.id, self.record.id
         )
+    }
+
+    /// Whether something on the page is about to change by itself.
+    fn is_live(&self) -> bool {
+        self.record.delivery.status() == delivery::Status::Pending
+    }
+
+    /// The address of what the page shows. It names no place on it: a browser would only go there, and load nothing.
+    fn same_page(&self) -> String {
+        let log = self.log.suffix('?');
+        format!("{}{log}", self.here())
     }
 
     /// The address to which one of its forms posts.

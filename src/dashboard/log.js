@@ -1,5 +1,5 @@
-// The log of a webhook, where a script runs: rows are selected all at once, and what is about to change refreshes by
-// itself, without moving anything under its reader.
+// The log of a webhook and the page of a delivery, where a script runs: rows are selected all at once, and what is about
+// to change refreshes by itself, without moving anything under its reader.
 //
 // A refresh fetches the page that is shown and takes parts of it. That is two calls of objects: one of the workspace's,
 // which checks the session and reads the webhook, and one of the webhook's, which reads all the rest. The first 60
@@ -136,7 +136,7 @@ function say(words) {
 function update() {
   const parts = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-fresh]"));
   for (const part of parts) refreshPart(part, latest.getElementById(part.id));
-  const tidings = refreshRows();
+  const tidings = [...refreshRows(), ...newAttempts()];
   news.hidden = tidings.length === 0;
   const offered = `${tidings.join(", ")}, show`;
   if (!news.hidden && news.textContent !== offered) {
@@ -180,6 +180,15 @@ function refreshRows() {
   const added = [...fresh.keys()].filter((key) => !shown.has(key) && (!last || key > last)).length;
   const more = goesOn && added > 0 && added === fresh.size ? "or more " : "";
   return [added > 0 && `${added} ${more}new`, gone > 0 && `${gone} no longer here`].filter(Boolean);
+}
+
+/** What the time line of a delivery has besides, which a reload shows. */
+function newAttempts() {
+  const [shown, fresh] = [document, latest].map(
+    (page) => page.querySelectorAll(".timeline > .good, .timeline > .bad").length,
+  );
+  const added = fresh - shown;
+  return added > 0 ? [`${added} new ${added === 1 ? "attempt" : "attempts"}`] : [];
 }
 
 /** The rows of a log by the addresses of their deliveries, which are in the order of their making. */

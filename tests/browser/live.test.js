@@ -236,6 +236,22 @@ describe("W6: a page that refreshes by itself", () => {
   });
 });
 
+test("W6: the page of a pending delivery tells how it goes on, and offers its new attempt", async (t) => {
+  const { page, home, endpoint, entries, ...scene } = await openLive(t);
+  const [, pending] = entries;
+  await page.goto(`${home}/deliveries/${pending.id}`);
+  await page.locator("#state").getByText("Retrying").waitFor();
+  endpoint.status = 200;
+  answered(await relay.fetch(pathOf(scene, `/deliveries/${pending.id}/send-now`), { method: "POST" }), 202);
+  await awaitSettled(relay, scene.workspace, pending);
+  await page.clock.runFor(SOON_MS);
+  await page.locator("#state").getByText("Delivered").waitFor();
+  assert.equal(await page.locator("#said").textContent(), "1 new attempt");
+  await page.getByRole("button", { name: "1 new attempt, show" }).click();
+  await assertSees(page, "Attempt 2");
+  assert.equal(await page.locator("#live").count(), 0, "what has ended refreshes no more");
+});
+
 test("W12: progress and end of a resend are said in one place, and the focus stays where it was", async (t) => {
   const scene = await openLive(t);
   const { page, home, endpoint, entries } = scene;
