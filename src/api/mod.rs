@@ -2,6 +2,8 @@
 
 pub mod error;
 
+pub mod error_body;
+
 pub mod entrance;
 
 pub mod routing;

@@ -7,7 +7,7 @@ use crate::domain::brand::Brand;
 pub const STYLE: &str = include_str!("style.css");
 /// The script.
 pub const SCRIPT: &str = include_str!("dashboard.js");
-/// The script of a webhook's log.
+/// The script of a webhook's log and of a delivery's page.
 pub const LOG_SCRIPT: &str = include_str!("log.js");
 /// The icon.
 pub const ICON: &str = include_str!("icon.svg");
