@@ -70,7 +70,7 @@ pub fn parse_new_link(body: &[u8]) -> Result<NewLink, ApiError> {
     let page: Option<String> = members.optional("page", "a string")?;
     if !page.as_deref().is_none_or(is_page) {
         let allowed = "the path of a page, with a query or without: /settings/webhooks, /settings/webhooks/new, \
-            /settings/webhooks/{wh}, /settings/webhooks/{wh}/deliveries/{evt} or /settings/events";
+            /settings/webhooks/{wh}, /settings/webhooks/{wh}/deliveries/{evt}, /settings/events or /settings/find";
         return Err(refused("invalid_page", "page", allowed.into()));
     }
     Ok(NewLink {

@@ -112,11 +112,11 @@ function nameBox(box) {
   if (box.ariaLabel !== name) box.ariaLabel = name;
 }
 
-/** How far a time is from now, such as "in 12 seconds". */
+/** How far a time is from now, in units of which there are two at least: "in 119 minutes" says more than "in 1 hour". */
 function distance(at) {
   const relative = new Intl.RelativeTimeFormat(LANGUAGE, { numeric: "auto" });
   const away = at.getTime() - Date.now();
-  const [unit, length] = UNITS.find(([, milliseconds]) => Math.abs(away) >= milliseconds) ?? UNITS.at(-1);
+  const [unit, length] = UNITS.find(([, milliseconds]) => Math.abs(away) >= 2 * milliseconds) ?? UNITS.at(-1);
   return relative.format(Math.trunc(away / length), unit);
 }
 

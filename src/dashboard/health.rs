@@ -1,7 +1,7 @@
 //! How a webhook's endpoint does, in a word and a sentence.
 
 use super::{
-    when::{Distance, from_now},
+    when::{TimeElement, from_now},
     words,
 };
 use crate::domain::{
@@ -48,7 +48,7 @@ pub struct Day {
     /// `38 of 40 attempts succeeded`.
     pub succeeded: String,
     /// The last failure in words, `last 500`, or the last success if none failed; and when it was.
-    pub last: Option<(String, Distance)>,
+    pub last: Option<(String, TimeElement)>,
 }
 
 impl Day {

@@ -74,6 +74,8 @@ mod visible_text;
 
 mod result_words;
 
+mod quantities;
+
 pub mod event;
 
 pub mod find;

@@ -3,191 +3,114 @@
 use std::{borrow::Borrow, fmt};
 
 use askama::filters::HtmlSafe;
-use chrono::{DateTime, Datelike, Month, Utc};
+use chrono::{DateTime, Utc};
 
 use super::words::length;
 use crate::domain::timestamp::Timestamp;
 
-/// A `<time>` element: the text to the second, in UTC; the script adds the exact UTC on hover.
-#[derive(Clone, Copy, Debug)]
-pub struct When(pub Timestamp);
+/// A `<time>` element: a point in time as text, and as programs read it.
+#[derive(Clone, Debug)]
+pub struct TimeElement {
+    machine: String,
+    /// What the script is to make of it, as attributes.
+    kind: String,
+    words: String,
+}
 
-// Digits, English month names and the markup below: it contains no text from strangers.
-impl HtmlSafe for When {}
-impl askama::FastWritable for When {
+// Digits, English month names and units, and the markup below: it contains no text from strangers.
+impl HtmlSafe for TimeElement {}
+impl askama::FastWritable for TimeElement {
     fn write_into(&self, into: &mut dyn fmt::Write, _: &dyn askama::Values) -> askama::Result<()> {
         write!(into, "{self}")?;
         Ok(())
     }
 }
 
-impl fmt::Display for When {
+impl fmt::Display for TimeElement {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(at) = self;
-        let (time, day) = (date_time(*at), day(*at));
-        let (year, clock) = (time.year(), time.format("%H:%M:%S"));
-        write!(
-            formatter,
-            "<time datetime=\"{at}\">{day} {year:04}, {clock} UTC</time>"
-        )
+        let Self {
+            machine,
+            kind,
+            words,
+        } = self;
+        write!(formatter, "<time datetime={machine}{kind}>{words}</time>")
     }
 }
 
-fn date_time(at: Timestamp) -> DateTime<Utc> {
-    DateTime::from_timestamp_millis(at.as_millis()).unwrap_or_default()
-}
-
-/// The day of a time in its year: `15 Jan`.
-fn day(at: Timestamp) -> String {
-    let time = date_time(at);
-    let month = u8::try_from(time.month()).map(Month::try_from);
-    let month = month.map_or("", |month| month.map_or("", |month| month.name()));
-    let short = month.get(..3).unwrap_or(month);
-    format!("{} {short}", time.day())
+fn date_time(at: impl Borrow<Timestamp>) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(at.borrow().as_millis()).unwrap_or_default()
 }
 
 /// A time in UTC as text without its year, to tell rows apart: `15 Jan 10:30:01`.
 #[must_use]
-pub fn briefly(at: impl Borrow<Timestamp>) -> String {
-    let at = *at.borrow();
-    format!("{} {}", day(at), date_time(at).format("%H:%M:%S"))
+pub fn briefly(time: impl Borrow<Timestamp>) -> String {
+    date_time(time).format("%-d %b %H:%M:%S").to_string()
 }
 
-/// Shows a time.
+/// Shows a time to the second; the script adds the exact UTC on hover.
 #[must_use]
-pub fn at(time: impl Borrow<Timestamp>) -> When {
-    When(*time.borrow())
-}
-
-/// A `<time>` element for a column of times: without the year and the zone, which the page names.
-#[derive(Clone, Copy, Debug)]
-pub struct InTable(Timestamp);
-
-// Digits, English month names and the markup below.
-impl HtmlSafe for InTable {}
-impl askama::FastWritable for InTable {
-    fn write_into(&self, into: &mut dyn fmt::Write, _: &dyn askama::Values) -> askama::Result<()> {
-        write!(into, "{self}")?;
-        Ok(())
+pub fn at(time: impl Borrow<Timestamp>) -> TimeElement {
+    TimeElement {
+        machine: time.borrow().to_string(),
+        kind: String::new(),
+        words: date_time(time)
+            .format("%-d %b %Y, %H:%M:%S UTC")
+            .to_string(),
     }
 }
 
-impl fmt::Display for InTable {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(at) = self;
-        let time = DateTime::from_timestamp_millis(at.as_millis()).unwrap_or_default();
-        write!(
-            formatter,
-            "<time datetime=\"{at}\" data-brief>{}</time>",
-            time.format("%-d %b, %H:%M:%S")
-        )
-    }
-}
-
-/// Shows a time in a column of times.
+/// Shows a time in a column of times: without the year and the zone, which the page names.
 #[must_use]
-pub fn in_table(time: impl Borrow<Timestamp>) -> InTable {
-    InTable(*time.borrow())
-}
-
-/// A `<time>` element of full minutes: a tick of an axis, or some hours from then on. Short, as a page has many.
-#[derive(Clone, Copy, Debug)]
-pub struct Hours {
-    start: Timestamp,
-    end: Option<Timestamp>,
-}
-
-// Digits, English month names and the markup below.
-impl HtmlSafe for Hours {}
-impl askama::FastWritable for Hours {
-    fn write_into(&self, into: &mut dyn fmt::Write, _: &dyn askama::Values) -> askama::Result<()> {
-        write!(into, "{self}")?;
-        Ok(())
+pub fn in_table(time: impl Borrow<Timestamp>) -> TimeElement {
+    TimeElement {
+        machine: time.borrow().to_string(),
+        kind: " data-brief".into(),
+        words: date_time(time).format("%-d %b, %H:%M:%S").to_string(),
     }
 }
 
-impl fmt::Display for Hours {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let read =
-            |at: Timestamp| DateTime::from_timestamp_millis(at.as_millis()).unwrap_or_default();
-        let start = read(self.start);
-        let machine = start.format("%Y-%m-%dT%H:%MZ");
-        let shown = start.format("%-d %b, %H:%M");
-        let Some(end) = self.end else {
-            return write!(
-                formatter,
-                "<time datetime={machine} data-hours=0>{shown}</time>"
-            );
-        };
-        let hours = end
-            .saturating_duration_since(self.start)
-            .as_secs()
-            .div_euclid(3_600);
-        let end = read(end);
-        let is_same_day = start.date_naive() == end.date_naive();
-        let last = end.format(if is_same_day {
-            "%H:%M"
-        } else {
-            "%-d %b, %H:%M"
-        });
-        write!(
-            formatter,
-            "<time datetime={machine} data-hours={hours}>{shown} to {last} UTC</time>"
-        )
-    }
-}
-
-/// Shows a tick of an axis, whose zone is named beside it.
+/// Shows a tick of an axis, which is of full minutes and whose zone is named beside it.
 #[must_use]
-pub fn tick(at: impl Borrow<Timestamp>) -> Hours {
-    Hours {
-        start: *at.borrow(),
-        end: None,
+pub fn tick(time: impl Borrow<Timestamp>) -> TimeElement {
+    let time = date_time(time);
+    TimeElement {
+        machine: minutes(time),
+        kind: " data-hours=0".into(),
+        words: time.format("%-d %b, %H:%M").to_string(),
     }
 }
 
-/// Shows some hours.
+/// Shows some hours from a full minute on.
 #[must_use]
-pub fn hours(start: impl Borrow<Timestamp>, end: impl Borrow<Timestamp>) -> Hours {
-    Hours {
-        start: *start.borrow(),
-        end: Some(*end.borrow()),
+pub fn hours(start: impl Borrow<Timestamp>, end: impl Borrow<Timestamp>) -> TimeElement {
+    let (start, end) = (date_time(start), date_time(end));
+    let length = end.signed_duration_since(start).num_hours();
+    let is_same_day = start.date_naive() == end.date_naive();
+    let last = end.format(if is_same_day {
+        "%H:%M"
+    } else {
+        "%-d %b, %H:%M"
+    });
+    TimeElement {
+        machine: minutes(start),
+        kind: format!(" data-hours={length}"),
+        words: format!("{} to {last} UTC", start.format("%-d %b, %H:%M")),
     }
 }
 
-/// A `<time>` element whose text is how far the time is from now; the script keeps it moving.
-#[derive(Clone, Debug)]
-pub struct Distance {
-    at: Timestamp,
-    words: String,
+/// A time for programs without its seconds, as a chart has many.
+fn minutes(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%dT%H:%MZ").to_string()
 }
 
-// Numbers, English units and the markup below.
-impl HtmlSafe for Distance {}
-impl askama::FastWritable for Distance {
-    fn write_into(&self, into: &mut dyn fmt::Write, _: &dyn askama::Values) -> askama::Result<()> {
-        write!(into, "{self}")?;
-        Ok(())
-    }
-}
-
-impl fmt::Display for Distance {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { at, words } = self;
-        write!(
-            formatter,
-            "<time datetime=\"{at}\" data-distance>{words}</time>"
-        )
-    }
-}
-
-/// Shows how far a time is from now.
+/// Shows how far a time is from now; the script keeps it moving.
 #[must_use]
-pub fn from_now(at: impl Borrow<Timestamp>, now: impl Borrow<Timestamp>) -> Distance {
-    let at = *at.borrow();
-    Distance {
-        at,
-        words: distance(at, now),
+pub fn from_now(time: impl Borrow<Timestamp>, now: impl Borrow<Timestamp>) -> TimeElement {
+    let time = *time.borrow();
+    TimeElement {
+        machine: time.to_string(),
+        kind: " data-distance".into(),
+        words: distance(time, now),
     }
 }
 
@@ -217,7 +140,7 @@ mod tests {
         let shown = at(NOW.saturating_add(std::time::Duration::from_millis(1_234)));
         assert_eq!(
             shown.to_string(),
-            "<time datetime=\"2026-01-15T10:30:01.234Z\">15 Jan 2026, 10:30:01 UTC</time>"
+            "<time datetime=2026-01-15T10:30:01.234Z>15 Jan 2026, 10:30:01 UTC</time>"
         );
         assert_eq!(briefly(NOW), "15 Jan 10:30:00");
     }

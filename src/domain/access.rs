@@ -97,7 +97,7 @@ pub fn is_page(address: &str) -> bool {
     let path = address.split(['?', '#']).next().unwrap_or_default();
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     let is_route = match segments.as_slice() {
-        ["settings", "webhooks", "new"] | ["settings", "webhooks" | "events"] => true,
+        ["settings", "webhooks", "new"] | ["settings", "webhooks" | "events" | "find"] => true,
         ["settings", "webhooks", webhook] => WebhookId::parse(webhook).is_ok(),
         ["settings", "webhooks", webhook, "deliveries", delivery] => {
             WebhookId::parse(webhook).is_ok() && DeliveryId::parse(delivery).is_ok()
@@ -129,6 +129,7 @@ mod tests {
             "/settings/webhooks",
             "/settings/webhooks/new",
             "/settings/events?id=order-4711",
+            "/settings/find?q=order-4711",
             &webhook,
             &format!("{webhook}?status=failed#deliveries"),
             &format!("{webhook}/deliveries/evt_{DIGITS}"),

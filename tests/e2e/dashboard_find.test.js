@@ -1,6 +1,7 @@
 // Finding anything of a workspace: what a text leads to, what it costs, and what it must not show.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { turn } from "../support/hooks.js";
 import { answerWith } from "../support/receiver.js";
 import { startRelay } from "../support/relay.js";
 import { acceptEvent, acceptForOne, alert, answered, awaitSettled, pathOf, setUpWebhook } from "../support/steps.js";
@@ -68,6 +69,16 @@ test("a search costs one call to the workspace's object, and one to each webhook
     ["nobody", all],
   ])
     assert.deepEqual(callsOf(await find(text)), calls, String(text).slice(0, 40));
+});
+
+test("webhooks that do not answer are counted, and what the others have is listed", async (t) => {
+  t.after(() => turn(relay));
+  for (const silent of [1, 2]) {
+    await turn(relay, { fault: { statement: "FROM event_ids", times: silent } });
+    const html = assertPage(await find("order-19"));
+    assert.match(html, silent === 1 ? /A webhook did not answer, so/ : /2 webhooks did not answer, so/);
+    assert.equal(entries.filter(({ id }) => html.includes(id)).length, 2 - silent);
+  }
 });
 
 test("another workspace's things are not found, deleted ones neither, and without the scope nothing is", async (t) => {
