@@ -21,6 +21,9 @@ use crate::domain::{
 /// Deliveries of one page.
 const PAGE: usize = 20;
 
+/// Deliveries beside the result of a ping or a test, which takes their room: a page weighs less than 40 kB.
+const PAGE_BESIDE_RESULT: usize = 15;
+
 /// How many newer pages an address leads back to; before these, only the newest.
 const TRAIL: usize = 8;
 
@@ -248,6 +251,16 @@ impl DetailQuery {
         }
     }
 
+    /// How many deliveries a page has.
+    #[must_use]
+    pub const fn page_length(&self) -> usize {
+        if self.test.is_some() || self.created.is_some() {
+            PAGE_BESIDE_RESULT
+        } else {
+            PAGE
+        }
+    }
+
     /// The deliveries to ask for. A time that was typed overrides the range's.
     #[must_use]
     pub fn filter(&self, now: Timestamp) -> DeliveryFilter {
@@ -259,7 +272,7 @@ impl DetailQuery {
             since: self.since.time().or_else(|| self.range.since(now)),
             until: self.until.time(),
             before: self.cursor.clone(),
-            limit: PAGE,
+            limit: self.page_length(),
             is_brief: true,
             ..DeliveryFilter::default()
         }

@@ -63,6 +63,33 @@ test("the log begins above the fold, with a column for each thing that is looked
   assert.deepEqual(named, ["Select", "Time", "Status", "Type", "Code", "Duration", "Attempts", "Next"]);
 });
 
+/** The texts of the log that take more than one line. */
+const brokenTexts = (page) =>
+  page.locator(".log").evaluate((log) => {
+    const texts = document.createTreeWalker(log, NodeFilter.SHOW_TEXT);
+    const broken = [];
+    while (texts.nextNode()) {
+      const range = document.createRange();
+      range.selectNodeContents(texts.currentNode);
+      const tops = [...range.getClientRects()].filter(({ width }) => width > 1).map(({ top }) => Math.round(top));
+      if (new Set(tops).size > 1 && !texts.currentNode.parentElement.closest(".hidden"))
+        broken.push(texts.currentNode.textContent.trim());
+    }
+    return broken;
+  });
+
+test("no word of the log is broken, whatever the width of the window or of the paper", async (t) => {
+  const { page } = await openLog(t, { events: 3 });
+  for (const width of [640, 832, 833, 900, 1280]) {
+    await page.setViewportSize({ width, height: 900 });
+    assert.deepEqual(await brokenTexts(page), [], `${width} px`);
+  }
+  await page.emulateMedia({ media: "print" });
+  await page.setViewportSize({ width: 718, height: 1016 });
+  assert.deepEqual(await brokenTexts(page), [], "A4");
+  assert.equal(await page.getByLabel("Last attempt").isVisible(), false);
+});
+
 test("the whole row opens its delivery", async (t) => {
   const { page, entries } = await openLog(t, { events: 3 });
   const row = page.getByRole("row").filter({ hasText: entries[1].id });
