@@ -1,6 +1,9 @@
 //! The promises of the state machine, on a virtual clock.
 
+use std::time::Duration;
+
 use super::*;
+use crate::domain::outcome::Outcome;
 
 #[test]
 fn the_stored_form_is_pinned() {
