@@ -1,8 +1,8 @@
-// `npm run bench`: the relay and two baselines on the same runtime, on this machine, in one run.
+// `npm run bench`: the relay and three baselines on the same runtime, on this machine, in one run.
 //
 // The figures depend on the machine; the ratios to the baselines of the same run are what counts. Takes about two
 // minutes after the build. Prints tables and writes bench.json. `npm run bench -- "32 producers"` runs the scenarios
-// with that text in their name; `bill` and `retries` are names too.
+// with that text in their name; `bill`, `retries`, `apart` and `drains` are names too.
 //
 // `npm run bench:against -- FOLDER "32 producers" 7` compares with the build of another clone, by turns in 7 rounds.
 import path from "node:path";

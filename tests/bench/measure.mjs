@@ -97,6 +97,7 @@ export class Stage {
       accepting: 0,
       wall: 0,
       cpu: 0,
+      objectCpu: 0,
       behind: 0,
       latencies: [],
     };
@@ -107,6 +108,7 @@ export class Stage {
     const { producers, batch, webhooks, withIds, alone } = scenario;
     const events = alone ? 1 : scenario.events;
     const cpu = cpuOf(system.workerd);
+    const objectCpu = system.objects ? cpuOf(system.objects) : 0;
     const posted = await this.post(system, {
       targets,
       producers,
@@ -127,6 +129,7 @@ export class Stage {
     const { last } = await this.receiver.ask({ ask: "count", run: name });
     run.wall += last - posted.began;
     run.cpu += cpuOf(system.workerd) - cpu;
+    if (system.objects) run.objectCpu += cpuOf(system.objects) - objectCpu;
     if (scenario.alone) await this.ranAlarms(system, scenario, targets, run.before.counts.alarms_run + run.accepted);
   }
 
@@ -145,7 +148,9 @@ export class Stage {
     return counted && system.rowsKept ? system.rowsKept() : 0;
   }
 
-  async sumUp({ system, scenario, name, targets, before, accepted, posts, accepting, wall, cpu, behind, latencies }) {
+  async sumUp(run) {
+    const { system, scenario, name, targets, before, latencies } = run;
+    const { accepted, posts, accepting, wall, cpu, objectCpu, behind } = run;
     const deliveries = accepted * scenario.webhooks;
     const figures = await this.receiver.ask({ ask: "figures", run: name });
     await this.settled(system, scenario, targets);
@@ -166,6 +171,8 @@ export class Stage {
       endToEnd: figures.latency,
       cpu,
       cpuPerEvent: cpu / accepted,
+      /** Of the objects' own process, if they have one; `cpuPerEvent` is without it. */
+      objectCpuPerEvent: objectCpu / accepted,
       attempts,
       rowsKept: this.rowsKept(system, scenario) - before.rows,
       bytesPerEvent: (system.bytesStored() - before.bytes) / accepted,

@@ -7,10 +7,13 @@ import { clock, summarize } from "./figures.mjs";
 
 const SLOW_MS = 300;
 const LATER_MS = 100;
+// MAX_LEASES.
+const WIDE = 50;
 const runs = new Map();
 
 function runOf(name) {
-  if (!runs.has(name)) runs.set(name, { seen: new Set(), duplicates: 0, latencies: [], last: 0, later: later() });
+  if (!runs.has(name))
+    runs.set(name, { seen: new Set(), duplicates: 0, latencies: [], last: 0, later: later(), hanging: hanging() });
   return runs.get(name);
 }
 
@@ -28,6 +31,22 @@ function answerLater({ later }, response) {
     later.underWay -= 1;
     response.writeHead(200, { "content-length": 2 }).end("ok");
   }, LATER_MS);
+}
+
+/** Of an endpoint that hangs until it is told to come back: how many requests are open. */
+function hanging() {
+  return { isBack: false, open: 0, firstAnswer: 0, wideAt: 0 };
+}
+
+function hangOrAnswer({ hanging: state }, response, answer) {
+  state.open += 1;
+  if (state.open >= WIDE && state.firstAnswer > 0) state.wideAt ||= clock();
+  response.once("close", () => (state.open -= 1));
+  if (!state.isBack) return;
+  setTimeout(() => {
+    state.firstAnswer ||= clock();
+    answer();
+  }, SLOW_MS);
 }
 
 function record(run, webhook, text) {
@@ -60,7 +79,9 @@ const server = http.createServer((request, response) => {
       return response.writeHead(500, { "content-length": 0 }).end();
     }
     record(runOf(name), webhook, text);
+    if (behaviour === "returns") return hangOrAnswer(runOf(name), response, answer);
     if (behaviour === "slow") setTimeout(answer, SLOW_MS);
+    else if (behaviour === "later") setTimeout(answer, LATER_MS);
     else if (behaviour === "ok") answer();
   });
 });
@@ -72,6 +93,8 @@ server.listen(0, "127.0.0.1", () =>
 process.on("message", ({ ask, run: name }) => {
   const run = runOf(name);
   if (ask === "count") process.send({ count: run.seen.size, last: run.last });
+  if (ask === "return") run.hanging.isBack = true;
+  if (ask === "return" || ask === "hanging") process.send({ hanging: run.hanging });
   if (ask === "later") process.send({ later: run.later });
   if (ask === "figures") {
     process.send({

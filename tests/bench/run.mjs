@@ -4,7 +4,9 @@ import { cpus, tmpdir } from "node:os";
 import path from "node:path";
 import { ROOT, runAsProgram } from "../../scripts/programs.mjs";
 import { measureAgainst, showAgainst } from "./against.mjs";
+import { measureApart, showApart } from "./apart.mjs";
 import { PRICES, usageOf } from "./bill.mjs";
+import { measureDrains, showDrains } from "./drains.mjs";
 import { measureLarge } from "./large.mjs";
 import { Stage } from "./measure.mjs";
 import { startProcess } from "./processes.mjs";
@@ -14,7 +16,8 @@ import { bundleSize, measureStartUp, showBundle } from "./startup.mjs";
 import { startSystem } from "./systems.mjs";
 import { showBill, showLarge, showRetries, showScenarios } from "./table.mjs";
 
-const SYSTEMS = ["forwarder", "relay", "textbook"];
+const SYSTEMS = ["forwarder", "skeleton", "relay", "textbook"];
+const BASELINES = ["forwarder", "skeleton", "textbook"];
 const progress = (line) => console.error(`[bench] ${line}`);
 
 /** Runs `work`, then the clean-up steps that it registered, last first. */
@@ -61,7 +64,7 @@ function withRatios(results) {
     rateOf(system) === undefined ? undefined : result.deliveredPerSecond / rateOf(system);
   return results.map((result) => ({
     ...result,
-    ratios: { forwarder: ratio(result, "forwarder"), textbook: ratio(result, "textbook") },
+    ratios: Object.fromEntries(BASELINES.map((system) => [system, ratio(result, system)])),
   }));
 }
 
@@ -124,6 +127,8 @@ async function main() {
     const stage = new Stage(receiver, load);
     if (wanted === "bill") return { billed: await countBilled(stage) };
     const retries = () => measureRetries(stage, () => makeState(later));
+    if (wanted === "apart") return { apart: await measureApart({ stage, makeState, withCleanUp, progress }) };
+    if (wanted === "drains") return { drains: await measureDrains({ stage, makeState, withCleanUp, progress }) };
     if (wanted === "retries") return { retries: await retries() };
     const scenarios = await measureScenarios(stage, wanted);
     if (wanted !== "") return { scenarios };
@@ -138,6 +143,8 @@ async function main() {
   if (figures.scenarios) console.log(`\n${showScenarios(figures.scenarios)}\n`);
   if (figures.billed)
     console.log(`${showBill(figures.billed)}\nAt ${PRICES.source}, ${PRICES.date}; without a plan's included usage.\n`);
+  if (figures.apart) console.log(`${showApart(figures.apart)}\n`);
+  if (figures.drains) console.log(`${showDrains(figures.drains)}\n`);
   if (figures.retries) console.log(`${showRetries(figures.retries)}\n`);
   if (figures.large) console.log(`${showLarge(figures.large)}\n`);
   console.log(`${showBundle(bundle, startUp)}\nMeasured in ${((Date.now() - began) / 1000).toFixed(0)} s.`);

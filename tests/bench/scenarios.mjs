@@ -3,7 +3,8 @@
 // `seconds` ends a scenario by time, `events` by number; requests in flight at the end are awaited. `turns` splits its
 // seconds into parts, in which the systems take turns. A message between processes cannot carry Infinity.
 const UNBOUNDED = 1e9;
-const ALL = ["forwarder", "relay", "textbook"];
+const ALL = ["forwarder", "skeleton", "relay", "textbook"];
+const BOUND = ["forwarder", "skeleton", "relay"];
 const STORING = ["relay", "textbook"];
 
 /** In the order in which they run. */
@@ -14,6 +15,8 @@ export const SCENARIOS = [
   { name: "64 producers, 1 webhook", producers: 64, seconds: 4, turns: 8 },
   { name: "128 producers, 1 webhook", producers: 128, seconds: 4, turns: 8 },
   { name: "32 producers, 50 webhooks", producers: 32, workspaces: 50, seconds: 3, turns: 4 },
+  { name: "32 producers, 300 webhooks", producers: 32, workspaces: 300, seconds: 4, turns: 4, systems: BOUND },
+  { name: "32 producers, 1000 webhooks", producers: 32, workspaces: 1000, seconds: 6, turns: 4, systems: BOUND },
   { name: "arrays of 100", producers: 4, batch: 100, events: 2000, seconds: 10 },
   { name: "fan-out to 20 webhooks", producers: 4, webhooks: 20, events: 60, seconds: 10 },
   { name: "endpoint at 300 ms", producers: 32, behaviour: "slow", events: 100, seconds: 10 },

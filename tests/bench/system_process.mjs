@@ -17,22 +17,26 @@ const VARS = {
   ALLOW_PRIVATE_ENDPOINTS: "true",
 };
 
-const { system, state, hooks, vars, port } = JSON.parse(process.argv[2]);
+const { system, state, hooks, vars, port, apart } = JSON.parse(process.argv[2]);
 
+const OBJECTS = { WEBHOOKS: { className: "Webhook", useSQLite: true } };
+const REGISTRY = path.join(state, "registry");
+
+/** A baseline, and as a second script its Worker with the objects of the first. */
 function baselineOptions() {
   const module = (file) => ({ type: /** @type {const} */ ("ESModule"), path: path.join(FOLDER, file) });
-  const storage = {
-    kvNamespaces: ["SUBSCRIPTIONS"],
-    durableObjects: { WEBHOOKS: { className: "Webhook", useSQLite: true } },
-  };
-  return convertV4MiniflareOptions({
-    name: system,
+  const script = (name, durableObjects) => ({
+    name,
     rootPath: FOLDER,
     modulesRoot: FOLDER,
     modules: [module(`${system}.js`), module("signing.js")],
     compatibilityDate: "2026-10-01",
     bindings: { TOKEN },
-    ...(system === "textbook" ? storage : {}),
+    ...(system === "forwarder" ? {} : { kvNamespaces: ["SUBSCRIPTIONS"], durableObjects }),
+  });
+  const ofSystem = { WEBHOOKS: { ...OBJECTS.WEBHOOKS, scriptName: system } };
+  return convertV4MiniflareOptions({
+    workers: [...(apart ? [script(`${system}-worker`, ofSystem)] : []), script(system, OBJECTS)],
     host: "127.0.0.1",
     port,
     cf: false,
@@ -46,27 +50,54 @@ function onLog(line) {
   if (line.startsWith("error")) console.error(`[${system}] ${line}`);
 }
 
-// workerd is this process's only child.
-function workerdOf(parent) {
-  const children = readdirSync("/proc")
+function relay() {
+  const versions = apart ? /** @type {const} */ ({ worker: "current", objects: "current" }) : undefined;
+  return relayOptions({ vars: { ...VARS, ...vars }, hooks, state, port, versions, onLog });
+}
+
+// The children of this process are workerds.
+const workerds = () =>
+  readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .filter((pid) => {
       try {
-        return readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1].split(" ")[1] === String(parent);
+        return readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1].split(" ")[1] === String(process.pid);
       } catch {
         return false;
       }
-    });
-  return Number(children.at(-1));
+    })
+    .map(Number);
+
+const started = [];
+
+/** Starts workerd with some of the scripts; returns its port and its process. */
+async function start(options) {
+  const before = workerds();
+  const miniflare = new Miniflare(options);
+  started.push(miniflare);
+  const { port: listening } = await miniflare.ready;
+  return { port: Number(listening), workerd: workerds().find((pid) => !before.includes(pid)) };
 }
 
-const miniflare = new Miniflare(
-  system === "relay" ? relayOptions({ vars: { ...VARS, ...vars }, hooks, state, port, onLog }) : baselineOptions(),
-);
-const { port: listening } = await miniflare.ready;
-process.send({ port: Number(listening), workerd: workerdOf(process.pid), token: TOKEN });
+/** Starts the Worker in a workerd, and before it the objects in one of their own if they are apart. */
+async function startAll() {
+  const options = system === "relay" ? relay() : baselineOptions();
+  if (!apart) return start(options);
+  const part = (workers, folder) => ({
+    ...options,
+    workers,
+    resourcePersistencePath: path.join(state, folder),
+    enableDevRegistry: true,
+    unsafeDevRegistryPath: REGISTRY,
+  });
+  const [worker, ...objects] = options.workers;
+  const { workerd } = await start(part(objects, "objects"));
+  return { ...(await start(part([worker], "worker"))), objects: workerd };
+}
+
+process.send({ ...(await startAll()), token: TOKEN });
 const end = async () => {
-  await miniflare.dispose();
+  for (const miniflare of started) await miniflare.dispose();
   process.exit(0);
 };
 process.once("SIGTERM", end);

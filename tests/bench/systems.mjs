@@ -1,4 +1,4 @@
-// The three compared systems: how each is started, and how its webhooks are made.
+// The compared systems: how each is started, and how its webhooks are made.
 import { readdirSync } from "node:fs";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -10,12 +10,13 @@ const SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 const EVENT_TYPES = ["alert.triggered"];
 
 /**
- * Starts `relay`, `forwarder` or `textbook` on the storage in a folder; `vars` are settings of the relay, `clone` is the
- * folder of another clone of the repository, whose build is started.
+ * Starts `relay` or a baseline on the storage in a folder; `vars` are settings of the relay, `clone` is the
+ * folder of another clone of the repository, whose build is started. The objects of one that is `apart` have a process
+ * of their own.
  */
-export async function startSystem(system, state, { hooks = false, vars = {}, clone = ROOT } = {}) {
+export async function startSystem(system, state, { hooks = false, vars = {}, clone = ROOT, apart = false } = {}) {
   const program = path.join(clone, "tests/bench/system_process.mjs");
-  const running = await startProcess(program, { system, state, hooks, vars, port: 0 });
+  const running = await startProcess(program, { system, state, hooks, vars, port: 0, apart });
   return { system, state, ...running, ...(system === "relay" ? RELAY : BASELINE) };
 }
 

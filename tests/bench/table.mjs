@@ -12,7 +12,7 @@ import { PRICES, costOf, fitsIn } from "./bill.mjs";
  * @property {number} behind
  * @property {number} cpuPerEvent
  * @property {number} bytesPerEvent
- * @property {{ forwarder?: number, textbook?: number }} ratios
+ * @property {{ forwarder?: number, skeleton?: number, textbook?: number }} ratios
  */
 
 /** @type {[string, (row: Row) => string][]} */
@@ -26,6 +26,7 @@ const COLUMNS = [
   ["CPU ms", (row) => row.cpuPerEvent.toFixed(2)],
   ["bytes", (row) => whole(row.bytesPerEvent)],
   ["delivered: ratio to forwarder", (row) => ratio(row.ratios.forwarder)],
+  ["to skeleton", (row) => ratio(row.ratios.skeleton)],
   ["to textbook", (row) => ratio(row.ratios.textbook)],
 ];
 
