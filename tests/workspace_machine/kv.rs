@@ -6,7 +6,7 @@ use webhook_relay::machines::{
 };
 
 use crate::world::{
-    World, create_key, create_webhook, describe, is_done, put_ended, select, shown,
+    World, create_key, create_webhook, describe, is_done, put_ended, select, shown, told,
 };
 
 #[test]
@@ -29,6 +29,47 @@ fn one_put_is_under_way_at_a_time_and_puts_begin_a_second_apart() {
         began.saturating_add(std::time::Duration::from_secs(1))
     );
     assert_eq!(world.puts[0].1.snapshot.as_ref().unwrap().keys.len(), 2);
+}
+
+#[test]
+fn a_webhook_is_answered_before_kv_has_it_unless_another_selects_one_of_its_types() {
+    let mut world = World::start();
+    let (_, key) = world.begin(create_key(1));
+    let put = key.put.unwrap();
+    let (call, outputs) = world.begin(create_webhook(1, None));
+    let answered = world.happens(told(&outputs.tells[0], true));
+    assert!(matches!(answered.answers[..], [(one, Ok(_))] if one == call));
+    let (_, outputs) = world.begin(create_webhook(2, None));
+    let waiting = world.happens(told(&outputs.tells[0], true));
+    assert!(
+        waiting.answers.is_empty(),
+        "a copy may know the first alone"
+    );
+    world.pass(1);
+    let next = world.happens(put_ended(&put, true)).put.unwrap();
+    assert_eq!(next.snapshot.as_ref().unwrap().webhooks.len(), 2);
+    let ended = world.happens(put_ended(&next, true));
+    assert_eq!(ended.answers.len(), 1);
+}
+
+#[test]
+fn what_no_call_waits_for_is_put_a_second_after_the_last_put_or_by_the_alarm() {
+    for restarts in [false, true] {
+        let mut world = World::start();
+        world.ask(create_key(1)).unwrap();
+        let (_, outputs) = world.begin(create_webhook(1, None));
+        let answered = world.happens(told(&outputs.tells[0], true));
+        assert!(answered.put.is_none() && answered.answers.len() == 1);
+        assert_eq!(answered.timer, Some(world.after(1)));
+        if restarts {
+            world.restart();
+            assert!(is_done(&world.fire(), true));
+        } else {
+            world.pass(1);
+            let put = world.happens(Input::TimerFired).put.unwrap();
+            assert_eq!(put.snapshot.as_ref().unwrap().webhooks.len(), 1);
+        }
+    }
 }
 
 #[test]

@@ -60,12 +60,13 @@ fn a_change_is_stored_together_with_what_must_be_told() {
 #[test]
 fn a_webhook_s_object_is_told_before_kv() {
     let mut world = World::start();
-    let (call, outputs) = world.begin(create_webhook(1, None));
+    world.with_webhook(1);
+    let (call, outputs) = world.begin(create_webhook(2, None));
     assert!(outputs.put.is_none());
     let outputs = world.happens(told(&outputs.tells[0], true));
     assert!(outputs.put.is_some() && outputs.answers.is_empty());
     let (created, is_applied) = shown(world.finish(call, outputs));
-    assert!(is_applied && created.id == webhook(1));
+    assert!(is_applied && created.id == webhook(2));
 }
 
 #[test]

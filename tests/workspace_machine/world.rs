@@ -137,15 +137,16 @@ impl World {
         self.finish(self.calls, outputs)
     }
 
-    /// Does what is asked for until a call is answered.
+    /// Does what is asked for until a call is answered, and what was asked for with the answer.
     pub(crate) fn finish(&mut self, call: CallId, outputs: Outputs) -> Answer {
         let mut timer = outputs.timer;
         let mut inputs = VecDeque::new();
         let mut outputs = Some(outputs);
+        let mut answer = None;
         loop {
             if let Some(outputs) = outputs.take() {
                 let mut answers = outputs.answers.into_iter();
-                let answer = answers.find(|(answered, _)| *answered == call);
+                answer = answer.or(answers.find(|(answered, _)| *answered == call));
                 for tell in outputs.tells {
                     inputs.push_back(told(&tell, self.answers));
                     self.told.push(tell);
@@ -156,14 +157,18 @@ impl World {
                     inputs.push_back(put_ended(&put, self.kv_takes));
                     self.puts.push((self.now, put));
                 }
-                if let Some((_, answer)) = answer {
-                    return answer;
-                }
             }
-            let input = inputs.pop_front().unwrap_or_else(|| {
-                self.now = timer.expect("it is answered at some time");
-                Input::TimerFired
-            });
+            let input = match (inputs.pop_front(), answer.take()) {
+                (Some(input), kept) => {
+                    answer = kept;
+                    input
+                }
+                (None, Some((_, answer))) => return answer,
+                (None, None) => {
+                    self.now = timer.expect("it is answered at some time");
+                    Input::TimerFired
+                }
+            };
             let next = self.happens(input);
             timer = next.timer;
             outputs = Some(next);

@@ -34,6 +34,8 @@ pub(super) struct Telling {
     workspace: WorkspaceId,
     /// The revision that they must have.
     revision: u64,
+    /// Whether the answer waits for KV too.
+    awaits_kv: bool,
     then: Then,
     sessions: Vec<InSession>,
 }
@@ -79,6 +81,7 @@ pub(super) struct Waiting {
     /// Whether those that have answered have stored it.
     is_applied: bool,
     revision: u64,
+    awaits_kv: bool,
     then: Then,
     sessions: Vec<InSession>,
 }
@@ -90,9 +93,21 @@ impl Step {
             whom,
             workspace: workspace.id.clone(),
             revision: workspace.revision,
+            awaits_kv: true,
             then,
             sessions: Vec::new(),
         })
+    }
+
+    /// The same, but KV gets it when it accepts a put, and no answer waits for that.
+    pub(super) fn without_awaiting_kv(self) -> Self {
+        match self {
+            Self::Answer(reply) => Self::Answer(reply),
+            Self::Tell(telling) => Self::Tell(Telling {
+                awaits_kv: false,
+                ..telling
+            }),
+        }
     }
 
     /// The same for a command that runs with the rights of a session.
@@ -161,6 +176,7 @@ impl WorkspaceMachine {
             untold,
             is_applied: true,
             revision: telling.revision,
+            awaits_kv: telling.awaits_kv,
             then: telling.then,
             sessions: telling.sessions,
         };
@@ -264,13 +280,17 @@ impl WorkspaceMachine {
         }
     }
 
-    /// Lets a call wait for KV, now that the webhooks' objects have answered.
+    /// Lets a call wait for KV, if it does, now that the webhooks' objects have answered.
     fn wait_for_kv(&mut self, call: CallId, now: Timestamp) {
         let Some(waiting) = self.waiting.get(&call) else {
             return;
         };
         match self.tables.has_to_put(now) {
-            Ok(true) => self.publisher.wait(call, waiting.revision, now),
+            Ok(true) if waiting.awaits_kv => self.publisher.wait(call, waiting.revision, now),
+            Ok(true) => {
+                self.publisher.want();
+                self.finish(call, now);
+            }
             Ok(false) => self.finish(call, now),
             Err(error) => self.end(call, Err(error.into()), now),
         }

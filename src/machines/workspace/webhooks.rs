@@ -38,9 +38,15 @@ impl WorkspaceMachine {
             let then = Then::ShowWebhook(Box::new(webhook));
             return Ok(Step::tell(&workspace, whom, then));
         }
-        if self.tables.webhooks()?.len() >= WEBHOOKS_LIMIT {
+        let others = self.tables.webhooks()?;
+        if others.len() >= WEBHOOKS_LIMIT {
             return Ok(refused(Refusal::TooManyWebhooks));
         }
+        let is_selected = |event: &String| {
+            let mut others = others.iter();
+            others.any(|other| other.settings.events.contains(event))
+        };
+        let shares_a_type = webhook.events.iter().any(is_selected);
         let webhook = Webhook {
             id,
             settings: Settings {
@@ -64,7 +70,13 @@ impl WorkspaceMachine {
             has_unshown_secret: false,
             added_at: BTreeMap::new(),
         };
-        self.save(workspace, webhook, idempotent, Then::ShowWebhook, context)
+        let saved = self.save(workspace, webhook, idempotent, Then::ShowWebhook, context)?;
+        // A Worker whose copy knows no webhook for an event's type asks for the present ones.
+        Ok(if shares_a_type {
+            saved
+        } else {
+            saved.without_awaiting_kv()
+        })
     }
 
     pub(super) fn change_webhook(
