@@ -30,7 +30,7 @@ const STEPS = [
 function runEndToEnd() {
   const runner = [
     "--test",
-    "--test-concurrency=4",
+    "--test-concurrency=6",
     "--test-force-exit",
     `--test-timeout=${TEST_TIMEOUT_MS}`,
     "--test-reporter=spec",

@@ -25,6 +25,8 @@ const FILES = {
   "build/index.js": "esModule",
   "build/index_bg.wasm": "wasm",
 };
+// A date of compatibility after 2026-08-04 has these on.
+const WITHOUT_NODE = ["no_nodejs_compat", "no_nodejs_compat_v2"];
 const TRIVIAL = `import { DurableObject } from "cloudflare:workers";
 export class WorkspaceObject extends DurableObject {}
 export class WebhookObject extends DurableObject {}
@@ -39,28 +41,37 @@ export function bundleSize() {
   return gzipped.reduce((sum, bytes) => sum + bytes, 0);
 }
 
-/** Median milliseconds that the relay adds to a start: until workerd listens, and until the first answer. */
+/**
+ * Median milliseconds that the relay adds to a start, until workerd listens and until the first answer, and what of it
+ * Node's modules take, which the relay does not use.
+ */
 export async function measureStartUp() {
   const folder = await mkdtemp(path.join(tmpdir(), "relay-startup-"));
   try {
     const trivial = path.join(folder, "trivial.js");
     await writeFile(trivial, TRIVIAL);
     const relayModules = Object.entries(FILES).map(([name, type]) => ({ name, type, file: path.join(ROOT, name) }));
-    const modules = { relay: relayModules, trivial: [{ name: "trivial.js", type: "esModule", file: trivial }] };
-    const runs = { relay: [], trivial: [] };
-    for (const name of Object.keys(runs)) await writeFile(path.join(folder, `${name}.capnp`), configOf(modules[name]));
-    // In turn, so that other load affects both equally. The first two load the files into memory.
+    const configs = {
+      relay: configOf(relayModules),
+      withoutNode: configOf(relayModules, WITHOUT_NODE),
+      trivial: configOf([{ name: "trivial.js", type: "esModule", file: trivial }]),
+    };
+    const runs = { relay: [], withoutNode: [], trivial: [] };
+    for (const [name, config] of Object.entries(configs)) await writeFile(path.join(folder, `${name}.capnp`), config);
+    // In turn, so that other load affects all equally. The first ones load the files into memory.
     for (let run = 0; run <= RUNS; run++) {
       for (const [name, times] of Object.entries(runs)) {
         const time = await startOnce(path.join(folder, `${name}.capnp`));
         if (run > 0) times.push(time);
       }
     }
-    const added = (time) => median(runs.relay.map(time)) - median(runs.trivial.map(time));
+    const added = (time, to = runs.trivial) => median(runs.relay.map(time)) - median(to.map(time));
+    const wholeTime = ({ listens, answers }) => listens + answers;
     return {
       listens: added(({ listens }) => listens),
       answers: added(({ answers }) => answers),
-      whole: added(({ listens, answers }) => listens + answers),
+      whole: added(wholeTime),
+      node: added(wholeTime, runs.withoutNode),
     };
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -68,7 +79,7 @@ export async function measureStartUp() {
 }
 
 // The relay's own settings and objects; /healthz does not use its other bindings.
-function configOf(modules) {
+function configOf(modules, flags = []) {
   const [{ config }] = relayOptions({}).workers;
   const text = JSON.stringify;
   const bindings = Object.entries(config.env).flatMap(([name, { type, value, exportName }]) => {
@@ -87,6 +98,7 @@ const config :Workerd.Config = (
 const worker :Workerd.Worker = (
   modules = [${modules.map(({ name, type, file }) => `(name = ${text(name)}, ${type} = embed ${text(file)})`).join(", ")}],
   compatibilityDate = ${text(config.compatibilityDate)},
+  compatibilityFlags = [${flags.map((flag) => text(flag)).join(", ")}],
   bindings = [${bindings.join(", ")}],
   durableObjectNamespaces = [${objects.join(", ")}],
   durableObjectStorage = (inMemory = void),
@@ -118,10 +130,10 @@ function median(values) {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 }
 
-/** Both figures in a sentence. */
-export function showBundle(size, { listens, answers, whole }) {
+/** The figures in sentences. */
+export function showBundle(size, { listens, answers, whole, node }) {
   const parts = `${listens.toFixed(1)} ms until workerd listens, ${answers.toFixed(1)} ms to the first answer`;
-  return `The Worker's files gzipped: ${(size / 1000).toFixed(0)} kB. They add ${whole.toFixed(1)} ms to a start: ${parts}.`;
+  return `The Worker's files gzipped: ${(size / 1000).toFixed(0)} kB. They add ${whole.toFixed(1)} ms to a start: ${parts}. Of it, nodejs_compat: ${node.toFixed(1)} ms.`;
 }
 
 await runAsProgram(import.meta.url, async () => console.log(showBundle(bundleSize(), await measureStartUp())));
