@@ -79,6 +79,7 @@ export class Stage {
         this.url(behaviour, name, 0),
         this.url("hang", `${name}h`, 0),
       ]);
+    if (system.objects && system.system === "relay") await system.ask("copy KV");
     // A ping is made under a lease too.
     if (scenario.alone) await this.ranAlarms(system, scenario, targets, 1);
     const before = {

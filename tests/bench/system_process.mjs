@@ -95,7 +95,22 @@ async function startAll() {
   return { ...(await start(part([worker], "worker"))), objects: workerd };
 }
 
+// In production the Worker reads what the objects have put.
+async function copyKv() {
+  const [objects, worker] = await Promise.all(started.map((miniflare) => miniflare.getKVNamespace("SUBSCRIPTIONS")));
+  for (let cursor; ; ) {
+    const page = await objects.list({ cursor });
+    for (const { name, metadata } of page.keys) await worker.put(name, await objects.get(name), { metadata });
+    if (page.list_complete) return;
+    cursor = page.cursor;
+  }
+}
+
 process.send({ ...(await startAll()), token: TOKEN });
+process.on("message", async () => {
+  await copyKv();
+  process.send({ copied: true });
+});
 const end = async () => {
   for (const miniflare of started) await miniflare.dispose();
   process.exit(0);
