@@ -25,12 +25,13 @@ const STEPS = [
   ["faults, short form", () => runFaults("short")],
 ];
 
-// Several files at once: they mostly wait, for a retry to fall due or for KV's second between two writes.
+// Several files at once: they mostly wait, for a retry to fall due or for KV's second between two writes. With more than
+// four, two cores have no time to spare, and attempts take longer than the second that the tests allow them.
 // Forced to exit: a relay that a failed test left running must not keep its file from ending; no timeout covers that.
 function runEndToEnd() {
   const runner = [
     "--test",
-    "--test-concurrency=6",
+    "--test-concurrency=4",
     "--test-force-exit",
     `--test-timeout=${TEST_TIMEOUT_MS}`,
     "--test-reporter=spec",
