@@ -6,7 +6,7 @@ use webhook_relay::machines::{
 };
 
 use crate::world::{
-    World, create_key, create_webhook, describe, is_done, put_ended, select, shown, told,
+    World, create_key, create_webhook, describe, is_done, put_ended, select, shown, told, webhook,
 };
 
 #[test]
@@ -34,11 +34,11 @@ fn one_put_is_under_way_at_a_time_and_puts_begin_a_second_apart() {
 #[test]
 fn a_webhook_is_answered_before_kv_has_it_unless_another_selects_one_of_its_types() {
     let mut world = World::start();
-    let (_, key) = world.begin(create_key(1));
-    let put = key.put.unwrap();
     let (call, outputs) = world.begin(create_webhook(1, None));
     let answered = world.happens(told(&outputs.tells[0], true));
     assert!(matches!(answered.answers[..], [(one, Ok(_))] if one == call));
+    let put = answered.put.unwrap();
+    world.happens(put_ended(&put, true));
     let (_, outputs) = world.begin(create_webhook(2, None));
     let waiting = world.happens(told(&outputs.tells[0], true));
     assert!(
@@ -46,10 +46,25 @@ fn a_webhook_is_answered_before_kv_has_it_unless_another_selects_one_of_its_type
         "a copy may know the first alone"
     );
     world.pass(1);
-    let next = world.happens(put_ended(&put, true)).put.unwrap();
+    let next = world.happens(Input::TimerFired).put.unwrap();
     assert_eq!(next.snapshot.as_ref().unwrap().webhooks.len(), 2);
     let ended = world.happens(put_ended(&next, true));
     assert_eq!(ended.answers.len(), 1);
+}
+
+#[test]
+fn a_webhook_waits_for_kv_that_may_know_a_deleted_one_of_its_types() {
+    let mut world = World::start();
+    world.with_webhook(1);
+    let (_, deleting) = world.begin(WorkspaceCommand::DeleteWebhook { id: webhook(1) });
+    let put = world.happens(told(&deleting.tells[0], true)).put.unwrap();
+    let (call, outputs) = world.begin(create_webhook(2, None));
+    let waiting = world.happens(told(&outputs.tells[0], true));
+    assert!(waiting.answers.is_empty(), "KV has the first still");
+    let ended = world.happens(put_ended(&put, true));
+    assert!(ended.answers.iter().all(|(one, _)| *one != call));
+    assert!(shown(world.finish(call, ended)).1);
+    assert_eq!(world.puts.len(), 1);
 }
 
 #[test]

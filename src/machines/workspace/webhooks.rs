@@ -47,6 +47,7 @@ impl WorkspaceMachine {
             others.any(|other| other.settings.events.contains(event))
         };
         let shares_a_type = webhook.events.iter().any(is_selected);
+        let kv_is_behind = self.tables.has_to_put(now)?;
         let webhook = Webhook {
             id,
             settings: Settings {
@@ -71,8 +72,9 @@ impl WorkspaceMachine {
             added_at: BTreeMap::new(),
         };
         let saved = self.save(workspace, webhook, idempotent, Then::ShowWebhook, context)?;
-        // A Worker whose copy knows no webhook for an event's type asks for the present ones.
-        Ok(if shares_a_type {
+        // A Worker whose copy knows no webhook for an event's type asks for the present ones. A copy that is behind may
+        // know one that is deleted.
+        Ok(if shares_a_type || kv_is_behind {
             saved
         } else {
             saved.without_awaiting_kv()
