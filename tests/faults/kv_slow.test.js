@@ -34,8 +34,8 @@ before(async () => {
 after(() => relay?.stop());
 
 /** What KV has of a workspace: the ids of its webhooks, how many keys, and its name. */
-async function readCopy(workspace) {
-  const { value, metadata } = await kv.getWithMetadata(`ws/${workspace}`);
+async function readCopy(workspace, from = kv) {
+  const { value, metadata } = await from.getWithMetadata(`ws/${workspace}`);
   const { webhooks, keys } = JSON.parse(value);
   return { webhooks: webhooks.map(({ id }) => id).sort(), keys: keys.length, name: metadata.name };
 }
@@ -220,8 +220,19 @@ describe("while KV refuses writes,", () => {
 describe("KV is", () => {
   // A relay of its own, so that nothing else is put.
   let quiet;
-  before(async () => (quiet = await startRelay({ hooks: true })));
+  let itsKv;
+  before(async () => {
+    quiet = await startRelay({ hooks: true });
+    itsKv = await quiet.miniflare().getKVNamespace("SUBSCRIPTIONS");
+  });
   after(() => quiet?.stop());
+
+  /** Makes a webhook, and waits until KV has it: the first one of a workspace is answered before. */
+  async function setUpInKv(t, options = {}) {
+    const scene = await setUpWebhook(t, quiet, undefined, options);
+    await eventually(async () => (await readCopy(scene.workspace, itsKv)).webhooks.includes(scene.webhook.id));
+    return scene;
+  }
 
   const putsOf = async (scene, work) => {
     const putsBefore = await countPuts(quiet, scene);
@@ -241,9 +252,9 @@ describe("KV is", () => {
   };
   for (const [what, change] of Object.entries(UNSEEN)) {
     test(`not written by ${what}`, async (t) => {
-      const scene = await setUpWebhook(t, quiet);
+      const scene = await setUpInKv(t);
       // Puts of a workspace are a second apart, so another workspace with a webhook takes longer than a put waits.
-      const another = () => setUpWebhook(t, quiet);
+      const another = () => setUpInKv(t);
       const usual = await putsOf(scene, another);
       const puts = await putsOf(scene, async () => {
         await change(scene);
@@ -257,16 +268,16 @@ describe("KV is", () => {
   const SEEN = {
     "a change of the selected types": (scene) => changeWebhook(quiet, scene, { events: [ALERT] }),
     "a new key": ({ workspace }) => createKey(quiet, workspace),
-    "a new webhook": ({ workspace }, t) => setUpWebhook(t, quiet, undefined, { workspace }),
+    "a new webhook": ({ workspace }, t) => setUpInKv(t, { workspace }),
     "a rename of the workspace": async (scene) =>
       answered(await quiet.fetch(workspaceOf(scene), { method: "PATCH", body: { name: "Renamed" } }), 200),
     "a deletion of a webhook": async (scene) => answered(await quiet.fetch(pathOf(scene), { method: "DELETE" }), 204),
   };
   for (const [what, change] of Object.entries(SEEN)) {
     test(`written once by ${what}`, async (t) => {
-      const scene = await setUpWebhook(t, quiet);
+      const scene = await setUpInKv(t);
       // The object of a deleted webhook is not asked any more.
-      const counting = await setUpWebhook(t, quiet);
+      const counting = await setUpInKv(t);
       assert.equal(await putsOf(counting, () => change(scene, t)), 1);
     });
   }
