@@ -28,13 +28,28 @@ use webhook_relay::{
 };
 
 #[test]
-fn what_ends_within_3_ms_is_reported_together() {
+fn what_ends_within_10_ms_is_reported_together() {
     let mut sender = Sender::with(50);
     assert_eq!(sender.lease(3).attempts.len(), 3);
-    assert_eq!(sender.ends(0).timer, Some(Duration::from_millis(3)));
+    assert_eq!(sender.ends(0).timer, Some(Duration::from_millis(10)));
     assert!(sender.ends(1).report.is_none());
     let (reported, leases) = report_in(&sender.timer_fires());
     assert_eq!((reported, leases), (2, 2));
+}
+
+#[test]
+fn what_makes_room_for_more_that_is_due_is_reported_within_3_ms() {
+    let mut sender = Sender::with(50);
+    sender.lease(3);
+    for (is_behind, within) in [(true, 10), (false, 3), (false, 10)] {
+        let waits = sender.ends(0).timer;
+        assert_eq!(waits, Some(Duration::from_millis(within)));
+        report_in(&sender.timer_fires());
+        sender.answered(usize::from(is_behind));
+        if !is_behind {
+            sender.lease(1);
+        }
+    }
 }
 
 #[test]

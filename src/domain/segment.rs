@@ -121,11 +121,16 @@ impl Segment {
             State::Delivered { .. } => record.attempts.len() == 1,
             State::Held | State::Failed { .. } => false,
         };
-        let responses = record.attempts.iter().map(Attempt::weight);
         record.delivery.kind() == Kind::Event
             && record.request.is_none()
             && as_it_should
-            && responses.fold(0, usize::saturating_add) <= RESPONSE_LIMIT
+            && record.attempts.iter().all(Self::takes_attempt)
+    }
+
+    /// Whether what is kept of an attempt's answer is short enough; a delivery in a segment has one attempt at most.
+    #[must_use]
+    pub fn takes_attempt(attempt: &Attempt) -> bool {
+        attempt.weight() <= RESPONSE_LIMIT
     }
 
     /// Makes a segment of one delivery that [`Self::takes`] allows; `bytes` is the length of its payload.

@@ -20,7 +20,10 @@ use crate::{
 };
 
 /// How long an ended attempt waits to be reported together with others.
-const REPORTED_WITHIN: Duration = Duration::from_millis(3);
+const REPORTED_WITHIN: Duration = Duration::from_millis(10);
+
+/// The same while more is due than is leased: what ends makes room for it.
+const REPORTED_WITHIN_IF_BEHIND: Duration = Duration::from_millis(3);
 
 /// How often a report is tried; if all tries fail, the leases are lost and the attempts are made again.
 const TRIES: u32 = 3;
@@ -80,6 +83,8 @@ pub struct SenderMachine {
     /// What has ended and is not reported.
     ended: Vec<AttemptReport>,
     report: Report,
+    /// Whether the last report was answered with leases.
+    is_behind: bool,
     /// When the timer fires that was asked for last.
     timer: Option<Timestamp>,
 }
@@ -131,6 +136,7 @@ impl SenderMachine {
             under_way: 0,
             ended: Vec::new(),
             report: Report::None,
+            is_behind: false,
             timer: None,
         }
     }
@@ -186,7 +192,12 @@ impl SenderMachine {
         if self.under_way == 0 {
             self.send(context, outputs);
         } else if matches!(self.report, Report::None) {
-            let until = context.now.saturating_add(REPORTED_WITHIN);
+            let within = if self.is_behind {
+                REPORTED_WITHIN_IF_BEHIND
+            } else {
+                REPORTED_WITHIN
+            };
+            let until = context.now.saturating_add(within);
             self.report = Report::Gathers { until };
         }
     }
@@ -270,6 +281,7 @@ impl SenderMachine {
         };
         match answer {
             Some(grants) => {
+                self.is_behind = !grants.is_empty();
                 let unused = leases.saturating_sub(grants.len());
                 context.budget.give_back(unused);
                 self.begin(grants, context, outputs);

@@ -107,6 +107,8 @@ pub struct Database {
     sql: Rc<dyn Sql>,
     /// The size when it was last read, and the bytes of the texts in statements since: at least what it has grown.
     size: Rc<Cell<Option<(u64, u64)>>>,
+    /// Whether work is under way that writes nothing.
+    is_reading: Rc<Cell<bool>>,
 }
 
 impl Database {
@@ -116,6 +118,7 @@ impl Database {
         Self {
             sql,
             size: Rc::default(),
+            is_reading: Rc::default(),
         }
     }
 
@@ -142,6 +145,10 @@ impl Database {
         parameters: Vec<SqlValue>,
         mut take: impl FnMut(Row) -> Result<()>,
     ) -> Result<()> {
+        debug_assert!(
+            !self.is_reading.get() || statement.starts_with("SELECT"),
+            "work that only reads ran {statement}"
+        );
         self.grow(&parameters);
         self.sql.each(statement, parameters, &mut take)
     }
@@ -153,6 +160,14 @@ impl Database {
     pub fn value(&self, statement: &str, parameters: Vec<SqlValue>) -> Result<Option<SqlValue>> {
         let rows = self.run(statement, parameters)?;
         Ok(rows.into_iter().next().and_then(|mut row| row.next()))
+    }
+
+    /// Does work that writes nothing, so that it needs no transaction.
+    pub fn reading<T>(&self, work: impl FnOnce() -> T) -> T {
+        let before = self.is_reading.replace(true);
+        let done = work();
+        self.is_reading.set(before);
+        done
     }
 
     /// Does all that `work` writes, or nothing of it. Transactions may be nested.

@@ -36,6 +36,8 @@ pub(crate) struct Engine {
     failing: RefCell<Failing>,
     /// Rows that statements have returned.
     rows: Cell<u64>,
+    /// Transactions so far.
+    transactions: Cell<u64>,
     /// Whether nothing more can be written.
     is_full: Cell<bool>,
 }
@@ -55,6 +57,7 @@ impl Engine {
             connection,
             failing: RefCell::default(),
             rows: Cell::new(0),
+            transactions: Cell::new(0),
             is_full: Cell::default(),
         }
     }
@@ -69,6 +72,12 @@ impl Engine {
     #[allow(dead_code, reason = "only the simulator counts rows")]
     pub(crate) const fn rows(&self) -> u64 {
         self.rows.get()
+    }
+
+    /// How many transactions there have been so far.
+    #[allow(dead_code, reason = "only the tests of a webhook's machine count them")]
+    pub(crate) const fn transactions(&self) -> u64 {
+        self.transactions.get()
     }
 
     /// Lets all that may grow the database fail, or work again; what deletes works.
@@ -160,6 +169,7 @@ impl Sql for Engine {
     }
 
     fn transaction(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        self.transactions.set(self.transactions.get() + 1);
         self.execute("SAVEPOINT step")?;
         let worked = work();
         if worked.is_err() {

@@ -112,6 +112,29 @@ fn if_nothing_can_be_deleted_the_next_look_is_an_hour_later_or_when_something_is
 }
 
 #[test]
+fn an_event_that_is_delivered_at_once_needs_no_transaction() {
+    let mut world = World::start();
+    deliver(&mut world, 1);
+    let before = world.engine.transactions();
+    deliver(&mut world, 2);
+    assert_eq!(world.engine.transactions(), before);
+    world.restart();
+    assert_eq!(world.read(2).delivery.status(), Status::Delivered);
+}
+
+#[test]
+fn what_changes_more_than_a_row_needs_a_transaction() {
+    let mut world = World::start();
+    // The first success is a change of the webhook's health.
+    for (number, status) in [(1, 200), (2, 500)] {
+        let grants = world.lease(number);
+        let before = world.engine.transactions();
+        answer(&mut world, &grants[0], status);
+        assert!(world.engine.transactions() > before, "{status}");
+    }
+}
+
+#[test]
 fn a_payload_is_accepted_if_it_fits_into_the_storage_to_the_byte() {
     let mut world = World::start();
     let payload = u64::try_from(event(1, 100).payload.get().len()).unwrap();
@@ -183,6 +206,11 @@ fn answer(world: &mut World, grant: &Grant, status: u16) -> Outputs {
     ));
     world.now = world.now.saturating_add(Duration::from_millis(20));
     world.happens(Input::TimerFired)
+}
+
+fn deliver(world: &mut World, number: u64) {
+    let grants = world.lease(number);
+    answer(world, &grants[0], 200);
 }
 
 /// A delivery in a row of its own.

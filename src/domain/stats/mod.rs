@@ -191,8 +191,7 @@ impl Counts {
 
     fn count_attempt(&mut self, ended_at: Timestamp, id: &DeliveryId, attempt: &Attempt) {
         let attempt_ended = attempt.ended_at();
-        self.has_older |=
-            id.minted_at() < self.folded_through || attempt_ended <= self.folded_through;
+        self.has_older |= self.is_older(id, attempt);
         self.last_ended = self.last_ended.max(attempt_ended);
         self.last = self.last.with(attempt);
         let hour = self.hours.entry(hour_of(ended_at)).or_default();
@@ -235,6 +234,12 @@ impl Counts {
             sum.failed = sum.failed.saturating_sub(again.failed);
         }
         sum
+    }
+
+    /// Whether an attempt would be lost with the memory if it was counted.
+    #[must_use]
+    pub fn is_older(&self, id: &DeliveryId, attempt: &Attempt) -> bool {
+        id.minted_at() < self.folded_through || attempt.ended_at() <= self.folded_through
     }
 
     /// Whether an attempt was counted that would be lost with the memory.

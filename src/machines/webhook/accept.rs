@@ -19,6 +19,11 @@ use crate::{
 };
 
 impl Turn<'_> {
+    /// Whether new deliveries change only what is in memory and written by the next flush; held ones are rows at once.
+    pub(super) fn accepts_in_memory(&self) -> bool {
+        self.open.dispatch.is_enabled()
+    }
+
     /// Accepts events, and leases as many of the new deliveries as are asked for; the grants have their payloads.
     pub(super) fn accept(
         &mut self,

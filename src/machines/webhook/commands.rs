@@ -205,7 +205,12 @@ impl WebhookMachine {
             events.len() >= ENOUGH || payloads.fold(0, usize::saturating_add) >= ENOUGH_BYTES;
         let is_quiet = self.look(context, |turn| Ok(turn.open.dispatch.is_quiet()))?;
         let is_alone = is_enough || is_quiet.unwrap_or(true);
-        let accepted = self.change(context, |turn| turn.accept(events, asked))?;
+        let accepts_in_memory = self.look(context, |turn| Ok(turn.accepts_in_memory()))?;
+        let accepted = if accepts_in_memory.unwrap_or(false) {
+            self.look(context, |turn| turn.accept(events, asked))?
+        } else {
+            self.change(context, |turn| turn.accept(events, asked))?
+        };
         let Some((deliveries, granted)) = accepted else {
             self.answer(call, WebhookReply::Refused(Refusal::NoWebhook));
             return Ok(());
@@ -286,7 +291,13 @@ impl WebhookMachine {
         asked: Asked,
         context: &Context<'_>,
     ) -> Result<(), Fault> {
-        let granted = self.change(context, |turn| turn.take_reports(reports, asked))?;
+        let stays_in_memory =
+            self.look(context, |turn| Ok(turn.stays_in_memory(&reports, asked)))?;
+        let granted = if stays_in_memory.unwrap_or(false) {
+            self.look(context, |turn| turn.take_reports(reports, asked))?
+        } else {
+            self.change(context, |turn| turn.take_reports(reports, asked))?
+        };
         let Some(grants) = granted else {
             self.answer(call, WebhookReply::Refused(Refusal::NoWebhook));
             return Ok(());

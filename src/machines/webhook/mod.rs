@@ -310,8 +310,19 @@ impl WebhookMachine {
         self.outputs.answers.extend(lost);
     }
 
-    /// Runs `work` on the webhook's memory; returns `None` if it has no settings.
+    /// Runs `work`, which writes nothing to the rows, on the webhook's memory; returns `None` if it has no settings.
     fn look<T>(
+        &mut self,
+        context: &Context<'_>,
+        work: impl FnOnce(&mut Turn<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        self.take_turn(context, |turn| {
+            let database = turn.tables.database();
+            database.reading(|| work(turn))
+        })
+    }
+
+    fn take_turn<T>(
         &mut self,
         context: &Context<'_>,
         work: impl FnOnce(&mut Turn<'_>) -> Result<T>,
@@ -336,14 +347,14 @@ impl WebhookMachine {
         Ok(Some(worked))
     }
 
-    /// The same for work that changes rows: all of it is stored, or nothing. Whoever gets an error forgets what is in
-    /// memory, which has the change.
+    /// The same for work that writes: all of it is stored, or nothing. Whoever gets an error forgets what is in memory,
+    /// which has the change.
     fn change<T>(
         &mut self,
         context: &Context<'_>,
         work: impl FnOnce(&mut Turn<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
-        self.look(context, |turn| {
+        self.take_turn(context, |turn| {
             let tables = turn.tables;
             if Mutant::NotAtomic.is_on() {
                 return work(turn);

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use super::{commands::Asked, turn::Turn};
 use crate::{
-    domain::delivery::{Change, Kind, Report},
+    domain::{
+        delivery::{Change, Kind, Report},
+        segment::Segment,
+    },
     machines::{
         messages::{AttemptReport, Grant},
         sql::Result,
@@ -13,6 +16,26 @@ use crate::{
 };
 
 impl Turn<'_> {
+    /// Whether reports change only what is in memory and written by the next flush: successes of deliveries in segments,
+    /// at a webhook that has nothing else to store and nothing that waits for a lease.
+    pub(super) fn stays_in_memory(&self, reports: &[AttemptReport], asked: Asked) -> bool {
+        let dispatch = &self.open.dispatch;
+        let mut standing = dispatch.standing.clone();
+        standing.attempt_succeeded(self.now);
+        let leases_nothing = asked.leases == 0 || dispatch.queue.oldest_due(self.now).is_none();
+        let has_nothing_else = dispatch.stray.is_empty()
+            && self.open.bulk_resend.is_none()
+            && !self.open.counts.has_older()
+            && !standing.differs_from(&dispatch.standing);
+        let stays = |report: &AttemptReport| {
+            report.attempt.outcome.is_success()
+                && self.tables.lease_of_member(&report.id) == Some(report.lease.lease)
+                && Segment::takes_attempt(&report.attempt)
+                && !self.open.counts.is_older(&report.id, &report.attempt)
+        };
+        leases_nothing && has_nothing_else && reports.iter().all(stays)
+    }
+
     /// Stores reports of attempts, and grants as many further leases as are asked for.
     pub(super) fn take_reports(
         &mut self,

@@ -7,7 +7,7 @@ use futures_util::{
     future::{FutureExt, LocalBoxFuture},
     stream::FuturesUnordered,
 };
-use worker::{Delay, console_error};
+use worker::console_error;
 
 use super::{Reports, attempt::attempt};
 use crate::{
@@ -17,7 +17,11 @@ use crate::{
         sender::{SenderContext, SenderInput, SenderMachine, SenderOutputs},
         shift::Shift,
     },
-    runtime::platform::{config::Config, entropy::now, observer::Observer},
+    runtime::platform::{
+        config::Config,
+        entropy::{self, now},
+        observer::Observer,
+    },
 };
 #[cfg(feature = "test-hooks")]
 use crate::{machines::recording, runtime::test_hooks};
@@ -67,7 +71,7 @@ impl<R: Reports, E: Fn()> Sending<'_, R, E> {
                 awaited.push(answered.boxed_local());
             }
             if let Some(wait) = outputs.timer {
-                let fired = Delay::from(wait).map(|()| SenderInput::TimerFired);
+                let fired = entropy::wait(wait).map(|()| SenderInput::TimerFired);
                 awaited.push(fired.boxed_local());
             }
             if outputs.is_done {

@@ -178,13 +178,21 @@ impl WebhookTables {
             return Ok(());
         }
         let mut segments = self.segments.borrow_mut();
-        self.database.transaction(|| {
+        let loaded = segments.loaded.values();
+        let unwritten = loaded.filter(|loaded| loaded.unwritten != Unwritten::Nothing);
+        let rows = unwritten.count().saturating_add(segments.event_ids.len());
+        let mut write_all = || {
             self.write_event_ids(&mut segments)?;
             for loaded in segments.loaded.values_mut() {
                 self.write(loaded)?;
             }
             Ok(())
-        })?;
+        };
+        if rows > 1 {
+            self.database.transaction(write_all)?;
+        } else {
+            write_all()?;
+        }
         segments.changed = false;
         segments.unload();
         Ok(())
@@ -231,6 +239,15 @@ impl WebhookTables {
         segments.homes.remove(&CompactId::from(&record.id));
         self.insert_row(record, payload.as_deref())?;
         Ok(true)
+    }
+
+    /// The number of the lease under which a delivery is attempted that lies in a segment in memory.
+    pub(crate) fn lease_of_member(&self, id: &DeliveryId) -> Option<u32> {
+        let segments = self.segments.borrow();
+        let home = segments.home_of(id)?;
+        let member = segments.loaded.get(&home)?.segment.find(id)?;
+        let (lease, _) = member.delivery().lease_out()?;
+        Some(lease)
     }
 
     /// Whether a delivery lies in a segment that is not settled.

@@ -6,14 +6,14 @@
 
 mod task;
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, pin::pin, rc::Rc, time::Duration};
 
 use futures_channel::{mpsc, oneshot};
 use futures_util::{
     StreamExt,
     future::{join_all, select},
 };
-use worker::{Context, Delay, console_error};
+use worker::{Context, console_error};
 
 use self::task::Task;
 use crate::{
@@ -124,7 +124,7 @@ pub(super) async fn post_events(mut call: Call<'_>, context: &Context) -> Answer
                 PostInput::Read(subscriptions::ask(call.env, &call.workspace).await?)
             }
             PostStep::WaitForAttempt(longest) => {
-                select(first_attempt.next(), Delay::from(longest)).await;
+                select(first_attempt.next(), pin!(wait(longest))).await;
                 PostInput::Waited
             }
             PostStep::Accept(accepted) => return answer(accepted, array),
