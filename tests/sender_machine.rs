@@ -53,6 +53,38 @@ fn what_makes_room_for_more_that_is_due_is_reported_within_3_ms() {
 }
 
 #[test]
+fn a_lease_for_which_no_connection_was_free_is_given_back_with_the_next_report() {
+    let mut sender = Sender::with(50);
+    sender.lease(2);
+    let lease = grant(1).lease;
+    let not_begun = sender.happens(SenderInput::NotBegun(id(1), lease));
+    assert_eq!(not_begun.timer, Some(Duration::from_millis(10)));
+    let report = sender.ends(0).report;
+    let Some(WebhookCommand::Report {
+        reports,
+        unused,
+        leases,
+        ..
+    }) = report.as_deref()
+    else {
+        panic!("{report:?}");
+    };
+    assert_eq!((reports.len(), *leases), (1, 1));
+    assert_eq!(*unused, [(id(1), lease)]);
+    sender.answered(0);
+    assert_eq!(sender.budget.posts(), 51, "its POST was not made");
+}
+
+#[test]
+fn a_sender_that_got_no_connection_gives_its_lease_back_at_once() {
+    let mut sender = Sender::with(50);
+    sender.lease(1);
+    let given_back = sender.happens(SenderInput::NotBegun(id(0), grant(0).lease));
+    assert_eq!(report_in(&given_back), (0, 0));
+    assert!(sender.answered(0).is_done);
+}
+
+#[test]
 fn the_last_attempt_is_reported_at_once() {
     let mut sender = Sender::with(50);
     sender.lease(2);

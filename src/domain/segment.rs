@@ -19,6 +19,10 @@ use super::{
 /// Deliveries of a segment at most: each change of one writes the whole row again.
 pub const MEMBERS_LIMIT: usize = 16;
 
+/// Deliveries from which on a segment that has its row takes no more: those that come later would write the row again, and
+/// most of them need one of their own anyway.
+const ENOUGH: usize = MEMBERS_LIMIT / 2;
+
 /// Bytes of a segment's payloads at most; a delivery with more has a segment of its own.
 pub const BYTES_LIMIT: u64 = 64 * 1024;
 
@@ -160,6 +164,12 @@ impl Segment {
     #[must_use]
     pub fn members(&self) -> &[Member] {
         &self.members
+    }
+
+    /// Whether it has so many deliveries that it takes no more once it has its row.
+    #[must_use]
+    pub const fn has_enough(&self) -> bool {
+        self.members.len() >= ENOUGH
     }
 
     /// Whether there is room for one more delivery.

@@ -11,11 +11,13 @@
 use std::{rc::Rc, time::Duration};
 
 use super::{
-    messages::{AttemptReport, Grant, WebhookCommand},
+    messages::{AttemptReport, Grant, UnusedLease, WebhookCommand},
     shift::Shift,
 };
 use crate::{
-    domain::{budget::Budget, ids::DeliveryId, policy::Policy, timestamp::Timestamp},
+    domain::{
+        budget::Budget, delivery::Lease, ids::DeliveryId, policy::Policy, timestamp::Timestamp,
+    },
     mutants::Mutant,
 };
 
@@ -40,6 +42,8 @@ pub enum SenderInput {
     /// An attempt ended; none if there is nothing to report, by a fault of the relay's own: the lease is lost, and so would
     /// the next ones be.
     Ended(Option<Box<AttemptReport>>),
+    /// No connection became free in time for the attempt of this lease.
+    NotBegun(DeliveryId, Lease),
     /// The timer that was asked for fired.
     TimerFired,
     /// The report was answered, with further leases; none if it was not answered.
@@ -82,6 +86,8 @@ pub struct SenderMachine {
     under_way: usize,
     /// What has ended and is not reported.
     ended: Vec<AttemptReport>,
+    /// Leases whose attempts were not begun, not given back yet.
+    unused: Vec<UnusedLease>,
     report: Report,
     /// Whether the last report was answered with leases.
     is_behind: bool,
@@ -135,6 +141,7 @@ impl SenderMachine {
             waiting: Vec::new(),
             under_way: 0,
             ended: Vec::new(),
+            unused: Vec::new(),
             report: Report::None,
             is_behind: false,
             timer: None,
@@ -152,6 +159,11 @@ impl SenderMachine {
                     Some(report) => self.ended.push(*report),
                     None => context.budget.exhaust(),
                 }
+            }
+            SenderInput::NotBegun(id, lease) => {
+                self.under_way = self.under_way.saturating_sub(1);
+                self.unused.push((id, lease));
+                context.budget.give_back(1);
             }
             SenderInput::TimerFired => self.timer_fired(context, &mut outputs),
             SenderInput::Answered(answer) => self.answered(answer, context, &mut outputs),
@@ -186,7 +198,7 @@ impl SenderMachine {
     /// Reports what has ended: at once if nothing else is under way, else in a moment, together with what ends until then.
     fn report_ended(&mut self, context: &mut SenderContext<'_>, outputs: &mut SenderOutputs) {
         let is_free = matches!(self.report, Report::None | Report::Gathers { .. });
-        if self.ended.is_empty() || !is_free {
+        if self.ended.is_empty() && self.unused.is_empty() || !is_free {
             return;
         }
         if self.under_way == 0 {
@@ -254,6 +266,7 @@ impl SenderMachine {
         let ahead = self.shift.ahead(context.now);
         let report = Rc::new(WebhookCommand::Report {
             reports,
+            unused: std::mem::take(&mut self.unused),
             leases,
             ahead_ms: u64::try_from(ahead.as_millis()).unwrap_or_default(),
         });

@@ -158,7 +158,7 @@ impl Player {
             Kind::Post => {
                 let posted = line.post.clone().unwrap();
                 let (events, key) = (posted.events, posted.key);
-                let machine = PostMachine::new(events, key, posted.leases, posted.now);
+                let machine = PostMachine::new(events, key, posted.posts, posted.now);
                 Self::Post(Box::new(machine))
             }
         }

@@ -40,6 +40,8 @@ pub(crate) struct Lease {
     /// When its attempt may begin.
     pub(crate) begins: Timestamp,
     pub(crate) until: Timestamp,
+    /// The same by the clock of its object.
+    pub(crate) until_there: Timestamp,
     /// It reached nobody, and the object was told so.
     pub(crate) is_refused: bool,
     pub(crate) begun: bool,

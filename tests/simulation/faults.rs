@@ -37,6 +37,8 @@ pub(crate) enum Fault {
     SenderEnds,
     /// A fault of the relay's own instead of an attempt.
     SendingFails,
+    /// No connection becomes free for an attempt.
+    NoConnection,
     /// The endpoint gets a request, and its answer is lost.
     AnswerLost,
     /// A Worker that takes a post ends at any wait.
@@ -66,7 +68,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 28] = [
+    pub(crate) const ALL: [Self; 29] = [
         Self::CallLost,
         Self::ReplyLost,
         Self::CallSlow,
@@ -82,6 +84,7 @@ impl Fault {
         Self::HireUnanswered,
         Self::SenderEnds,
         Self::SendingFails,
+        Self::NoConnection,
         Self::AnswerLost,
         Self::WorkerEnds,
         Self::KvSlow,

@@ -33,7 +33,8 @@ pub(crate) struct Due {
 impl World {
     /// Checks a lease that leaves its object, and keeps it.
     pub(crate) fn granted(&mut self, object: usize, grant: &Grant) {
-        let until = self.by_world(object, grant.until.expect("a lease has an end"));
+        let until_there = grant.until.expect("a lease has an end");
+        let until = self.by_world(object, until_there);
         let begins = until.saturating_sub(self.policy.lease_length());
         let lies_ahead = grant.not_before.is_some();
         let at = if lies_ahead {
@@ -67,6 +68,7 @@ impl World {
             granted_since: since,
             begins,
             until,
+            until_there,
             is_refused: false,
             begun: false,
             reached: None,

@@ -7,7 +7,10 @@ use std::{
 
 use webhook_relay::{
     domain::{delivery::Status, ids::DeliveryId, timestamp::Timestamp},
-    machines::{messages::AttemptReport, webhook::Outputs},
+    machines::{
+        messages::{AttemptReport, UnusedLease},
+        webhook::Outputs,
+    },
 };
 
 use crate::{
@@ -149,6 +152,19 @@ impl Ledger {
     }
 
     /// Leases of an object are out no longer.
+    /// Leases reached nobody, and their object is told so.
+    pub(crate) fn refused(&mut self, object: usize, unused: &[UnusedLease], now: Timestamp) {
+        for (id, lease) in unused {
+            let name = (id.clone(), lease.lease);
+            self.release(object, now, |leased| *leased == name);
+            if let Some(lease) = self.lease_mut(&name) {
+                lease.is_refused = true;
+                let until = lease.until_there;
+                self.webhook(object).pace.refused(until);
+            }
+        }
+    }
+
     pub(crate) fn release(
         &mut self,
         object: usize,

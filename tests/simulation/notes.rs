@@ -49,7 +49,10 @@ impl World {
                 }
                 Asked::Accept(events.iter().map(|event| event.id.clone()).collect())
             }
-            WebhookCommand::Report { reports, .. } => {
+            WebhookCommand::Report {
+                reports, unused, ..
+            } => {
+                ledger.refused(object, unused, now);
                 for report in reports {
                     ledger.reported(object, report, self.policy.max_leases, now, local);
                 }
@@ -251,19 +254,6 @@ impl World {
         let ended = self.now.saturating_add(self.policy.lease_length());
         self.ledger
             .delays(object, ended.saturating_add(AFTER_RESET));
-    }
-
-    /// Hires are refused: their leases reach nobody, and the object is told so.
-    pub(crate) fn note_refused(&mut self, object: usize, grants: &[Grant]) {
-        for grant in grants {
-            let name = (grant.id.clone(), grant.lease.lease);
-            if let Some(lease) = self.ledger.lease_mut(&name) {
-                lease.is_refused = true;
-            }
-            let now = self.now;
-            self.ledger.release(object, now, |leased| *leased == name);
-            self.ledger.webhook(object).pace.refused(grant);
-        }
     }
 
     /// An object has no alarm, though it asked for one.

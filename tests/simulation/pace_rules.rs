@@ -63,8 +63,8 @@ impl KnownPace {
     }
 
     /// A lease reached nobody: no attempt begins under it.
-    pub(crate) fn refused(&mut self, grant: &Grant) {
-        let same = |leased: &Leased| Some(leased.until) == grant.until;
+    pub(crate) fn refused(&mut self, until: Timestamp) {
+        let same = |leased: &Leased| leased.until == until;
         if let Some(place) = self.leased.iter().position(same) {
             self.leased.remove(place);
         }

@@ -316,7 +316,7 @@ impl World {
             if self.faults.occurs(Fault::HireRefused, &mut self.choices) {
                 self.tell(|| format!("object {object}: a hire is refused"));
                 failed += 1;
-                self.note_refused(object, &group.grants);
+                self.ledger.refused(object, &leases, self.now);
                 unused.extend(leases);
                 continue;
             }

@@ -9,8 +9,8 @@ use std::{
 use serde_json::value::RawValue;
 use webhook_relay::{
     domain::{
-        catalogue::Catalogue, dispatch::WORKER_LEASES, event::Event, ids::WebhookId,
-        subscriptions::Snapshot, token::TokenHash,
+        catalogue::Catalogue, event::Event, ids::WebhookId, subscriptions::Snapshot,
+        token::TokenHash,
     },
     machines::{
         ingest::{
@@ -72,7 +72,7 @@ impl World {
         let machine = PostMachine::new(
             Rc::clone(&events),
             key.clone(),
-            WORKER_LEASES.min(self.policy.subrequests),
+            self.policy.subrequests,
             self.now,
         );
         let suffices = |snapshot: &Snapshot| {

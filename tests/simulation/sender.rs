@@ -66,10 +66,14 @@ impl Sender {
         let outputs = self.machine.handle(input, &mut context);
         self.under_way += outputs.attempts.len();
         self.posts += outputs.attempts.len();
-        if let Some(WebhookCommand::Report { reports, .. }) = outputs.report.as_deref() {
-            let names = reports.iter();
-            let names = names.map(|report| (report.id.clone(), report.lease.lease));
-            self.reporting = names.collect();
+        if let Some(WebhookCommand::Report {
+            reports, unused, ..
+        }) = outputs.report.as_deref()
+        {
+            let reported = reports.iter();
+            let reported = reported.map(|report| (report.id.clone(), report.lease.lease));
+            let unused = unused.iter().map(|(id, lease)| (id.clone(), lease.lease));
+            self.reporting = reported.chain(unused).collect();
         }
         assert!(self.under_way <= 6, "seven connections wait");
         assert!(self.posts <= policy.subrequests, "too many subrequests");

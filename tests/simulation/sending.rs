@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use webhook_relay::{
-    domain::{attempt::Attempt, outcome::Outcome},
+    domain::{attempt::Attempt, dispatch::CONNECTION_WAIT, outcome::Outcome},
     machines::{
         messages::{AttemptReport, Grant},
         sender::SenderInput,
@@ -43,7 +43,7 @@ impl World {
         let Some(sender) = self.senders.get_mut(&number) else {
             return;
         };
-        if matches!(input, SenderInput::Ended(_)) {
+        if matches!(input, SenderInput::Ended(_) | SenderInput::NotBegun(..)) {
             sender.under_way -= 1;
         }
         let outputs = sender.happens(input, now, &self.policy);
@@ -61,6 +61,17 @@ impl World {
         }
         self.note_too_late(&outputs.too_late);
         for grant in outputs.attempts {
+            if self.faults.occurs(Fault::NoConnection, &mut self.choices) {
+                let input = Box::new(SenderInput::NotBegun(grant.id, grant.lease));
+                self.later(
+                    CONNECTION_WAIT,
+                    Happening::Sends {
+                        sender: number,
+                        input,
+                    },
+                );
+                continue;
+            }
             self.note_begun(object, &grant);
             if self.faults.occurs(Fault::SendingFails, &mut self.choices) {
                 let name = (grant.id, grant.lease.lease);

@@ -161,6 +161,7 @@ fn attempt(world: &mut World, number: u64, status: u16) -> Timestamp {
     let ended_at = world.now;
     let reports = vec![report(&grants[0], status, ended_at)];
     let reported = world.ask(WebhookCommand::Report {
+        unused: Vec::new(),
         reports,
         leases: 0,
         ahead_ms: 0,

@@ -350,6 +350,7 @@ fn with_one_of_each_status() -> World {
     let reports = vec![report(&alarm.hires[0].grants[0], 200, world.now)];
     world
         .ask(WebhookCommand::Report {
+            unused: Vec::new(),
             reports,
             leases: 0,
             ahead_ms: 0,
@@ -392,6 +393,7 @@ fn attempt(world: &mut World, number: u64, status: u16) {
     let reports = vec![report(&grants[0], status, world.now)];
     world
         .ask(WebhookCommand::Report {
+            unused: Vec::new(),
             reports,
             leases: 0,
             ahead_ms: 0,

@@ -230,6 +230,7 @@ fn a_report_without_further_leases_waits_20_ms_to_be_flushed_with_others() {
     let granted = world.lease(1);
     let reports = vec![report(&granted[0], 200, world.now)];
     let command = WebhookCommand::Report {
+        unused: Vec::new(),
         reports,
         leases: 0,
         ahead_ms: 0,
@@ -259,6 +260,7 @@ fn a_report_that_asks_for_leases_brings_the_flush_forward() {
         world.happens(Input::Command(
             call,
             WebhookCommand::Report {
+                unused: Vec::new(),
                 reports,
                 leases,
                 ahead_ms: 0,
@@ -298,6 +300,7 @@ fn a_failing_delivery_is_attempted_six_times_on_schedule() {
             begun.push(world.now);
             let reports = vec![report(&grant, 500, world.now)];
             let reported = world.ask(WebhookCommand::Report {
+                unused: Vec::new(),
                 reports,
                 leases: 0,
                 ahead_ms: 0,
@@ -398,6 +401,7 @@ fn the_workspace_is_told_a_standing_until_it_answers() {
     let gone = report(&grants[0], 410, world.now);
     world
         .ask(WebhookCommand::Report {
+            unused: Vec::new(),
             reports: vec![gone],
             leases: 0,
             ahead_ms: 0,

@@ -140,6 +140,7 @@ fn ended(world: &mut World, grant: &Grant, leases: usize) -> (Vec<CallId>, Vec<G
 
 fn reported(report: AttemptReport, leases: usize) -> WebhookCommand {
     WebhookCommand::Report {
+        unused: Vec::new(),
         reports: vec![report],
         leases,
         ahead_ms: 0,

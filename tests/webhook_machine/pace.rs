@@ -361,6 +361,7 @@ fn settle(world: &mut World, grant: &Grant, status: u16) {
 
 fn ask_for(world: &mut World, report: AttemptReport, leases: usize) -> WebhookReply {
     let command = WebhookCommand::Report {
+        unused: Vec::new(),
         reports: vec![report],
         leases,
         ahead_ms: 0,

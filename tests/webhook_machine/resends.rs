@@ -270,6 +270,7 @@ fn tell(world: &mut World, grants: &[Grant], status: u16) {
         let reports = vec![report(grant, status, world.now)];
         world
             .ask(WebhookCommand::Report {
+                unused: Vec::new(),
                 reports,
                 leases: 0,
                 ahead_ms: 0,

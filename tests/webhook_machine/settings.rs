@@ -80,6 +80,7 @@ fn the_custom_headers_that_a_test_was_sent_with_are_sealed_again_under_a_new_key
     }];
     world
         .ask(WebhookCommand::Report {
+            unused: Vec::new(),
             reports,
             leases: 0,
             ahead_ms: 0,
@@ -116,6 +117,7 @@ fn segments_that_an_earlier_release_stored_by_their_ids_keep_their_order_and_the
     let reports = vec![report(&grants[0], 200, world.now)];
     world
         .ask(WebhookCommand::Report {
+            unused: Vec::new(),
             reports,
             leases: 0,
             ahead_ms: 0,

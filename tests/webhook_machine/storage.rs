@@ -199,6 +199,7 @@ fn answer(world: &mut World, grant: &Grant, status: u16) -> Outputs {
     world.happens(Input::Command(
         1,
         WebhookCommand::Report {
+            unused: Vec::new(),
             reports,
             leases: 0,
             ahead_ms: 0,

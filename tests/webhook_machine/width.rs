@@ -4,11 +4,29 @@ use webhook_relay::{
     domain::{delivery::Kind, dispatch::WORKER_LEASES, webhook::Settings},
     machines::{
         messages::{AttemptReport, Grant, WebhookCommand, WebhookReply},
-        webhook::Input,
+        webhook::{Input, wake::Reason},
     },
 };
 
 use crate::world::{World, accept, accepted, began, event, id, report, settings};
+
+#[test]
+fn a_lease_that_is_given_back_is_due_at_once_and_not_lost() {
+    let mut world = World::start();
+    let grants = world.lease(1);
+    let given_back = world.ask(WebhookCommand::Report {
+        reports: Vec::new(),
+        unused: vec![(grants[0].id.clone(), grants[0].lease)],
+        leases: 0,
+        ahead_ms: 0,
+    });
+    assert!(matches!(given_back, Ok(WebhookReply::Granted(grants)) if grants.is_empty()));
+    let (wakes_at, reason) = world.next_wake().unwrap();
+    assert!(wakes_at <= world.now && reason == Reason::Delivery);
+    let hired = world.happens(Input::AlarmFired).hires;
+    assert_eq!(hired[0].grants[0].lease.attempt, 1);
+    assert_eq!(world.read(1).delivery.lost_leases(), 0);
+}
 
 #[test]
 fn an_overloaded_endpoint_narrows_its_webhook_to_six_and_each_success_adds_one() {
@@ -120,6 +138,7 @@ fn tell(world: &mut World, grant: &Grant, status: u16) {
     assert_eq!(grant.kind, Kind::Event);
     let reports: Vec<AttemptReport> = vec![report(grant, status, world.now)];
     let reply = world.ask(WebhookCommand::Report {
+        unused: Vec::new(),
         reports,
         leases: 0,
         ahead_ms: 0,

@@ -33,8 +33,13 @@ use super::{
 };
 use crate::mutants::Mutant;
 
-/// Leases that one Worker holds at a time over all webhooks: the platform's limit of connections awaiting a response.
+/// Attempts that one invocation makes at a time over all webhooks: the platform's limit of connections awaiting a
+/// response. It begins with so many leases, and with one for each webhook of its post if these are more.
 pub const WORKER_LEASES: usize = 6;
+
+/// How long an attempt waits for one of these connections before its lease is given back: the webhook's own alarm hires
+/// somebody sooner than a slow endpoint of another webhook answers.
+pub const CONNECTION_WAIT: Duration = Duration::from_millis(250);
 
 /// How long an answer waits for the first of its attempts while many others are under way.
 pub const ANSWER_DELAY: Duration = Duration::from_millis(20);

@@ -1,14 +1,17 @@
 //! What a Worker that posts to several webhooks gives to each: its leases, and its turn to send a command.
 
+use super::WORKER_LEASES;
+
 /// Bytes of events that a Worker sends to objects at a time for one post: the platform copies each command.
 pub const SENT_AT_A_TIME: usize = 4 * 1024 * 1024;
 
-/// Shares at most `leases` leases among webhooks, given how many new deliveries each one has: one each in turn, until
-/// none is left. Spare leases go to deliveries that others post at the same moment.
+/// Shares the leases of a Worker that may make `posts` POSTs among webhooks, given how many new deliveries each one has:
+/// one each in turn, until it has as many as it makes at a time and each webhook has one. Spare leases go to deliveries
+/// that others post at the same moment.
 #[must_use]
-pub fn share_leases(leases: usize, deliveries: &[usize]) -> Vec<usize> {
+pub fn share_leases(posts: usize, deliveries: &[usize]) -> Vec<usize> {
     let mut shares = vec![0_usize; deliveries.len()];
-    let mut left = leases;
+    let mut left = WORKER_LEASES.max(deliveries.len()).min(posts);
     let mut all_have_enough = false;
     while left > 0 && !deliveries.is_empty() {
         let before = left;
@@ -37,7 +40,7 @@ pub fn send_together(lengths: impl IntoIterator<Item = usize>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::dispatch::WORKER_LEASES;
+    const MANY: usize = 50;
 
     #[test]
     fn small_commands_are_sent_together_and_large_ones_one_at_a_time() {
@@ -49,19 +52,16 @@ mod tests {
 
     #[test]
     fn a_workers_leases_are_shared_one_each_in_turn() {
-        assert_eq!(share_leases(WORKER_LEASES, &[100]), [6]);
-        assert_eq!(
-            share_leases(WORKER_LEASES, &[1; 8]),
-            [1, 1, 1, 1, 1, 1, 0, 0]
-        );
-        assert_eq!(share_leases(WORKER_LEASES, &[100, 1, 100]), [3, 1, 2]);
-        assert!(share_leases(WORKER_LEASES, &[]).is_empty());
+        assert_eq!(share_leases(MANY, &[100]), [6]);
+        assert_eq!(share_leases(7, &[1; 8]), [1, 1, 1, 1, 1, 1, 1, 0]);
+        assert_eq!(share_leases(MANY, &[100, 1, 100]), [3, 1, 2]);
+        assert!(share_leases(MANY, &[]).is_empty());
     }
 
     #[test]
     fn what_a_webhook_does_not_need_itself_is_shared_too() {
-        assert_eq!(share_leases(WORKER_LEASES, &[1]), [6]);
-        assert_eq!(share_leases(WORKER_LEASES, &[1, 1, 1, 1]), [2, 2, 1, 1]);
-        assert_eq!(share_leases(WORKER_LEASES, &[0, 3]), [2, 4]);
+        assert_eq!(share_leases(MANY, &[1]), [6]);
+        assert_eq!(share_leases(MANY, &[1, 1, 1, 1]), [2, 2, 1, 1]);
+        assert_eq!(share_leases(MANY, &[0, 3]), [2, 4]);
     }
 }

@@ -64,7 +64,7 @@ pub struct Replied {
     pub stored: Stored,
     /// The granted leases.
     pub grants: Vec<Grant>,
-    /// How many leases it asked for, did not get, and does not ask for again.
+    /// How many leases it asked for and did not get.
     pub unused: usize,
 }
 
@@ -131,15 +131,10 @@ impl Batch {
     pub fn read(self, reply: Option<WebhookReply>) -> Replied {
         let leases = self.leases;
         let (stored, grants) = self.read_stored(reply);
-        let kept = match stored {
-            // It is sent again, and asks for as many.
-            Stored::StaleKey(_) => leases,
-            Stored::Done { .. } | Stored::Overloaded | Stored::Failed => grants.len(),
-        };
         Replied {
             stored,
+            unused: leases.saturating_sub(grants.len()),
             grants,
-            unused: leases.saturating_sub(kept),
         }
     }
 

@@ -143,8 +143,8 @@ pub struct Posted {
     pub events: Rc<[Event]>,
     /// The caller's key.
     pub key: Option<TokenHash>,
-    /// How many attempts it may begin with.
-    pub leases: usize,
+    /// How many attempts the invocation may make.
+    pub posts: usize,
     /// When it was posted.
     pub now: Timestamp,
 }
@@ -157,7 +157,7 @@ pub struct PostMachine {
     first: BTreeMap<EventId, usize>,
     key: Option<TokenHash>,
     now: Timestamp,
-    leases: usize,
+    posts: usize,
     snapshot: Option<Rc<Snapshot>>,
     keys_revision: Option<u64>,
     /// Whether the workspace's object was asked.
@@ -169,10 +169,10 @@ pub struct PostMachine {
 }
 
 impl PostMachine {
-    /// Makes the machine of a post. `key` is the caller's, if a snapshot let it in; `leases` is how many attempts this
-    /// invocation may begin with.
+    /// Makes the machine of a post. `key` is the caller's, if a snapshot let it in; `posts` is how many attempts this
+    /// invocation may make.
     #[must_use]
-    pub fn new(events: Rc<[Event]>, key: Option<TokenHash>, leases: usize, now: Timestamp) -> Self {
+    pub fn new(events: Rc<[Event]>, key: Option<TokenHash>, posts: usize, now: Timestamp) -> Self {
         let mut first = BTreeMap::new();
         for (place, event) in events.iter().enumerate() {
             first.entry(event.id.clone()).or_insert(place);
@@ -182,7 +182,7 @@ impl PostMachine {
             first,
             key,
             now,
-            leases,
+            posts,
             snapshot: None,
             keys_revision: None,
             has_asked: false,
@@ -199,7 +199,7 @@ impl PostMachine {
         Posted {
             events: Rc::clone(&self.events),
             key: self.key.clone(),
-            leases: self.leases,
+            posts: self.posts,
             now: self.now,
         }
     }
@@ -288,7 +288,7 @@ impl PostMachine {
             }
         }
         let wanted: Vec<_> = batches.iter().map(|batch| batch.deliveries.len()).collect();
-        for (batch, share) in batches.iter_mut().zip(share_leases(self.leases, &wanted)) {
+        for (batch, share) in batches.iter_mut().zip(share_leases(self.posts, &wanted)) {
             batch.leases = share;
         }
         self.left = batches;

@@ -21,7 +21,8 @@ pub use self::{
     page_reads::{Shown, Wanted, next_page},
     refusal::Refusal,
     webhook::{
-        Acceptance, AttemptReport, Grant, NewDelivery, Recalled, WebhookCommand, WebhookReply,
+        Acceptance, AttemptReport, Grant, NewDelivery, Recalled, UnusedLease, WebhookCommand,
+        WebhookReply,
     },
     workspace::{NewWebhook, WebhookChange, WorkspaceCommand, WorkspaceReply},
 };

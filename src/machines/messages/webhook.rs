@@ -66,6 +66,9 @@ pub enum WebhookCommand<P = Box<RawValue>> {
     Report {
         /// The reports.
         reports: Vec<AttemptReport>,
+        /// Leases whose attempts were not begun; for objects of an earlier release they end by themselves.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        unused: Vec<UnusedLease>,
         /// How many leases are asked for at most.
         leases: usize,
         /// As in `Accept`.
@@ -170,6 +173,9 @@ pub struct NewDelivery<P = Box<RawValue>> {
     /// The bytes that are signed and sent.
     pub payload: P,
 }
+
+/// A lease whose attempt was not begun.
+pub type UnusedLease = (DeliveryId, Lease);
 
 /// The report of an attempt.
 #[derive(Debug, Serialize, Deserialize)]

@@ -5,10 +5,13 @@
 
 use std::time::Duration;
 
-use super::{Context, Fault, WebhookMachine, hire::Unused};
+use super::{Context, Fault, WebhookMachine};
 use crate::{
     domain::{dispatch::LEASED_AHEAD, webhook::ReportedStanding},
-    machines::hiring::{Crew, Means},
+    machines::{
+        hiring::{Crew, Means},
+        messages::UnusedLease,
+    },
     mutants::Mutant,
 };
 
@@ -125,7 +128,7 @@ impl WebhookMachine {
         &mut self,
         hired: usize,
         failed: usize,
-        unused: &[Unused],
+        unused: &[UnusedLease],
         context: &Context<'_>,
     ) -> Result<(), Fault> {
         self.hiring.answered(hired, failed, context.now);

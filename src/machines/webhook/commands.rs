@@ -19,7 +19,8 @@ use crate::{
     },
     machines::{
         messages::{
-            Acceptance, AttemptReport, Grant, NewDelivery, Refusal, WebhookCommand, WebhookReply,
+            Acceptance, AttemptReport, Grant, NewDelivery, Refusal, UnusedLease, WebhookCommand,
+            WebhookReply,
         },
         sql,
     },
@@ -105,11 +106,12 @@ impl WebhookMachine {
             }
             WebhookCommand::Report {
                 reports,
+                unused,
                 leases,
                 ahead_ms,
             } => {
                 let asked = Asked::new(leases, ahead_ms);
-                return self.take_reports(call, reports, asked, context);
+                return self.take_reports(call, (reports, unused), asked, context);
             }
             WebhookCommand::Recall { event_ids } => return self.recall(call, &event_ids, context),
             command => command,
@@ -287,16 +289,19 @@ impl WebhookMachine {
     fn take_reports(
         &mut self,
         call: CallId,
-        reports: Vec<AttemptReport>,
+        (reports, unused): (Vec<AttemptReport>, Vec<UnusedLease>),
         asked: Asked,
         context: &Context<'_>,
     ) -> Result<(), Fault> {
         let stays_in_memory =
             self.look(context, |turn| Ok(turn.stays_in_memory(&reports, asked)))?;
-        let granted = if stays_in_memory.unwrap_or(false) {
+        let granted = if unused.is_empty() && stays_in_memory.unwrap_or(false) {
             self.look(context, |turn| turn.take_reports(reports, asked))?
         } else {
-            self.change(context, |turn| turn.take_reports(reports, asked))?
+            self.change(context, |turn| {
+                turn.withdraw(&unused)?;
+                turn.take_reports(reports, asked)
+            })?
         };
         let Some(grants) = granted else {
             self.answer(call, WebhookReply::Refused(Refusal::NoWebhook));

@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use super::turn::Turn;
 use crate::{
-    domain::{delivery::Lease, ids::DeliveryId, queue::Company},
-    machines::{hiring::Crew, messages::Grant, sql::Result},
+    domain::queue::Company,
+    machines::{
+        hiring::Crew,
+        messages::{Grant, UnusedLease},
+        sql::Result,
+    },
 };
 
 /// The leases of one sender.
@@ -17,9 +21,6 @@ pub struct Group {
     /// Whether the sender may go on with further leases: what lost a lease is sent only with its like.
     pub goes_on: bool,
 }
-
-/// A lease that reached nobody.
-pub type Unused = (DeliveryId, Lease);
 
 impl Turn<'_> {
     /// Leases what is due for the senders of a crew, who can wait `ahead` to begin.
@@ -51,8 +52,8 @@ impl Turn<'_> {
         Ok(groups)
     }
 
-    /// Withdraws leases that reached nobody: the attempts are due at once, and no lease was lost.
-    pub(super) fn withdraw(&mut self, leases: &[Unused]) -> Result<()> {
+    /// Withdraws leases whose attempts were not begun: they are due at once, and no lease was lost.
+    pub(super) fn withdraw(&mut self, leases: &[UnusedLease]) -> Result<()> {
         for (id, lease) in leases {
             let Some(mut record) = self.tables.read(id)? else {
                 continue;

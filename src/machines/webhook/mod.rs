@@ -52,14 +52,14 @@ use thiserror::Error;
 
 use self::{
     group_commit::{CallId, GroupCommit},
-    hire::{Group, Unused},
+    hire::Group,
     memory::Memory,
     tables::WebhookTables,
     turn::{LostAttempt, Noted, Turn},
 };
 use super::{
     hiring::Hiring,
-    messages::{WebhookCommand, WebhookReply},
+    messages::{UnusedLease, WebhookCommand, WebhookReply},
     sql::{Result, Sql, SqlError},
 };
 use crate::{
@@ -123,7 +123,7 @@ pub enum Input {
         /// How many were not, or did not answer.
         failed: usize,
         /// The leases of those that were refused. The leases of one that did not answer stay out until they end.
-        unused: Vec<Unused>,
+        unused: Vec<UnusedLease>,
     },
     /// The workspace was told the standing.
     Told {

@@ -8,6 +8,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     rc::Rc,
+    time::Duration,
 };
 
 use futures_channel::oneshot;
@@ -51,7 +52,7 @@ use crate::{
             object_sql::ObjectSql,
             observer::Observer,
         },
-        sender::{Reports, Sending, granted},
+        sender::{Connections, Reports, Sending, granted},
     },
 };
 
@@ -256,6 +257,8 @@ impl Driver {
     }
 
     async fn say_when_safe(self: Rc<Self>) {
+        // What has arrived, but is not read yet, comes first.
+        wait(Duration::ZERO).await;
         let safe = async {
             let synced = self.state.as_raw().storage()?.sync()?;
             JsFuture::from(synced).await
@@ -321,6 +324,7 @@ impl Driver {
             observer: Observer::new(&self.env, workspace.as_ref(), webhook.as_ref()),
             shift: Shift::until(until).going_on(group.goes_on),
             budget: &budget,
+            connections: &Connections::new(),
             reports: self,
             ended: || {},
             #[cfg(feature = "test-hooks")]

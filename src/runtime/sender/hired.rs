@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use wasm_bindgen::prelude::wasm_bindgen;
 use worker::{Env, console_error};
 
-use super::{Sending, ToObject};
+use super::{Connections, Sending, ToObject};
 use crate::{
     domain::budget::Budget,
     machines::{messages::Order, shift::Shift},
@@ -46,6 +46,7 @@ pub async fn send_hired(hire: String, env: Env) {
         observer: Observer::new(&env, hire.workspace.as_ref(), hire.webhook.as_ref()),
         shift: Shift::of_invocation(began, &config.policy).going_on(hire.goes_on),
         budget: &budget,
+        connections: &Connections::new(),
         reports: ToObject {
             env: &env,
             workspace: &hire.workspace,

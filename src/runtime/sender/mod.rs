@@ -6,6 +6,8 @@
 
 mod attempt;
 
+mod connections;
+
 mod sending;
 
 mod reporting;
@@ -14,6 +16,7 @@ mod hired;
 
 pub(super) use self::{
     attempt::attempt,
+    connections::Connections,
     reporting::{Reports, ToObject, granted},
     sending::Sending,
 };

@@ -9,11 +9,11 @@ use futures_util::{
 };
 use worker::console_error;
 
-use super::{Reports, attempt::attempt};
+use super::{Connections, Reports, attempt::attempt};
 use crate::{
     domain::{budget::Budget, ids::WebhookId},
     machines::{
-        messages::{AttemptReport, Grant},
+        messages::Grant,
         sender::{SenderContext, SenderInput, SenderMachine, SenderOutputs},
         shift::Shift,
     },
@@ -34,6 +34,8 @@ pub(in crate::runtime) struct Sending<'a, R, E> {
     pub(in crate::runtime) shift: Shift,
     /// What the invocation may still send, with the leases that the sender begins with already taken from it.
     pub(in crate::runtime) budget: &'a RefCell<Budget>,
+    /// The connections of the invocation.
+    pub(in crate::runtime) connections: &'a Connections,
     pub(in crate::runtime) reports: R,
     /// Is called whenever an attempt has ended.
     pub(in crate::runtime) ended: E,
@@ -61,8 +63,7 @@ impl<R: Reports, E: Fn()> Sending<'_, R, E> {
                 console_error!("{}: too late for {id}", self.webhook);
             }
             for grant in outputs.attempts {
-                let ended = self.make_attempt(grant);
-                awaited.push(async { SenderInput::Ended(ended.await.map(Box::new)) }.boxed_local());
+                awaited.push(self.make_attempt(grant).boxed_local());
             }
             if let Some(report) = outputs.report {
                 let answered = async move {
@@ -104,16 +105,18 @@ impl<R: Reports, E: Fn()> Sending<'_, R, E> {
         machine.handle(input, &mut context)
     }
 
-    /// Makes one attempt; returns none if there is nothing to report: the lease is lost.
-    async fn make_attempt(&self, grant: Grant) -> Option<AttemptReport> {
+    /// Makes one attempt as soon as a connection is free.
+    async fn make_attempt(&self, grant: Grant) -> SenderInput {
+        let Some(_connection) = self.connections.take().await else {
+            return SenderInput::NotBegun(grant.id, grant.lease);
+        };
         #[cfg(feature = "test-hooks")]
         self.counted.begins();
         let attempted = attempt(grant, self.webhook, self.config, &self.observer).await;
         #[cfg(feature = "test-hooks")]
         self.counted.ends();
         (self.ended)();
-        attempted
-            .map_err(|fault| console_error!("{}: {fault}", self.webhook))
-            .ok()
+        let reported = attempted.map_err(|fault| console_error!("{}: {fault}", self.webhook));
+        SenderInput::Ended(reported.ok().map(Box::new))
     }
 }

@@ -317,6 +317,7 @@ impl WebhookClient<'_> {
     /// Reports an attempt, and asks for no further lease.
     pub(super) async fn report(&self, report: AttemptReport) -> Result<(), ApiError> {
         let command = WebhookCommand::Report {
+            unused: Vec::new(),
             reports: vec![report],
             leases: 0,
             ahead_ms: 0,

@@ -194,6 +194,11 @@ impl WebhookTables {
             write_all()?;
         }
         segments.changed = false;
+        let open = segments.open.as_ref();
+        let open = open.and_then(|key| segments.loaded.get(key));
+        if open.is_some_and(|open| open.segment.has_enough()) {
+            segments.open = None;
+        }
         segments.unload();
         Ok(())
     }

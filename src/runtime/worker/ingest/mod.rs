@@ -21,7 +21,7 @@ use crate::{
         error::ApiError,
         events::{self as api, Accepted, AcceptedStatus, PostedEvents, parse_events},
     },
-    domain::{budget::Budget, dispatch::WORKER_LEASES, event::Event, ids::EventId},
+    domain::{budget::Budget, event::Event, ids::EventId},
     machines::{
         ingest::{
             AcceptedDelivery, AcceptedEvent, NoRoom, PostInput, PostMachine, PostRefusal, PostStep,
@@ -36,6 +36,7 @@ use crate::{
             faults::internal,
             object_calls::{CallError, ask_webhook},
         },
+        sender::Connections,
         worker::{
             event_types,
             rate_limits::count_ingest,
@@ -61,19 +62,22 @@ pub(super) async fn post_events(mut call: Call<'_>, context: &Context) -> Answer
     let events: Rc<[Event]> = events.into();
     let (known, key) = call.by.take().unzip();
     let budget = Rc::new(RefCell::new(Budget::new(config.policy.subrequests)));
-    let leases = budget.borrow_mut().take_posts(WORKER_LEASES);
-    let mut machine = PostMachine::new(Rc::clone(&events), key, leases, now);
+    let connections = Rc::new(Connections::new());
+    let posts = budget.borrow().posts();
+    let mut machine = PostMachine::new(Rc::clone(&events), key, posts, now);
     let suffices = |snapshot: &_| machine.suffices(snapshot);
     let snapshot = subscriptions::read(call.env, &call.workspace, known, suffices).await?;
     let (attempted, mut first_attempt) = mpsc::unbounded();
     let store = |batches: Vec<Batch>, keys_revision| {
-        let tasks = batches.into_iter().map(|batch| {
+        let tasks = batches.into_iter().map(|mut batch| {
+            batch.leases = budget.borrow_mut().take_posts(batch.leases);
             let (answer, answered) = oneshot::channel();
             let task = Task {
                 attempted: attempted.clone(),
                 env: call.env.clone(),
                 config: Rc::clone(&config),
                 budget: Rc::clone(&budget),
+                connections: Rc::clone(&connections),
                 workspace: call.workspace.clone(),
                 keys_revision,
                 shift: Shift::of_invocation(now, &config.policy),

@@ -21,7 +21,7 @@ use crate::{
     },
     runtime::{
         platform::{config::Config, entropy::now, object_calls::ask_to_accept, observer::Observer},
-        sender::{Sending, ToObject},
+        sender::{Connections, Sending, ToObject},
     },
 };
 
@@ -38,6 +38,8 @@ pub(super) struct Task {
     pub(super) config: Rc<Config>,
     /// What the invocation may still send, with the leases asked for already taken from it.
     pub(super) budget: Rc<RefCell<Budget>>,
+    /// The connections of the invocation.
+    pub(super) connections: Rc<Connections>,
     pub(super) workspace: WorkspaceId,
     /// How long it may send.
     pub(super) shift: Shift,
@@ -86,6 +88,7 @@ impl Task {
             observer: Observer::new(&self.env, self.workspace.as_ref(), webhook.as_ref()),
             shift: self.shift,
             budget: &self.budget,
+            connections: &self.connections,
             reports: ToObject {
                 env: &self.env,
                 workspace: &self.workspace,
