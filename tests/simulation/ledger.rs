@@ -151,7 +151,6 @@ impl Ledger {
         });
     }
 
-    /// Leases of an object are out no longer.
     /// Leases reached nobody, and their object is told so.
     pub(crate) fn refused(&mut self, object: usize, unused: &[UnusedLease], now: Timestamp) {
         for (id, lease) in unused {
@@ -165,6 +164,7 @@ impl Ledger {
         }
     }
 
+    /// Leases of an object are out no longer.
     pub(crate) fn release(
         &mut self,
         object: usize,
