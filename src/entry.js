@@ -127,7 +127,12 @@ export class Sender extends WorkerEntrypoint {
 }
 
 export class WorkspaceObject extends guarded(RustWorkspaceObject) {}
-export class WebhookObject extends guarded(RustWebhookObject) {}
+export class WebhookObject extends guarded(RustWebhookObject) {
+  /** Obeys commands of several posts (src/runtime/platform/shared_calls.js): the reply to each, or an error. */
+  obeyAll(commands) {
+    return guard(this.rust.obey_all(commands));
+  }
+}
 export class CatalogueObject extends guarded(RustCatalogueObject) {}
 export default {
   async fetch(request, env, context) {

@@ -74,6 +74,13 @@ for (const [what, versions] of Object.entries(CROSSED)) {
       assert.deepEqual(new Set(listed.map(({ id }) => id)), receiver.receivedIds());
     });
 
+    test("delivers what is posted at the same moment", async (t) => {
+      const { workspace, receiver } = await setUpWebhook(t, relay);
+      const posts = Array.from({ length: 40 }, () => acceptForOne(relay, workspace));
+      const ids = (await Promise.all(posts)).map(({ id }) => id);
+      await eventually(() => ids.every((id) => receiver.receivedIds().has(id)), { timeout: RECOVERY_MS });
+    });
+
     test("attempts again what failed, and shows each attempt", async (t) => {
       const scene = await setUpWebhook(t, relay, answerInTurn(500, 503, 200));
       const entry = await acceptForOne(relay, scene.workspace);

@@ -107,6 +107,7 @@ fn a_webhook_without_room_is_refused_alone_and_in_words() {
             return Some(taken(batch, false));
         }
         Some(WebhookReply::Accepted {
+            waits_for: None,
             deliveries: vec![Acceptance::BacklogFull],
             grants: Vec::new(),
             busy: false,

@@ -134,6 +134,7 @@ pub(crate) fn taken(batch: &Batch, busy: bool) -> WebhookReply {
         status: Status::Pending,
     };
     WebhookReply::Accepted {
+        waits_for: None,
         deliveries: batch.deliveries.iter().map(|_| new()).collect(),
         grants: Vec::new(),
         busy,

@@ -1,6 +1,6 @@
 //! Calls of objects: commands and replies as JSON, either of which may be lost.
 
-use std::mem;
+use std::{mem, time::Duration};
 
 use webhook_relay::{
     domain::{event::Payload, webhook::ReportedStanding},
@@ -47,6 +47,9 @@ pub(crate) enum Caller {
     Nobody,
 }
 
+/// How many of a thousand commands that accept events share a call with others.
+const SHARED: u64 = 400;
+
 impl World {
     pub(crate) fn call(&mut self, object: usize, command: &WebhookCommand, caller: Caller) {
         let command = serde_json::to_string(command).expect("it is JSON");
@@ -60,7 +63,43 @@ impl World {
         caller: Caller,
     ) {
         let command = serde_json::to_string(command).expect("it is JSON");
-        self.send_call(Node::Webhook(object), command, caller);
+        if self.choices.happens(SHARED) {
+            let sharing = &mut self.objects[object].sharing;
+            sharing.push((command, caller));
+            if sharing.len() == 1 {
+                let after = self.after_ms(1, 20);
+                self.later(after, Happening::SharedCallArrives(object));
+            }
+        } else {
+            self.send_call(Node::Webhook(object), command, caller);
+        }
+    }
+
+    /// What accepts events may share a call with others: all of it is lost, or arrives at the same moment.
+    pub(crate) fn shared_call_arrives(&mut self, object: usize) {
+        let sharing = mem::take(&mut self.objects[object].sharing);
+        if self.faults.occurs(Fault::CallLost, &mut self.choices) {
+            self.tell(|| format!("a call of {object} that {} share is lost", sharing.len()));
+            for (_, caller) in sharing {
+                self.later(
+                    Duration::ZERO,
+                    Happening::Replied {
+                        caller,
+                        reply: None,
+                    },
+                );
+            }
+            return;
+        }
+        let life = self.host(Node::Webhook(object)).life;
+        let commands = sharing.into_iter().map(|(command, caller)| {
+            let call = self.host(Node::Webhook(object)).take_call(caller);
+            let command = serde_json::from_str(&command).expect("a command is read as written");
+            self.note_command(object, call, &command);
+            (call, command)
+        });
+        let commands = commands.collect();
+        self.turn(object, life, webhook::Input::SharedCall(commands));
     }
 
     pub(crate) fn call_workspace(

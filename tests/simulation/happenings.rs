@@ -20,6 +20,8 @@ pub(crate) enum Happening {
         command: String,
         caller: Caller,
     },
+    /// The commands that share a call of a webhook's object arrive.
+    SharedCallArrives(usize),
     Replied {
         caller: Caller,
         reply: Option<String>,
@@ -123,6 +125,7 @@ pub(crate) enum Happening {
 impl World {
     pub(crate) fn happen(&mut self, happening: Happening) {
         match happening {
+            Happening::SharedCallArrives(object) => self.shared_call_arrives(object),
             Happening::Arrives {
                 node,
                 command,

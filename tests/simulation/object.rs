@@ -13,7 +13,7 @@ use webhook_relay::{
     },
 };
 
-use crate::host::Host;
+use crate::{calls::Caller, host::Host};
 
 /// An object.
 pub(crate) struct Object {
@@ -29,6 +29,8 @@ pub(crate) struct Object {
     pub(crate) closed_since: Option<Timestamp>,
     /// The highest revision of revoked keys that it has answered to know.
     pub(crate) keys_known: u64,
+    /// Commands that will share a call, and who waits for the replies.
+    pub(crate) sharing: Vec<(String, Caller)>,
 }
 
 impl Object {
@@ -43,6 +45,7 @@ impl Object {
             was_paused: false,
             closed_since: None,
             keys_known: 0,
+            sharing: Vec::new(),
         }
     }
 

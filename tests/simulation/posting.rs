@@ -259,7 +259,12 @@ impl World {
         post.awaited.remove(&object);
         if let Some(batch) = post.batches.remove(&object) {
             let deliveries = batch.deliveries.clone();
-            let Replied { stored, grants, .. } = batch.read(reply);
+            let Replied {
+                stored,
+                grants,
+                waits_for,
+                ..
+            } = batch.read(reply);
             let is_new = |stored: &Stored| {
                 let Stored::Done { found, .. } = stored else {
                     return false;
@@ -275,6 +280,14 @@ impl World {
                 self.check_selected(number, object);
             }
             self.send_first(object, grants);
+            if let Some(id) = waits_for {
+                // The shortest wait.
+                self.call(
+                    object,
+                    &WebhookCommand::WaitForAttempt { id },
+                    Caller::Nobody,
+                );
+            }
         } else {
             let webhook = self.objects[object].webhook.clone();
             post.replies.push((webhook, reply));

@@ -97,6 +97,7 @@ function limitedEntry(root, limit) {
     export { CatalogueObject, WorkspaceObject };
     export class WebhookObject extends Relayed {
       obey(command) { return limited(() => super.obey(command)); }
+      obeyAll(commands) { return limited(() => super.obeyAll(commands)); }
       alarm() { return limited(() => super.alarm()); }
     }
     export class Sender extends Hired {

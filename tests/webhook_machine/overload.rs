@@ -6,11 +6,11 @@ use webhook_relay::{
     domain::{pace::RateLimit, webhook::Settings},
     machines::{
         messages::{AttemptReport, Grant, Refusal, WebhookCommand, WebhookReply},
-        webhook::{Input, Outputs, group_commit::CallId},
+        webhook::{Fault, Input, Outputs, group_commit::CallId},
     },
 };
 
-use crate::world::{World, accept, event, report, settings};
+use crate::world::{World, accept, event, id, report, settings};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -95,6 +95,76 @@ fn when_a_thousand_posts_wait_no_more_is_taken() {
     assert!(world.find(1003).is_none(), "nothing of it is stored");
 }
 
+#[test]
+fn a_post_that_shares_its_call_is_told_to_wait_so_that_it_holds_up_no_other() {
+    let (mut world, under_way) = behind();
+    let outputs = share(&mut world, &[3, 4]);
+    let waits_for = |(_, answer): &(CallId, Result<WebhookReply, Fault>)| match answer {
+        Ok(WebhookReply::Accepted { waits_for, .. }) => waits_for.clone(),
+        other => panic!("{other:?}"),
+    };
+    let told: Vec<_> = outputs.answers.iter().map(waits_for).collect();
+    assert_eq!(calls(&outputs), [3, 4]);
+    assert_eq!(told, [Some(id(3)), Some(id(4))]);
+    assert!(wait(&mut world, 5, 3).answers.is_empty());
+    let (answered, granted) = ended(&mut world, &under_way, 1);
+    assert!(answered.is_empty(), "its own attempt has not begun");
+    let (answered, _) = ended(&mut world, &granted[0], 0);
+    assert_eq!(answered, [5]);
+    let outputs = wait(&mut world, 6, 3);
+    assert_eq!(calls(&outputs), [6], "it has been attempted");
+}
+
+#[test]
+fn who_is_told_to_wait_waits_a_second_at_most_whatever_the_endpoint_does() {
+    let (mut world, _) = behind();
+    share(&mut world, &[3, 4]);
+    world.now = world.now.saturating_add(SECOND);
+    let outputs = wait(&mut world, 5, 4);
+    assert_eq!(outputs.timer, Some(world.now.saturating_add(SECOND)));
+    world.now = world.now.saturating_add(SECOND);
+    assert_eq!(calls(&world.happens(Input::TimerFired)), [5]);
+}
+
+#[test]
+fn posts_that_share_a_call_are_not_told_to_wait_while_the_relay_keeps_up() {
+    let mut world = World::start();
+    let outputs = share(&mut world, &[1, 2]);
+    assert_eq!(calls(&outputs), [1, 2]);
+    for (_, answer) in outputs.answers {
+        assert!(matches!(
+            answer,
+            Ok(WebhookReply::Accepted {
+                waits_for: None,
+                ..
+            })
+        ));
+    }
+}
+
+#[test]
+fn posts_that_share_a_call_share_a_flush_and_the_first_gets_the_leases() {
+    let mut world = World::start();
+    let outputs = share(&mut world, &[1, 2, 3]);
+    assert!(!outputs.sync, "nothing is left to be flushed");
+    let leases = outputs.answers.into_iter().map(|(_, answer)| match answer {
+        Ok(WebhookReply::Accepted { grants, .. }) => grants.len(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(leases.collect::<Vec<_>>(), [3, 0, 0]);
+}
+
+#[test]
+fn if_the_flush_of_a_shared_call_fails_each_of_its_posts_is_told_so_once() {
+    let mut world = World::start();
+    world.lease(1);
+    world.engine.fail("segments", 0, 1);
+    let outputs = share(&mut world, &[2, 3, 4]);
+    assert_eq!(calls(&outputs), [2, 3, 4]);
+    assert!(outputs.answers.iter().all(|(_, answer)| answer.is_err()));
+    assert!(world.find(2).is_none() && world.find(1).is_some());
+}
+
 /// A webhook with one attempt at a time, one that ended at once, and one that is under way.
 fn behind() -> (World, Grant) {
     let mut world = World::start();
@@ -115,6 +185,22 @@ fn post(world: &mut World, number: u64) -> Outputs {
         outputs.timer = outputs.timer.or(timer);
     }
     outputs
+}
+
+/// Posts events in one call, each in a command with its number, and lets their writes be safe.
+fn share(world: &mut World, numbers: &[u64]) -> Outputs {
+    let command = |number: &u64| (*number, accept(vec![event(*number, 9)], 6));
+    let commands = numbers.iter().map(command).collect();
+    let mut outputs = world.happens(Input::SharedCall(commands));
+    if outputs.answers.is_empty() && outputs.sync {
+        outputs = world.happens(Input::Safe);
+    }
+    outputs
+}
+
+fn wait(world: &mut World, call: CallId, number: u64) -> Outputs {
+    let command = WebhookCommand::WaitForAttempt { id: id(number) };
+    world.happens(Input::Command(call, command))
 }
 
 /// Reports an attempt, and lets the report be stored: the calls that are answered, and the leases.

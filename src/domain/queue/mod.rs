@@ -173,6 +173,18 @@ impl Queue {
         entry.map_or(0, |entry| entry.bytes)
     }
 
+    /// Whether a delivery's first attempt is due or under way.
+    #[must_use]
+    pub fn awaits_attempt(&self, id: &DeliveryId) -> bool {
+        let entry = self.entries.get(&CompactId::from(id));
+        entry.is_some_and(|entry| {
+            matches!(
+                entry.place,
+                Place::FirstAttempt { .. } | Place::Leased { .. }
+            )
+        })
+    }
+
     /// Counts a lease for the turns of first attempts and retries.
     const fn note_lease(&mut self, before: Option<Place>) {
         match before {

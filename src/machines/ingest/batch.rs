@@ -66,6 +66,8 @@ pub struct Replied {
     pub grants: Vec<Grant>,
     /// How many leases it asked for and did not get.
     pub unused: usize,
+    /// The delivery to wait for before the machine of the post is told, because the relay is behind.
+    pub waits_for: Option<DeliveryId>,
 }
 
 impl Batch {
@@ -128,11 +130,16 @@ impl Batch {
 
     /// Reads the reply to its command, none if there was no reply.
     #[must_use]
-    pub fn read(self, reply: Option<WebhookReply>) -> Replied {
+    pub fn read(self, mut reply: Option<WebhookReply>) -> Replied {
         let leases = self.leases;
+        let waits_for = match &mut reply {
+            Some(WebhookReply::Accepted { waits_for, .. }) => waits_for.take(),
+            _ => None,
+        };
         let (stored, grants) = self.read_stored(reply);
         Replied {
             stored,
+            waits_for,
             unused: leases.saturating_sub(grants.len()),
             grants,
         }
@@ -144,6 +151,7 @@ impl Batch {
                 deliveries: taken,
                 grants,
                 busy,
+                ..
             }) => {
                 let found = self.deliveries.into_iter().zip(taken);
                 let found = found.map(|((place, id), taken)| {

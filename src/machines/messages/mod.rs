@@ -60,6 +60,7 @@ mod tests {
             deliveries: Vec::new(),
             grants: Vec::new(),
             busy: false,
+            waits_for: None,
         };
         let accepted = serde_json::to_string(&accepted).unwrap();
         assert!(accepted.starts_with(r#"{"taken":"#));

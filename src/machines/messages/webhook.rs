@@ -47,6 +47,11 @@ pub enum WebhookCommand<P = Box<RawValue>> {
         #[serde(default)]
         keys_revision: Option<u64>,
     },
+    /// Waits until a delivery that `Accepted` named has been attempted, a second at most.
+    WaitForAttempt {
+        /// Its id.
+        id: DeliveryId,
+    },
     /// Asks for the deliveries that the webhook has for events; accepts nothing.
     Recall {
         /// The events' ids.
@@ -209,6 +214,9 @@ pub enum WebhookReply {
         grants: Vec<Grant>,
         /// Whether many attempts are under way, these leases among them.
         busy: bool,
+        /// The delivery whose attempt the answer to the producer waits for, asked for with `WaitForAttempt`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        waits_for: Option<DeliveryId>,
     },
     /// To `Recall`: the deliveries, in the order of the events.
     Recalled(Vec<Option<Recalled>>),

@@ -18,6 +18,17 @@ use crate::{
     mutants::Mutant,
 };
 
+/// How much there is to do.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Load {
+    /// Whether many attempts are under way.
+    pub(super) is_busy: bool,
+    /// Whether what is due waits for the relay, and neither for the endpoint nor for what its owner set.
+    pub(super) is_behind: bool,
+    /// Whether something is due and not leased.
+    pub(super) has_due: bool,
+}
+
 impl Turn<'_> {
     /// Whether new deliveries change only what is in memory and written by the next flush; held ones are rows at once.
     pub(super) fn accepts_in_memory(&self) -> bool {
@@ -81,11 +92,16 @@ impl Turn<'_> {
         Ok((Acceptance::New { status }, grant))
     }
 
-    /// Whether what is due waits for the relay, and neither for the endpoint nor for what its owner set.
-    pub(super) fn is_behind(&self) -> bool {
+    /// What the answer to a producer waits for.
+    pub(super) fn load(&self) -> Load {
         let dispatch = &self.open.dispatch;
         let slots = dispatch.width.slots(self.policy.max_leases);
-        dispatch.is_unhindered(self.now) && self.open.occupancy.is_low(slots, self.now)
+        Load {
+            is_busy: dispatch.is_busy(),
+            is_behind: dispatch.is_unhindered(self.now)
+                && self.open.occupancy.is_low(slots, self.now),
+            has_due: dispatch.queue.any_due(self.now).is_some(),
+        }
     }
 
     /// Finds the deliveries that the webhook has for events.

@@ -4,34 +4,18 @@ use std::time::Duration;
 
 use super::{
     Context, Fault, Input, WebhookMachine,
-    accept::ids_of,
-    group_commit::{Accepted, Answer, CallId, LEASED_WITHIN, SETTLED_WITHIN, Waiting},
+    accept_command::Accept,
+    group_commit::{Answer, CallId, LEASED_WITHIN, SETTLED_WITHIN, Waiting},
     memory::Memory,
 };
 use crate::{
-    domain::{
-        delivery::Status,
-        dispatch::WORKER_LEASES,
-        ids::{DeliveryId, EventId},
-        resend::BulkResend,
-        timestamp::Timestamp,
-        webhook::Settings,
-    },
+    domain::{ids::EventId, resend::BulkResend, timestamp::Timestamp, webhook::Settings},
     machines::{
-        messages::{
-            Acceptance, AttemptReport, Grant, NewDelivery, Refusal, UnusedLease, WebhookCommand,
-            WebhookReply,
-        },
+        messages::{AttemptReport, Refusal, UnusedLease, WebhookCommand, WebhookReply},
         sql,
     },
     mutants::Mutant,
 };
-
-/// How many new deliveries are worth a commit of their own.
-const ENOUGH: usize = 8;
-
-/// How many bytes of payloads are worth it: if another command takes their leases, they are copied to its Worker.
-const ENOUGH_BYTES: usize = 16 * 1024;
 
 /// The leases that a command asks for.
 #[derive(Clone, Copy)]
@@ -43,7 +27,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    const fn new(leases: usize, ahead_ms: u64) -> Self {
+    pub(super) const fn new(leases: usize, ahead_ms: u64) -> Self {
         Self {
             leases,
             ahead: Duration::from_millis(ahead_ms),
@@ -55,6 +39,7 @@ impl WebhookMachine {
     pub(super) fn step(&mut self, input: Input, context: &Context<'_>) -> Result<(), Fault> {
         match input {
             Input::Command(call, command) => self.obey(call, command, context),
+            Input::SharedCall(commands) => self.obey_together(commands, context),
             Input::Safe if self.commit.is_safe() => self.flush(context),
             Input::Safe => Ok(()),
             Input::TimerFired => {
@@ -87,7 +72,7 @@ impl WebhookMachine {
         }
     }
 
-    fn obey(
+    pub(super) fn obey(
         &mut self,
         call: CallId,
         command: WebhookCommand,
@@ -101,8 +86,13 @@ impl WebhookMachine {
                 ahead_ms,
                 keys_revision,
             } => {
-                let asked = Asked::new(leases, ahead_ms);
-                return self.accept(call, events, asked, keys_revision, context);
+                let accept = Accept {
+                    call,
+                    events,
+                    asked: Asked::new(leases, ahead_ms),
+                    keys_revision,
+                };
+                return self.accept(accept, context);
             }
             WebhookCommand::Report {
                 reports,
@@ -113,12 +103,16 @@ impl WebhookMachine {
                 let asked = Asked::new(leases, ahead_ms);
                 return self.take_reports(call, (reports, unused), asked, context);
             }
+            WebhookCommand::WaitForAttempt { id } => {
+                return self.wait_for_attempt(call, id, context);
+            }
             WebhookCommand::Recall { event_ids } => return self.recall(call, &event_ids, context),
             command => command,
         };
         self.flush(context)?;
         let reply = match command {
             WebhookCommand::Accept { .. }
+            | WebhookCommand::WaitForAttempt { .. }
             | WebhookCommand::Report { .. }
             | WebhookCommand::Recall { .. } => None,
             WebhookCommand::Apply(settings) => {
@@ -179,110 +173,6 @@ impl WebhookMachine {
 
     pub(super) fn answer(&mut self, call: CallId, reply: WebhookReply) {
         self.outputs.answers.push((call, Ok(reply)));
-    }
-
-    /// Accepts events, and grants the leases that are asked for.
-    ///
-    /// If other commands are likely to arrive at the same moment, they share one commit and their leases, so that their
-    /// attempts are reported together.
-    fn accept(
-        &mut self,
-        call: CallId,
-        events: Vec<NewDelivery>,
-        asked: Asked,
-        keys_revision: Option<u64>,
-        context: &Context<'_>,
-    ) -> Result<(), Fault> {
-        if self.knows_newer_keys(keys_revision, context)? {
-            self.answer(call, WebhookReply::Refused(Refusal::StaleKey));
-            return Ok(());
-        }
-        if self.commit.is_crowded() {
-            self.answer(call, WebhookReply::Refused(Refusal::Overloaded));
-            return Ok(());
-        }
-        let ids = ids_of(&events);
-        let payloads = events.iter().map(|event| event.payload.get().len());
-        let is_enough =
-            events.len() >= ENOUGH || payloads.fold(0, usize::saturating_add) >= ENOUGH_BYTES;
-        let is_quiet = self.look(context, |turn| Ok(turn.open.dispatch.is_quiet()))?;
-        let is_alone = is_enough || is_quiet.unwrap_or(true);
-        let accepts_in_memory = self.look(context, |turn| Ok(turn.accepts_in_memory()))?;
-        let accepted = if accepts_in_memory.unwrap_or(false) {
-            self.look(context, |turn| turn.accept(events, asked))?
-        } else {
-            self.change(context, |turn| turn.accept(events, asked))?
-        };
-        let Some((deliveries, granted)) = accepted else {
-            self.answer(call, WebhookReply::Refused(Refusal::NoWebhook));
-            return Ok(());
-        };
-        let is_due = |(id, taken): &(&DeliveryId, &Acceptance)| {
-            let is_pending = matches!(
-                taken,
-                Acceptance::New {
-                    status: Status::Pending
-                }
-            );
-            is_pending && granted.iter().all(|grant| grant.id != **id)
-        };
-        let last_due = ids.iter().zip(&deliveries).rfind(is_due);
-        let accepted = Accepted {
-            leases: asked.leases,
-            first_leased: granted.first().map(|grant| grant.id.clone()),
-            last_due: last_due.map(|(id, _)| id.clone()),
-            ids,
-            deliveries,
-        };
-        if is_alone || !self.tables.has_unwritten() {
-            if !Mutant::AcceptNotFlushed.is_on() {
-                self.flush(context)?;
-            }
-            return self.answer_accepted(call, accepted, granted, context);
-        }
-        let answer = Answer::Accepted(accepted);
-        let waiting = Waiting { call, answer };
-        self.outputs.sync |= self.commit.join_when_safe(waiting, granted);
-        Ok(())
-    }
-
-    fn answer_accepted(
-        &mut self,
-        call: CallId,
-        accepted: Accepted,
-        mut grants: Vec<Grant>,
-        context: &Context<'_>,
-    ) -> Result<(), Fault> {
-        for known in &mut grants {
-            if accepted.ids.contains(&known.id) {
-                known.payload = None;
-            }
-        }
-        // Most events of a large array are not sent at once, so its answer does not wait for an attempt.
-        let is_few = accepted.deliveries.len() <= WORKER_LEASES;
-        let is_busy = self.look(context, |turn| Ok(turn.open.dispatch.is_busy()))?;
-        let busy = is_few && is_busy.unwrap_or(false);
-        let has_none = grants.is_empty();
-        let reply = WebhookReply::Accepted {
-            busy: busy && !has_none,
-            deliveries: accepted.deliveries,
-            grants,
-        };
-        let is_behind = self.look(context, |turn| Ok(turn.is_behind()))?;
-        match (accepted.last_due, accepted.first_leased) {
-            // Leases are not kept waiting.
-            _ if !has_none => self.answer(call, reply),
-            (Some(delivery), _) if is_behind.unwrap_or(false) => {
-                let now = context.now;
-                self.commit.delay_while_behind(call, reply, delivery, now);
-            }
-            (_, Some(delivery)) if busy => {
-                self.commit.delay(call, reply, delivery, context.now);
-            }
-            // Without a lease of its own, no attempt is near.
-            _ => self.answer(call, reply),
-        }
-        Ok(())
     }
 
     /// Stores reports, and answers with further leases when they are flushed.
@@ -364,7 +254,7 @@ impl WebhookMachine {
     }
 
     /// Whether a key has been revoked since the revision by which a caller was let in.
-    fn knows_newer_keys(
+    pub(super) fn knows_newer_keys(
         &mut self,
         judged_by: Option<u64>,
         context: &Context<'_>,

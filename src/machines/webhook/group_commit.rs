@@ -5,6 +5,9 @@
 //! though its webhook is busy is answered a moment later, when its first attempt has ended: that paces producers. While the
 //! relay does not keep up with them, though the endpoint would, they wait for up to a second; and where so many wait that
 //! a second would not do, no more is taken.
+//!
+//! A command that shares its call with others is not held, as that would hold their answers too: its Worker is told to
+//! ask for the end of the attempt, in another call.
 
 use std::time::Duration;
 
@@ -53,6 +56,8 @@ pub(super) struct Accepted {
     pub(super) first_leased: Option<DeliveryId>,
     /// Whether one of its own deliveries is due and was not leased, and which one last.
     pub(super) last_due: Option<DeliveryId>,
+    /// Whether it shares a call, which returns with the answers of all.
+    pub(super) is_of_shared_call: bool,
     pub(super) deliveries: Vec<Acceptance>,
 }
 

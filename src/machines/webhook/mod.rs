@@ -26,6 +26,8 @@ pub mod group_commit;
 
 mod accept;
 
+mod accept_command;
+
 mod alarm;
 
 mod bulk_resend;
@@ -101,6 +103,8 @@ pub struct Context<'a> {
 pub enum Input {
     /// A command arrived.
     Command(CallId, WebhookCommand),
+    /// Commands of several posts arrived in one call, which returns when all of them are answered.
+    SharedCall(Vec<(CallId, WebhookCommand)>),
     /// The writes before `sync` was asked for are safe.
     Safe,
     /// The timer that was asked for fired.
@@ -240,9 +244,10 @@ impl WebhookMachine {
 
     /// Lets something happen to the webhook, and returns what has to be done then.
     pub fn handle(&mut self, input: Input, context: &Context<'_>) -> Outputs {
-        let call = match &input {
-            Input::Command(call, _) | Input::AllDeleted { call, .. } => Some(*call),
-            _ => None,
+        let calls: Vec<_> = match &input {
+            Input::Command(call, _) | Input::AllDeleted { call, .. } => vec![*call],
+            Input::SharedCall(commands) => commands.iter().map(|(call, _)| *call).collect(),
+            _ => Vec::new(),
         };
         let is_alarm = matches!(input, Input::AlarmFired);
         if is_alarm {
@@ -266,7 +271,7 @@ impl WebhookMachine {
         match handled {
             Ok(()) if is_alarm => self.faults.succeeded(),
             Ok(()) => {}
-            Err(fault) => self.fail(fault, call, is_alarm, context),
+            Err(fault) => self.fail(fault, &calls, is_alarm, context),
         }
         self.ask_for_timer();
         std::mem::take(&mut self.outputs)
@@ -278,15 +283,15 @@ impl WebhookMachine {
     }
 
     /// Forgets what is in memory after a fault, and arms the alarm for what was stored before it.
-    fn fail(&mut self, fault: Fault, call: Option<CallId>, is_alarm: bool, context: &Context<'_>) {
+    fn fail(&mut self, fault: Fault, calls: &[CallId], is_alarm: bool, context: &Context<'_>) {
         if !Mutant::MemoryOutlivesRollback.is_on() {
             self.forget();
         }
-        if let Some(call) = call {
-            self.outputs
-                .answers
-                .retain(|(answered, _)| *answered != call);
-            self.outputs.answers.push((call, Err(fault)));
+        let answers = &mut self.outputs.answers;
+        answers.retain(|(answered, _)| !calls.contains(answered));
+        if let [first, others @ ..] = calls {
+            answers.push((*first, Err(fault)));
+            answers.extend(others.iter().map(|call| (*call, Err(Fault::Lost))));
         } else {
             self.outputs.fault = Some(fault);
         }

@@ -13,6 +13,7 @@ use std::{
 
 use futures_channel::oneshot;
 use futures_util::future::join_all;
+use js_sys::Array;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use worker::{
@@ -76,6 +77,8 @@ struct Driver {
     /// Commands received since the object started.
     received: Cell<CallId>,
     #[cfg(feature = "test-hooks")]
+    requests: Cell<u32>,
+    #[cfg(feature = "test-hooks")]
     sql: Rc<ObjectSql>,
     #[cfg(feature = "test-hooks")]
     whose: recording::Whose,
@@ -97,6 +100,8 @@ impl DurableObject for WebhookObject {
                 state,
                 calls: RefCell::default(),
                 received: Cell::default(),
+                #[cfg(feature = "test-hooks")]
+                requests: Cell::default(),
                 #[cfg(feature = "test-hooks")]
                 sql,
                 #[cfg(feature = "test-hooks")]
@@ -134,21 +139,56 @@ impl WebhookObject {
             let measured = measuring::in_object(&self.driver.state, order).await?;
             return Ok(reply_with(&WebhookReply::Measured(measured))?);
         }
+        #[cfg(feature = "test-hooks")]
+        self.driver.count_request();
         let reply = self.driver.ask(command).await?;
         Ok(reply_with(&reply)?)
+    }
+
+    /// Runs commands that share a call; called by the Worker. Returns the reply to each, or an error.
+    pub async fn obey_all(&self, commands: Vec<String>) -> std::result::Result<Array, JsValue> {
+        #[cfg(feature = "test-hooks")]
+        self.driver.count_request();
+        let commands = commands.iter().map(|command| read_command(command));
+        let commands = commands.collect::<Result<Vec<_>>>()?;
+        let answers = self.driver.ask_together(commands).await.into_iter();
+        let answers = answers.map(|answer| match answer.and_then(|reply| reply_with(&reply)) {
+            Ok(reply) => JsValue::from(reply),
+            Err(error) => JsValue::from(error),
+        });
+        Ok(answers.collect())
     }
 }
 
 impl Driver {
     /// Hands a command to the machine, and waits for its answer.
     async fn ask(self: &Rc<Self>, command: WebhookCommand) -> Result<WebhookReply> {
+        let (call, answered) = self.begin_call();
+        self.happens(Input::Command(call, command)).await;
+        read_answer(answered).await
+    }
+
+    /// The same for commands that share a call.
+    async fn ask_together(
+        self: &Rc<Self>,
+        commands: Vec<WebhookCommand>,
+    ) -> Vec<Result<WebhookReply>> {
+        let begun = commands.into_iter().map(|command| {
+            let (call, answered) = self.begin_call();
+            ((call, command), answered)
+        });
+        let (commands, answered): (Vec<_>, Vec<_>) = begun.unzip();
+        self.happens(Input::SharedCall(commands)).await;
+        join_all(answered.into_iter().map(read_answer)).await
+    }
+
+    /// Names a command, and says where its answer will be.
+    fn begin_call(&self) -> (CallId, oneshot::Receiver<Answer>) {
         let call = self.received.get().saturating_add(1);
         self.received.set(call);
         let (answer, answered) = oneshot::channel();
         self.calls.borrow_mut().insert(call, answer);
-        self.happens(Input::Command(call, command)).await;
-        let reply = answered.await.unwrap_or(Err(Fault::Lost));
-        reply.map_err(|fault| Error::RustError(fault.to_string()))
+        (call, answered)
     }
 
     /// Tells the machine what happens, and does what it asks for.
@@ -239,6 +279,11 @@ impl Driver {
         console_error!("{}: the deployment's settings do not parse", self.name());
         match input {
             Input::Command(call, _) => self.answer(call, Err(Fault::Misconfigured)),
+            Input::SharedCall(commands) => {
+                for (call, _) in commands {
+                    self.answer(call, Err(Fault::Misconfigured));
+                }
+            }
             Input::AlarmFired => {
                 let again = self.machine.borrow_mut().put_off(now());
                 if let Err(error) = self.alarm.arm(again).await {
@@ -356,13 +401,16 @@ impl Driver {
         self.state.id().name().unwrap_or_default()
     }
 
+    #[cfg(feature = "test-hooks")]
+    fn count_request(&self) {
+        self.requests.set(self.requests.get().saturating_add(1));
+    }
+
     /// What the object has used, the commands for this answer left out.
     #[cfg(feature = "test-hooks")]
     async fn counted(self: &Rc<Self>) -> WebhookReply {
-        let received = self.received.get();
         // Flushes what is in memory, which is counted too.
         let _ = self.ask(WebhookCommand::Gauges).await;
-        self.received.set(received);
         let (rows_read, rows_written) = self.sql.counted();
         let (alarms_set, alarms_run) = self.alarm.counted();
         WebhookReply::Counted(Counted {
@@ -370,10 +418,15 @@ impl Driver {
             rows_written,
             alarms_set,
             alarms_run,
-            object_requests: u32::try_from(received).unwrap_or(u32::MAX),
+            object_requests: self.requests.get(),
             wasm_bytes: crate::runtime::test_hooks::wasm_bytes(),
         })
     }
+}
+
+async fn read_answer(answered: oneshot::Receiver<Answer>) -> Result<WebhookReply> {
+    let reply = answered.await.unwrap_or(Err(Fault::Lost));
+    reply.map_err(|fault| Error::RustError(fault.to_string()))
 }
 
 /// For the attempts that the alarm makes itself.

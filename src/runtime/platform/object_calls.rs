@@ -1,6 +1,8 @@
 //! What the Worker, the objects and Senders say to each other: one command, one reply, as JSON in a call of the object;
 //! and a hire, as JSON in a request.
 
+use std::time::Duration;
+
 use js_sys::Promise;
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
@@ -20,7 +22,7 @@ pub(in crate::runtime) use crate::machines::messages::Counted;
 use super::config::config;
 use crate::domain::{
     event::Payload,
-    ids::{WebhookId, WorkspaceId},
+    ids::{DeliveryId, WebhookId, WorkspaceId},
 };
 
 /// A call of an object that failed.
@@ -70,8 +72,22 @@ pub(in crate::runtime) fn ask_to_accept(
     command: &WebhookCommand<Payload<'_>>,
 ) -> impl Future<Output = Result<WebhookReply, CallError>> + use<> {
     let name = webhook_object_name(workspace, webhook);
-    let sent = send(env, "WEBHOOKS", &name, command);
+    let sent = send_shared(env, &name, &name, command);
     async move { receive(sent, name).await }
+}
+
+/// Waits until a delivery has been attempted that an object named when it accepted it.
+pub(in crate::runtime) async fn wait_for_attempt(
+    env: &Env,
+    workspace: &WorkspaceId,
+    webhook: &WebhookId,
+    id: DeliveryId,
+) -> Result<WebhookReply, CallError> {
+    let name = webhook_object_name(workspace, webhook);
+    let command: WebhookCommand = WebhookCommand::WaitForAttempt { id };
+    // No call of those that accept: it would return only when the attempt has ended.
+    let sent = send_shared(env, &name, &format!("{name} waits"), &command);
+    receive(sent, name).await
 }
 
 /// The object that measures the platform; it is no webhook's, and stores nothing.
@@ -129,6 +145,12 @@ extern "C" {
     fn obey(this: &ObjectStub, command: &str) -> Result<Promise, JsValue>;
 }
 
+#[wasm_bindgen(module = "/src/runtime/platform/shared_calls.js")]
+extern "C" {
+    /// Obeys a command, in a call that others with the same key may share.
+    fn share(stub: &ObjectStub, key: &str, command: &str, timeout_ms: f64) -> Promise;
+}
+
 /// Sends a command; its text is gone when this returns.
 fn send<C: Serialize>(
     env: &Env,
@@ -136,15 +158,35 @@ fn send<C: Serialize>(
     name: &str,
     command: &C,
 ) -> worker::Result<Promise> {
+    let command = serde_json::to_string(command)?;
+    Ok(stub(env, namespace, name)?.obey(&command)?)
+}
+
+/// How long a command waits for the answer to a call that another invocation makes.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Sends a command to the object of a webhook, in a call that it may share with others of the same key.
+fn send_shared<C: Serialize>(
+    env: &Env,
+    name: &str,
+    key: &str,
+    command: &C,
+) -> worker::Result<Promise> {
+    let command = serde_json::to_string(command)?;
+    let stub = stub(env, "WEBHOOKS", name)?;
+    let timeout = ANSWERED_WITHIN.as_secs_f64() * 1000.0;
+    Ok(share(&stub, key, &command, timeout))
+}
+
+fn stub(env: &Env, namespace: &str, name: &str) -> worker::Result<ObjectStub> {
     #[cfg(feature = "test-hooks")]
     crate::runtime::platform::counted_calls::count(name);
-    let command = serde_json::to_string(command)?;
     let mut namespace: Namespace = js_sys::Reflect::get(env, &namespace.into())?.unchecked_into();
     let config = config(env).map_err(|error| worker::Error::RustError(error.to_string()))?;
     if let Some(jurisdiction) = config.policy.jurisdiction {
         namespace = namespace.jurisdiction(jurisdiction.as_str())?;
     }
-    Ok(namespace.get_by_name(name)?.obey(&command)?)
+    Ok(namespace.get_by_name(name)?)
 }
 
 async fn receive<R: DeserializeOwned>(

@@ -20,7 +20,12 @@ use crate::{
         shift::Shift,
     },
     runtime::{
-        platform::{config::Config, entropy::now, object_calls::ask_to_accept, observer::Observer},
+        platform::{
+            config::Config,
+            entropy::now,
+            object_calls::{ask_to_accept, wait_for_attempt},
+            observer::Observer,
+        },
         sender::{Connections, Sending, ToObject},
     },
 };
@@ -67,7 +72,14 @@ impl Task {
             stored,
             grants,
             unused,
+            waits_for,
         } = batch.read(reply);
+        if let Some(id) = waits_for
+            && let Err(error) = wait_for_attempt(&self.env, &self.workspace, &webhook, id).await
+        {
+            // It is stored, so the post is answered all the same.
+            console_error!("{error}");
+        }
         // The receiver is gone if the client is; the leases are used all the same.
         let _ = answer.send(stored);
         self.budget.borrow_mut().give_back(unused);
