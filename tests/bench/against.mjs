@@ -3,6 +3,7 @@
 // A scenario is repeated in rounds; in each the two take turns, and the order changes from round to round. What counts is
 // the median of the rounds' ratios: a host that is slow for a while is slow for both.
 import { usageOf } from "./bill.mjs";
+import { median } from "./figures.mjs";
 import { measureSecond } from "./retries.mjs";
 import { BILLED, SCENARIOS } from "./scenarios.mjs";
 import { startSystem } from "./systems.mjs";
@@ -33,8 +34,6 @@ const USAGE = [
   ["object requests", ({ object_requests }) => object_requests],
   ["alarms run", ({ alarms_run }) => alarms_run],
 ];
-
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 
 /**
  * Compares in the scenarios with `wanted` in their name; `bill`, or `bill: one by one`, compares what is billed,

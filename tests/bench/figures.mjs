@@ -10,3 +10,6 @@ export function summarize(values) {
   const at = (share) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
   return { p50: at(0.5), p90: at(0.9), p99: at(0.99) };
 }
+
+/** The middle one of a list of numbers. */
+export const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];

@@ -93,6 +93,7 @@ server.listen(0, "127.0.0.1", () =>
 process.on("message", ({ ask, run: name }) => {
   const run = runOf(name);
   if (ask === "count") process.send({ count: run.seen.size, last: run.last });
+  if (ask === "forget") process.send({ forgotten: runs.delete(name) });
   if (ask === "return") run.hanging.isBack = true;
   if (ask === "return" || ask === "hanging") process.send({ hanging: run.hanging });
   if (ask === "later") process.send({ later: run.later });

@@ -11,6 +11,7 @@ import { measureLarge } from "./large.mjs";
 import { Stage } from "./measure.mjs";
 import { startProcess } from "./processes.mjs";
 import { measureRetries } from "./retries.mjs";
+import { mergeRounds } from "./rounds.mjs";
 import { BILLED, SCENARIOS } from "./scenarios.mjs";
 import { bundleSize, measureStartUp, showBundle } from "./startup.mjs";
 import { startSystem } from "./systems.mjs";
@@ -36,7 +37,7 @@ async function makeState(later) {
   return state;
 }
 
-async function measureScenarios(stage, wanted) {
+async function measureScenarios(stage, wanted, rounds) {
   return withCleanUp(async (later) => {
     const systems = {};
     for (const system of SYSTEMS) {
@@ -47,12 +48,17 @@ async function measureScenarios(stage, wanted) {
     }
     const measured = [];
     for (const scenario of SCENARIOS.filter(({ name }) => name.includes(wanted))) {
-      progress(scenario.name);
-      const results = await stage.compare(
-        scenario.systems.map((system) => systems[system]),
-        scenario,
-      );
-      measured.push({ scenario: scenario.name, results: withRatios(results) });
+      const compared = [];
+      for (let round = 1; round <= rounds; round++) {
+        progress(rounds === 1 ? scenario.name : `${scenario.name}, round ${round} of ${rounds}`);
+        const results = await stage.compare(
+          scenario.systems.map((system) => systems[system]),
+          scenario,
+        );
+        compared.push(withRatios(results));
+      }
+      const results = scenario.systems.map((_, place) => mergeRounds(compared.map((round) => round[place])));
+      measured.push({ scenario: scenario.name, results });
     }
     return measured;
   });
@@ -117,7 +123,7 @@ async function main() {
     const [clone, wanted = "", rounds = "5"] = process.argv.slice(3);
     return compareWith(path.resolve(clone), wanted, Number(rounds));
   }
-  const wanted = process.argv[2] ?? "";
+  const [wanted = "", rounds = "1"] = process.argv.slice(2);
   const began = Date.now();
   const figures = await withCleanUp(async (later) => {
     const receiver = await startProcess("receiver.mjs");
@@ -130,7 +136,7 @@ async function main() {
     if (wanted === "apart") return { apart: await measureApart({ stage, makeState, withCleanUp, progress }) };
     if (wanted === "drains") return { drains: await measureDrains({ stage, makeState, withCleanUp, progress }) };
     if (wanted === "retries") return { retries: await retries() };
-    const scenarios = await measureScenarios(stage, wanted);
+    const scenarios = await measureScenarios(stage, wanted, Number(rounds));
     if (wanted !== "") return { scenarios };
     const billed = await countBilled(stage);
     progress("second attempts");

@@ -1,9 +1,11 @@
 // The baseline *skeleton*: the relay's calls and rows in JavaScript without its rules, the ceiling of its design.
 //
-// The Worker asks the webhook's object to store an event, answers, sends what it was leased, six at a time, and reports it
-// together. The object stores up to 16 that arrive together in one row, leases six to each of those who brought them, and
-// writes the row again within 20 ms of a report. It checks nothing, bounds nothing else and retries nothing.
+// The Worker asks the webhook's object to store an event, in a call that posts share as the relay's do, answers, sends what
+// it was leased, six at a time, and reports it together. The object stores up to 16 that arrive together in one row, leases
+// six to each of those who brought them, and writes the row again within 20 ms of a report. It checks nothing, bounds
+// nothing else and retries nothing.
 import { DurableObject } from "cloudflare:workers";
+import { share } from "../../src/runtime/platform/shared_calls.js";
 import { makePayload, sendSigned } from "./signing.js";
 
 const LEASE_MS = 15_000;
@@ -11,6 +13,7 @@ const LEASES = 6;
 const SEGMENT = 16;
 const SETTLED_WITHIN_MS = 20;
 const SNAPSHOT_KEPT_MS = 5_000;
+const ACCEPTED_WITHIN_MS = 5_000;
 
 /** @type {Map<string, { webhooks: { id: string }[], until: number }>} */
 const snapshots = new Map();
@@ -47,9 +50,18 @@ export class Webhook extends DurableObject {
     this.run("INSERT OR REPLACE INTO settings VALUES (1, ?)", JSON.stringify(settings));
   }
 
+  obey(command) {
+    this.counted.object_requests += 1;
+    return this.accept(command);
+  }
+
+  obeyAll(commands) {
+    this.counted.object_requests += 1;
+    return Promise.all(commands.map((command) => this.accept(command)));
+  }
+
   /** Stores payloads; answers the first calls of a group with the leases of all, six each or as many as they brought. */
   async accept(command) {
-    this.counted.object_requests += 1;
     this.group ??= this.beginGroup();
     const { group } = this;
     const payloads = JSON.parse(command);
@@ -181,7 +193,8 @@ export default {
     const accepted = webhooks.map(async (webhook) => {
       const payloads = events.map(makePayload);
       const object = objectOf(webhook);
-      const reply = JSON.parse(await object.accept(JSON.stringify(payloads)));
+      const key = `${workspace}/${webhook.id}`;
+      const reply = JSON.parse(await share(object, key, JSON.stringify(payloads), ACCEPTED_WITHIN_MS));
       if (reply.leased) context.waitUntil(send(object, reply, connections));
       return payloads.map(({ id }) => id);
     });

@@ -25,11 +25,12 @@ const REGISTRY = path.join(state, "registry");
 /** A baseline, and as a second script its Worker with the objects of the first. */
 function baselineOptions() {
   const module = (file) => ({ type: /** @type {const} */ ("ESModule"), path: path.join(FOLDER, file) });
+  const shared = module("../../src/runtime/platform/shared_calls.js");
   const script = (name, durableObjects) => ({
     name,
     rootPath: FOLDER,
-    modulesRoot: FOLDER,
-    modules: [module(`${system}.js`), module("signing.js")],
+    modulesRoot: path.join(FOLDER, "../.."),
+    modules: [module(`${system}.js`), module("signing.js"), ...(system === "skeleton" ? [shared] : [])],
     compatibilityDate: "2026-10-01",
     bindings: { TOKEN },
     ...(system === "forwarder" ? {} : { kvNamespaces: ["SUBSCRIPTIONS"], durableObjects }),

@@ -61,8 +61,9 @@ test("events that arrive together are sent by few Workers, in few reports", { ti
   });
   const each = ((await calls()) - before - lists) / deliveries.length;
   t.diagnostic(`${each.toFixed(2)} calls of the object an event`);
-  // One to store it, and a part of a report: two if each is reported separately.
-  assert.ok(each >= 1 && each < 1.7, `${each} calls an event`);
+  // A part of one that stores it, and of one that reports it: two if each were stored and reported separately. Broken
+  // counters would meet any bound: 32 posts take more than one call.
+  assert.ok(each > 1 / 32 && each < 1, `${each} calls an event`);
   const numbers = receiver.events().map(({ text }) => JSON.parse(text).data.number);
   assert.deepEqual(
     numbers.sort((a, b) => a - b),

@@ -155,6 +155,19 @@ fn posts_that_share_a_call_share_a_flush_and_the_first_gets_the_leases() {
 }
 
 #[test]
+fn what_is_large_keeps_its_own_leases_in_a_shared_call() {
+    let mut world = World::start();
+    let command = |number: u64| (number, accept(vec![event(number, 20_000)], 6));
+    let outputs = world.happens(Input::SharedCall(vec![command(1), command(2)]));
+    let leased = outputs.answers.into_iter().map(|(_, answer)| match answer {
+        Ok(WebhookReply::Accepted { grants, .. }) => grants.into_iter().map(|grant| grant.id),
+        other => panic!("{other:?}"),
+    });
+    let leased: Vec<Vec<_>> = leased.map(Iterator::collect).collect();
+    assert_eq!(leased, [[id(1)], [id(2)]]);
+}
+
+#[test]
 fn if_the_flush_of_a_shared_call_fails_each_of_its_posts_is_told_so_once() {
     let mut world = World::start();
     world.lease(1);

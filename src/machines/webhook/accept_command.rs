@@ -84,7 +84,9 @@ impl WebhookMachine {
         context: &Context<'_>,
     ) -> Result<(), Fault> {
         let is_quiet = self.is_quiet(context)?;
-        let mut taken = Amount::default();
+        let mut all = Amount::default();
+        // Each of these keeps its own leases.
+        let mut large = Vec::new();
         for (call, command) in commands {
             let WebhookCommand::Accept {
                 events,
@@ -96,22 +98,31 @@ impl WebhookMachine {
                 self.obey(call, command, context)?;
                 continue;
             };
-            taken = taken.plus(Amount::of(&events));
+            let amount = Amount::of(&events);
+            all = all.plus(amount);
             let accept = Accept {
                 call,
                 events,
                 asked: Asked::new(leases, ahead_ms),
                 keys_revision,
             };
-            if let Some((mut accepted, granted)) = self.take_events(accept, context)? {
-                accepted.is_of_shared_call = true;
+            let Some((mut accepted, granted)) = self.take_events(accept, context)? else {
+                continue;
+            };
+            accepted.is_of_shared_call = true;
+            if amount.is_enough() {
+                large.push((call, accepted, granted));
+            } else {
                 self.wait_for_flush(call, accepted, granted);
             }
         }
-        let is_alone = is_quiet || taken.is_enough();
-        if (is_alone || !self.tables.has_unwritten()) && !Mutant::AcceptNotFlushed.is_on() {
+        let is_due = is_quiet || all.is_enough() || !self.tables.has_unwritten();
+        if is_due && !Mutant::AcceptNotFlushed.is_on() {
             self.flush(context)?;
             self.outputs.sync = false;
+        }
+        for (call, accepted, granted) in large {
+            self.answer_accepted(call, accepted, granted, context)?;
         }
         Ok(())
     }

@@ -19,6 +19,7 @@ const LEADS = Symbol("makes the call");
  * @property {string} command
  * @property {(told: string | typeof LEADS) => void} tell
  * @property {(error: unknown) => void} fail
+ * @property {boolean} isOver
  *
  * @typedef {object} Queue
  * @property {object} [latest] The call that began last.
@@ -42,25 +43,29 @@ export function share(stub, key, command, timeout) {
 
 async function wait(queue, stub, key, command, timeout) {
   const { promise, resolve: tell, reject: fail } = Promise.withResolvers();
-  const waiting = { command, tell, fail };
+  const waiting = { command, tell, fail, isOver: false };
   queue.waiting.push(waiting);
-  const late = () => fail(new Error("the call was not answered in time"));
-  let timer = setTimeout(() => {
-    const place = queue.waiting.indexOf(waiting);
-    if (place < 0) {
-      timer = setTimeout(late, timeout);
-    } else {
-      queue.waiting.splice(place, 1);
-      tell(LEADS);
-    }
-  }, WAIT_MS);
+  // Not cancelled: that costs more than to let it go off, and keeps nobody.
+  scheduler.wait(WAIT_MS).then(() => helpItself(queue, waiting, timeout));
   let told;
   try {
     told = await promise;
   } finally {
-    clearTimeout(timer);
+    waiting.isOver = true;
   }
   return told === LEADS ? lead(queue, stub, key, command, take(queue.waiting)) : told;
+}
+
+/** Lets one that waits still make a call, and one that is in a call wait so long for its end. */
+function helpItself({ waiting: all }, waiting, timeout) {
+  if (waiting.isOver) return;
+  const place = all.indexOf(waiting);
+  if (place >= 0) {
+    all.splice(place, 1);
+    waiting.tell(LEADS);
+  } else {
+    scheduler.wait(timeout).then(() => waiting.fail(new Error("the call was not answered in time")));
+  }
 }
 
 /** Takes the first of those that wait, as many as there is room for. */
