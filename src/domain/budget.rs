@@ -6,9 +6,10 @@
 /// Calls of objects and KV that the platform lets an invocation make (Workers limits, "Subrequests").
 const CALLS_LIMIT: usize = 1000;
 
-/// Calls that stay free for accepting events and for reporting the attempts under way: three for each webhook that a
-/// workspace may have (recall, accept, and accept again if the keys were stale), and the tries of six reports.
-const CALLS_KEPT: usize = 200;
+/// Calls that stay free for accepting events and for reporting the attempts under way: four for each webhook that a
+/// workspace may have (recall, accept, accept again if the keys were stale, and wait for an attempt), and the tries of six
+/// reports.
+const CALLS_KEPT: usize = 220;
 
 /// The requests that an invocation may still make.
 #[derive(Debug)]

@@ -58,6 +58,9 @@ impl Sender {
         now: Timestamp,
         policy: &Policy,
     ) -> SenderOutputs {
+        if matches!(input, SenderInput::NotBegun(..)) {
+            self.posts -= 1;
+        }
         let mut context = SenderContext {
             now,
             policy,
