@@ -72,7 +72,7 @@ pub(in crate::runtime) fn ask_to_accept(
     command: &WebhookCommand<Payload<'_>>,
 ) -> impl Future<Output = Result<WebhookReply, CallError>> + use<> {
     let name = webhook_object_name(workspace, webhook);
-    let sent = send_shared(env, &name, &name, command);
+    let sent = send_shared(env, &name, &name, command, ACCEPTED_WITHIN);
     async move { receive(sent, name).await }
 }
 
@@ -86,7 +86,8 @@ pub(in crate::runtime) async fn wait_for_attempt(
     let name = webhook_object_name(workspace, webhook);
     let command: WebhookCommand = WebhookCommand::WaitForAttempt { id };
     // No call of those that accept: it would return only when the attempt has ended.
-    let sent = send_shared(env, &name, &format!("{name} waits"), &command);
+    let key = format!("{name} waits");
+    let sent = send_shared(env, &name, &key, &command, ATTEMPTED_WITHIN);
     receive(sent, name).await
 }
 
@@ -162,20 +163,24 @@ fn send<C: Serialize>(
     Ok(stub(env, namespace, name)?.obey(&command)?)
 }
 
-/// How long a command waits for the answer to a call that another invocation makes.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+/// How long a command that accepts events waits for the answer to a call that another invocation makes.
+const ACCEPTED_WITHIN: Duration = Duration::from_secs(5);
 
-/// Sends a command to the object of a webhook, in a call that it may share with others of the same key.
+/// How long one that waits for an attempt does: a little longer than the object lets it wait.
+const ATTEMPTED_WITHIN: Duration = Duration::from_millis(1200);
+
+/// Sends a command to the object of a webhook, in a call that it may share with others of the same key. If another
+/// invocation makes the call, it fails after `timeout`.
 fn send_shared<C: Serialize>(
     env: &Env,
     name: &str,
     key: &str,
     command: &C,
+    timeout: Duration,
 ) -> worker::Result<Promise> {
     let command = serde_json::to_string(command)?;
     let stub = stub(env, "WEBHOOKS", name)?;
-    let timeout = ANSWERED_WITHIN.as_secs_f64() * 1000.0;
-    Ok(share(&stub, key, &command, timeout))
+    Ok(share(&stub, key, &command, timeout.as_secs_f64() * 1000.0))
 }
 
 fn stub(env: &Env, namespace: &str, name: &str) -> worker::Result<ObjectStub> {

@@ -74,6 +74,7 @@ impl Task {
             unused,
             waits_for,
         } = batch.read(reply);
+        self.budget.borrow_mut().give_back(unused);
         if let Some(id) = waits_for
             && let Err(error) = wait_for_attempt(&self.env, &self.workspace, &webhook, id).await
         {
@@ -82,7 +83,6 @@ impl Task {
         }
         // The receiver is gone if the client is; the leases are used all the same.
         let _ = answer.send(stored);
-        self.budget.borrow_mut().give_back(unused);
         if grants.is_empty() {
             return;
         }
