@@ -6,9 +6,10 @@ import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.js";
 import { OPERATOR_TOKEN } from "../support/relay_options.js";
 import { startRelay } from "../support/relay.js";
-import { acceptForOne, alert, awaitSettled, setUpWebhook } from "../support/steps.js";
+import { acceptEvent, acceptForOne, alert, awaitSettled, setUpWebhook } from "../support/steps.js";
 
 const POSTS = 120;
+const FANNED_OUT = 40;
 
 describe("posts that arrive together", () => {
   let relay;
@@ -31,6 +32,25 @@ describe("posts that arrive together", () => {
     t.diagnostic(`${requests} requests of the object for ${POSTS} events`);
     // With a call for each there would be more than there are events: their reports are requests too.
     assert.ok(requests < POSTS, `${requests} requests`);
+  });
+
+  test("report together what they sent to the same webhook", async (t) => {
+    const first = await setUpWebhook(t, relay);
+    const { workspace } = first;
+    const others = Array.from({ length: 7 }, () => setUpWebhook(t, relay, undefined, { workspace }));
+    const scenes = [first, ...(await Promise.all(others))];
+    await acceptEvent(relay, workspace);
+    const before = await Promise.all(scenes.map(readRequests));
+    const posts = Array.from({ length: FANNED_OUT }, () => acceptEvent(relay, workspace));
+    const ids = (await Promise.all(posts)).map((entries) => entries.map(({ id }) => id));
+    const receivedBy = scenes.map(({ receiver }) => receiver);
+    const arrived = () => ids.flat().every((id) => receivedBy.some((receiver) => receiver.receivedIds().has(id)));
+    await eventually(arrived, { timeout: 30_000 });
+    const after = await Promise.all(scenes.map(readRequests));
+    const requests = after.map((count, place) => count - before[place]);
+    t.diagnostic(`${requests} requests of the objects for ${FANNED_OUT} events`);
+    // A post has one lease of each of its webhooks, so without shared calls each would report to each.
+    assert.ok(Math.max(...requests) < FANNED_OUT, `${requests}`);
   });
 
   test("are told apart: each gets what became of its own event", async (t) => {

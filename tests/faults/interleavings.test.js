@@ -185,7 +185,7 @@ describe("a report that comes after its lease was lost", () => {
 });
 
 // A little longer than an isolate keeps what it read from KV.
-const COPY_KEPT_MS = 1_100;
+const COPY_KEPT_MS = 5_100;
 
 describe("two Workers with copies of different age", { concurrency: 2 }, () => {
   async function twoCopies(t) {

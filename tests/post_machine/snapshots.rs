@@ -58,8 +58,38 @@ fn a_copy_that_was_read_while_the_isolate_made_a_change_is_not_kept() {
     assert!(kept.copy(&workspace, NOW).is_none());
     kept.keep_copy(&workspace, &copy, kept.begin_reading(), NOW);
     assert!(kept.copy(&workspace, NOW).is_some());
-    let later = NOW.saturating_add(Duration::from_secs(1));
-    assert!(kept.copy(&workspace, later).is_none());
+    let after = |millis| NOW.saturating_add(Duration::from_millis(millis));
+    assert!(kept.copy(&workspace, after(4_999)).is_some());
+    assert!(kept.copy(&workspace, after(5_000)).is_none());
     let before = NOW.saturating_sub(Duration::from_secs(1));
     assert!(kept.copy(&workspace, before).is_none(), "the clock jumped");
+}
+
+#[test]
+fn an_isolate_with_a_thousand_workspaces_keeps_their_copies_and_makes_room_for_others() {
+    let copy = snapshot(1, vec![], &[]);
+    let workspace = |number| WorkspaceId::parse(&format!("ws_{number}")).unwrap();
+    let at = |number| NOW.saturating_add(Duration::from_millis(number));
+    let mut kept = Snapshots::new();
+    let keep = |kept: &mut Snapshots, number, now| {
+        let reading = kept.begin_reading();
+        kept.keep_copy(&workspace(number), &copy, reading, now);
+    };
+    let count_kept = |kept: &Snapshots, now| {
+        let is_kept = |number: &u64| kept.copy(&workspace(*number), now).is_some();
+        (0..=1000).filter(is_kept).count()
+    };
+    for number in 0..1000 {
+        keep(&mut kept, number, at(number));
+    }
+    keep(&mut kept, 0, at(1000));
+    assert_eq!(
+        count_kept(&kept, at(1000)),
+        1000,
+        "read again, it takes no room"
+    );
+    keep(&mut kept, 1000, at(1001));
+    assert_eq!(count_kept(&kept, at(1001)), 500, "the older half went");
+    assert!(kept.copy(&workspace(0), at(1001)).is_some());
+    assert!(kept.copy(&workspace(1000), at(1001)).is_some());
 }

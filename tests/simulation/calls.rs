@@ -47,7 +47,14 @@ pub(crate) enum Caller {
     Nobody,
 }
 
-/// How many of a thousand commands that accept events share a call with others.
+/// The commands that share calls of a webhook's object with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Shared {
+    Accepts,
+    Reports,
+}
+
+/// How many of a thousand of them share a call with others.
 const SHARED: u64 = 400;
 
 impl World {
@@ -63,21 +70,36 @@ impl World {
         caller: Caller,
     ) {
         let command = serde_json::to_string(command).expect("it is JSON");
+        self.share_call(object, Shared::Accepts, command, caller);
+    }
+
+    pub(crate) fn call_to_report(
+        &mut self,
+        object: usize,
+        command: &WebhookCommand,
+        caller: Caller,
+    ) {
+        let command = serde_json::to_string(command).expect("it is JSON");
+        self.share_call(object, Shared::Reports, command, caller);
+    }
+
+    fn share_call(&mut self, object: usize, shared: Shared, command: String, caller: Caller) {
         if self.choices.happens(SHARED) {
-            let sharing = &mut self.objects[object].sharing;
+            let sharing = self.objects[object].sharing.entry(shared).or_default();
             sharing.push((command, caller));
             if sharing.len() == 1 {
                 let after = self.after_ms(1, 20);
-                self.later(after, Happening::SharedCallArrives(object));
+                self.later(after, Happening::SharedCallArrives(object, shared));
             }
         } else {
             self.send_call(Node::Webhook(object), command, caller);
         }
     }
 
-    /// What accepts events may share a call with others: all of it is lost, or arrives at the same moment.
-    pub(crate) fn shared_call_arrives(&mut self, object: usize) {
-        let sharing = mem::take(&mut self.objects[object].sharing);
+    /// Commands may share a call with others: all of it is lost, or arrives at the same moment.
+    pub(crate) fn shared_call_arrives(&mut self, object: usize, shared: Shared) {
+        let sharing = self.objects[object].sharing.remove(&shared);
+        let sharing = sharing.unwrap_or_default();
         if self.faults.occurs(Fault::CallLost, &mut self.choices) {
             self.tell(|| format!("a call of {object} that {} share is lost", sharing.len()));
             for (_, caller) in sharing {

@@ -96,7 +96,7 @@ impl World {
             );
         }
         if let Some(report) = outputs.report {
-            self.call(object, &report, Caller::Sender(number));
+            self.call_to_report(object, &report, Caller::Sender(number));
         }
         if outputs.is_done {
             self.sender_done(number);

@@ -168,6 +168,19 @@ fn what_is_large_keeps_its_own_leases_in_a_shared_call() {
 }
 
 #[test]
+fn reports_that_share_a_call_are_answered_together_when_they_are_written_in_a_moment() {
+    let mut world = World::start();
+    let grants = [1, 2].map(|number| world.lease(number).remove(0));
+    let command = |grant: &Grant| reported(report(grant, 200, world.now), 0);
+    let commands = vec![(11, command(&grants[0])), (12, command(&grants[1]))];
+    let outputs = world.happens(Input::SharedCall(commands));
+    assert!(outputs.answers.is_empty());
+    world.now = outputs.timer.unwrap();
+    let outputs = world.happens(Input::TimerFired);
+    assert_eq!(calls(&outputs), [11, 12]);
+}
+
+#[test]
 fn if_the_flush_of_a_shared_call_fails_each_of_its_posts_is_told_so_once() {
     let mut world = World::start();
     world.lease(1);

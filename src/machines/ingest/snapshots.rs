@@ -11,9 +11,9 @@ const ANSWER_FRESH: Duration = Duration::from_secs(5);
 /// How long an answer is kept in place of an older copy: longer than KV takes to show a change.
 const ANSWER_KEPT: Duration = Duration::from_secs(300);
 
-/// How long an isolate keeps what it read from KV: far shorter than KV's own delay, but a busy workspace is read once a
-/// second and not once per event.
-const COPY_KEPT: Duration = Duration::from_secs(1);
+/// How long an isolate keeps what it read from KV: far shorter than KV's own delay, but a workspace is not read for each
+/// event, also if many share an isolate and each has a few events in a second.
+const COPY_KEPT: Duration = Duration::from_secs(5);
 
 /// How many snapshots an isolate keeps, of either origin.
 const KEPT_LIMIT: usize = 1000;
@@ -50,11 +50,18 @@ impl Kept {
     }
 
     fn keep(&mut self, workspace: &WorkspaceId, snapshot: &Rc<Snapshot>, now: Timestamp) {
-        if self.0.len() >= KEPT_LIMIT {
-            self.0.clear();
+        if self.0.len() >= KEPT_LIMIT && !self.0.contains_key(workspace) {
+            self.forget_older_half();
         }
         let kept = (now, Rc::clone(snapshot));
         self.0.insert(workspace.clone(), kept);
+    }
+
+    fn forget_older_half(&mut self) {
+        let mut times: Vec<_> = self.0.values().map(|(kept_at, _)| *kept_at).collect();
+        let half = times.len() / 2;
+        let (_, median, _) = times.select_nth_unstable(half);
+        self.0.retain(|_, (kept_at, _)| *kept_at > *median);
     }
 }
 

@@ -117,7 +117,8 @@ impl WebhookMachine {
             }
         }
         let is_due = is_quiet || all.is_enough() || !self.tables.has_unwritten();
-        if is_due && !Mutant::AcceptNotFlushed.is_on() {
+        // Reports that share a call are flushed in a moment, as they are alone.
+        if all.events > 0 && is_due && !Mutant::AcceptNotFlushed.is_on() {
             self.flush(context)?;
             self.outputs.sync = false;
         }

@@ -91,6 +91,20 @@ pub(in crate::runtime) async fn wait_for_attempt(
     receive(sent, name).await
 }
 
+/// Reports attempts to the object of a webhook.
+pub(in crate::runtime) async fn report_attempts(
+    env: &Env,
+    workspace: &WorkspaceId,
+    webhook: &WebhookId,
+    report: &WebhookCommand,
+) -> Result<WebhookReply, CallError> {
+    let name = webhook_object_name(workspace, webhook);
+    // No call of those that accept: it would return only when what is reported is written, in a moment.
+    let key = format!("{name} reports");
+    let sent = send_shared(env, &name, &key, report, REPORTED_WITHIN);
+    receive(sent, name).await
+}
+
 /// The object that measures the platform; it is no webhook's, and stores nothing.
 pub(in crate::runtime) const PROBE_OBJECT: &str = "probe";
 
@@ -168,6 +182,9 @@ const ACCEPTED_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long one that waits for an attempt does: a little longer than the object lets it wait.
 const ATTEMPTED_WITHIN: Duration = Duration::from_millis(1200);
+
+/// How long one that reports does: all its tries end before its leases do.
+const REPORTED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Sends a command to the object of a webhook, in a call that it may share with others of the same key. If another
 /// invocation makes the call, it fails after `timeout`.

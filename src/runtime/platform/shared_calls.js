@@ -1,4 +1,4 @@
-// Calls of objects that posts of one isolate share.
+// Calls of objects that posts and Senders of one isolate share.
 //
 // A command waits for the call of its object that is under way, a moment at most, and leaves with all that wait by then.
 // One of them makes the call, with its own stub, as requests may not share those; it resolves the others' promises, which
@@ -19,7 +19,6 @@ const LEADS = Symbol("makes the call");
  * @property {string} command
  * @property {(told: string | typeof LEADS) => void} tell
  * @property {(error: unknown) => void} fail
- * @property {boolean} isOver
  *
  * @typedef {object} Queue
  * @property {object} [latest] The call that began last.
@@ -43,29 +42,25 @@ export function share(stub, key, command, timeout) {
 
 async function wait(queue, stub, key, command, timeout) {
   const { promise, resolve: tell, reject: fail } = Promise.withResolvers();
-  const waiting = { command, tell, fail, isOver: false };
+  const waiting = { command, tell, fail };
   queue.waiting.push(waiting);
-  // Not cancelled: that costs more than to let it go off, and keeps nobody.
-  scheduler.wait(WAIT_MS).then(() => helpItself(queue, waiting, timeout));
+  let timer = setTimeout(() => {
+    const place = queue.waiting.indexOf(waiting);
+    if (place >= 0) {
+      queue.waiting.splice(place, 1);
+      tell(LEADS);
+    } else {
+      // It is in a call, and waits so long for its end.
+      timer = setTimeout(() => fail(new Error("the call was not answered in time")), timeout);
+    }
+  }, WAIT_MS);
   let told;
   try {
     told = await promise;
   } finally {
-    waiting.isOver = true;
+    clearTimeout(timer);
   }
   return told === LEADS ? lead(queue, stub, key, command, take(queue.waiting)) : told;
-}
-
-/** Lets one that waits still make a call, and one that is in a call wait so long for its end. */
-function helpItself({ waiting: all }, waiting, timeout) {
-  if (waiting.isOver) return;
-  const place = all.indexOf(waiting);
-  if (place >= 0) {
-    all.splice(place, 1);
-    waiting.tell(LEADS);
-  } else {
-    scheduler.wait(timeout).then(() => waiting.fail(new Error("the call was not answered in time")));
-  }
 }
 
 /** Takes the first of those that wait, as many as there is room for. */

@@ -6,7 +6,7 @@ use worker::{Env, console_error};
 
 use crate::{
     domain::ids::{WebhookId, WorkspaceId},
-    runtime::platform::object_calls::{Grant, WebhookCommand, WebhookReply, ask_webhook},
+    runtime::platform::object_calls::{Grant, WebhookCommand, WebhookReply, report_attempts},
 };
 
 /// Takes reports of attempts.
@@ -24,7 +24,7 @@ pub(in crate::runtime) struct ToObject<'a> {
 
 impl Reports for ToObject<'_> {
     async fn report(&self, report: Rc<WebhookCommand>) -> Option<Vec<Grant>> {
-        match ask_webhook(self.env, self.workspace, self.webhook, &report).await {
+        match report_attempts(self.env, self.workspace, self.webhook, &report).await {
             Ok(reply) => Some(granted(reply)),
             Err(error) => {
                 console_error!("report: {error}");
