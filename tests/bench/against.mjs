@@ -5,11 +5,11 @@
 import { usageOf } from "./bill.mjs";
 import { median } from "./figures.mjs";
 import { measureSecond } from "./retries.mjs";
-import { BILLED, SCENARIOS } from "./scenarios.mjs";
+import { BILLED, SCENARIOS, SPARSE } from "./scenarios.mjs";
 import { startSystem } from "./systems.mjs";
 import { table } from "./table.mjs";
 
-const WITHOUT = ["fan-out to 20 webhooks", "endpoint at 300 ms", "beside a hanging webhook"];
+const WITHOUT = [SPARSE, "fan-out to 20 webhooks", "endpoint at 300 ms", "beside a hanging webhook"];
 // Of a round, if a scenario ends by time.
 const SECONDS = 6;
 const TURNS = 8;

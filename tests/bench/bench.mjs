@@ -3,7 +3,7 @@
 // The figures depend on the machine; the ratios to the baselines of the same run are what counts. Takes about two
 // minutes after the build. Prints tables and writes bench.json. `npm run bench -- "32 producers"` runs the scenarios
 // with that text in their name, and `npm run bench -- "32 producers" 5` the medians of five rounds; `bill`, `retries`,
-// `apart` and `drains` are names too.
+// `apart`, `drains` and `sparse` are names too.
 //
 // `npm run bench:against -- FOLDER "32 producers" 7` compares with the build of another clone, by turns in 7 rounds.
 import path from "node:path";

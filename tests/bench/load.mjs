@@ -1,7 +1,9 @@
 // The producers of a benchmark, in their own process: bench.mjs starts it and sends it messages.
 //
-// Closed loop: each producer posts, waits for its 202, and posts again, up to the time or the number of events.
+// Closed loop: each producer posts, waits for its 202, and posts again, up to the time or the number of events. With
+// `perSecond`, a post waits for its time too.
 import http from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
 import { clock } from "./figures.mjs";
 
 const DETAILS = "Rate limit exceeded: 150 prompts/min by agent support-bot in the production environment";
@@ -15,7 +17,7 @@ process.on("message", async (/** @type {Parameters<typeof run>[0]} */ order) => 
 });
 process.send({ ready: true });
 
-async function run({ port, targets, producers, batch, first = 0, events, seconds, withIds }) {
+async function run({ port, targets, producers, batch, first = 0, events, seconds, withIds, perSecond }) {
   const agent = new http.Agent({ keepAlive: true, maxSockets: producers });
   const latencies = [];
   const began = clock();
@@ -34,6 +36,7 @@ async function run({ port, targets, producers, batch, first = 0, events, seconds
   };
   const produce = async (producer) => {
     for (let turn = producer; next < until && clock() < end; turn += producers) {
+      if (perSecond) await sleep(began + (turn * 1000) / perSecond - clock());
       const posted = batch === 1 ? makeEvent() : Array.from({ length: batch }, makeEvent);
       const body = JSON.stringify(posted);
       const sent = clock();

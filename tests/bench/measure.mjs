@@ -115,7 +115,7 @@ export class Stage {
 
   async takeTurn(run, seconds) {
     const { system, scenario, name, targets } = run;
-    const { producers, batch, webhooks, withIds, alone } = scenario;
+    const { producers, batch, webhooks, withIds, perSecond, alone } = scenario;
     const events = alone ? 1 : scenario.events;
     const cpu = cpuOf(system.workerd);
     const objectCpu = system.objects ? cpuOf(system.objects) : 0;
@@ -127,6 +127,7 @@ export class Stage {
       events,
       seconds,
       withIds,
+      perSecond,
     });
     run.accepted += posted.accepted;
     run.posts += posted.posts;

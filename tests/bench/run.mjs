@@ -12,7 +12,7 @@ import { Stage } from "./measure.mjs";
 import { startProcess } from "./processes.mjs";
 import { measureRetries } from "./retries.mjs";
 import { mergeRounds } from "./rounds.mjs";
-import { BILLED, SCENARIOS } from "./scenarios.mjs";
+import { BILLED, SCENARIOS, SPARSE } from "./scenarios.mjs";
 import { bundleSize, measureStartUp, showBundle } from "./startup.mjs";
 import { startSystem } from "./systems.mjs";
 import { showBill, showLarge, showRetries, showScenarios } from "./table.mjs";
@@ -47,7 +47,8 @@ async function measureScenarios(stage, wanted, rounds) {
       systems[system] = running;
     }
     const measured = [];
-    for (const scenario of SCENARIOS.filter(({ name }) => name.includes(wanted))) {
+    const isWanted = ({ name }) => (wanted === "" ? name !== SPARSE : name.includes(wanted));
+    for (const scenario of SCENARIOS.filter(isWanted)) {
       const compared = [];
       for (let round = 1; round <= rounds; round++) {
         progress(rounds === 1 ? scenario.name : `${scenario.name}, round ${round} of ${rounds}`);

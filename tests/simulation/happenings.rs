@@ -10,13 +10,7 @@ use webhook_relay::{
     },
 };
 
-use crate::{
-    calls::{Caller, Shared},
-    endpoint::Mood,
-    host::Node,
-    wishes::Wish,
-    world::World,
-};
+use crate::{calls::Caller, endpoint::Mood, host::Node, wishes::Wish, world::World};
 
 /// What happens at a time.
 pub(crate) enum Happening {
@@ -27,7 +21,7 @@ pub(crate) enum Happening {
         caller: Caller,
     },
     /// The commands that share a call of a webhook's object arrive.
-    SharedCallArrives(usize, Shared),
+    SharedCallArrives(usize),
     Replied {
         caller: Caller,
         reply: Option<String>,
@@ -131,9 +125,7 @@ pub(crate) enum Happening {
 impl World {
     pub(crate) fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::SharedCallArrives(object, shared) => {
-                self.shared_call_arrives(object, shared);
-            }
+            Happening::SharedCallArrives(object) => self.shared_call_arrives(object),
             Happening::Arrives {
                 node,
                 command,

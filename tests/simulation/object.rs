@@ -1,6 +1,6 @@
 //! The object of one webhook: the machine in it, and its owner's last word.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::rc::Rc;
 
 use webhook_relay::{
     domain::{
@@ -13,10 +13,7 @@ use webhook_relay::{
     },
 };
 
-use crate::{
-    calls::{Caller, Shared},
-    host::Host,
-};
+use crate::{calls::Caller, host::Host};
 
 /// An object.
 pub(crate) struct Object {
@@ -33,7 +30,7 @@ pub(crate) struct Object {
     /// The highest revision of revoked keys that it has answered to know.
     pub(crate) keys_known: u64,
     /// Commands that will share a call, and who waits for the replies.
-    pub(crate) sharing: BTreeMap<Shared, Vec<(String, Caller)>>,
+    pub(crate) sharing: Vec<(String, Caller)>,
 }
 
 impl Object {
@@ -48,7 +45,7 @@ impl Object {
             was_paused: false,
             closed_since: None,
             keys_known: 0,
-            sharing: BTreeMap::new(),
+            sharing: Vec::new(),
         }
     }
 
