@@ -1,9 +1,9 @@
 // The baseline *skeleton*: the relay's calls and rows in JavaScript without its rules, the ceiling of its design.
 //
-// The Worker asks the webhook's object to store an event, in a call that posts share as the relay's do, answers, sends what
-// it was leased, six at a time, and reports it together. The object stores up to 16 that arrive together in one row, leases
-// six to each of those who brought them, and writes the row again within 20 ms of a report. It checks nothing, bounds
-// nothing else and retries nothing.
+// The Worker asks the webhook's object to store an event, answers, sends what it was leased, six at a time, and reports it
+// together; posts and reports share calls as the relay's do. The object stores up to 16 that arrive together in one row,
+// leases six to each of those who brought them, and writes the row again within 20 ms of a report. It checks nothing,
+// bounds nothing else and retries nothing.
 import { DurableObject } from "cloudflare:workers";
 import { share } from "../../src/runtime/platform/shared_calls.js";
 import { makePayload, sendSigned } from "./signing.js";
@@ -13,7 +13,7 @@ const LEASES = 6;
 const SEGMENT = 16;
 const SETTLED_WITHIN_MS = 20;
 const SNAPSHOT_KEPT_MS = 5_000;
-const ACCEPTED_WITHIN_MS = 5_000;
+const ANSWERED_WITHIN_MS = 5_000;
 
 /** @type {Map<string, { webhooks: { id: string }[], until: number }>} */
 const snapshots = new Map();
@@ -27,13 +27,13 @@ export class Webhook extends DurableObject {
     this.group = undefined;
     this.segments = new Map();
     this.changed = new Set();
-    this.run("CREATE TABLE IF NOT EXISTS settings (id INTEGER PRIMARY KEY, value TEXT)");
-    this.run("CREATE TABLE IF NOT EXISTS segments (place INTEGER PRIMARY KEY, members TEXT, payloads TEXT)");
-    const [settings] = this.run("SELECT value FROM settings");
+    this.query("CREATE TABLE IF NOT EXISTS settings (id INTEGER PRIMARY KEY, value TEXT)");
+    this.query("CREATE TABLE IF NOT EXISTS segments (place INTEGER PRIMARY KEY, members TEXT, payloads TEXT)");
+    const [settings] = this.query("SELECT value FROM settings");
     this.settings = settings && JSON.parse(settings.value);
   }
 
-  run(statement, ...parameters) {
+  query(statement, ...parameters) {
     const cursor = this.sql.exec(statement, ...parameters);
     const rows = cursor.toArray();
     this.counted.rows_written += cursor.rowsWritten;
@@ -47,24 +47,28 @@ export class Webhook extends DurableObject {
 
   save(settings) {
     this.settings = settings;
-    this.run("INSERT OR REPLACE INTO settings VALUES (1, ?)", JSON.stringify(settings));
+    this.query("INSERT OR REPLACE INTO settings VALUES (1, ?)", JSON.stringify(settings));
   }
 
   obey(command) {
     this.counted.object_requests += 1;
-    return this.accept(command);
+    return this.run(command);
   }
 
   obeyAll(commands) {
     this.counted.object_requests += 1;
-    return Promise.all(commands.map((command) => this.accept(command)));
+    return Promise.all(commands.map((command) => this.run(command)));
+  }
+
+  run(command) {
+    const { payloads, reported } = JSON.parse(command);
+    return payloads ? this.accept(payloads) : this.report(reported);
   }
 
   /** Stores payloads; answers the first calls of a group with the leases of all, six each or as many as they brought. */
-  async accept(command) {
+  async accept(payloads) {
     this.group ??= this.beginGroup();
     const { group } = this;
-    const payloads = JSON.parse(command);
     const first = group.taken;
     group.taken += Math.max(LEASES, payloads.length);
     const { taken } = group;
@@ -86,7 +90,7 @@ export class Webhook extends DurableObject {
       const members = payloads.map(({ id, type }) => ({ id, type, status: "leased" }));
       const insert = "INSERT INTO segments (members, payloads) VALUES (?, ?) RETURNING place";
       const bodies = JSON.stringify(payloads.map(({ body }) => body));
-      const [{ place }] = this.run(insert, JSON.stringify(members), bodies);
+      const [{ place }] = this.query(insert, JSON.stringify(members), bodies);
       this.segments.set(place, members);
       group.leased.push(...payloads.map((payload) => ({ place, ...payload })));
     }
@@ -98,23 +102,23 @@ export class Webhook extends DurableObject {
   }
 
   /** Keeps results, and answers when they are written: with what arrives next, or in a moment. */
-  async report(command) {
-    this.counted.object_requests += 1;
-    for (const { place, ...reported } of JSON.parse(command)) {
+  async report(attempts) {
+    for (const { place, ...attempt } of attempts) {
       const members = this.segments.get(place);
-      members[members.findIndex(({ id }) => id === reported.id)] = reported;
+      members[members.findIndex(({ id }) => id === attempt.id)] = attempt;
       this.changed.add(place);
     }
     this.written ??= Promise.withResolvers();
     const { promise } = this.written;
     this.due ??= scheduler.wait(SETTLED_WITHIN_MS).then(() => this.flush());
     await promise;
+    return "{}";
   }
 
   flush() {
     for (const place of this.changed) {
       const members = this.segments.get(place);
-      this.run("UPDATE segments SET members = ? WHERE place = ?", JSON.stringify(members), place);
+      this.query("UPDATE segments SET members = ? WHERE place = ?", JSON.stringify(members), place);
       if (members.every(({ status }) => status !== "leased")) this.segments.delete(place);
     }
     this.changed.clear();
@@ -137,7 +141,7 @@ async function readWebhooks(env, workspace) {
 }
 
 /** Sends what was leased as soon as a connection is free, and reports six together. */
-async function send(object, { settings, leased }, connections) {
+async function send(ask, { settings, leased }, connections) {
   const attempt = async ({ place, id, type, body }) => {
     await connections.take();
     const began = Date.now();
@@ -150,7 +154,7 @@ async function send(object, { settings, leased }, connections) {
   const sixes = Array.from({ length: Math.ceil(leased.length / LEASES) }, (_, six) =>
     leased.slice(six * LEASES, (six + 1) * LEASES),
   );
-  const report = async (six) => object.report(JSON.stringify(await Promise.all(six.map(attempt))));
+  const report = async (six) => ask({ reported: await Promise.all(six.map(attempt)) }, false);
   await Promise.all(sixes.map(report));
 }
 
@@ -194,8 +198,9 @@ export default {
       const payloads = events.map(makePayload);
       const object = objectOf(webhook);
       const key = `${workspace}/${webhook.id}`;
-      const reply = JSON.parse(await share(object, key, JSON.stringify(payloads), ACCEPTED_WITHIN_MS));
-      if (reply.leased) context.waitUntil(send(object, reply, connections));
+      const ask = (command, hurries) => share(object, key, JSON.stringify(command), hurries, ANSWERED_WITHIN_MS);
+      const reply = JSON.parse(await ask({ payloads }, true));
+      if (reply.leased) context.waitUntil(send(ask, reply, connections));
       return payloads.map(({ id }) => id);
     });
     return Response.json({ deliveries: (await Promise.all(accepted)).flat() }, { status: 202 });

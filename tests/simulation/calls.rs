@@ -47,14 +47,7 @@ pub(crate) enum Caller {
     Nobody,
 }
 
-/// The commands that share calls of a webhook's object with each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Shared {
-    Accepts,
-    Reports,
-}
-
-/// How many of a thousand of them share a call with others.
+/// How many of a thousand commands that accept or report share a call with others.
 const SHARED: u64 = 400;
 
 impl World {
@@ -70,7 +63,7 @@ impl World {
         caller: Caller,
     ) {
         let command = serde_json::to_string(command).expect("it is JSON");
-        self.share_call(object, Shared::Accepts, command, caller);
+        self.share_call(object, command, caller);
     }
 
     pub(crate) fn call_to_report(
@@ -80,16 +73,16 @@ impl World {
         caller: Caller,
     ) {
         let command = serde_json::to_string(command).expect("it is JSON");
-        self.share_call(object, Shared::Reports, command, caller);
+        self.share_call(object, command, caller);
     }
 
-    fn share_call(&mut self, object: usize, shared: Shared, command: String, caller: Caller) {
+    fn share_call(&mut self, object: usize, command: String, caller: Caller) {
         if self.choices.happens(SHARED) {
-            let sharing = self.objects[object].sharing.entry(shared).or_default();
+            let sharing = &mut self.objects[object].sharing;
             sharing.push((command, caller));
             if sharing.len() == 1 {
                 let after = self.after_ms(1, 20);
-                self.later(after, Happening::SharedCallArrives(object, shared));
+                self.later(after, Happening::SharedCallArrives(object));
             }
         } else {
             self.send_call(Node::Webhook(object), command, caller);
@@ -97,9 +90,8 @@ impl World {
     }
 
     /// Commands may share a call with others: all of it is lost, or arrives at the same moment.
-    pub(crate) fn shared_call_arrives(&mut self, object: usize, shared: Shared) {
-        let sharing = self.objects[object].sharing.remove(&shared);
-        let sharing = sharing.unwrap_or_default();
+    pub(crate) fn shared_call_arrives(&mut self, object: usize) {
+        let sharing = mem::take(&mut self.objects[object].sharing);
         if self.faults.occurs(Fault::CallLost, &mut self.choices) {
             self.tell(|| format!("a call of {object} that {} share is lost", sharing.len()));
             for (_, caller) in sharing {

@@ -72,7 +72,7 @@ pub(in crate::runtime) fn ask_to_accept(
     command: &WebhookCommand<Payload<'_>>,
 ) -> impl Future<Output = Result<WebhookReply, CallError>> + use<> {
     let name = webhook_object_name(workspace, webhook);
-    let sent = send_shared(env, &name, &name, command, ACCEPTED_WITHIN);
+    let sent = send_shared(env, &name, &name, command, true, ACCEPTED_WITHIN);
     async move { receive(sent, name).await }
 }
 
@@ -87,7 +87,7 @@ pub(in crate::runtime) async fn wait_for_attempt(
     let command: WebhookCommand = WebhookCommand::WaitForAttempt { id };
     // No call of those that accept: it would return only when the attempt has ended.
     let key = format!("{name} waits");
-    let sent = send_shared(env, &name, &key, &command, ATTEMPTED_WITHIN);
+    let sent = send_shared(env, &name, &key, &command, true, ATTEMPTED_WITHIN);
     receive(sent, name).await
 }
 
@@ -99,9 +99,8 @@ pub(in crate::runtime) async fn report_attempts(
     report: &WebhookCommand,
 ) -> Result<WebhookReply, CallError> {
     let name = webhook_object_name(workspace, webhook);
-    // No call of those that accept: it would return only when what is reported is written, in a moment.
-    let key = format!("{name} reports");
-    let sent = send_shared(env, &name, &key, report, REPORTED_WITHIN);
+    // Goes with what is accepted at the same time, which does not wait for it: a report alone takes a moment.
+    let sent = send_shared(env, &name, &name, report, false, REPORTED_WITHIN);
     receive(sent, name).await
 }
 
@@ -163,7 +162,13 @@ extern "C" {
 #[wasm_bindgen(module = "/src/runtime/platform/shared_calls.js")]
 extern "C" {
     /// Obeys a command, in a call that others with the same key may share.
-    fn share(stub: &ObjectStub, key: &str, command: &str, timeout_ms: f64) -> Promise;
+    fn share(
+        stub: &ObjectStub,
+        key: &str,
+        command: &str,
+        hurries: bool,
+        timeout_ms: f64,
+    ) -> Promise;
 }
 
 /// Sends a command; its text is gone when this returns.
@@ -186,18 +191,25 @@ const ATTEMPTED_WITHIN: Duration = Duration::from_millis(1200);
 /// How long one that reports does: all its tries end before its leases do.
 const REPORTED_WITHIN: Duration = Duration::from_secs(2);
 
-/// Sends a command to the object of a webhook, in a call that it may share with others of the same key. If another
-/// invocation makes the call, it fails after `timeout`.
+/// Sends a command to the object of a webhook, in a call that it may share with others of the same key; one that hurries
+/// waits only for a call with others that do. If another invocation makes the call, it fails after `timeout`.
 fn send_shared<C: Serialize>(
     env: &Env,
     name: &str,
     key: &str,
     command: &C,
+    hurries: bool,
     timeout: Duration,
 ) -> worker::Result<Promise> {
     let command = serde_json::to_string(command)?;
     let stub = stub(env, "WEBHOOKS", name)?;
-    Ok(share(&stub, key, &command, timeout.as_secs_f64() * 1000.0))
+    Ok(share(
+        &stub,
+        key,
+        &command,
+        hurries,
+        timeout.as_secs_f64() * 1000.0,
+    ))
 }
 
 fn stub(env: &Env, namespace: &str, name: &str) -> worker::Result<ObjectStub> {

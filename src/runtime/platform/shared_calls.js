@@ -17,11 +17,13 @@ const LEADS = Symbol("makes the call");
 /**
  * @typedef {object} Waiting
  * @property {string} command
+ * @property {boolean} hurries
  * @property {(told: string | typeof LEADS) => void} tell
  * @property {(error: unknown) => void} fail
  *
  * @typedef {object} Queue
- * @property {object} [latest] The call that began last.
+ * @property {object} [hurrying] The call that began last of those with a command that hurries.
+ * @property {object} [other] The one of those without.
  * @property {Waiting[]} waiting
  */
 
@@ -29,20 +31,20 @@ const LEADS = Symbol("makes the call");
 const queues = new Map();
 
 /**
- * Sends a command to the object of a stub, and returns the reply. Commands of the same key share calls. Fails if a call that
- * another invocation makes is not answered within `timeout` milliseconds.
+ * Sends a command to the object of a stub, and returns the reply. Commands of the same key share calls: one that `hurries`
+ * waits only for a call with others that do, any other for each call. Fails if a call that another invocation makes is not
+ * answered within `timeout` milliseconds.
  */
-export function share(stub, key, command, timeout) {
-  const queue = queues.get(key);
-  if (queue !== undefined) return wait(queue, stub, key, command, timeout);
-  const begun = { waiting: [] };
-  queues.set(key, begun);
-  return lead(begun, stub, key, command, []);
+export function share(stub, key, command, hurries, timeout) {
+  const queue = queues.get(key) ?? { waiting: [] };
+  queues.set(key, queue);
+  const waits = queue.hurrying !== undefined || (queue.other !== undefined && !hurries);
+  return waits ? wait(queue, stub, key, command, hurries, timeout) : lead(queue, stub, key, command, hurries);
 }
 
-async function wait(queue, stub, key, command, timeout) {
+async function wait(queue, stub, key, command, hurries, timeout) {
   const { promise, resolve: tell, reject: fail } = Promise.withResolvers();
-  const waiting = { command, tell, fail };
+  const waiting = { command, hurries, tell, fail };
   queue.waiting.push(waiting);
   let timer = setTimeout(() => {
     const place = queue.waiting.indexOf(waiting);
@@ -60,7 +62,7 @@ async function wait(queue, stub, key, command, timeout) {
   } finally {
     clearTimeout(timer);
   }
-  return told === LEADS ? lead(queue, stub, key, command, take(queue.waiting)) : told;
+  return told === LEADS ? lead(queue, stub, key, command, hurries) : told;
 }
 
 /** Takes the first of those that wait, as many as there is room for. */
@@ -74,10 +76,12 @@ function take(waiting) {
   return waiting.splice(0, count);
 }
 
-/** Makes the call of a command and of the others that go with it. */
-async function lead(queue, stub, key, command, others) {
+/** Makes the call of a command and of those that wait. */
+async function lead(queue, stub, key, command, hurries) {
+  const others = take(queue.waiting);
+  const kind = hurries || others.some((other) => other.hurries) ? "hurrying" : "other";
   const call = {};
-  queue.latest = call;
+  queue[kind] = call;
   try {
     if (others.length === 0) return await stub.obey(command);
     const [reply, ...replies] = await obeyAll(stub, [command, ...others.map((other) => other.command)]);
@@ -93,7 +97,10 @@ async function lead(queue, stub, key, command, others) {
     for (const { fail } of others) fail(error);
     throw error;
   } finally {
-    if (queue.latest === call) pass(queue, key);
+    if (queue[kind] === call) {
+      queue[kind] = undefined;
+      pass(queue, key);
+    }
   }
 }
 
@@ -109,9 +116,11 @@ async function obeyAll(stub, commands) {
   }
 }
 
-/** Lets the next one that waits make a call. If its invocation has ended, the others' timers go off. */
+/** Lets one that waits for no other call make the next one. If its invocation has ended, the others' timers go off. */
 function pass(queue, key) {
-  const next = queue.waiting.shift();
-  if (next !== undefined) next.tell(LEADS);
-  else if (queues.get(key) === queue) queues.delete(key);
+  if (queue.hurrying !== undefined) return;
+  const { waiting, other } = queue;
+  const place = waiting.findIndex(({ hurries }) => hurries || other === undefined);
+  if (place >= 0) waiting.splice(place, 1)[0].tell(LEADS);
+  else if (other === undefined && queues.get(key) === queue) queues.delete(key);
 }
