@@ -126,3 +126,13 @@ for (const [what, namespace, name, commands] of /** @type {const} */ ([
     }
   });
 }
+
+test("a command of a later release fails alone in a call that others share", async () => {
+  const webhook = await stubOf(current, "WEBHOOKS", `${WORKSPACE}/${OTHER}`);
+  const replies = await webhook.obeyAll([`{"apply":${settings(1)}}`, `{"not_known_yet":{}}`, `"gauges"`]);
+  assert.deepEqual(
+    replies.map((reply) => typeof reply),
+    ["string", "object", "string"],
+  );
+  assert.match(replies[1].message, /unknown variant `not_known_yet`/);
+});

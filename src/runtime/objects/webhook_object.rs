@@ -145,18 +145,18 @@ impl WebhookObject {
         Ok(reply_with(&reply)?)
     }
 
-    /// Runs commands that share a call; called by the Worker. Returns the reply to each, or an error.
-    pub async fn obey_all(&self, commands: Vec<String>) -> std::result::Result<Array, JsValue> {
+    /// Runs commands that share a call; called by the Worker. Returns the reply to each, or an error: one that this
+    /// release does not know is no fault of the others.
+    pub async fn obey_all(&self, commands: Vec<String>) -> Array {
         #[cfg(feature = "test-hooks")]
         self.driver.count_request();
         let commands = commands.iter().map(|command| read_command(command));
-        let commands = commands.collect::<Result<Vec<_>>>()?;
-        let answers = self.driver.ask_together(commands).await.into_iter();
-        let answers = answers.map(|answer| match answer.and_then(|reply| reply_with(&reply)) {
-            Ok(reply) => JsValue::from(reply),
-            Err(error) => JsValue::from(error),
+        let answers = self.driver.ask_together(commands.collect()).await;
+        let answers = answers.into_iter().map(|answer| {
+            let reply = answer.and_then(|reply| reply_with(&reply));
+            reply.map_or_else(JsValue::from, JsValue::from)
         });
-        Ok(answers.collect())
+        answers.collect()
     }
 }
 
@@ -168,18 +168,24 @@ impl Driver {
         read_answer(answered).await
     }
 
-    /// The same for commands that share a call.
+    /// The same for commands that share a call, as far as they could be read.
     async fn ask_together(
         self: &Rc<Self>,
-        commands: Vec<WebhookCommand>,
+        commands: Vec<Result<WebhookCommand>>,
     ) -> Vec<Result<WebhookReply>> {
-        let begun = commands.into_iter().map(|command| {
+        let mut begun = Vec::new();
+        let answered = commands.into_iter().map(|command| {
+            let command = command?;
             let (call, answered) = self.begin_call();
-            ((call, command), answered)
+            begun.push((call, command));
+            Ok(answered)
         });
-        let (commands, answered): (Vec<_>, Vec<_>) = begun.unzip();
-        self.happens(Input::SharedCall(commands)).await;
-        join_all(answered.into_iter().map(read_answer)).await
+        let answered: Vec<Result<_>> = answered.collect();
+        self.happens(Input::SharedCall(begun)).await;
+        let answers = answered
+            .into_iter()
+            .map(async |answered| read_answer(answered?).await);
+        join_all(answers).await
     }
 
     /// Names a command, and says where its answer will be.
