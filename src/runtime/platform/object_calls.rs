@@ -188,7 +188,8 @@ const ACCEPTED_WITHIN: Duration = Duration::from_secs(5);
 /// How long one that waits for an attempt does: a little longer than the object lets it wait.
 const ATTEMPTED_WITHIN: Duration = Duration::from_millis(1200);
 
-/// How long one that reports does: after an attempt that timed out, there is time for another try before the lease ends.
+/// How long one that reports does: after an attempt that timed out, there is time for another try before the lease
+/// ends.
 const REPORTED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Sends a command to the object of a webhook, in a call that it may share with others of the same key; one that hurries
