@@ -16,7 +16,7 @@ function keysOf(secret) {
 const hex = (buffer) => Array.from(new Uint8Array(buffer), (byte) => byte.toString(16).padStart(2, "0")).join("");
 const base64 = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer)));
 
-/** Sends a signed payload and reads the answer; returns whether it was a success. */
+/** Sends a signed payload; returns the response and its text. */
 export async function sendSigned({ url, secret }, { id, type, body }, attempt) {
   const [whole, decoded] = await keysOf(secret);
   const timestamp = Math.floor(Date.now() / 1000);
@@ -30,6 +30,7 @@ export async function sendSigned({ url, secret }, { id, type, body }, attempt) {
     redirect: "manual",
     signal: AbortSignal.timeout(10_000),
     headers: {
+      accept: "*/*",
       "content-type": "application/json",
       "user-agent": "Secureagentics-Webhooks/bench",
       "x-secureagentics-event": type,
@@ -41,8 +42,7 @@ export async function sendSigned({ url, secret }, { id, type, body }, attempt) {
     },
     body: bytes,
   });
-  await response.text();
-  return response.ok;
+  return { response, text: await response.text() };
 }
 
 /** The payload of an event for one webhook. */

@@ -2,8 +2,9 @@
 //
 // The Worker asks the webhook's object to store an event, answers, sends what it was leased, six at a time, and reports it
 // together; posts and reports share calls as the relay's do. The object stores up to 16 that arrive together in one row,
-// leases six to each of those who brought them, and writes the row again within 20 ms of a report. It checks nothing,
-// bounds nothing else and retries nothing.
+// leases six to each of those who brought them, and writes the row again within 20 ms of a report. Its rows say of an
+// event and its attempt what the relay's do, and its answers have the headers that the contract asks for. It checks
+// nothing, bounds nothing else and retries nothing.
 import { DurableObject } from "cloudflare:workers";
 import { share } from "../../src/runtime/platform/shared_calls.js";
 import { makePayload, sendSigned } from "./signing.js";
@@ -87,7 +88,13 @@ export class Webhook extends DurableObject {
     this.group = undefined;
     for (let first = 0; first < group.payloads.length; first += SEGMENT) {
       const payloads = group.payloads.slice(first, first + SEGMENT);
-      const members = payloads.map(({ id, type }) => ({ id, type, status: "leased" }));
+      const members = payloads.map(({ id, type, event_id }) => ({
+        id,
+        event_id,
+        type,
+        status: "leased",
+        attempts: [],
+      }));
       const insert = "INSERT INTO segments (members, payloads) VALUES (?, ?) RETURNING place";
       const bodies = JSON.stringify(payloads.map(({ body }) => body));
       const [{ place }] = this.query(insert, JSON.stringify(members), bodies);
@@ -142,14 +149,22 @@ async function readWebhooks(env, workspace) {
 
 /** Sends what was leased as soon as a connection is free, and reports six together. */
 async function send(ask, { settings, leased }, connections) {
-  const attempt = async ({ place, id, type, body }) => {
+  const attempt = async ({ place, id, type, event_id, body }) => {
     await connections.take();
     const began = Date.now();
-    const ok = await sendSigned(settings, { id, type, body }, 1).catch(() => false);
+    const answer = await sendSigned(settings, { id, type, body }, 1).catch(() => undefined);
+    const duration = Date.now() - began;
     connections.free();
-    const member = { id, type, status: ok ? "delivered" : "failed", at: began, duration_ms: Date.now() - began };
-    console.log(JSON.stringify({ message: "attempt", webhook_id: settings.id, ...member }));
-    return { place, ...member };
+    const outcome = answer?.response.ok ? "delivered" : "failed";
+    const line = { attempt: 1, outcome, response_status: answer?.response.status, duration_ms: duration };
+    console.log(
+      JSON.stringify({ message: "attempt", webhook_id: settings.id, delivery_id: id, event_type: type, ...line }),
+    );
+    const answered = answer && {
+      response_headers: Object.fromEntries(answer.response.headers),
+      response_body: answer.text,
+    };
+    return { place, id, event_id, type, status: outcome, attempts: [{ ...line, started_at: began, ...answered }] };
   };
   const sixes = Array.from({ length: Math.ceil(leased.length / LEASES) }, (_, six) =>
     leased.slice(six * LEASES, (six + 1) * LEASES),
@@ -193,9 +208,10 @@ export default {
     const posted = await request.json();
     const events = Array.isArray(posted) ? posted : [posted];
     const webhooks = await readWebhooks(env, workspace);
+    const ids = events.map(() => `ev_${crypto.randomUUID().replaceAll("-", "")}`);
     const connections = new Connections();
     const accepted = webhooks.map(async (webhook) => {
-      const payloads = events.map(makePayload);
+      const payloads = events.map((event, place) => ({ ...makePayload(event), event_id: ids[place] }));
       const object = objectOf(webhook);
       const key = `${workspace}/${webhook.id}`;
       const ask = (command, hurries) => share(object, key, JSON.stringify(command), hurries, ANSWERED_WITHIN_MS);
@@ -203,6 +219,12 @@ export default {
       if (reply.leased) context.waitUntil(send(ask, reply, connections));
       return payloads.map(({ id }) => id);
     });
-    return Response.json({ deliveries: (await Promise.all(accepted)).flat() }, { status: 202 });
+    const deliveries = (await Promise.all(accepted)).flat();
+    const headers = {
+      "cache-control": "no-store",
+      "x-content-type-options": "nosniff",
+      "x-request-id": crypto.randomUUID(),
+    };
+    return Response.json({ deliveries }, { status: 202, headers });
   },
 };

@@ -66,7 +66,10 @@ export class Webhook extends DurableObject {
 
   async attempt(settings, delivery) {
     const attempt = delivery.attempts + 1;
-    const ok = await sendSigned(settings, delivery, attempt).catch(() => false);
+    const ok = await sendSigned(settings, delivery, attempt).then(
+      ({ response }) => response.ok,
+      () => false,
+    );
     this.run("INSERT INTO attempts VALUES (?, ?, ?, ?)", crypto.randomUUID(), delivery.id, Date.now(), Number(ok));
     const due = Date.now() + 60_000;
     this.run(
