@@ -8,8 +8,8 @@ import { runSteps } from "./steps.mjs";
 const WASM_LIBRARY = ["--target", "wasm32-unknown-unknown", "--lib"];
 const DENY_WARNINGS = ["--", "-D", "warnings"];
 
-/** The steps: pairs of a name and a function. */
-export const CHECKS = [
+/** The steps without the native tests: pairs of a name and a function. */
+export const LINTS = [
   ["set-up", () => setUp({ toBuild: false })],
   ["format", () => run("cargo", ["fmt", "--check"])],
   ["format and lint of JavaScript", () => run("biome", ["check", "--error-on-warnings"])],
@@ -21,8 +21,10 @@ export const CHECKS = [
     "lint wasm32, test hooks",
     () => run("cargo", ["clippy", ...WASM_LIBRARY, "--features", "test-hooks", ...DENY_WARNINGS]),
   ],
-  ["cargo test", () => run("cargo", ["test", "--quiet"])],
 ];
+
+/** The native tests. */
+export const NATIVE_TESTS = ["cargo test", () => run("cargo", ["test", "--quiet"])];
 
 // Without the network: it would send what it was called with to its maker, and ask for a newer version.
 function lintDocument() {
@@ -36,4 +38,4 @@ async function checkTypes() {
     await run(nodeProgram(), [`${PACKAGE_PROGRAMS}/tsc`, "--project", project]);
 }
 
-await runAsProgram(import.meta.url, () => runSteps("check", CHECKS));
+await runAsProgram(import.meta.url, () => runSteps("check", [...LINTS, NATIVE_TESTS]));

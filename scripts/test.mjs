@@ -1,22 +1,29 @@
 // Everything that must hold before a change is merged, in order, up to the first failure. `npm test` runs this.
 import path from "node:path";
 import { build } from "./build.mjs";
-import { CHECKS } from "./check.mjs";
+import { LINTS, NATIVE_TESTS } from "./check.mjs";
 import { generatePythonClient } from "./clients.mjs";
 import { runFaults } from "./faults.mjs";
 import { checkLicences } from "./licences.mjs";
 import { ROOT, nodeProgram, run, runAsProgram, toolEnvironment } from "./programs.mjs";
 import { setUpChromium } from "./setup.mjs";
-import { runSteps } from "./steps.mjs";
+import { runSteps, runTogether } from "./steps.mjs";
 
 const TEST_TIMEOUT_MS = 180_000;
+const REPLAY = ["test", "--features", "test-hooks", "--test", "replay"];
 
-const STEPS = [
-  ...CHECKS,
-  ["Chromium", setUpChromium],
-  ["Python for the customers' code, and the API's client in it", generatePythonClient],
+// An optimised build links on one core.
+const BUILDS = [
   ["build", () => build("release")],
   ["build, test hooks", () => build("test-hooks")],
+];
+const NATIVE = [NATIVE_TESTS, ["build of the replay", () => run("cargo", [...REPLAY, "--no-run"])]];
+
+const STEPS = [
+  ...LINTS,
+  ["Chromium", setUpChromium],
+  ["Python for the customers' code, and the API's client in it", generatePythonClient],
+  ["builds and native tests", () => runTogether("test", [BUILDS, NATIVE])],
   ["licences", checkLicences],
   ["conformance", runConformance],
   ["end to end", runEndToEnd],
@@ -42,7 +49,7 @@ function runEndToEnd() {
 // What machines did in workerd, done again natively.
 function replay() {
   const env = toolEnvironment({ RECORDINGS: path.join(ROOT, "target/recordings") });
-  return run("cargo", ["test", "--features", "test-hooks", "--test", "replay"], { env });
+  return run("cargo", REPLAY, { env });
 }
 
 // The suite for webhook senders: first its own tests, then this relay, whose report is shown.
