@@ -8,8 +8,7 @@ export async function runSteps(what, steps) {
 /** Runs lists of steps at the same time, each list one after the other; waits for all, and fails if one fails. */
 export async function runTogether(what, lists) {
   const ended = await Promise.allSettled(lists.map((steps) => runSteps(what, steps)));
-  const failed = ended.find(({ status }) => status === "rejected");
-  if (failed) throw failed.reason;
+  for (const end of ended) if (end.status === "rejected") throw end.reason;
 }
 
 async function runStep(what, [name, step]) {

@@ -4,4 +4,6 @@ mod workspace_object;
 
 mod webhook_object;
 
+mod webhook_driver;
+
 mod catalogue_object;
