@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{tables::PURGE_SLICE, turn::Turn};
+use super::{
+    tables::{PURGE_SLICE, TooOld},
+    turn::Turn,
+};
 use crate::{
     domain::{
         event::EVENT_ID_KEPT,
@@ -25,20 +28,26 @@ impl Turn<'_> {
             retention = retention.checked_div(2).unwrap_or_default();
         }
         let kept_since = self.now.saturating_sub(retention);
+        let limits = TooOld {
+            deliveries_before: kept_since,
+            event_ids_before: self.now.saturating_sub(EVENT_ID_KEPT),
+            first_hour: hour_of(self.now).saturating_sub(i64::from(HOURS_LIMIT)),
+        };
+        let is_paused = self.open.dispatch.settings.paused;
+        if !is_paused && !self.tables.has_too_old(limits)? {
+            return Ok(false);
+        }
         let held = self.tables.held_before(kept_since)?;
         for id in &held {
             self.tables.delete_unsettled(id)?;
             self.open.dispatch.queue.remove(id);
         }
-        let given_up = if self.open.dispatch.settings.paused {
+        let given_up = if is_paused {
             self.give_up(kept_since)?
         } else {
             0
         };
-        let first_hour = hour_of(self.now).saturating_sub(i64::from(HOURS_LIMIT));
-        self.tables.purge_hours(first_hour)?;
-        let event_ids_since = self.now.saturating_sub(EVENT_ID_KEPT);
-        let more = self.tables.purge(kept_since, event_ids_since)?;
+        let more = self.tables.purge(limits)?;
         Ok(more || held.len() == PURGE_SLICE || given_up == PURGE_SLICE)
     }
 

@@ -116,7 +116,7 @@ impl WebhookTables {
     }
 
     /// Deletes the counts of the hours before `hour`.
-    pub(crate) fn purge_hours(&self, first: i64) -> Result<()> {
+    pub(super) fn purge_hours(&self, first: i64) -> Result<()> {
         self.database
             .run("DELETE FROM stats WHERE hour < ?", vec![first.into()])?;
         Ok(())

@@ -30,9 +30,12 @@ mod hours;
 
 mod loading;
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
-pub(crate) use self::{log::Listed, purge::PURGE_SLICE};
+pub(crate) use self::{
+    log::Listed,
+    purge::{PURGE_SLICE, TooOld},
+};
 
 use self::{segments::Segments, trim::LOG_SINCE};
 use super::memory::Open;
@@ -102,17 +105,18 @@ impl WebhookTables {
         if !self.database.has_table("meta")? {
             return Ok(None);
         }
-        let Some(settings) = self.meta("settings")? else {
+        let meta = self.all_meta()?;
+        let Some(settings) = meta.read("settings")? else {
             return Ok(None);
         };
-        self.migrate()?;
+        self.migrate(meta.read("schema")?)?;
         self.forget();
         let mut queue = Queue::default();
         let mut counts = self.counts()?;
         self.load_segments(&mut queue, &mut counts)?;
         self.load_rows(&mut queue, &mut counts)?;
         self.recount_settled(&mut counts)?;
-        let mut standing: Standing = self.meta("standing")?.unwrap_or_default();
+        let mut standing: Standing = meta.read("standing")?.unwrap_or_default();
         if standing.health.is_none() {
             let succeeded_before = self.succeeded_before(&counts)?;
             standing.health = Health::of_earlier_release(standing.failing_since, succeeded_before);
@@ -126,16 +130,16 @@ impl WebhookTables {
             standing,
             queue,
             bucket: None,
-            stray: self.meta(STRAY)?.unwrap_or_default(),
+            stray: meta.read(STRAY)?.unwrap_or_default(),
         };
         Ok(Some(Open {
             dispatch: dispatch.begin(now, policy),
             occupancy: Occupancy::default(),
-            told: self.meta("told")?.unwrap_or_default(),
+            told: meta.read("told")?.unwrap_or_default(),
             told_at: Timestamp::default(),
-            bulk_resend: self.meta("job")?,
+            bulk_resend: meta.read("job")?,
             counts,
-            log_since: self.meta(LOG_SINCE)?,
+            log_since: meta.read(LOG_SINCE)?,
             is_trimming: false,
             trim_after: Timestamp::default(),
         }))
@@ -145,8 +149,7 @@ impl WebhookTables {
     ///
     /// # Errors
     /// If they have a form that this version does not know: a later version wrote them.
-    fn migrate(&self) -> Result<()> {
-        let schema: Option<u32> = self.meta("schema")?;
+    fn migrate(&self, schema: Option<u32>) -> Result<()> {
         let steps = match schema {
             Some(SCHEMA) => return Ok(()),
             // There were no segments. Versions without transactions may have ended between the steps.
@@ -232,6 +235,17 @@ impl WebhookTables {
         self.put_json("job", bulk_resend)
     }
 
+    /// Reads all values: a wake-up needs most of them, and a statement costs more than a row.
+    fn all_meta(&self) -> Result<Meta> {
+        let rows = self.database.run("SELECT key, value FROM meta", vec![])?;
+        let values = rows.into_iter().map(|mut row| {
+            let key = text(row.next()).ok_or(SqlError::Damaged("key"))?;
+            let value = text(row.next()).ok_or(SqlError::Damaged("value"))?;
+            Ok((key, value))
+        });
+        Ok(Meta(values.collect::<Result<_>>()?))
+    }
+
     fn meta<T: serde::de::DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
         let value = text(
             self.database
@@ -248,6 +262,16 @@ impl WebhookTables {
             vec![key.into(), serde_json::to_string(value)?.into()],
         )?;
         Ok(())
+    }
+}
+
+/// The values of an object that have no table of their own: JSON by its key.
+struct Meta(BTreeMap<String, String>);
+
+impl Meta {
+    fn read<T: serde::de::DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        let value = self.0.get(key);
+        Ok(value.map(|value| serde_json::from_str(value)).transpose()?)
     }
 }
 
