@@ -1,4 +1,5 @@
-// Runs named steps one after the other, up to the first that fails, and prints how long each took.
+// Runs named steps, up to the first that fails, and prints how long each took: one after the other, or lists of them at the
+// same time.
 
 /** `steps`: pairs of a name and a function that does it; `what` is the prefix of each line. */
 export async function runSteps(what, steps) {
