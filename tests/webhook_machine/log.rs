@@ -11,6 +11,7 @@ use webhook_relay::{
         outcome::Outcome,
         record::{DeliveryFilter, DeliveryRecord},
         stats::HOURS_LIMIT,
+        timestamp::Timestamp,
         webhook::Settings,
     },
     machines::{
@@ -106,17 +107,20 @@ fn what_is_held_is_stored_with_its_producers_event_id_or_not_at_all() {
 }
 
 #[test]
+fn a_producers_event_id_finds_its_delivery_also_after_the_clock_was_put_back_past_midnight() {
+    const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+    let mut world = World::start();
+    let midnight = (world.now.as_millis() / DAY_MS + 1) * DAY_MS;
+    world.now = Timestamp::from_millis(midnight);
+    assert_eq!(post(&mut world, 1), None);
+    world.restart();
+    world.now = world.now.saturating_sub(Duration::from_millis(1));
+    assert_eq!(post(&mut world, 2), Some(id(1)));
+}
+
+#[test]
 fn a_producers_event_id_finds_its_delivery_for_24_hours() {
     let mut world = World::start();
-    let post = |world: &mut World, number| {
-        let given = with_given_id(number);
-        let reply = world.ask(accept(vec![given], 0)).unwrap();
-        match &accepted(&reply).0[0] {
-            Acceptance::Duplicate(found) => Some(found.id.clone()),
-            Acceptance::New { .. } => None,
-            other => panic!("{other:?}"),
-        }
-    };
     assert_eq!(post(&mut world, 1), None);
     assert_eq!(post(&mut world, 2), Some(id(1)));
     world.restart();
@@ -359,6 +363,16 @@ fn with_one_of_each_status() -> World {
     fail_once(&mut world, 4);
     world.ask(accept(vec![event(5, length(5))], 0)).unwrap();
     world
+}
+
+/// Posts an event with the same id as the others: the earlier delivery that it is found to be, if it is.
+fn post(world: &mut World, number: u64) -> Option<DeliveryId> {
+    let reply = world.ask(accept(vec![with_given_id(number)], 0)).unwrap();
+    match &accepted(&reply).0[0] {
+        Acceptance::Duplicate(found) => Some(found.id.clone()),
+        Acceptance::New { .. } => None,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn with_given_id(number: u64) -> NewDelivery {

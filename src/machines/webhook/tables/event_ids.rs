@@ -1,5 +1,5 @@
 //! The producers' event ids, by which a repeated post finds the delivery of the first. They are kept by the day, and
-//! found of today and yesterday.
+//! found of today, of yesterday, and of tomorrow, which was today before the clock was put back.
 
 use std::time::Duration;
 
@@ -57,8 +57,8 @@ impl WebhookTables {
     fn find_given(&self, id: &EventId, now: Timestamp) -> Result<Option<DeliveryId>> {
         let today = day(now);
         let found = self.database.value(
-            "SELECT delivery_id FROM event_ids WHERE day IN (?, ?) AND event_id = ? ORDER BY day DESC",
-            vec![today.into(), today.saturating_sub(1).into(), id.as_ref().into()],
+            "SELECT delivery_id FROM event_ids WHERE day IN (?1 - 1, ?1, ?1 + 1) AND event_id = ?2 ORDER BY day DESC",
+            vec![today.into(), id.as_ref().into()],
         )?;
         found.map(|found| delivery_id(Some(found))).transpose()
     }
