@@ -12,7 +12,7 @@ use crate::machines::sql::{Result, integer};
 /// How many rows of a table one slice of a purge deletes at most.
 pub(crate) const PURGE_SLICE: usize = 500;
 
-/// Before when what is kept is too old.
+/// The limits of what is kept: what is older is deleted.
 #[derive(Clone, Copy)]
 pub(crate) struct TooOld {
     pub(crate) deliveries_before: Timestamp,
